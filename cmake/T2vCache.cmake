@@ -1,0 +1,9 @@
+# T2V_CACHE: where tools/quickstart keeps what it downloads and builds. A later clone finds it there.
+if(DEFINED ENV{T2V_CACHE})
+  set(_t2v_cache $ENV{T2V_CACHE})
+elseif(DEFINED ENV{XDG_CACHE_HOME})
+  set(_t2v_cache $ENV{XDG_CACHE_HOME}/t2v)
+else()
+  set(_t2v_cache $ENV{HOME}/.cache/t2v)
+endif()
+set(T2V_CACHE ${_t2v_cache} CACHE PATH "Downloads and dependency builds, shared by all clones of one user")

@@ -1,0 +1,72 @@
+# One static library per room. A room's headers are reached as "room/file.h" through a folder that holds nothing but a link to that room,
+# so that including a room one may not see does not compile.
+
+add_library(t2v_warnings INTERFACE)
+target_compile_options(t2v_warnings INTERFACE -Wall -Wextra -Wpedantic -Wshadow -Wconversion -Wno-sign-conversion
+  -Wno-restrict)  # GCC 12 reports it falsely for std::string concatenation (GCC bug 105329)
+if(T2V_WERROR)
+  target_compile_options(t2v_warnings INTERFACE -Werror)
+endif()
+if(T2V_SANITIZE)
+  target_compile_options(t2v_warnings INTERFACE -fsanitize=${T2V_SANITIZE} -fno-omit-frame-pointer)
+  target_link_options(t2v_warnings INTERFACE -fsanitize=${T2V_SANITIZE})
+endif()
+
+# torch's headers cost 10 to 20 seconds a file; they are compiled once.
+file(WRITE ${CMAKE_BINARY_DIR}/torch_pch.cpp "")
+add_library(t2v_torch_pch OBJECT ${CMAKE_BINARY_DIR}/torch_pch.cpp)
+target_link_libraries(t2v_torch_pch PUBLIC t2v::torch PRIVATE t2v_warnings)
+target_precompile_headers(t2v_torch_pch PRIVATE <ATen/ATen.h> <string> <vector> <memory> <optional> <functional> <map> <unordered_map> <algorithm>)
+
+set(T2V_ROOM_LIBRARIES "" CACHE INTERNAL "")
+
+function(t2v_room name)
+  cmake_parse_arguments(ROOM "TORCH" "" "SEES;LINK" ${ARGN})
+  file(GLOB sources CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/src/${name}/*.cpp)
+  if(NOT sources)
+    file(WRITE ${CMAKE_BINARY_DIR}/empty_${name}.cpp "")
+    set(sources ${CMAKE_BINARY_DIR}/empty_${name}.cpp)
+  endif()
+  file(MAKE_DIRECTORY ${CMAKE_BINARY_DIR}/rooms/${name})
+  file(CREATE_LINK ${CMAKE_SOURCE_DIR}/src/${name} ${CMAKE_BINARY_DIR}/rooms/${name}/${name} SYMBOLIC)
+  add_library(t2v_${name} STATIC ${sources})
+  target_include_directories(t2v_${name} PUBLIC ${CMAKE_BINARY_DIR}/rooms/${name} ${CMAKE_SOURCE_DIR}/include)
+  target_link_libraries(t2v_${name} PUBLIC ${ROOM_LINK} PRIVATE t2v_warnings)
+  foreach(seen IN LISTS ROOM_SEES)
+    target_link_libraries(t2v_${name} PUBLIC t2v_${seen})
+  endforeach()
+  if(ROOM_TORCH)
+    target_link_libraries(t2v_${name} PUBLIC t2v::torch)
+    target_precompile_headers(t2v_${name} REUSE_FROM t2v_torch_pch)
+  endif()
+  set(T2V_ROOM_LIBRARIES ${T2V_ROOM_LIBRARIES} t2v_${name} CACHE INTERNAL "")
+endfunction()
+
+# libt2v: all rooms but cli in one shared library.
+function(t2v_library)
+  set(rooms ${T2V_ROOM_LIBRARIES})
+  list(REMOVE_ITEM rooms t2v_cli)
+  file(WRITE ${CMAKE_BINARY_DIR}/libt2v.cpp "")
+  add_library(t2v SHARED ${CMAKE_BINARY_DIR}/libt2v.cpp)
+  target_link_libraries(t2v PRIVATE ${rooms})
+  list(JOIN rooms "," names)
+  set_target_properties(t2v PROPERTIES LINK_LIBRARY_OVERRIDE "WHOLE_ARCHIVE,${names}")
+  set_target_properties(t2v PROPERTIES VERSION ${PROJECT_VERSION} SOVERSION 0)
+endfunction()
+
+function(t2v_program)
+  add_executable(t2v_cli_program ${CMAKE_SOURCE_DIR}/src/main.cpp)
+  set_target_properties(t2v_cli_program PROPERTIES OUTPUT_NAME t2v)
+  target_link_libraries(t2v_cli_program PRIVATE t2v_cli t2v_warnings)
+endfunction()
+
+# Unit tests of one room: tests/unit/ROOM/*.cpp, linked with that room only.
+function(t2v_room_tests name)
+  file(GLOB sources CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/tests/unit/${name}/*.cpp)
+  if(NOT sources)
+    return()
+  endif()
+  add_executable(t2v_test_${name} ${sources})
+  target_link_libraries(t2v_test_${name} PRIVATE t2v_${name} t2v_test_support GTest::gtest_main t2v_warnings)
+  add_test(NAME unit.${name} COMMAND t2v_test_${name})
+endfunction()

@@ -1,0 +1,25 @@
+// How a run tells what it is doing, and how it is told to stop: the only channel between a run and its surroundings.
+#pragma once
+
+#include <cstdint>
+#include <string>
+
+namespace t2v {
+
+struct Progress {
+  std::string stage;       // "load", "encode text", "denoise", "decode", "write"
+  int64_t done = 0;        // units finished: steps while denoising, frames while decoding
+  int64_t total = 0;       // 0: unknown
+};
+
+class Observer {
+ public:
+  virtual ~Observer() = default;
+  virtual void progress(const Progress&) {}
+  // One line for a person: a rounded size, a cut prompt.
+  virtual void note(const std::string&) {}
+  // Called between steps and frames; throws Error{interrupted} or Error{terminated} to stop the run there.
+  virtual void check_cancelled() {}
+};
+
+}  // namespace t2v

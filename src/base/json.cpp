@@ -1,0 +1,72 @@
+#include "base/json.h"
+
+#include <fstream>
+#include <set>
+#include <sstream>
+#include <vector>
+
+namespace t2v {
+
+namespace {
+
+std::string line_and_column(std::string_view text, std::size_t byte) {
+  std::size_t line = 1;
+  std::size_t column = 1;
+  for (std::size_t i = 0; i < std::min(byte, text.size()); ++i) {
+    column = text[i] == '\n' ? 1 : column + 1;
+    line += text[i] == '\n' ? 1 : 0;
+  }
+  return "line " + std::to_string(line) + ", column " + std::to_string(column);
+}
+
+}  // namespace
+
+Json parse_json(std::string_view text, const std::string& where, ErrorKind kind, const JsonLimits& limits) {
+  if (text.size() > limits.bytes)
+    throw Error(kind, where + ": " + std::to_string(text.size()) + " bytes of JSON; at most " + std::to_string(limits.bytes) + " are read");
+  std::vector<std::set<std::string>> keys;  // of each open object
+  // The parser calls back before it goes deeper, which is what bounds the nesting.
+  const auto watch = [&](int depth, Json::parse_event_t event, Json& parsed) {
+    if (depth > limits.depth) throw Error(kind, where + ": JSON nested deeper than " + std::to_string(limits.depth) + " levels");
+    if (event == Json::parse_event_t::object_start) keys.emplace_back();
+    if (event == Json::parse_event_t::object_end) keys.pop_back();
+    if (event == Json::parse_event_t::key && limits.refuse_duplicate_keys && !keys.back().insert(parsed.get<std::string>()).second)
+      throw Error(kind, where + ": the key '" + parsed.get<std::string>() + "' stands twice in one object");
+    return true;
+  };
+  try {
+    return Json::parse(text.begin(), text.end(), watch);
+  } catch (const nlohmann::json::parse_error& error) {
+    const std::string what = error.what();
+    const auto reason = what.find("syntax error");
+    throw Error(kind, where + ": bad JSON at " + line_and_column(text, error.byte == 0 ? 0 : error.byte - 1) + ": " +
+                          (reason == std::string::npos ? what : what.substr(reason)));
+  } catch (const nlohmann::json::exception& error) {
+    throw Error(kind, where + ": bad JSON: " + error.what());
+  }
+}
+
+Json read_json(const std::filesystem::path& path, ErrorKind kind, const JsonLimits& limits) {
+  std::error_code failed;
+  const auto size = std::filesystem::file_size(path, failed);
+  if (failed) throw Error(kind, path.string() + ": cannot be read (" + failed.message() + ")");
+  if (size > limits.bytes) throw Error(kind, path.string() + ": " + std::to_string(size) + " bytes; at most " + std::to_string(limits.bytes) + " are read");
+  std::ifstream file(path, std::ios::binary);
+  std::ostringstream text;
+  text << file.rdbuf();
+  if (!file) throw Error(kind, path.string() + ": cannot be read");
+  return parse_json(text.str(), path.string(), kind, limits);
+}
+
+namespace detail {
+
+void throw_json_type(const std::string& key, const std::string& where, const Json* found, const char* expected) {
+  if (found == nullptr) throw Error(ErrorKind::bad_input, where + ": the key '" + key + "' is missing");
+  std::string shown = found->dump();
+  if (shown.size() > 60) shown = shown.substr(0, 57) + "...";
+  throw Error(ErrorKind::bad_input, where + ": '" + key + "' should be " + expected + ", found " + shown);
+}
+
+}  // namespace detail
+
+}  // namespace t2v

@@ -1,0 +1,65 @@
+// JSON files with errors that name the file and the key. nlohmann_json underneath; nesting and size are bounded, since no file is trusted.
+#pragma once
+
+#include <cstddef>
+#include <filesystem>
+#include <nlohmann/json.hpp>
+#include <optional>
+#include <string>
+#include <string_view>
+
+#include "t2v/error.h"
+
+namespace t2v {
+
+using Json = nlohmann::json;
+
+struct JsonLimits {
+  std::size_t bytes = std::size_t{64} << 20;
+  int depth = 64;
+  bool refuse_duplicate_keys = true;
+};
+
+// Parses `text`; `where` names the source in messages. Throws Error{kind} on bad syntax, too deep nesting, duplicate keys or too many bytes.
+Json parse_json(std::string_view text, const std::string& where, ErrorKind kind = ErrorKind::bad_input, const JsonLimits& limits = {});
+
+// Reads and parses a file. Throws Error{kind}, also when the file cannot be read.
+Json read_json(const std::filesystem::path& path, ErrorKind kind = ErrorKind::bad_input, const JsonLimits& limits = {});
+
+// The value at `key` as T; throws Error{bad_input} naming `where`, the key, and the type found when it is missing or of another type.
+template <class T>
+T json_get(const Json& object, const std::string& key, const std::string& where);
+
+// The same with a value for an absent or null key.
+template <class T>
+T json_get_or(const Json& object, const std::string& key, T otherwise, const std::string& where);
+
+namespace detail {
+[[noreturn]] void throw_json_type(const std::string& key, const std::string& where, const Json* found, const char* expected);
+}
+
+template <class T>
+T json_get(const Json& object, const std::string& key, const std::string& where) {
+  const auto found = object.is_object() ? object.find(key) : object.end();
+  if (!object.is_object() || found == object.end()) detail::throw_json_type(key, where, nullptr, "a value");
+  if constexpr (std::is_same_v<T, bool>) {
+    if (!found->is_boolean()) detail::throw_json_type(key, where, &*found, "true or false");
+  } else if constexpr (std::is_integral_v<T>) {
+    if (!found->is_number_integer()) detail::throw_json_type(key, where, &*found, "an integer");
+  } else if constexpr (std::is_floating_point_v<T>) {
+    if (!found->is_number()) detail::throw_json_type(key, where, &*found, "a number");
+  }
+  try {
+    return found->get<T>();
+  } catch (const nlohmann::json::exception&) {
+    detail::throw_json_type(key, where, &*found, "a value of another type");
+  }
+}
+
+template <class T>
+T json_get_or(const Json& object, const std::string& key, T otherwise, const std::string& where) {
+  if (!object.is_object() || !object.contains(key) || object.at(key).is_null()) return otherwise;
+  return json_get<T>(object, key, where);
+}
+
+}  // namespace t2v

@@ -1,0 +1,14 @@
+// SIGINT and SIGTERM: the first asks the run to stop at the next step, the second stops at once (temporary files removed).
+#pragma once
+
+namespace t2v {
+
+void install_signal_handlers();
+
+// The signal that arrived, or 0.
+int pending_signal();
+
+// Throws Error{interrupted} or Error{terminated} if a signal has arrived.
+void throw_if_signalled();
+
+}  // namespace t2v

@@ -1,0 +1,30 @@
+// SentencePiece tokenizer with T5's conventions.
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <memory>
+#include <string>
+#include <vector>
+
+namespace t2v {
+
+struct TokenIds {
+  std::vector<int64_t> ids;      // ends with </s>; not padded
+  std::size_t tokens_in_prompt;  // before cutting, </s> included; > ids.size() when the prompt was cut
+};
+
+class Tokenizer {
+ public:
+  virtual ~Tokenizer() = default;
+  // Cuts to at most `max_tokens` ids, keeping </s> as the last. Equal to transformers' T5Tokenizer(text, truncation=True, max_length=max_tokens).
+  virtual TokenIds encode(const std::string& text, std::size_t max_tokens) const = 0;
+  virtual int64_t vocabulary_size() const = 0;
+  virtual int64_t pad_id() const = 0;
+};
+
+// Reads a diffusers tokenizer folder: spiece.model and, where present, tokenizer.json / tokenizer_config.json / special_tokens_map.json for the added
+// tokens. The model file is not trusted. Throws Error{bad_input}.
+std::unique_ptr<Tokenizer> load_t5_tokenizer(const std::filesystem::path& folder);
+
+}  // namespace t2v

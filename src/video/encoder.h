@@ -1,0 +1,45 @@
+// Video and image files from frames, by libav.
+#pragma once
+
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "video/frame.h"
+
+namespace t2v {
+
+struct Rational {
+  int numerator = 0;
+  int denominator = 1;
+};
+
+struct Resize {
+  int width = 0;
+  int height = 0;
+  bool nearest = false;  // otherwise lanczos
+};
+
+struct EncoderOptions {
+  // File name, "-" for stdout (y4m), or a name with %d / %05d for a sequence of PNG files. The container follows the extension.
+  std::string path;
+  int width = 0;   // of the frames that will be written
+  int height = 0;
+  Rational fps;
+  int crf = 18;
+  std::optional<Resize> resize;
+  std::vector<std::pair<std::string, std::string>> metadata;  // key, value: title, comment, …
+};
+
+// Checks name and extension and that the folder can be written, before anything expensive happens. Throws Error{usage} for a name that can
+// never work (unknown extension, "http:", "concat:", "pipe:"), Error{output} for a missing or read-only folder.
+void check_output(const std::string& path);
+
+// Opens the file under a temporary name; finish() gives it its own. Throws Error{output}, Error{usage} as check_output.
+std::unique_ptr<FrameSink> open_encoder(const EncoderOptions& options);
+
+// Hands frames to `sink` on a thread of its own through a queue of at most `capacity` frames; write() blocks while the queue is full. An error of
+// the sink is thrown by the next write() or by finish().
+std::unique_ptr<FrameSink> make_threaded_sink(std::unique_ptr<FrameSink> sink, std::size_t capacity = 8);
+
+}  // namespace t2v
