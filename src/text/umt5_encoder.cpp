@@ -1,0 +1,108 @@
+#include "text/umt5_encoder.h"
+
+#include <ATen/ATen.h>
+
+#include <cmath>
+
+namespace t2v {
+
+namespace {
+
+// x · weight / rms(x), statistics in float32. Source: UMT5LayerNorm.forward.
+at::Tensor rms_norm(const at::Tensor& x, const at::Tensor& weight, double epsilon) {
+  const auto wide = x.to(at::kFloat);
+  const auto scaled = x * at::rsqrt(wide.pow(2).mean(-1, true) + epsilon);
+  return weight * scaled.to(weight.scalar_type());
+}
+
+int64_t dimension(const Json& config, const std::string& key, const std::string& where, int64_t most) {
+  const auto value = json_get<int64_t>(config, key, where);
+  if (value < 1 || value > most)
+    throw Error(ErrorKind::bad_input, where + ": '" + key + "' should be between 1 and " + std::to_string(most) + ", found " + std::to_string(value));
+  return value;
+}
+
+}  // namespace
+
+Umt5Config parse_umt5_config(const Json& config, const std::string& where) {
+  Umt5Config c;
+  c.d_model = dimension(config, "d_model", where, 1 << 16);
+  c.d_kv = dimension(config, "d_kv", where, 1 << 12);
+  c.d_ff = dimension(config, "d_ff", where, 1 << 18);
+  c.num_layers = dimension(config, "num_layers", where, 1024);
+  c.num_heads = dimension(config, "num_heads", where, 1024);
+  c.vocab_size = dimension(config, "vocab_size", where, 1 << 24);
+  c.relative_attention_num_buckets = json_get_or<int64_t>(config, "relative_attention_num_buckets", 32, where);
+  c.relative_attention_max_distance = json_get_or<int64_t>(config, "relative_attention_max_distance", 128, where);
+  c.layer_norm_epsilon = json_get_or<double>(config, "layer_norm_epsilon", 1e-6, where);
+  if (c.relative_attention_num_buckets < 4 || c.relative_attention_num_buckets > 1024 || c.relative_attention_max_distance <= c.relative_attention_num_buckets / 4)
+    throw Error(ErrorKind::bad_input, where + ": relative_attention_num_buckets and relative_attention_max_distance make no position buckets");
+  const auto feed_forward = json_get_or<std::string>(config, "feed_forward_proj", "gated-gelu", where);
+  if (feed_forward != "gated-gelu")
+    throw Error(ErrorKind::bad_input, where + ": feed_forward_proj '" + feed_forward + "' is not supported; UMT5 has 'gated-gelu'");
+  return c;
+}
+
+at::Tensor relative_position_buckets(int64_t length, int64_t num_buckets, int64_t max_distance, at::Device device) {
+  const auto index = at::arange(length, at::TensorOptions(at::kLong).device(device));
+  const auto relative = index.unsqueeze(0) - index.unsqueeze(1);  // key - query
+  const int64_t half = num_buckets / 2;
+  const int64_t max_exact = half / 2;
+  const auto distance = relative.abs();
+  auto logarithmic = at::log(distance.to(at::kFloat) / static_cast<double>(max_exact)) / std::log(static_cast<double>(max_distance) / static_cast<double>(max_exact));
+  logarithmic = max_exact + (logarithmic * static_cast<double>(half - max_exact)).to(at::kLong);
+  const auto bucket = at::where(distance < max_exact, distance, logarithmic.clamp_max(half - 1));
+  return bucket + relative.gt(0).to(at::kLong) * half;
+}
+
+Umt5Encoder::Umt5Encoder(const Umt5Config& config, const WeightScope& weights) : config_(config) {
+  const int64_t width = config.d_model;
+  const int64_t inner = config.num_heads * config.d_kv;
+  // Wan's folders hold shared.weight, older ones encoder.embed_tokens.weight, some both; the two are tied.
+  const auto tied = weights / "encoder" / "embed_tokens";
+  const bool shared = weights.has("shared.weight") || !tied.has("weight");
+  embedding_ = shared ? weights.take("shared.weight", {config.vocab_size, width}) : tied.take("weight", {config.vocab_size, width});
+  if (shared) tied.ignore("weight");
+  for (int64_t i = 0; i < config.num_layers; ++i) {
+    const auto attention = weights / "encoder" / "block" / i / "layer" / 0;
+    const auto feed = weights / "encoder" / "block" / i / "layer" / 1;
+    layers_.push_back({
+        .attention_norm = (attention / "layer_norm").take("weight", {width}),
+        .q = (attention / "SelfAttention" / "q").take("weight", {inner, width}),
+        .k = (attention / "SelfAttention" / "k").take("weight", {inner, width}),
+        .v = (attention / "SelfAttention" / "v").take("weight", {inner, width}),
+        .o = (attention / "SelfAttention" / "o").take("weight", {width, inner}),
+        .position_bias =
+            (attention / "SelfAttention" / "relative_attention_bias").take("weight", {config.relative_attention_num_buckets, config.num_heads}),
+        .feed_norm = (feed / "layer_norm").take("weight", {width}),
+        .wi_0 = (feed / "DenseReluDense" / "wi_0").take("weight", {config.d_ff, width}),
+        .wi_1 = (feed / "DenseReluDense" / "wi_1").take("weight", {config.d_ff, width}),
+        .wo = (feed / "DenseReluDense" / "wo").take("weight", {width, config.d_ff}),
+    });
+  }
+  final_norm_ = (weights / "encoder" / "final_layer_norm").take("weight", {width});
+}
+
+at::Tensor Umt5Encoder::self_attention(const Layer& layer, const at::Tensor& x, const at::Tensor& buckets) const {
+  const auto heads = [&](const at::Tensor& weight) {
+    return at::linear(x, weight).view({x.size(0), config_.num_heads, config_.d_kv}).transpose(0, 1);  // [h, L, d]
+  };
+  auto scores = at::matmul(heads(layer.q), heads(layer.k).transpose(1, 2));               // [h, L, L]; T5 does not scale by 1/sqrt(d)
+  scores = scores + at::embedding(layer.position_bias, buckets).permute({2, 0, 1});       // [h, L, L]
+  const auto attention = at::softmax(scores.to(at::kFloat), -1).to(x.scalar_type());      // float32 softmax
+  const auto joined = at::matmul(attention, heads(layer.v)).transpose(0, 1).reshape({x.size(0), -1});
+  return at::linear(joined, layer.o);                                                     // [L, D]
+}
+
+at::Tensor Umt5Encoder::forward(const at::Tensor& ids) const {
+  const auto buckets = relative_position_buckets(ids.size(0), config_.relative_attention_num_buckets, config_.relative_attention_max_distance, ids.device());
+  auto x = at::embedding(embedding_, ids);  // [L, D]
+  for (const auto& layer : layers_) {
+    x = x + self_attention(layer, rms_norm(x, layer.attention_norm, config_.layer_norm_epsilon), buckets);
+    const auto h = rms_norm(x, layer.feed_norm, config_.layer_norm_epsilon);
+    x = x + at::linear(at::gelu(at::linear(h, layer.wi_0), "tanh") * at::linear(h, layer.wi_1), layer.wo);
+  }
+  return rms_norm(x, final_norm_, config_.layer_norm_epsilon);
+}
+
+}  // namespace t2v

@@ -1,0 +1,40 @@
+// A model on disk: Hugging Face diffusers layout (model_index.json and component folders), with an optional t2v.json of defaults beside it.
+#pragma once
+
+#include <array>
+#include <filesystem>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "base/json.h"
+
+namespace t2v {
+
+// What t2v.json may hold. Absent fields keep the family's defaults.
+struct ModelDefaults {
+  std::optional<int64_t> width, height, frames, steps, max_text_tokens;
+  std::optional<double> fps, guidance_scale;
+  std::optional<std::string> scheduler, negative_prompt, licence, card;
+  std::vector<std::array<int64_t, 2>> sizes;  // trained {width, height}
+  bool per_frame_timesteps = false;           // trained with a noise level per latent frame
+};
+
+struct ModelFolder {
+  std::filesystem::path root;
+  std::string pipeline_class;  // "WanPipeline"
+  Json index;                  // model_index.json
+  ModelDefaults defaults;
+
+  std::filesystem::path component(const std::string& name) const { return root / name; }
+  // A component's config.json (scheduler_config.json for the scheduler). Throws Error{bad_input}.
+  Json config(const std::string& component) const;
+};
+
+// Throws Error{bad_input}: no such folder, no model_index.json, unknown keys or bad values in t2v.json.
+ModelFolder open_model_folder(const std::filesystem::path& root);
+
+// XXH3-128 over the names and contents of all weight, config and tokenizer files, as 32 hexadecimal digits: tells two models apart.
+std::string model_hash(const ModelFolder& model);
+
+}  // namespace t2v

@@ -1,0 +1,115 @@
+#include "weights/weights.h"
+
+#include <ATen/ATen.h>
+
+#include "base/json.h"
+#include "t2v/error.h"
+
+namespace t2v {
+
+namespace fs = std::filesystem;
+
+namespace {
+
+using Files = std::map<std::string, std::shared_ptr<const SafetensorsFile>>;
+
+Files open_sharded(const fs::path& index_path) {
+  const auto index = read_json(index_path);
+  const auto map = json_get<Json>(index, "weight_map", index_path.string());
+  if (!map.is_object()) throw Error(ErrorKind::bad_input, index_path.string() + ": 'weight_map' should be an object of tensor name to file name");
+  Files shards;
+  Files entries;
+  for (const auto& [name, value] : map.items()) {
+    const std::string file = value.is_string() ? value.get<std::string>() : "";
+    if (file.empty() || file == "." || file == ".." || file.find('/') != std::string::npos || file.find('\0') != std::string::npos)
+      throw Error(ErrorKind::bad_input, index_path.string() + ": tensor '" + name + "' should name a file beside the index, found " + value.dump());
+    auto& shard = shards[file];
+    if (!shard) shard = SafetensorsFile::open(index_path.parent_path() / file);
+    if (!shard->entries().contains(name))
+      throw Error(ErrorKind::bad_input, index_path.string() + ": tensor '" + name + "' should be in " + file + ", which does not have it");
+    entries[name] = shard;
+  }
+  return entries;
+}
+
+std::string shape_text(at::IntArrayRef shape) {
+  std::string text = "[";
+  for (std::size_t i = 0; i < shape.size(); ++i) text += (i == 0 ? "" : ", ") + std::to_string(shape[i]);
+  return text + "]";
+}
+
+// One pass: NaN propagates through min and max, and an infinity is one of them.
+bool all_finite(const at::Tensor& tensor) {
+  if (tensor.numel() == 0) return true;
+  const auto [low, high] = at::aminmax(tensor);
+  return std::isfinite(low.item<double>()) && std::isfinite(high.item<double>());
+}
+
+}  // namespace
+
+Weights Weights::open(const fs::path& folder, const std::string& stem, at::Device device, at::ScalarType dtype) {
+  Weights weights;
+  weights.where_ = folder.string();
+  weights.device_ = device;
+  weights.dtype_ = dtype;
+  const auto single = folder / (stem + ".safetensors");
+  const auto index = folder / (stem + ".safetensors.index.json");
+  if (fs::exists(single)) {
+    const auto file = SafetensorsFile::open(single);
+    for (const auto& [name, entry] : file->entries()) weights.entries_[name] = file;
+  } else if (fs::exists(index)) {
+    weights.entries_ = open_sharded(index);
+  } else {
+    throw Error(ErrorKind::bad_input, folder.string() + ": neither " + stem + ".safetensors nor " + stem + ".safetensors.index.json is there");
+  }
+  return weights;
+}
+
+Weights Weights::meta(at::ScalarType dtype) {
+  Weights weights;
+  weights.meta_ = true;
+  weights.device_ = at::kMeta;
+  weights.dtype_ = dtype;
+  return weights;
+}
+
+WeightScope Weights::root() { return {*this, ""}; }
+
+at::Tensor Weights::refuse(const std::string& problem, at::IntArrayRef shape, at::ScalarType type) {
+  problems_.push_back(problem);
+  return at::empty(shape, at::TensorOptions(type).device(at::kMeta));
+}
+
+at::Tensor Weights::take(const std::string& name, at::IntArrayRef shape, Precision precision) {
+  asked_.emplace_back(name, shape.vec());
+  const auto type = precision == Precision::float32 ? at::kFloat : dtype_;
+  if (meta_) return at::empty(shape, at::TensorOptions(type).device(at::kMeta));
+  const auto found = entries_.find(name);
+  if (found == entries_.end()) return refuse("missing: " + name + " " + shape_text(shape), shape, type);
+  taken_.insert(name);
+  const auto& entry = found->second->entries().at(name);
+  if (at::IntArrayRef(entry.shape) != shape) return refuse("shape: " + name + " should be " + shape_text(shape) + ", found " + shape_text(entry.shape), shape, type);
+  if (entry.dtype[0] != 'F' && entry.dtype != "BF16") return refuse("dtype: " + name + " should hold floating-point numbers, found " + entry.dtype, shape, type);
+  if (entry.dtype.starts_with("F4") || entry.dtype.starts_with("F6") || entry.dtype == "F8_E8M0")
+    return refuse("dtype: " + name + " is " + entry.dtype + ", which is meaningless without the scales of its quantisation scheme", shape, type);
+  const auto stored = found->second->tensor(name);
+  const auto tensor = stored.to(at::TensorOptions(type).device(device_));
+  const bool checkable_as_stored = stored.scalar_type() == at::kFloat || stored.scalar_type() == at::kDouble;
+  if (!all_finite(checkable_as_stored ? stored : tensor.to(at::kFloat))) return refuse("not finite: " + name + " holds NaN or infinity", shape, type);
+  return tensor;
+}
+
+void Weights::finish() const {
+  if (meta_) return;
+  auto problems = problems_;
+  for (const auto& [name, file] : entries_)
+    if (!taken_.contains(name)) problems.push_back("unexpected: " + name + " " + shape_text(file->entries().at(name).shape));
+  if (problems.empty()) return;
+  constexpr std::size_t shown = 200;
+  std::string report = where_ + ": the weights do not fit config.json (" + std::to_string(problems.size()) + (problems.size() == 1 ? " problem)" : " problems)");
+  for (std::size_t i = 0; i < std::min(shown, problems.size()); ++i) report += "\n  " + problems[i];
+  if (problems.size() > shown) report += "\n  … and " + std::to_string(problems.size() - shown) + " more";
+  throw Error(ErrorKind::bad_input, report);
+}
+
+}  // namespace t2v

@@ -1,0 +1,79 @@
+// The weights of one component (transformer, vae, text_encoder): a single safetensors file or a sharded index, cast per tensor as layers ask for them.
+// A layer takes its tensors by name and expected shape; everything that does not fit is collected and reported at once.
+#pragma once
+
+#include <ATen/core/Tensor.h>
+
+#include <filesystem>
+#include <map>
+#include <memory>
+#include <optional>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "weights/safetensors.h"
+
+namespace t2v {
+
+// What a weight is cast to: the run's dtype, or float32 whatever the run's dtype is (norms, modulation tables, time embedding).
+enum class Precision { model, float32 };
+
+class WeightScope;
+
+class Weights {
+ public:
+  // `folder` holds STEM.safetensors, or STEM.safetensors.index.json with its shards. Throws Error{bad_input}.
+  static Weights open(const std::filesystem::path& folder, const std::string& stem, at::Device device, at::ScalarType dtype);
+  // No files: every tensor exists, on the meta device. For shape checks without weights.
+  static Weights meta(at::ScalarType dtype = at::kFloat);
+
+  WeightScope root();
+
+  // [shape], cast and moved. A tensor that is missing, misshaped, not floating or not finite is noted, and a meta tensor stands in for it.
+  at::Tensor take(const std::string& name, at::IntArrayRef shape, Precision precision);
+  bool has(const std::string& name) const { return entries_.contains(name); }
+  // Marks a tensor as known though nothing reads it (a tied copy).
+  void ignore(const std::string& name) { taken_.insert(name); }
+
+  // Throws Error{bad_input} with every problem, tensors that nothing asked for included. Call when the network is built.
+  void finish() const;
+
+  // {name, shape} of what was asked for, in order of asking.
+  const std::vector<std::pair<std::string, std::vector<int64_t>>>& asked() const { return asked_; }
+
+ private:
+  Weights() = default;
+  at::Tensor refuse(const std::string& problem, at::IntArrayRef shape, at::ScalarType type);
+
+  std::string where_;
+  bool meta_ = false;
+  at::Device device_ = at::kCPU;
+  at::ScalarType dtype_ = at::kFloat;
+  std::map<std::string, std::shared_ptr<const SafetensorsFile>> entries_;
+  std::set<std::string> taken_;
+  std::vector<std::pair<std::string, std::vector<int64_t>>> asked_;
+  std::vector<std::string> problems_;
+};
+
+// A name prefix within Weights: scope / "blocks" / 3 / "attn1" takes "blocks.3.attn1.…".
+class WeightScope {
+ public:
+  WeightScope(Weights& weights, std::string prefix) : weights_(&weights), prefix_(std::move(prefix)) {}
+
+  WeightScope operator/(const std::string& name) const { return {*weights_, join(name)}; }
+  WeightScope operator/(int64_t index) const { return *this / std::to_string(index); }
+  at::Tensor take(const std::string& name, at::IntArrayRef shape, Precision precision = Precision::model) const {
+    return weights_->take(join(name), shape, precision);
+  }
+  bool has(const std::string& name) const { return weights_->has(join(name)); }
+  void ignore(const std::string& name) const { weights_->ignore(join(name)); }
+
+ private:
+  std::string join(const std::string& name) const { return prefix_.empty() ? name : prefix_ + "." + name; }
+
+  Weights* weights_;
+  std::string prefix_;
+};
+
+}  // namespace t2v
