@@ -1,0 +1,173 @@
+#include "models/wan_transformer.h"
+
+#include <ATen/ATen.h>
+
+#include <cmath>
+
+#include "nn/timestep_embedding.h"
+#include "t2v/error.h"
+
+namespace t2v {
+
+namespace {
+
+// x · weight / rms(x) over the last dimension, in float32. Source: torch.nn.RMSNorm.
+at::Tensor rms_norm(const at::Tensor& x, const at::Tensor& weight, double eps) {
+  const auto wide = x.to(at::kFloat);
+  return (wide * at::rsqrt(wide.square().mean(-1, true) + eps)).to(x.scalar_type()) * weight;
+}
+
+int64_t dimension(const Json& config, const std::string& key, const std::string& where, int64_t most) {
+  const auto value = json_get<int64_t>(config, key, where);
+  if (value < 1 || value > most)
+    throw Error(ErrorKind::bad_input, where + ": '" + key + "' should be between 1 and " + std::to_string(most) + ", found " + std::to_string(value));
+  return value;
+}
+
+// The rows of one of several modulations: time [K, count, D] + table [1, count, D] → [1 or N, D].
+at::Tensor modulation_row(const at::Tensor& rows, int64_t index, const at::Tensor& level_of_token) {
+  const auto row = rows.select(1, index);
+  return level_of_token.defined() ? row.index_select(0, level_of_token) : row;
+}
+
+}  // namespace
+
+WanTransformerConfig parse_wan_transformer_config(const Json& config, const std::string& where) {
+  for (const char* key : {"image_dim", "added_kv_proj_dim", "pos_embed_seq_len"})
+    if (config.contains(key) && !config.at(key).is_null())
+      throw Error(ErrorKind::bad_input, where + ": '" + key + "' is set: this transformer is conditioned on images, which t2v does not support; use a text-to-video model");
+  const auto qk_norm = json_get_or<std::string>(config, "qk_norm", "rms_norm_across_heads", where);
+  if (qk_norm != "rms_norm_across_heads") throw Error(ErrorKind::bad_input, where + ": qk_norm '" + qk_norm + "' is not supported; Wan has 'rms_norm_across_heads'");
+  WanTransformerConfig c;
+  const auto patch = json_get<std::vector<int64_t>>(config, "patch_size", where);
+  if (patch.size() != 3 || std::min({patch[0], patch[1], patch[2]}) < 1 || std::max({patch[0], patch[1], patch[2]}) > 64)
+    throw Error(ErrorKind::bad_input, where + ": patch_size should be three numbers between 1 and 64 (frames, height, width)");
+  c.patch_size = {patch[0], patch[1], patch[2]};
+  c.num_attention_heads = dimension(config, "num_attention_heads", where, 1024);
+  c.attention_head_dim = dimension(config, "attention_head_dim", where, 1024);
+  c.num_layers = dimension(config, "num_layers", where, 1024);
+  c.ffn_dim = dimension(config, "ffn_dim", where, 1 << 18);
+  c.in_channels = dimension(config, "in_channels", where, 4096);
+  c.out_channels = dimension(config, "out_channels", where, 4096);
+  c.text_dim = dimension(config, "text_dim", where, 1 << 16);
+  c.freq_dim = dimension(config, "freq_dim", where, 1 << 14);
+  c.rope_max_seq_len = config.contains("rope_max_seq_len") ? dimension(config, "rope_max_seq_len", where, 1 << 20) : 1024;
+  c.cross_attn_norm = json_get_or<bool>(config, "cross_attn_norm", true, where);
+  c.eps = json_get_or<double>(config, "eps", 1e-6, where);
+  if (c.attention_head_dim % 2 != 0 || c.attention_head_dim < 6) throw Error(ErrorKind::bad_input, where + ": attention_head_dim should be even and at least 6");
+  if (c.in_channels != c.out_channels)
+    throw Error(ErrorKind::bad_input, where + ": in_channels " + std::to_string(c.in_channels) + " and out_channels " + std::to_string(c.out_channels) +
+                                          " differ: this transformer takes conditioning latents, which t2v does not support; use a text-to-video model");
+  return c;
+}
+
+WanBlock::WanBlock(const WanTransformerConfig& config, const WeightScope& weights)
+    : heads_(config.num_attention_heads), head_dim_(config.attention_head_dim), eps_(config.eps) {
+  const int64_t width = config.width();
+  const auto self = weights / "attn1";
+  const auto cross = weights / "attn2";
+  scale_shift_table_ = weights.take("scale_shift_table", {1, 6, width}, Precision::float32);
+  to_qkv_ = join_linear({load_linear(self / "to_q", width, width), load_linear(self / "to_k", width, width), load_linear(self / "to_v", width, width)});
+  norm_qk_ = at::stack({(self / "norm_q").take("weight", {width}), (self / "norm_k").take("weight", {width})});
+  attention_out_ = load_linear(self / "to_out" / 0, width, width);
+  if (config.cross_attn_norm) {
+    norm2_weight_ = (weights / "norm2").take("weight", {width}, Precision::float32);
+    norm2_bias_ = (weights / "norm2").take("bias", {width}, Precision::float32);
+  }
+  to_q_ = load_linear(cross / "to_q", width, width);
+  to_k_ = load_linear(cross / "to_k", width, width);
+  to_v_ = load_linear(cross / "to_v", width, width);
+  norm_q_ = (cross / "norm_q").take("weight", {width});
+  norm_k_ = (cross / "norm_k").take("weight", {width});
+  text_out_ = load_linear(cross / "to_out" / 0, width, width);
+  feed_in_ = load_linear(weights / "ffn" / "net" / 0 / "proj", width, config.ffn_dim);
+  feed_out_ = load_linear(weights / "ffn" / "net" / 2, config.ffn_dim, width);
+}
+
+KeyValues WanBlock::text_key_values(const at::Tensor& embeddings) const {
+  const auto heads = [&](const at::Tensor& x) { return x.view({x.size(0), x.size(1), heads_, head_dim_}).transpose(1, 2).contiguous(); };
+  return {heads(rms_norm(to_k_(embeddings), norm_k_, eps_)), heads(to_v_(embeddings))};  // [texts, heads, L, head_dim]
+}
+
+at::Tensor WanBlock::self_attention(const at::Tensor& x, const at::Tensor& rotary, const std::vector<int64_t>& segments) const {
+  const int64_t n = x.size(0);
+  const int64_t width = x.size(1);
+  const auto qkv = to_qkv_(x).view({n, 3, width});
+  const auto normed = rms_norm(qkv.narrow(1, 0, 2), norm_qk_, eps_);                      // [N, 2, D]: over all heads, before the split
+  const auto qk = apply_rotary(normed.view({n, 2, heads_, head_dim_}), rotary);            // [N, 2, heads, head_dim]
+  const auto v = qkv.select(1, 2).view({n, heads_, head_dim_});
+  return attention_out_(segment_self_attention(qk.select(1, 0), qk.select(1, 1), v, segments));
+}
+
+at::Tensor WanBlock::cross_attention(const at::Tensor& x, const KeyValues& text, const TextContext& context, const std::vector<int64_t>& segments) const {
+  const auto q = rms_norm(to_q_(x), norm_q_, eps_).view({x.size(0), heads_, head_dim_});
+  return text_out_(segment_cross_attention(q, text, context.text_of_segment, segments));
+}
+
+at::Tensor WanBlock::forward(at::Tensor x, const at::Tensor& time, const at::Tensor& level_of_token, const at::Tensor& rotary, const KeyValues& text,
+                             const TextContext& context, const std::vector<int64_t>& segments) const {
+  const auto rows = scale_shift_table_ + time;  // float32 [K, 6, D]
+  const auto row = [&](int64_t index) { return modulation_row(rows, index, level_of_token); };
+  const Modulation attend{row(0), row(1), row(2)};
+  const Modulation feed{row(3), row(4), row(5)};
+  x = gated_residual(x, self_attention(modulated_layer_norm(x, attend, eps_), rotary, segments), attend.gate);
+  const auto h = norm2_weight_.defined() ? layer_norm_float32(x, norm2_weight_, norm2_bias_, eps_) : x;
+  x = x + cross_attention(h, text, context, segments);  // the prompt has no gate
+  return gated_residual(x, feed_out_(at::gelu(feed_in_(modulated_layer_norm(x, feed, eps_)), "tanh")), feed.gate);
+}
+
+WanTransformer::WanTransformer(const WanTransformerConfig& config, const WeightScope& weights, at::Device device)
+    : config_(config), rotary_(config.attention_head_dim, config.rope_max_seq_len, device) {
+  const int64_t width = config.width();
+  const auto& patch = config.patch_size;
+  const auto embedder = weights / "condition_embedder";
+  patch_embedding_.weight = (weights / "patch_embedding").take("weight", {width, config.in_channels, patch.t, patch.h, patch.w}).flatten(1);
+  patch_embedding_.bias = (weights / "patch_embedding").take("bias", {width});
+  time_in_ = load_linear(embedder / "time_embedder" / "linear_1", config.freq_dim, width, Precision::float32);
+  time_out_ = load_linear(embedder / "time_embedder" / "linear_2", width, width, Precision::float32);
+  time_proj_ = load_linear(embedder / "time_proj", width, 6 * width);
+  text_in_ = load_linear(embedder / "text_embedder" / "linear_1", config.text_dim, width);
+  text_out_ = load_linear(embedder / "text_embedder" / "linear_2", width, width);
+  for (int64_t i = 0; i < config.num_layers; ++i) blocks_.emplace_back(config, weights / "blocks" / i);
+  scale_shift_table_ = weights.take("scale_shift_table", {1, 2, width}, Precision::float32);
+  const auto proj = load_linear(weights / "proj_out", width, config.out_channels * patch.volume());
+  const auto reordered = [&](const at::Tensor& x) {  // channel is the fastest in the checkpoint, the slowest in PackedTokens
+    return x.view({patch.volume(), config.out_channels, -1}).transpose(0, 1).reshape(x.sizes());
+  };
+  proj_out_ = {reordered(proj.weight), reordered(proj.bias)};
+}
+
+TextContext WanTransformer::prepare_text(const at::Tensor& embeddings, std::vector<int64_t> text_of_segment) const {
+  const auto text = text_out_(at::gelu(text_in_(embeddings), "tanh"));  // [texts, L, D]
+  TextContext context;
+  context.text_of_segment = std::move(text_of_segment);
+  for (const auto& block : blocks_) context.blocks.push_back(block.text_key_values(text));
+  return context;
+}
+
+std::pair<at::Tensor, at::Tensor> WanTransformer::embed_time(const at::Tensor& timesteps) const {
+  const auto temb = time_out_(at::silu(time_in_(timestep_embedding(timesteps, config_.freq_dim))));  // [K, D]
+  const auto proj = time_proj_(at::silu(temb)).to(at::kFloat);                                       // [K, 6·D]
+  return {temb, proj.view({timesteps.size(0), 6, config_.width()})};
+}
+
+at::Tensor WanTransformer::predict(const PackedTokens& tokens, const TextContext& text) const {
+  // Tokens of equal noise level share one time embedding. The meta device has no values to compare.
+  at::Tensor levels = tokens.timesteps;
+  at::Tensor level_of_token;
+  if (levels.is_meta()) {
+    level_of_token = at::empty({levels.size(0)}, levels.options().dtype(at::kLong));
+  } else {
+    std::tie(levels, level_of_token) = at::_unique(tokens.timesteps, /*sorted=*/true, /*return_inverse=*/true);
+    if (levels.size(0) == 1) level_of_token = {};
+  }
+  const auto [temb, time] = embed_time(levels);
+  const auto rotary = rotary_.at_positions(tokens.positions);
+  auto x = patch_embedding_(tokens.values);  // [N, D]
+  for (std::size_t i = 0; i < blocks_.size(); ++i) x = blocks_[i].forward(x, time, level_of_token, rotary, text.blocks[i], text, tokens.segments);
+  const auto rows = scale_shift_table_ + temb.unsqueeze(1);  // [K, 2, D]
+  const Modulation out{modulation_row(rows, 0, level_of_token), modulation_row(rows, 1, level_of_token), {}};
+  return proj_out_(modulated_layer_norm(x, out, config_.eps)).to(at::kFloat);
+}
+
+}  // namespace t2v

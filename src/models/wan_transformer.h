@@ -1,0 +1,77 @@
+// The diffusion transformer of Wan 2.1 (text to video).
+// Source: Wan 2.1 technical report, section 4; diffusers transformer_wan.py, WanTransformer3DModel.
+#pragma once
+
+#include <vector>
+
+#include "base/json.h"
+#include "models/denoiser.h"
+#include "nn/linear.h"
+#include "nn/modulation.h"
+#include "nn/rotary.h"
+#include "weights/weights.h"
+
+namespace t2v {
+
+struct WanTransformerConfig {
+  PatchSize patch_size;
+  int64_t num_attention_heads = 0, attention_head_dim = 0, num_layers = 0, ffn_dim = 0;
+  int64_t in_channels = 0, out_channels = 0, text_dim = 0, freq_dim = 0, rope_max_seq_len = 1024;
+  bool cross_attn_norm = true;
+  double eps = 1e-6;
+  int64_t width() const { return num_attention_heads * attention_head_dim; }
+};
+
+// Throws Error{bad_input} for values out of range and for variants that are not supported (image conditioning).
+WanTransformerConfig parse_wan_transformer_config(const Json& config, const std::string& where);
+
+class WanBlock {
+ public:
+  WanBlock(const WanTransformerConfig& config, const WeightScope& weights);
+
+  // x [N, D]; time float32 [K, 6, D] with K distinct noise levels; level_of_token int64 [N], or undefined when K = 1; rotary [N, head_dim / 2].
+  at::Tensor forward(at::Tensor x, const at::Tensor& time, const at::Tensor& level_of_token, const at::Tensor& rotary, const KeyValues& text,
+                     const TextContext& context, const std::vector<int64_t>& segments) const;
+
+  // embeddings [texts, L, D] → this block's cross-attention keys and values.
+  KeyValues text_key_values(const at::Tensor& embeddings) const;
+
+ private:
+  at::Tensor self_attention(const at::Tensor& x, const at::Tensor& rotary, const std::vector<int64_t>& segments) const;
+  at::Tensor cross_attention(const at::Tensor& x, const KeyValues& text, const TextContext& context, const std::vector<int64_t>& segments) const;
+
+  int64_t heads_, head_dim_;
+  double eps_;
+  at::Tensor scale_shift_table_;         // float32 [1, 6, D]
+  Linear to_qkv_, attention_out_;        // self-attention
+  at::Tensor norm_qk_;                   // [2, D]
+  at::Tensor norm2_weight_, norm2_bias_; // undefined without cross_attn_norm
+  Linear to_q_, to_k_, to_v_, text_out_; // cross-attention
+  at::Tensor norm_q_, norm_k_;           // [D]
+  Linear feed_in_, feed_out_;
+};
+
+class WanTransformer : public Denoiser {
+ public:
+  WanTransformer(const WanTransformerConfig& config, const WeightScope& weights, at::Device device);
+
+  PatchSize patch_size() const override { return config_.patch_size; }
+  int64_t in_channels() const override { return config_.in_channels; }
+  TextContext prepare_text(const at::Tensor& embeddings, std::vector<int64_t> text_of_segment) const override;
+  at::Tensor predict(const PackedTokens& tokens, const TextContext& text) const override;
+
+ private:
+  // timesteps float32 [K] → {[K, D], [K, 6, D]}, float32.
+  std::pair<at::Tensor, at::Tensor> embed_time(const at::Tensor& timesteps) const;
+
+  WanTransformerConfig config_;
+  Linear patch_embedding_;            // [D, C·pt·ph·pw]
+  Linear time_in_, time_out_, time_proj_;
+  Linear text_in_, text_out_;
+  Rotary rotary_;
+  std::vector<WanBlock> blocks_;
+  at::Tensor scale_shift_table_;      // float32 [1, 2, D]
+  Linear proj_out_;                   // rows reordered from (pt, ph, pw, C) to (C, pt, ph, pw)
+};
+
+}  // namespace t2v
