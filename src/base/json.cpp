@@ -58,6 +58,13 @@ Json read_json(const std::filesystem::path& path, ErrorKind kind, const JsonLimi
   return parse_json(text.str(), path.string(), kind, limits);
 }
 
+int64_t json_size(const Json& object, const std::string& key, const std::string& where, int64_t most) {
+  const auto value = json_get<int64_t>(object, key, where);
+  if (value < 1 || value > most)
+    throw Error(ErrorKind::bad_input, where + ": '" + key + "' should be between 1 and " + std::to_string(most) + ", found " + std::to_string(value));
+  return value;
+}
+
 namespace detail {
 
 void throw_json_type(const std::string& key, const std::string& where, const Json* found, const char* expected) {

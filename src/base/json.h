@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
 #include <filesystem>
 #include <nlohmann/json.hpp>
 #include <optional>
@@ -33,6 +34,9 @@ T json_get(const Json& object, const std::string& key, const std::string& where)
 // The same with a value for an absent or null key.
 template <class T>
 T json_get_or(const Json& object, const std::string& key, T otherwise, const std::string& where);
+
+// A positive integer of at most `most`: a size that a config states and that memory will be spent on. Throws Error{bad_input}.
+int64_t json_size(const Json& object, const std::string& key, const std::string& where, int64_t most);
 
 namespace detail {
 [[noreturn]] void throw_json_type(const std::string& key, const std::string& where, const Json* found, const char* expected);

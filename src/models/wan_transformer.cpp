@@ -17,13 +17,6 @@ at::Tensor rms_norm(const at::Tensor& x, const at::Tensor& weight, double eps) {
   return (wide * at::rsqrt(wide.square().mean(-1, true) + eps)).to(x.scalar_type()) * weight;
 }
 
-int64_t dimension(const Json& config, const std::string& key, const std::string& where, int64_t most) {
-  const auto value = json_get<int64_t>(config, key, where);
-  if (value < 1 || value > most)
-    throw Error(ErrorKind::bad_input, where + ": '" + key + "' should be between 1 and " + std::to_string(most) + ", found " + std::to_string(value));
-  return value;
-}
-
 // The rows of one of several modulations: time [K, count, D] + table [1, count, D] → [1 or N, D].
 at::Tensor modulation_row(const at::Tensor& rows, int64_t index, const at::Tensor& level_of_token) {
   const auto row = rows.select(1, index);
@@ -43,15 +36,15 @@ WanTransformerConfig parse_wan_transformer_config(const Json& config, const std:
   if (patch.size() != 3 || std::min({patch[0], patch[1], patch[2]}) < 1 || std::max({patch[0], patch[1], patch[2]}) > 64)
     throw Error(ErrorKind::bad_input, where + ": patch_size should be three numbers between 1 and 64 (frames, height, width)");
   c.patch_size = {patch[0], patch[1], patch[2]};
-  c.num_attention_heads = dimension(config, "num_attention_heads", where, 1024);
-  c.attention_head_dim = dimension(config, "attention_head_dim", where, 1024);
-  c.num_layers = dimension(config, "num_layers", where, 1024);
-  c.ffn_dim = dimension(config, "ffn_dim", where, 1 << 18);
-  c.in_channels = dimension(config, "in_channels", where, 4096);
-  c.out_channels = dimension(config, "out_channels", where, 4096);
-  c.text_dim = dimension(config, "text_dim", where, 1 << 16);
-  c.freq_dim = dimension(config, "freq_dim", where, 1 << 14);
-  c.rope_max_seq_len = config.contains("rope_max_seq_len") ? dimension(config, "rope_max_seq_len", where, 1 << 20) : 1024;
+  c.num_attention_heads = json_size(config, "num_attention_heads", where, 1024);
+  c.attention_head_dim = json_size(config, "attention_head_dim", where, 1024);
+  c.num_layers = json_size(config, "num_layers", where, 1024);
+  c.ffn_dim = json_size(config, "ffn_dim", where, 1 << 18);
+  c.in_channels = json_size(config, "in_channels", where, 4096);
+  c.out_channels = json_size(config, "out_channels", where, 4096);
+  c.text_dim = json_size(config, "text_dim", where, 1 << 16);
+  c.freq_dim = json_size(config, "freq_dim", where, 1 << 14);
+  c.rope_max_seq_len = config.contains("rope_max_seq_len") ? json_size(config, "rope_max_seq_len", where, 1 << 20) : 1024;
   c.cross_attn_norm = json_get_or<bool>(config, "cross_attn_norm", true, where);
   c.eps = json_get_or<double>(config, "eps", 1e-6, where);
   if (c.attention_head_dim % 2 != 0 || c.attention_head_dim < 6) throw Error(ErrorKind::bad_input, where + ": attention_head_dim should be even and at least 6");
@@ -159,7 +152,7 @@ at::Tensor WanTransformer::predict(const PackedTokens& tokens, const TextContext
     level_of_token = at::empty({levels.size(0)}, levels.options().dtype(at::kLong));
   } else {
     std::tie(levels, level_of_token) = at::_unique(tokens.timesteps, /*sorted=*/true, /*return_inverse=*/true);
-    if (levels.size(0) == 1) level_of_token = {};
+    if (levels.size(0) == 1) level_of_token = at::Tensor();
   }
   const auto [temb, time] = embed_time(levels);
   const auto rotary = rotary_.at_positions(tokens.positions);

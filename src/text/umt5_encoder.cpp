@@ -15,23 +15,16 @@ at::Tensor rms_norm(const at::Tensor& x, const at::Tensor& weight, double epsilo
   return weight * scaled.to(weight.scalar_type());
 }
 
-int64_t dimension(const Json& config, const std::string& key, const std::string& where, int64_t most) {
-  const auto value = json_get<int64_t>(config, key, where);
-  if (value < 1 || value > most)
-    throw Error(ErrorKind::bad_input, where + ": '" + key + "' should be between 1 and " + std::to_string(most) + ", found " + std::to_string(value));
-  return value;
-}
-
 }  // namespace
 
 Umt5Config parse_umt5_config(const Json& config, const std::string& where) {
   Umt5Config c;
-  c.d_model = dimension(config, "d_model", where, 1 << 16);
-  c.d_kv = dimension(config, "d_kv", where, 1 << 12);
-  c.d_ff = dimension(config, "d_ff", where, 1 << 18);
-  c.num_layers = dimension(config, "num_layers", where, 1024);
-  c.num_heads = dimension(config, "num_heads", where, 1024);
-  c.vocab_size = dimension(config, "vocab_size", where, 1 << 24);
+  c.d_model = json_size(config, "d_model", where, 1 << 16);
+  c.d_kv = json_size(config, "d_kv", where, 1 << 12);
+  c.d_ff = json_size(config, "d_ff", where, 1 << 18);
+  c.num_layers = json_size(config, "num_layers", where, 1024);
+  c.num_heads = json_size(config, "num_heads", where, 1024);
+  c.vocab_size = json_size(config, "vocab_size", where, 1 << 24);
   c.relative_attention_num_buckets = json_get_or<int64_t>(config, "relative_attention_num_buckets", 32, where);
   c.relative_attention_max_distance = json_get_or<int64_t>(config, "relative_attention_max_distance", 128, where);
   c.layer_norm_epsilon = json_get_or<double>(config, "layer_norm_epsilon", 1e-6, where);

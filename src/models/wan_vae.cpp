@@ -1,0 +1,208 @@
+#include "models/wan_vae.h"
+
+#include <ATen/ATen.h>
+
+#include <algorithm>
+#include <variant>
+
+#include "models/wan_vae_blocks.h"
+#include "t2v/error.h"
+
+namespace t2v {
+
+namespace {
+
+at::Tensor channels_last(const at::Tensor& x) { return x.contiguous(at::MemoryFormat::ChannelsLast); }
+
+// frames [T, 3, H, W] ↔ [T, 3·p·p, H / p, W / p]: column offset before row offset within the channels. Source: patchify, unpatchify.
+at::Tensor fold_pixels(const at::Tensor& x, int64_t p) {
+  if (p == 1) return x;
+  return x.reshape({x.size(0), x.size(1), x.size(2) / p, p, x.size(3) / p, p}).permute({0, 1, 5, 3, 2, 4}).reshape({x.size(0), x.size(1) * p * p, x.size(2) / p, x.size(3) / p});
+}
+
+at::Tensor unfold_pixels(const at::Tensor& x, int64_t p) {
+  if (p == 1) return x;
+  return x.reshape({x.size(0), x.size(1) / (p * p), p, p, x.size(2), x.size(3)}).permute({0, 1, 4, 3, 5, 2}).reshape({x.size(0), x.size(1) / (p * p), x.size(2) * p, x.size(3) * p});
+}
+
+at::Tensor per_channel(const std::vector<double>& values, const at::Tensor& like) {
+  return at::tensor(values, at::TensorOptions(at::kFloat)).to(like.device()).view({-1, 1, 1, 1});
+}
+
+}  // namespace
+
+int64_t WanVaeConfig::spatial_ratio() const { return patch_size * (int64_t{1} << (dim_mult.size() - 1)); }
+int64_t WanVaeConfig::temporal_ratio() const { return int64_t{1} << std::count(temporal_downsample.begin(), temporal_downsample.end(), true); }
+
+WanVaeConfig parse_wan_vae_config(const Json& config, const std::string& where) {
+  if (json_get_or<bool>(config, "is_residual", false, where))
+    throw Error(ErrorKind::bad_input, where + ": 'is_residual' is set: Wan 2.2's residual autoencoder is not supported; use a Wan 2.1 model");
+  if (!json_get_or<std::vector<double>>(config, "attn_scales", {}, where).empty())
+    throw Error(ErrorKind::bad_input, where + ": 'attn_scales' should be empty; attention in the levels is not supported");
+  WanVaeConfig c;
+  c.base_dim = json_size(config, "base_dim", where, 8192);
+  c.decoder_base_dim = config.contains("decoder_base_dim") && !config.at("decoder_base_dim").is_null() ? json_size(config, "decoder_base_dim", where, 8192) : c.base_dim;
+  c.z_dim = json_size(config, "z_dim", where, 1024);
+  c.num_res_blocks = json_size(config, "num_res_blocks", where, 64);
+  c.dim_mult = json_get<std::vector<int64_t>>(config, "dim_mult", where);
+  c.temporal_downsample = json_get<std::vector<bool>>(config, "temperal_downsample", where);
+  c.latents_mean = json_get<std::vector<double>>(config, "latents_mean", where);
+  c.latents_std = json_get<std::vector<double>>(config, "latents_std", where);
+  if (config.contains("patch_size") && !config.at("patch_size").is_null()) c.patch_size = json_size(config, "patch_size", where, 16);
+  c.in_channels = json_get_or<int64_t>(config, "in_channels", 3, where);
+  c.out_channels = json_get_or<int64_t>(config, "out_channels", 3, where);
+
+  const auto refuse = [&](const std::string& what) { throw Error(ErrorKind::bad_input, where + ": " + what); };
+  if (c.dim_mult.empty() || c.dim_mult.size() > 8 || std::any_of(c.dim_mult.begin(), c.dim_mult.end(), [](int64_t m) { return m < 1 || m > 64; }))
+    refuse("dim_mult should hold one to eight numbers between 1 and 64");
+  if (c.temporal_downsample.size() + 1 != c.dim_mult.size()) refuse("temperal_downsample should have one entry fewer than dim_mult");
+  if (c.latents_mean.size() != static_cast<std::size_t>(c.z_dim) || c.latents_std.size() != static_cast<std::size_t>(c.z_dim))
+    refuse("latents_mean and latents_std should have z_dim (" + std::to_string(c.z_dim) + ") numbers each");
+  if (std::any_of(c.latents_std.begin(), c.latents_std.end(), [](double s) { return !(s > 0); })) refuse("latents_std should be positive");
+  const int64_t folded = 3 * c.patch_size * c.patch_size;
+  if (c.in_channels != folded || c.out_channels != folded)
+    refuse("in_channels and out_channels should be 3·patch_size² = " + std::to_string(folded) + ", found " + std::to_string(c.in_channels) + " and " + std::to_string(c.out_channels));
+  const auto declared = [&](const char* key, int64_t actual) {
+    if (json_get_or<int64_t>(config, key, actual, where) != actual)
+      refuse(std::string("'") + key + "' is " + config.at(key).dump() + ", but the layers make " + std::to_string(actual));
+  };
+  declared("scale_factor_spatial", c.spatial_ratio());
+  declared("scale_factor_temporal", c.temporal_ratio());
+  return c;
+}
+
+struct WanVae::Encoder {
+  using Layer = std::variant<VaeResidualBlock, VaeDownsample>;
+
+  CausalConv3d conv_in;
+  std::vector<Layer> down_blocks;
+  std::optional<VaeMidBlock> mid_block;
+  ChannelNorm norm_out;
+  CausalConv3d conv_out, quant_conv;
+
+  Encoder(const WanVaeConfig& config, const WeightScope& root) {
+    const auto weights = root / "encoder";
+    int64_t width = config.base_dim;
+    conv_in = CausalConv3d(weights / "conv_in", config.in_channels, width, {3, 3, 3});
+    int64_t index = 0;
+    for (std::size_t level = 0; level < config.dim_mult.size(); ++level) {
+      const int64_t out = config.base_dim * config.dim_mult[level];
+      for (int64_t i = 0; i < config.num_res_blocks; ++i, width = out) down_blocks.emplace_back(VaeResidualBlock(weights / "down_blocks" / index++, width, out));
+      if (level + 1 < config.dim_mult.size()) down_blocks.emplace_back(VaeDownsample(weights / "down_blocks" / index++, out, config.temporal_downsample[level]));
+    }
+    mid_block.emplace(weights / "mid_block", width);
+    norm_out = load_channel_norm(weights / "norm_out", width, 3);
+    conv_out = CausalConv3d(weights / "conv_out", width, 2 * config.z_dim, {3, 3, 3});
+    quant_conv = CausalConv3d(root / "quant_conv", 2 * config.z_dim, 2 * config.z_dim, {1, 1, 1});
+  }
+
+  // frames [t, 3·p·p, H, W] of one chunk → [t', 2·z, h, w]
+  at::Tensor forward(at::Tensor x, ConvCaches& caches, bool first_chunk) const {
+    caches.begin_chunk();
+    x = conv_in.forward(channels_last(x), caches.next());
+    for (const auto& layer : down_blocks) {
+      if (const auto* residual = std::get_if<VaeResidualBlock>(&layer)) x = residual->forward(x, caches);
+      if (const auto* down = std::get_if<VaeDownsample>(&layer)) x = down->forward(x, caches, first_chunk);
+    }
+    x = mid_block->forward(x, caches);
+    x = conv_out.forward(norm_out.silu(x), caches.next());
+    ConvCache none;
+    return quant_conv.forward(x, none);
+  }
+};
+
+struct WanVae::Decoder {
+  struct Level {
+    std::vector<VaeResidualBlock> resnets;
+    std::optional<VaeUpsample> upsampler;
+  };
+
+  CausalConv3d post_quant_conv, conv_in;
+  std::optional<VaeMidBlock> mid_block;
+  std::vector<Level> up_blocks;
+  ChannelNorm norm_out;
+  CausalConv3d conv_out;
+
+  Decoder(const WanVaeConfig& config, const WeightScope& root) {
+    const auto weights = root / "decoder";
+    const auto levels = config.dim_mult.size();
+    int64_t width = config.decoder_base_dim * config.dim_mult.back();
+    post_quant_conv = CausalConv3d(root / "post_quant_conv", config.z_dim, config.z_dim, {1, 1, 1});
+    conv_in = CausalConv3d(weights / "conv_in", config.z_dim, width, {3, 3, 3});
+    mid_block.emplace(weights / "mid_block", width);
+    for (std::size_t level = 0; level < levels; ++level) {
+      const auto scope = weights / "up_blocks" / static_cast<int64_t>(level);
+      const int64_t out = config.decoder_base_dim * config.dim_mult[levels - 1 - level];
+      auto& block = up_blocks.emplace_back();
+      for (int64_t i = 0; i < config.num_res_blocks + 1; ++i, width = out) block.resnets.emplace_back(scope / "resnets" / i, width, out);
+      if (level + 1 < levels) {
+        block.upsampler.emplace(scope / "upsamplers" / 0, out, config.temporal_downsample[levels - 2 - level]);
+        width = out / 2;  // an upsampler halves the channels
+      }
+    }
+    norm_out = load_channel_norm(weights / "norm_out", width, 3);
+    conv_out = CausalConv3d(weights / "conv_out", width, config.out_channels, {3, 3, 3});
+  }
+
+  // latents [t, z, h, w] of one chunk → [t', 3·p·p, H, W]
+  at::Tensor forward(at::Tensor x, ConvCaches& caches, bool first_chunk) const {
+    caches.begin_chunk();
+    ConvCache none;
+    x = post_quant_conv.forward(channels_last(x), none);
+    x = mid_block->forward(conv_in.forward(x, caches.next()), caches);
+    for (const auto& block : up_blocks) {
+      for (const auto& resnet : block.resnets) x = resnet.forward(x, caches);
+      if (block.upsampler) x = block.upsampler->forward(x, caches, first_chunk);
+    }
+    return conv_out.forward(norm_out.silu(x), caches.next());
+  }
+};
+
+WanVae::WanVae(const WanVaeConfig& config, const WeightScope& weights)
+    : config_(config), encoder_(std::make_unique<Encoder>(config, weights)), decoder_(std::make_unique<Decoder>(config, weights)) {}
+WanVae::~WanVae() = default;
+WanVae::WanVae(WanVae&&) noexcept = default;
+
+int64_t WanVae::chunk_for(int64_t latent_pixels) const {
+  constexpr int64_t latent_pixels_at_once = 1024;  // as measured: beyond it a chunk leaves the cache and gains nothing (bench/README.md)
+  return chunk_ > 0 ? chunk_ : std::max<int64_t>(1, latent_pixels_at_once / latent_pixels);
+}
+
+WanVae::Posterior WanVae::encode(const at::Tensor& frames) const {
+  const int64_t ratio = config_.spatial_ratio();
+  const int64_t step = config_.temporal_ratio();
+  if (frames.dim() != 4 || frames.size(0) != 3 || frames.size(1) < 1 || (frames.size(1) - 1) % step != 0 || frames.size(2) % ratio != 0 || frames.size(3) % ratio != 0)
+    throw Error(ErrorKind::usage, "the autoencoder takes 1 + " + std::to_string(step) + "·k frames whose width and height are multiples of " + std::to_string(ratio) +
+                                      ", found " + std::to_string(frames.size(1)) + " of " + std::to_string(frames.size(3)) + "x" + std::to_string(frames.size(2)));
+  const auto pixels = fold_pixels(frames.transpose(0, 1), config_.patch_size);  // [T, 3·p·p, H / p, W / p]
+  const int64_t chunk = step * chunk_for(frames.size(2) / ratio * (frames.size(3) / ratio));
+  ConvCaches caches;
+  std::vector<at::Tensor> parts = {encoder_->forward(pixels.narrow(0, 0, 1), caches, true)};
+  for (int64_t begin = 1; begin < pixels.size(0); begin += chunk)
+    parts.push_back(encoder_->forward(pixels.narrow(0, begin, std::min(chunk, pixels.size(0) - begin)), caches, false));
+  const auto moments = at::cat(parts).transpose(0, 1).contiguous().chunk(2);  // [z, T, H, W] x 2
+  return {moments[0], moments[1].clamp(-30.0, 20.0)};
+}
+
+void WanVae::decode(const at::Tensor& latents, const std::function<void(const at::Tensor&)>& sink) const {
+  const auto z = latents.transpose(0, 1);  // [T, z, h, w]
+  const int64_t chunk = chunk_for(latents.size(2) * latents.size(3));
+  ConvCaches caches;
+  for (int64_t begin = 0; begin < z.size(0);) {
+    const int64_t count = begin == 0 ? 1 : std::min(chunk, z.size(0) - begin);  // the first latent frame is special to every temporal upsampling
+    const auto out = decoder_->forward(z.narrow(0, begin, count), caches, begin == 0);
+    sink(unfold_pixels(out, config_.patch_size).clamp(-1.0, 1.0).transpose(0, 1));
+    begin += count;
+  }
+}
+
+at::Tensor WanVae::decode(const at::Tensor& latents) const {
+  std::vector<at::Tensor> parts;
+  decode(latents, [&](const at::Tensor& frames) { parts.push_back(frames); });
+  return at::cat(parts, 1);
+}
+
+at::Tensor WanVae::normalise(const at::Tensor& latents) const { return (latents - per_channel(config_.latents_mean, latents)) / per_channel(config_.latents_std, latents); }
+at::Tensor WanVae::denormalise(const at::Tensor& latents) const { return latents * per_channel(config_.latents_std, latents) + per_channel(config_.latents_mean, latents); }
+
+}  // namespace t2v

@@ -1,0 +1,97 @@
+// The blocks of Wan's autoencoder. All work on frames as a batch, [T, C, H, W], channels last; caches carry a clip's past from chunk to chunk.
+// Source: diffusers autoencoder_kl_wan.py.
+#pragma once
+
+#include <list>
+#include <optional>
+
+#include "nn/causal_conv.h"
+#include "weights/weights.h"
+
+namespace t2v {
+
+// The caches of one pass over one clip, handed out in the order in which layers ask, the same for every chunk.
+class ConvCaches {
+ public:
+  void begin_chunk() { next_ = caches_.begin(); }
+  ConvCache& next() {
+    if (next_ == caches_.end()) {
+      caches_.emplace_back();
+      next_ = std::prev(caches_.end());
+    }
+    return *next_++;
+  }
+
+ private:
+  std::list<ConvCache> caches_;
+  std::list<ConvCache>::iterator next_ = caches_.begin();
+};
+
+// x / |x| · sqrt(C) · gamma over the channels of each pixel. Source: WanRMS_norm.
+struct ChannelNorm {
+  at::Tensor gamma;  // [1, C, 1, 1]
+  at::Tensor operator()(const at::Tensor& x) const;
+  // silu of the norm.
+  at::Tensor silu(const at::Tensor& x) const;
+};
+// spatial_dims: 2 for a norm over images, 3 over video; only the checkpoint's shape differs.
+ChannelNorm load_channel_norm(const WeightScope& weights, int64_t channels, int64_t spatial_dims);
+
+// Source: WanResidualBlock.
+class VaeResidualBlock {
+ public:
+  VaeResidualBlock(const WeightScope& weights, int64_t in, int64_t out);
+  at::Tensor forward(const at::Tensor& x, ConvCaches& caches) const;
+
+ private:
+  ChannelNorm norm1_, norm2_;
+  CausalConv3d conv1_, conv2_;
+  std::optional<CausalConv3d> shortcut_;
+};
+
+// Attention among the pixels of each frame, one head. Source: WanAttentionBlock.
+class VaeAttentionBlock {
+ public:
+  VaeAttentionBlock(const WeightScope& weights, int64_t channels);
+  at::Tensor forward(const at::Tensor& x) const;
+
+ private:
+  ChannelNorm norm_;
+  at::Tensor qkv_weight_, qkv_bias_, proj_weight_, proj_bias_;  // 1x1 convolutions as matrices
+};
+
+// Residual, attention, residual. Source: WanMidBlock.
+class VaeMidBlock {
+ public:
+  VaeMidBlock(const WeightScope& weights, int64_t channels);
+  at::Tensor forward(const at::Tensor& x, ConvCaches& caches) const;
+
+ private:
+  VaeResidualBlock first_;
+  VaeAttentionBlock attention_;
+  VaeResidualBlock second_;
+};
+
+// Twice the size, and twice the frames where `temporal`: the clip's first latent frame stays one frame. Source: WanResample, upsample2d and upsample3d.
+class VaeUpsample {
+ public:
+  VaeUpsample(const WeightScope& weights, int64_t channels, bool temporal);
+  at::Tensor forward(at::Tensor x, ConvCaches& caches, bool first_chunk) const;
+
+ private:
+  std::optional<CausalConv3d> time_conv_;
+  FrameConv conv_;
+};
+
+// Half the size, and half the frames where `temporal`: the clip's first frame stays. Source: WanResample, downsample2d and downsample3d.
+class VaeDownsample {
+ public:
+  VaeDownsample(const WeightScope& weights, int64_t channels, bool temporal);
+  at::Tensor forward(at::Tensor x, ConvCaches& caches, bool first_chunk) const;
+
+ private:
+  std::optional<CausalConv3d> time_conv_;
+  FrameConv conv_;
+};
+
+}  // namespace t2v
