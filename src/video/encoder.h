@@ -23,7 +23,7 @@ struct Resize {
 struct EncoderOptions {
   // File name, "-" for stdout (y4m), or a name with %d / %05d for a sequence of PNG files. The container follows the extension.
   std::string path;
-  int width = 0;   // of the frames that will be written
+  int width = 0;  // of the frames that will be written
   int height = 0;
   Rational fps;
   int crf = 18;
@@ -38,8 +38,8 @@ void check_output(const std::string& path);
 // Opens the file under a temporary name; finish() gives it its own. Throws Error{output}, Error{usage} as check_output.
 std::unique_ptr<FrameSink> open_encoder(const EncoderOptions& options);
 
-// Hands frames to `sink` on a thread of its own through a queue of at most `capacity` frames; write() blocks while the queue is full. An error of
-// the sink is thrown by the next write() or by finish().
+// Hands frames to `sink` on a thread of its own through a queue of at most `capacity` frames; write() blocks while the queue is full. An
+// error of the sink is thrown by the next write() or by finish().
 std::unique_ptr<FrameSink> make_threaded_sink(std::unique_ptr<FrameSink> sink, std::size_t capacity = 8);
 
 }  // namespace t2v

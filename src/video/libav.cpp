@@ -1,0 +1,56 @@
+#include "video/libav.h"
+
+#include <array>
+#include <cstdarg>
+#include <mutex>
+
+namespace t2v::libav {
+
+namespace {
+
+std::mutex last_error_mutex;
+std::string last_error;
+
+void keep_errors(void* source, int level, const char* format, va_list arguments) {
+  if (level > AV_LOG_ERROR) return;
+  std::array<char, 512> line{};
+  int print_prefix = 1;
+  av_log_format_line2(source, level, format, arguments, line.data(), static_cast<int>(line.size()), &print_prefix);
+  std::string text = line.data();
+  while (!text.empty() && (text.back() == '\n' || text.back() == ' ')) text.pop_back();
+  const std::lock_guard lock(last_error_mutex);
+  if (!text.empty()) last_error = text;
+}
+
+}  // namespace
+
+const int32_t* display_matrix(const AVStream& stream) {
+#if LIBAVCODEC_VERSION_INT >= AV_VERSION_INT(60, 31, 102)
+  const auto* data =
+      av_packet_side_data_get(stream.codecpar->coded_side_data, stream.codecpar->nb_coded_side_data, AV_PKT_DATA_DISPLAYMATRIX);
+  return data != nullptr && data->size >= 9 * sizeof(int32_t) ? reinterpret_cast<const int32_t*>(data->data) : nullptr;
+#else
+  std::size_t size = 0;
+  const auto* data = av_stream_get_side_data(&stream, AV_PKT_DATA_DISPLAYMATRIX, &size);
+  return data != nullptr && size >= 9 * sizeof(int32_t) ? reinterpret_cast<const int32_t*>(data) : nullptr;
+#endif
+}
+
+std::string error_text(int code) {
+  std::array<char, AV_ERROR_MAX_STRING_SIZE> text{};
+  av_strerror(code, text.data(), text.size());
+  return text.data();
+}
+
+void be_quiet() {
+  static std::once_flag once;
+  std::call_once(once, [] { av_log_set_callback(keep_errors); });
+}
+
+std::string complaint() {
+  const std::lock_guard lock(last_error_mutex);
+  const auto text = std::exchange(last_error, {});
+  return text.empty() ? "" : " (libav: " + text + ")";
+}
+
+}  // namespace t2v::libav
