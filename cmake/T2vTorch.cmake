@@ -19,6 +19,8 @@ message(STATUS "libtorch ${T2V_TORCH_VERSION}: ${Torch_ROOT}")
 
 add_library(t2v::torch INTERFACE IMPORTED GLOBAL)
 target_include_directories(t2v::torch SYSTEM INTERFACE ${Torch_ROOT}/include ${Torch_ROOT}/include/torch/csrc/api/include)
+# libtorch's checks put the header's name into the message, and so into our binaries: without the machine's folders.
+target_compile_options(t2v::torch INTERFACE -fmacro-prefix-map=${Torch_ROOT}/include/=)
 target_link_directories(t2v::torch INTERFACE ${Torch_ROOT}/lib)
 target_link_options(t2v::torch INTERFACE -Wl,-rpath-link,${Torch_ROOT}/lib -Wl,--allow-shlib-undefined)
 target_link_libraries(t2v::torch INTERFACE ${Torch_ROOT}/lib/libtorch_cpu.so ${Torch_ROOT}/lib/libc10.so)

@@ -1,0 +1,57 @@
+# cmake -P script of the test install.tree_runs_from_anywhere; see CMakeLists.txt.
+set(work ${BUILD_DIR}/install-test)
+set(prefix ${work}/moved)
+
+# run(WHAT COMMAND...): stops the test when the command fails; its output is in `output`.
+function(run what)
+  execute_process(COMMAND ${ARGN} RESULT_VARIABLE status OUTPUT_VARIABLE text ERROR_VARIABLE text)
+  if(NOT status EQUAL 0)
+    message(FATAL_ERROR "${what}: ${status}\n${text}")
+  endif()
+  set(output "${text}" PARENT_SCOPE)
+endfunction()
+
+function(expect_file path)
+  if(NOT EXISTS ${prefix}/${path})
+    message(FATAL_ERROR "not installed: ${path}")
+  endif()
+endfunction()
+
+file(REMOVE_RECURSE ${work})
+run("install" ${CMAKE_COMMAND} --install ${BUILD_DIR} --prefix ${work}/first)
+file(RENAME ${work}/first ${prefix})
+
+foreach(path bin/t2v ${LIBDIR}/libt2v.so include/t2v/error.h ${LIBDIR}/cmake/t2v/t2vConfig.cmake share/t2v/models/world-64/model_index.json share/doc/t2v/LICENSE)
+  expect_file(${path})
+endforeach()
+
+# Nothing in the tree refers to the machine it was built on.
+foreach(path bin/t2v ${LIBDIR}/libt2v.so ${LIBDIR}/cmake/t2v/t2vTargets.cmake ${LIBDIR}/cmake/t2v/t2vConfig.cmake)
+  foreach(folder ${SOURCE_DIR} ${BUILD_DIR} ${TORCH_ROOT} ${T2V_CACHE})
+    execute_process(COMMAND grep -c -a -F ${folder}/ ${prefix}/${path} OUTPUT_VARIABLE count OUTPUT_STRIP_TRAILING_WHITESPACE)
+    if(NOT count EQUAL 0)
+      message(FATAL_ERROR "${path} contains the path ${folder} (${count} times)")
+    endif()
+  endforeach()
+endforeach()
+
+# The program loads its own libtorch.
+run("bin/t2v --version" ${CMAKE_COMMAND} -E env --unset=LD_LIBRARY_PATH --unset=T2V_MODELS ${prefix}/bin/t2v --version)
+run("ldd bin/t2v" ldd ${prefix}/bin/t2v)
+if(NOT output MATCHES "libtorch_cpu.so => ${prefix}/")
+  message(FATAL_ERROR "bin/t2v does not load the installed libtorch:\n${output}")
+endif()
+
+if(SANITIZE)
+  set(sanitizer -DCMAKE_CXX_FLAGS=-fsanitize=${SANITIZE})
+endif()
+# Another project finds the package, links the library, catches its errors.
+run("configure the consumer" ${CMAKE_COMMAND} -S ${CMAKE_CURRENT_LIST_DIR}/consumer -B ${work}/consumer -G ${GENERATOR} -DCMAKE_PREFIX_PATH=${prefix}
+  ${sanitizer})
+run("build the consumer" ${CMAKE_COMMAND} --build ${work}/consumer)
+run("run the consumer" ${work}/consumer/consumer)
+if(NOT output STREQUAL "no disk: 4\n")
+  message(FATAL_ERROR "the consumer printed '${output}' instead of 'no disk: 4'")
+endif()
+
+file(REMOVE_RECURSE ${work})

@@ -1,0 +1,139 @@
+# libtorch and sentencepiece: fetched with pip from the package index that the user's pip is set up for, kept in the cache. Sourced, never run.
+# shellcheck shell=bash
+# Every download goes to a temporary folder inside the cache and is renamed when it is complete, so that an interrupted run can simply be repeated.
+
+torch_version=2.15.0
+# The two libraries that libtorch_cpu is linked to, and all that libtorch_cuda is linked to: the versions that torch 2.15.0's own metadata names.
+torch_cpu_wheels=(nvidia-cuda-runtime==13.2.86 nvidia-cuda-cupti==13.2.86)
+torch_cuda_wheels=(
+  nvidia-cuda-runtime==13.2.86 nvidia-cuda-cupti==13.2.86 nvidia-cuda-nvrtc==13.2.86 nvidia-nvtx==13.2.86 nvidia-nvjitlink==13.2.86
+  nvidia-cublas==13.4.1.3 nvidia-cufft==12.2.0.57 nvidia-cufile==1.17.1.22 nvidia-cusolver==12.2.0.11 nvidia-cusparse==12.7.10.12
+  nvidia-cudnn-cu13==9.26.0.51 nvidia-cusparselt-cu13==0.8.1 nvidia-nccl-cu13==2.30.7 nvidia-nvshmem-cu13==3.7.2
+)
+unused_libraries=('*_python*' '*libshm*' '*global_deps*' '*/libtorch.so')
+torch_cpu_megabytes=1800     # at its fullest: the wheel twice while pip moves it, or once beside what is unpacked
+torch_cuda_megabytes=7000
+sentencepiece_version=0.2.1
+sentencepiece_megabytes=100
+
+# A GPU that works, not only a driver that is installed.
+torch_variant() {
+  if command -v nvidia-smi >/dev/null && nvidia-smi -L 2>/dev/null | grep -q '^GPU '; then echo cuda; else echo cpu; fi
+}
+
+# install_dependencies: makes sure that libtorch and sentencepiece are in the cache; sets torch_root and sentencepiece_root.
+install_dependencies() {
+  local variant
+  variant=$(torch_variant)
+  torch_root=$cache/torch-$torch_version-$variant
+  sentencepiece_root=$cache/sentencepiece-$sentencepiece_version
+  mkdir -p "$cache" || fail "the cache folder $cache cannot be made." "Name another one: T2V_CACHE=/some/folder $0"
+  take_lock "$cache/lock" "the cache $cache"
+  partial=$cache/partial
+  trap 'rm -rf "$partial"' EXIT
+  install_torch "$variant"
+  install_sentencepiece
+  rm -rf "$partial"
+  trap - EXIT
+  release_lock
+}
+
+clear_partial() {
+  rm -rf "$partial"
+  mkdir -p "$partial/download" "$partial/root/include" "$partial/root/lib"
+}
+
+# download OPTION... REQUIREMENT: one file into $partial/download. pip's own temporary files stay on the same disk.
+download() {
+  logged "$cache/logs/download.log" "${*: -1} could not be downloaded. Is there a network, and does '${pip_client[*]} download ${*: -1}' work?" \
+    env TMPDIR="$partial" "${pip_client[@]}" download --no-cache-dir --no-deps --dest "$partial/download" "$@"
+}
+
+# download_wheel REQUIREMENT: of the newest kind that Debian 12's C library can load.
+download_wheel() {
+  local tags=() tag
+  for tag in manylinux_2_28 manylinux_2_27 manylinux_2_26 manylinux_2_25 manylinux_2_24 manylinux_2_17 manylinux2014; do
+    tags+=(--platform "${tag}_$(uname -m)")
+  done
+  download --only-binary=:all: --python-version 3.12 "${tags[@]}" "$1"
+}
+
+# unpack FLAGS FOLDER PATTERN...: from the downloaded wheel. The flag -j drops the folders' names.
+unpack() {
+  logged "$cache/logs/unpack.log" "a wheel could not be unpacked. Is the disk of $cache full?" \
+    unzip "$1" "$partial"/download/*.whl "${@:3}" -d "$2"
+}
+
+install_torch() {
+  begin libtorch "$torch_version for $1"
+  if [ -d "$torch_root" ]; then
+    finish "in the cache"
+    return
+  fi
+  if [ "$1" = cuda ]; then need_disk "$cache" "$torch_cuda_megabytes" "libtorch"; else need_disk "$cache" "$torch_cpu_megabytes" "libtorch"; fi
+  clear_partial
+  printf 'downloading, some minutes ... '
+  download_wheel "torch==$torch_version"
+  unpack -qo "$partial" 'torch/include/*'
+  mv "$partial"/torch/include/* "$partial/root/include/"
+  unpack -qoj "$partial/root" 'torch-*/licenses/LICENSE'
+  "unpack_libraries_$1"
+  check_libraries
+  mv "$partial/root" "$torch_root"
+  finish
+}
+
+unpack_libraries_cpu() {
+  unpack -qoj "$partial/root/lib" 'torch/lib/*.so*' -x '*cuda*' '*nvshmem*' '*nvrtc*' "${unused_libraries[@]}"
+  add_wheels 'nvidia/*/libcu*.so.*' "${torch_cpu_wheels[@]}"
+}
+
+unpack_libraries_cuda() {
+  unpack -qoj "$partial/root/lib" 'torch/lib/*.so*' -x "${unused_libraries[@]}"
+  add_wheels 'nvidia/*/lib*.so*' "${torch_cuda_wheels[@]}"
+}
+
+# add_wheels PATTERN REQUIREMENT...: the libraries of one wheel after the other, so that the disk never holds all wheels at once.
+add_wheels() {
+  local pattern=$1 wheel
+  shift
+  for wheel in "$@"; do
+    rm "$partial"/download/*.whl
+    download_wheel "$wheel"
+    unpack -qoj "$partial/root/lib" "$pattern"
+  done
+}
+
+# Every library finds what it is linked to beside itself. libcuda belongs to the driver.
+check_libraries() {
+  local library absent
+  for library in "$partial"/root/lib/libtorch_*.so; do
+    absent=$(ldd "$library" | awk '/not found/ && $1 !~ /^libcuda\.so/ { print $1 }')
+    if [ -n "$absent" ]; then fail "$(basename "$library") does not find" "$absent"; fi
+  done
+}
+
+# PyPI's source distribution carries the C++ library; only its static library and header are kept.
+install_sentencepiece() {
+  begin sentencepiece "$sentencepiece_version"
+  if [ -d "$sentencepiece_root" ]; then
+    finish "in the cache"
+    return
+  fi
+  need_disk "$cache" "$sentencepiece_megabytes" "sentencepiece"
+  clear_partial
+  printf 'building ... '
+  download --no-binary=sentencepiece "sentencepiece==$sentencepiece_version"
+  tar -xzf "$partial"/download/sentencepiece-*.tar.gz -C "$partial" --strip-components=1
+  logged "$cache/logs/sentencepiece.log" "sentencepiece did not build." build_sentencepiece
+  cp "$partial/build/src/libsentencepiece.a" "$partial/root/lib/"
+  cp "$partial/sentencepiece/src/sentencepiece_processor.h" "$partial/root/include/"
+  mv "$partial/root" "$sentencepiece_root"
+  finish
+}
+
+build_sentencepiece() {
+  cmake -S "$partial/sentencepiece" -B "$partial/build" -G Ninja -DCMAKE_BUILD_TYPE=Release -DCMAKE_POSITION_INDEPENDENT_CODE=ON \
+    -DSPM_ENABLE_SHARED=OFF -DSPM_BUILD_TEST=OFF &&
+    cmake --build "$partial/build" --target sentencepiece-static --parallel "$(build_jobs)"
+}
