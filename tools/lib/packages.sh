@@ -47,12 +47,14 @@ install_packages() {
   begin packages "Debian packages"
   if ! is_debian_12; then
     check_other_distribution "$@"
+    find_pip
     finish "found"
     return
   fi
   local missing=()
   mapfile -t missing < <(missing_packages "$@")
   if [ ${#missing[@]} -eq 0 ]; then
+    find_pip
     finish "all there"
     return
   fi
