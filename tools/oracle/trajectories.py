@@ -1,0 +1,79 @@
+"""Golden file of whole runs: OUT/trajectories.safetensors, the latents after every step and the frames at the end.
+
+Shipped model: three prompts at three aspects, UniPC through the stock pipeline and DDIM through its loop. Tiny model: flow UniPC.
+"""
+import argparse
+import json
+from dataclasses import asdict
+from pathlib import Path
+
+from reference import SHIPPED_MODEL, Request, open_pipeline, run_ddim, run_unipc, text_tokens, versions
+from safetensors.torch import save_file
+
+SHIPPED_CASES = {
+    "square": ("a red circle bouncing on a navy background", 64, 64, 1),
+    "wide": ("a large yellow star moving right on a black background", 80, 48, 2),
+    "tall": ("white background, a small purple heart spinning", 48, 80, 3),
+}
+FLOAT_FRAMES_OF = "tiny.unipc"  # one run also as floats; bytes hide errors below half a level
+
+
+def shipped_runs():
+    pipeline = open_pipeline(SHIPPED_MODEL)
+    for name, (prompt, width, height, seed) in SHIPPED_CASES.items():
+        request = Request(
+            prompt=prompt,
+            negative_prompt="",
+            width=width,
+            height=height,
+            frames=17,
+            steps=20,
+            guidance_scale=6.0,
+            seed=seed,
+            max_text_tokens=text_tokens(SHIPPED_MODEL),
+        )
+        yield f"{name}.ddim", request, run_ddim(pipeline, request)
+        yield f"{name}.unipc", request, run_unipc(pipeline, request)
+
+
+def tiny_runs(model):
+    request = Request(
+        prompt="a green square moving left on a gray background",
+        negative_prompt="blurry, dark",
+        width=64,
+        height=48,
+        frames=9,
+        steps=8,
+        guidance_scale=5.0,
+        seed=4,
+        max_text_tokens=text_tokens(model),
+    )
+    yield "tiny.unipc", request, run_unipc(open_pipeline(model), request)
+
+
+def add_run(tensors, name, run):
+    tensors |= {f"{name}.{part}": getattr(run, part) for part in ("noise", "timesteps", "latents")}
+    for part in ("prompt_embeds", "negative_prompt_embeds"):
+        embeds = getattr(run, part)
+        rows = int(embeds.abs().sum(dim=1).gt(0).nonzero().max()) + 1
+        tensors[f"{name}.{part}"] = embeds[:rows].clone()  # the rest, up to max_text_tokens, is zero
+    tensors[f"{name}.frames"] = (run.frames * 255).round().byte()
+    if name == FLOAT_FRAMES_OF:
+        tensors[f"{name}.frames_float"] = run.frames
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--out", type=Path, required=True, help="folder of the golden files; it holds wan-tiny already")
+    args = parser.parse_args()
+    tensors, cases = {}, {}
+    for runs in (shipped_runs(), tiny_runs(args.out / "wan-tiny")):
+        for name, request, run in runs:
+            add_run(tensors, name, run)
+            cases[name] = asdict(request)
+    metadata = {"cases": json.dumps(cases), "versions": json.dumps(versions())}
+    save_file({key: value.contiguous() for key, value in tensors.items()}, args.out / "trajectories.safetensors", metadata=metadata)
+
+
+if __name__ == "__main__":
+    main()
