@@ -1,0 +1,89 @@
+// Song et al. (2021), "Denoising diffusion implicit models", eq. 12 and 16. Reference: diffusers scheduling_ddim.py, DDIMScheduler.step.
+#include <ATen/ATen.h>
+
+#include <algorithm>
+
+#include "schedulers/schedule.h"
+
+namespace t2v {
+
+namespace {
+
+// x_prev = alpha_prev * clean + direction * epsilon + noise_scale * noise
+struct DdimStep {
+  NoiseLevel level;
+  float alpha_prev;
+  float direction;    // sqrt(1 - alpha_prev^2 - noise_scale^2)
+  float noise_scale;  // sigma_t of eq. 16
+};
+
+// alpha and alpha_prev are alphas_cumprod before and after the step.
+DdimStep step_from(float alpha, float alpha_prev, float eta) {
+  const float beta = 1 - alpha;
+  const float beta_prev = 1 - alpha_prev;
+  const float noise_scale = eta * torch_sqrt(beta_prev / beta * (1 - alpha / alpha_prev));
+  // At eta = 1 and zero SNR all of the variance is fresh noise. The square root's argument is then 0 up to rounding, and a rounding below
+  // zero is NaN in the reference (20 steps of the shipped model, for example).
+  const float direction = torch_sqrt(std::max(beta_prev - noise_scale * noise_scale, 0.0F));
+  return {.level = {.alpha = torch_sqrt(alpha), .sigma = torch_sqrt(beta)},
+          .alpha_prev = torch_sqrt(alpha_prev),
+          .direction = direction,
+          .noise_scale = noise_scale};
+}
+
+class Ddim final : public Scheduler {
+ public:
+  Ddim(const SchedulerConfig& config, int64_t steps, double eta)
+      : Scheduler(spaced_timesteps(config, steps, 0)), config_(config), eta_(static_cast<float>(eta)) {
+    const auto alphas_cumprod = to_vector(training_alphas_cumprod(config));
+    const float final_alpha = config.set_alpha_to_one ? 1.0F : alphas_cumprod.front();
+    for (std::size_t i = 0; i < timesteps().size(); ++i) {
+      // The reference counts down by whole steps, which is not always where the next timestep of linspace or trailing spacing stands.
+      const int64_t timestep = timesteps()[i];
+      const int64_t previous = timestep - config.num_train_timesteps / steps;
+      const auto step = step_from(alphas_cumprod.at(timestep), previous >= 0 ? alphas_cumprod.at(previous) : final_alpha, eta_);
+      if (!all_finite({step.direction, step.noise_scale, 1 / step.level.sigma}) || !clean_sample_is_finite(config, step.level))
+        throw_not_finite(SchedulerKind::ddim, i, timesteps().size(),
+                         "epsilon prediction at zero terminal SNR divides by zero; use leading spacing");
+      steps_.push_back(step);
+    }
+  }
+
+  bool needs_noise(int64_t) const override { return eta_ > 0; }
+
+ private:
+  at::Tensor predicted_noise(NoiseLevel level, const at::Tensor& prediction, const at::Tensor& sample) const {
+    switch (config_.prediction_type) {
+      case PredictionType::epsilon:
+        return prediction;
+      case PredictionType::v_prediction:
+        return prediction * level.alpha + sample * level.sigma;
+      // From the prediction itself, also when the clean sample is clipped.
+      case PredictionType::sample:
+        return (sample - prediction * level.alpha) / level.sigma;
+      case PredictionType::flow_prediction:
+        break;
+    }
+    throw Error(ErrorKind::internal, "flow prediction has no variance-preserving noise level");
+  }
+
+  at::Tensor advance(const at::Tensor& prediction, int64_t step_index, const at::Tensor& sample, const at::Tensor& noise) override {
+    const auto& step = steps_.at(step_index);
+    const auto clean = predicted_clean_sample(config_, step.level, prediction, sample);
+    const auto epsilon = predicted_noise(step.level, prediction, sample);
+    const auto result = clean * step.alpha_prev + epsilon * step.direction;
+    return noise.defined() ? result + noise * step.noise_scale : result;
+  }
+
+  SchedulerConfig config_;
+  float eta_;
+  std::vector<DdimStep> steps_;
+};
+
+}  // namespace
+
+std::unique_ptr<Scheduler> make_ddim(const SchedulerConfig& config, int64_t steps, double eta) {
+  return std::make_unique<Ddim>(config, steps, eta);
+}
+
+}  // namespace t2v

@@ -1,0 +1,130 @@
+#include <gtest/gtest.h>
+
+#include "support.h"
+
+namespace t2v::test {
+namespace {
+
+const char* const kUniPc = "UniPCMultistepScheduler";
+
+std::string refusal(const std::string& class_name, const Json& settings) {
+  try {
+    config_of(class_name, settings);
+  } catch (const Error& error) {
+    EXPECT_EQ(error.kind(), ErrorKind::bad_input);
+    return error.what();
+  }
+  ADD_FAILURE() << settings << " was accepted";
+  return "";
+}
+
+TEST(SchedulerConfig, ReadsTheShippedModels) {
+  const auto config = shipped_config();
+  EXPECT_EQ(config.num_train_timesteps, 1000);
+  EXPECT_EQ(config.beta_schedule, BetaSchedule::squaredcos_cap_v2);
+  EXPECT_EQ(config.prediction_type, PredictionType::v_prediction);
+  EXPECT_EQ(config.timestep_spacing, TimestepSpacing::trailing);
+  EXPECT_TRUE(config.rescale_betas_zero_snr);
+  EXPECT_EQ(config.solver_order, 2);
+  EXPECT_EQ(config.solver_type, SolverType::bh2);
+  EXPECT_TRUE(config.predict_x0);
+  EXPECT_TRUE(config.lower_order_final);
+  EXPECT_EQ(config.final_sigmas_type, FinalSigmasType::zero);
+  EXPECT_TRUE(config.disable_corrector.empty());
+  EXPECT_FALSE(config.use_flow_sigmas);
+  // What DDIM takes from it.
+  EXPECT_FALSE(config.clip_sample);
+  EXPECT_TRUE(config.set_alpha_to_one);
+}
+
+TEST(SchedulerConfig, AbsentKeysHaveTheDefaultsOfTheFilesClass) {
+  const auto unipc = config_of(kUniPc, Json::object());
+  EXPECT_EQ(unipc.timestep_spacing, TimestepSpacing::linspace);
+  EXPECT_FALSE(unipc.clip_sample);
+  for (const char* class_name : {"DDIMScheduler", "DDPMScheduler"}) {
+    const auto config = config_of(class_name, {{"beta_schedule", nullptr}, {"a_key_of_some_checkpoint", 3}});
+    EXPECT_EQ(config.timestep_spacing, TimestepSpacing::leading);
+    EXPECT_TRUE(config.clip_sample);
+    EXPECT_EQ(config.beta_schedule, BetaSchedule::linear);
+  }
+  EXPECT_TRUE(config_of(kUniPc, {{"clip_sample", true}}).clip_sample);
+}
+
+TEST(SchedulerConfig, ReadsAWanFile) {
+  const auto config = config_of(kUniPc, {{"prediction_type", "flow_prediction"},
+                                         {"use_flow_sigmas", true},
+                                         {"flow_shift", 3.0},
+                                         {"disable_corrector", {0, 2}},
+                                         {"solver_p", nullptr},
+                                         {"shift_terminal", nullptr}});
+  EXPECT_EQ(config.prediction_type, PredictionType::flow_prediction);
+  EXPECT_TRUE(config.use_flow_sigmas);
+  EXPECT_EQ(config.flow_shift, 3.0);
+  EXPECT_EQ(config.disable_corrector, (std::vector<int64_t>{0, 2}));
+}
+
+TEST(SchedulerConfig, RefusesSettingsThatWouldChangeTheResult) {
+  for (const char* key : {"thresholding", "use_karras_sigmas", "use_exponential_sigmas", "use_beta_sigmas", "use_dynamic_shifting"}) {
+    const auto message = refusal(kUniPc, {{key, true}});
+    EXPECT_NE(message.find(key), std::string::npos) << message;
+    EXPECT_NE(message.find("scheduler_config.json"), std::string::npos) << message;
+    EXPECT_NO_THROW(config_of(kUniPc, {{key, false}}));
+  }
+  refusal(kUniPc, {{"trained_betas", {0.1, 0.2}}});
+  refusal(kUniPc, {{"solver_p", {{"_class_name", "DDIMScheduler"}}}});
+  refusal(kUniPc, {{"shift_terminal", 0.1}});
+}
+
+TEST(SchedulerConfig, NamesKeyValueAndWhatIsSupported) {
+  const auto message = refusal(kUniPc, {{"beta_schedule", "laplace"}});
+  for (const char* part : {"beta_schedule", "laplace", "linear", "scaled_linear", "squaredcos_cap_v2"})
+    EXPECT_NE(message.find(part), std::string::npos) << message;
+}
+
+TEST(SchedulerConfig, RefusesUnknownValuesAndValuesOutOfRange) {
+  const std::vector<Json> bad = {
+      {{"prediction_type", "velocity"}},
+      {{"timestep_spacing", "even"}},
+      {{"variance_type", "small"}},
+      {{"solver_type", "midpoint"}},
+      {{"final_sigmas_type", "one"}},
+      {{"solver_order", 0}},
+      {{"solver_order", 4}},
+      {{"num_train_timesteps", 0}},
+      {{"num_train_timesteps", int64_t{1} << 60}},
+      {{"num_train_timesteps", 10.5}},
+      {{"beta_start", 0.0}},
+      {{"beta_end", 1.0}},
+      {{"beta_end", "0.02"}},
+      {{"steps_offset", -1}},
+      {{"flow_shift", 0.0}},
+      {{"clip_sample_range", -1.0}},
+      {{"disable_corrector", {0.5}}},
+      {{"disable_corrector", 3}},
+      {{"predict_x0", 1}},
+      {{"beta_schedule", 7}},
+  };
+  for (const auto& settings : bad) refusal(kUniPc, settings);
+}
+
+TEST(SchedulerConfig, RefusesOtherClasses) {
+  const auto message = refusal("FlowMatchEulerDiscreteScheduler", Json::object());
+  EXPECT_NE(message.find("UniPCMultistepScheduler"), std::string::npos) << message;
+  EXPECT_THROW(parse_scheduler_config(Json::object(), "x"), Error);
+  EXPECT_THROW(parse_scheduler_config(Json::array(), "x"), Error);
+}
+
+TEST(SchedulerConfig, KindsHaveNames) {
+  for (const auto kind : {SchedulerKind::ddpm, SchedulerKind::ddim, SchedulerKind::unipc})
+    EXPECT_EQ(parse_scheduler_kind(scheduler_name(kind)), kind);
+  try {
+    parse_scheduler_kind("unpic");
+    FAIL();
+  } catch (const Error& error) {
+    EXPECT_EQ(error.kind(), ErrorKind::usage);
+    EXPECT_NE(std::string(error.what()).find("did you mean 'unipc'"), std::string::npos) << error.what();
+  }
+}
+
+}  // namespace
+}  // namespace t2v::test

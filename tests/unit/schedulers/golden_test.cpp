@@ -1,0 +1,87 @@
+// Against the reference, step by step: tests/golden/schedulers.json from tools/oracle/schedulers.py.
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <iostream>
+
+#include "schedulers/schedule.h"
+#include "support.h"
+
+namespace t2v::test {
+namespace {
+
+// Of the tensor's scale. On a processor like the golden file's the error is zero. Where torch's kernels round square roots and logarithms
+// otherwise, a thousand steps add up to 6e-5, and the solver in its noise form, which is worse conditioned, comes to 1.01e-5.
+double tolerance_of(const Json& golden_case) {
+  if (golden_case.at("steps").get<int64_t>() > 100) return 1e-4;
+  return golden_case.at("settings").value("predict_x0", true) ? 1e-5 : 2e-5;
+}
+
+TEST(Schedulers, AgreeWithTheReferenceAtEveryStep) {
+  const auto golden_file = read_json(golden("schedulers.json"));
+  const auto bank = bank_of(golden_file);
+  double worst = 0;
+  std::string worst_case;
+  for (const auto& expected : golden_file.at("cases")) {
+    const auto class_name = expected.at("class").get<std::string>();
+    const auto description =
+        class_name + " " + expected.at("settings").dump() + " steps " + expected.at("steps").dump() + " eta " + expected.at("eta").dump();
+    SCOPED_TRACE(description);
+    const auto steps = expected.at("steps").get<int64_t>();
+    const auto scheduler = make_scheduler(scheduler_kind_of_class(class_name, "golden"), config_of(class_name, expected.at("settings")),
+                                          steps, expected.at("eta").get<double>());
+    ASSERT_EQ(static_cast<int64_t>(scheduler->timesteps().size()), steps);
+    if (!expected.at("timesteps").empty()) {
+      EXPECT_EQ(scheduler->timesteps(), expected.at("timesteps").get<std::vector<int64_t>>());
+    }
+    const auto samples = run_steps(*scheduler, bank, bank.start, 0, steps);
+    const double tolerance = tolerance_of(expected);
+    for (std::size_t k = 0; k < expected.at("kept").size(); ++k) {
+      const auto step = expected.at("kept")[k].get<std::size_t>();
+      const auto reference = tensor_of(expected.at("samples")[k], golden_file.at("shape"));
+      const double scale = reference.abs().max().item<double>();
+      const double error = (samples.at(step) - reference).abs().max().item<double>() / scale;
+      EXPECT_LE(error, tolerance) << "at step " << step;
+      if (error > worst) {
+        worst = error;
+        worst_case = description + ", step " + std::to_string(step);
+      }
+    }
+  }
+  std::cout << "worst relative error " << worst << ": " << worst_case << "\n";
+}
+
+// The sum that the oracle writes in place of every timestep.
+int64_t weighted_sum(const std::vector<int64_t>& timesteps) {
+  int64_t sum = 0;
+  for (std::size_t i = 0; i < timesteps.size(); ++i) sum += timesteps[i] * static_cast<int64_t>(i + 1);
+  return sum % 65521;
+}
+
+TEST(Schedulers, TimestepsAreTheReferencesForEveryNumberOfSteps) {
+  const auto golden_file = read_json(golden("schedulers.json"));
+  for (const auto& grid : golden_file.at("timestep_sums")) {
+    SCOPED_TRACE(grid.at("class").get<std::string>() + " " + grid.at("settings").dump());
+    const auto kind = scheduler_kind_of_class(grid.at("class").get<std::string>(), "golden");
+    const auto config = config_of(grid.at("class").get<std::string>(), grid.at("settings"));
+    int64_t longer_in_reference = 0;
+    for (int64_t steps = 1; steps <= 1000; steps += config.use_flow_sigmas ? 37 : 1) {
+      const auto timesteps = config.use_flow_sigmas ? make_scheduler(kind, config, steps, 0)->timesteps()
+                                                    : spaced_timesteps(config, steps, kind == SchedulerKind::unipc ? 1 : 0);
+      ASSERT_EQ(static_cast<int64_t>(timesteps.size()), steps);
+      ASSERT_TRUE(std::is_sorted(timesteps.rbegin(), timesteps.rend())) << steps;
+      ASSERT_GE(timesteps.back(), 0) << steps;
+      ASSERT_LT(timesteps.front(), 1000) << steps;
+      const auto expected = grid.at("sums")[static_cast<std::size_t>(steps - 1)];
+      if (expected.is_null()) {
+        ++longer_in_reference;
+      } else {
+        EXPECT_EQ(weighted_sum(timesteps), expected.get<int64_t>()) << steps << " steps";
+      }
+    }
+    EXPECT_EQ(longer_in_reference, config.timestep_spacing == TimestepSpacing::trailing ? 62 : 0);
+  }
+}
+
+}  // namespace
+}  // namespace t2v::test

@@ -1,0 +1,155 @@
+#!/usr/bin/env python3
+"""Runs the reference schedulers (diffusers) over a grid of settings and writes every step's sample to OUT/schedulers.json.
+
+    python tools/oracle/schedulers.py --out tests/golden
+
+The network's predictions and the noise are seeded banks that all cases share: step i takes prediction i and noise i, modulo the bank's length.
+Floats have 9 significant digits, which is float32 exactly.
+"""
+
+import argparse
+import json
+import pathlib
+import warnings
+
+import diffusers
+import torch
+from diffusers import DDIMScheduler, DDPMScheduler, UniPCMultistepScheduler
+from diffusers.schedulers import scheduling_ddpm
+
+SHAPE = (2, 3, 4)
+BANK = 11
+CLASSES = {c.__name__: c for c in (DDPMScheduler, DDIMScheduler, UniPCMultistepScheduler)}
+SHIPPED = {
+    "beta_schedule": "squaredcos_cap_v2",
+    "prediction_type": "v_prediction",
+    "rescale_betas_zero_snr": True,
+    "timestep_spacing": "trailing",
+}
+WAN = {"prediction_type": "flow_prediction", "use_flow_sigmas": True}
+
+
+def cases():
+    """Yields (class name, settings, steps, eta)."""
+    for name in ("DDPMScheduler", "DDIMScheduler"):
+        etas = (0.0, 0.5) if name == "DDIMScheduler" else (0.0,)
+        for eta in etas:
+            for beta_schedule in ("linear", "scaled_linear", "squaredcos_cap_v2"):
+                for spacing in ("leading", "linspace", "trailing"):
+                    yield name, {"beta_schedule": beta_schedule, "timestep_spacing": spacing, "clip_sample": False}, 5, eta
+            for prediction in ("epsilon", "v_prediction", "sample"):
+                for clip in (True, False):
+                    yield name, {"prediction_type": prediction, "clip_sample": clip, "clip_sample_range": 1.5}, 5, eta
+            for steps in (1, 7, 20, 60):
+                yield name, {**SHIPPED, "clip_sample": False}, steps, eta
+            yield name, {**SHIPPED, "prediction_type": "sample", "clip_sample": False}, 5, eta
+            # Zero terminal SNR with epsilon prediction is finite when the clean sample is clipped.
+            yield name, {**SHIPPED, "prediction_type": "epsilon", "clip_sample": True}, 5, eta
+            yield name, {"steps_offset": 1, "beta_start": 0.00085, "beta_end": 0.012, "beta_schedule": "scaled_linear"}, 6, eta
+            for spacing in ("leading", "trailing"):
+                yield name, {**SHIPPED, "timestep_spacing": spacing, "clip_sample": False}, 1000, eta
+    for variance in ("fixed_small_log", "fixed_large"):
+        for spacing in ("leading", "trailing"):
+            yield "DDPMScheduler", {"variance_type": variance, "timestep_spacing": spacing}, 6, 0.0
+    for alpha_to_one in (True, False):
+        for spacing in ("leading", "trailing"):
+            yield "DDIMScheduler", {"set_alpha_to_one": alpha_to_one, "steps_offset": 1, "timestep_spacing": spacing}, 5, 0.3
+    yield "DDIMScheduler", {"clip_sample": False}, 5, 1.0
+    yield "DDIMScheduler", {**SHIPPED, "num_train_timesteps": 200, "clip_sample": False}, 9, 0.0
+
+    unipc = "UniPCMultistepScheduler"
+    for order in (1, 2, 3):
+        for spacing in ("leading", "linspace", "trailing"):
+            yield unipc, {**SHIPPED, "solver_order": order, "timestep_spacing": spacing}, 8, 0.0
+        for predict_x0 in (True, False):
+            for solver in ("bh1", "bh2"):
+                for lower in (True, False):
+                    settings = {"solver_order": order, "predict_x0": predict_x0, "solver_type": solver, "lower_order_final": lower}
+                    yield unipc, {**settings, "final_sigmas_type": "sigma_min"}, 6, 0.0
+        yield unipc, {**WAN, "solver_order": order, "flow_shift": 3.0}, 8, 0.0
+    for prediction in ("epsilon", "v_prediction", "sample"):
+        yield unipc, {"prediction_type": prediction}, 6, 0.0
+        yield unipc, {"prediction_type": prediction, "predict_x0": False, "final_sigmas_type": "sigma_min"}, 6, 0.0
+        yield unipc, {**SHIPPED, "prediction_type": prediction}, 6, 0.0
+    for beta_schedule in ("scaled_linear", "squaredcos_cap_v2"):
+        yield unipc, {"beta_schedule": beta_schedule, "steps_offset": 1, "timestep_spacing": "leading"}, 6, 0.0
+    for steps in (1, 2, 3, 20, 50):
+        yield unipc, SHIPPED, steps, 0.0
+        yield unipc, {**WAN, "flow_shift": 5.0}, steps, 0.0
+    yield unipc, {**WAN, "final_sigmas_type": "sigma_min"}, 6, 0.0
+    yield unipc, {**SHIPPED, "disable_corrector": [0, 3]}, 7, 0.0
+    # Not at order 3: its differences of neighbouring steps turn a last bit into percents there, in the reference as well.
+    yield unipc, SHIPPED, 1000, 0.0
+
+
+def numbers(tensor):
+    return [float(f"{value:.9g}") for value in tensor.flatten().tolist()]
+
+
+def run(name, settings, steps, eta, start, predictions, noises):
+    scheduler = CLASSES[name](**settings)
+    scheduler.set_timesteps(steps)
+    assert len(scheduler.timesteps) == steps, (name, settings, steps)
+    kept = list(range(steps)) if steps <= 8 else sorted({*range(0, steps, -(-steps // 6)), steps - 2, steps - 1})
+    sample, samples = start, []
+    for i, timestep in enumerate(scheduler.timesteps):
+        prediction, noise = predictions[i % BANK], noises[i % BANK]
+        if name == "DDIMScheduler":
+            arguments = {"eta": eta, "variance_noise": noise} if eta > 0 else {}
+            sample = scheduler.step(prediction, timestep, sample, **arguments).prev_sample
+        else:
+            scheduling_ddpm.randn_tensor = lambda *_, noise=noise, **__: noise  # DDPM takes a generator only
+            sample = scheduler.step(prediction, timestep, sample).prev_sample
+        assert sample.isfinite().all(), (name, settings, steps, i)
+        if i in kept:
+            samples.append(numbers(sample))
+    timesteps = scheduler.timesteps.tolist()
+    listed = timesteps if steps <= 100 else []
+    return {"class": name, "settings": settings, "steps": steps, "eta": eta, "timesteps": listed, "kept": kept, "samples": samples}
+
+
+def timestep_sums():
+    """sum of timestep[i] * (i + 1), modulo 65521, for 1 to 1000 steps; null where the reference makes one timestep too many."""
+    grids = [(DDIMScheduler, {"timestep_spacing": spacing}) for spacing in ("leading", "linspace", "trailing")]
+    grids += [(UniPCMultistepScheduler, {"timestep_spacing": spacing}) for spacing in ("linspace", "trailing")]
+    grids += [(UniPCMultistepScheduler, {**WAN, "flow_shift": shift}) for shift in (3.0, 5.0)]
+    result = []
+    for scheduler_class, settings in grids:
+        scheduler, sums = scheduler_class(**settings), []
+        for steps in range(1, 1001):
+            scheduler.set_timesteps(steps)
+            timesteps = scheduler.timesteps
+            sums.append(int((timesteps * torch.arange(1, len(timesteps) + 1)).sum()) % 65521 if len(timesteps) == steps else None)
+        result.append({"class": scheduler_class.__name__, "settings": settings, "sums": sums})
+    return result
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--out", type=pathlib.Path, required=True, help="the folder to write schedulers.json into")
+    out = parser.parse_args().out
+    warnings.filterwarnings("ignore")
+    torch.set_num_threads(1)
+
+    generator = torch.Generator().manual_seed(4)
+    start = torch.randn(SHAPE, generator=generator)
+    predictions = [torch.randn(SHAPE, generator=generator) for _ in range(BANK)]
+    noises = [torch.randn(SHAPE, generator=generator) for _ in range(BANK)]
+    lines = [json.dumps(run(*case, start, predictions, noises), separators=(",", ":")) for case in cases()]
+
+    header = {
+        "reference": f"diffusers {diffusers.__version__}, torch {torch.__version__}",
+        "shape": SHAPE,
+        "start": numbers(start),
+        "predictions": [numbers(p) for p in predictions],
+        "noises": [numbers(n) for n in noises],
+        "timestep_sums": timestep_sums(),
+    }
+    path = out / "schedulers.json"
+    text = json.dumps(header, separators=(",", ":"))[:-1] + ',\n"cases":[\n' + ",\n".join(lines) + "\n]}\n"
+    path.write_text(text)
+    print(f"{path}: {len(lines)} cases, {len(text)} bytes")
+
+
+if __name__ == "__main__":
+    main()
