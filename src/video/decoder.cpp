@@ -118,7 +118,8 @@ class LibavReader : public VideoReader {
     codec_->pkt_timebase = stream_->time_base;
     codec_->thread_count = 0;  // as many as there are processors: a decoder's output does not depend on it
     codec_->err_recognition |= AV_EF_CRCCHECK;
-    if (is_still_image(*container_->iformat)) codec_->err_recognition |= AV_EF_EXPLODE;
+    // A JPEG that was cut short is otherwise decoded with a grey rest. (For other formats this refuses good files with unusual tags.)
+    if (codec_->codec_id == AV_CODEC_ID_MJPEG) codec_->err_recognition |= AV_EF_EXPLODE;
     check(avcodec_open2(codec_.get(), codec, nullptr), "its pictures cannot be decoded");
     turns_ = quarter_turns(*stream_);
   }
@@ -201,7 +202,8 @@ class LibavReader : public VideoReader {
            ", the frames before it are " + size_text(format_.width, format_.height) + " " + av_get_pix_fmt_name(format_.pixels));
     const bool full_range = picture_->color_range == AVCOL_RANGE_JPEG || std::string_view(av_get_pix_fmt_name(pixels)).starts_with("yuvj");
     format_ = {picture_->width, picture_->height, pixels, matrix_of(*picture_), full_range, picture_->chroma_location};
-    const PictureFormat rgb{format_.width, format_.height};
+    const PictureFormat rgb{format_.width, format_.height, AV_PIX_FMT_RGB24,
+                            format_.matrix};  // swscale goes through YUV from some kinds of RGB too
     try {
       scaler_ = make_scaler(format_, rgb, SWS_BILINEAR);
     } catch (const Error& error) {

@@ -21,7 +21,8 @@ struct Resize {
 };
 
 struct EncoderOptions {
-  // File name, "-" for stdout (y4m), or a name with %d / %05d for a sequence of PNG files. The container follows the extension.
+  // File name, "-" for stdout (y4m), or a name with %d / %05d for a sequence of PNG files, numbered from 0. The container follows the
+  // extension.
   std::string path;
   int width = 0;  // of the frames that will be written
   int height = 0;
@@ -32,7 +33,8 @@ struct EncoderOptions {
 };
 
 // Checks name and extension and that the folder can be written, before anything expensive happens. Throws Error{usage} for a name that can
-// never work (unknown extension, "http:", "concat:", "pipe:"), Error{output} for a missing or read-only folder.
+// never work (unknown extension, "http:", "concat:", "pipe:", "-" while stdout is a terminal), Error{output} for a missing or read-only
+// folder.
 void check_output(const std::string& path);
 
 // Opens the file under a temporary name; finish() gives it its own. Throws Error{output}, Error{usage} as check_output.

@@ -53,18 +53,18 @@ class ResizingSink : public FrameSink {
   static void take_nearest(const Frame& from, Frame& to) {
     auto* out = to.rgb.data();
     for (long y = 0; y < to.height; ++y) {
-      const auto* row = from.rgb.data() + (2 * y + 1) * from.height / (2 * to.height) * from.width * 3;
-      for (long x = 0; x < to.width; ++x, out += 3) std::memcpy(out, row + (2 * x + 1) * from.width / (2 * to.width) * 3, 3);
+      const auto* row = from.rgb.data() + (2 * y + 1) * from.height / (2L * to.height) * from.width * 3;
+      for (long x = 0; x < to.width; ++x, out += 3) std::memcpy(out, row + (2 * x + 1) * from.width / (2L * to.width) * 3, 3);
     }
   }
 
   void filter_channel(const Frame& from, Frame& to, int channel) {
     const auto* in = from.rgb.data() + channel;
-    for (int y = 0; y < from.height; ++y)
+    for (std::ptrdiff_t y = 0; y < from.height; ++y)
       for (int x = 0; x < from.width; ++x, in += 3) source_->data[0][y * source_->linesize[0] + x] = *in;
     scale(*scaler_, *source_, *target_);
     auto* out = to.rgb.data() + channel;
-    for (int y = 0; y < to.height; ++y)
+    for (std::ptrdiff_t y = 0; y < to.height; ++y)
       for (int x = 0; x < to.width; ++x, out += 3) *out = target_->data[0][y * target_->linesize[0] + x];
   }
 

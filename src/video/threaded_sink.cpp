@@ -54,7 +54,6 @@ class ThreadedSink : public FrameSink {
     } catch (...) {
       const std::lock_guard lock(mutex_);
       error_ = std::current_exception();
-      queue_.clear();
       changed_.notify_all();
     }
   }

@@ -36,8 +36,10 @@ TEST(Reader, RefusesPlaylists) {
               "mediaPresentationDuration=\"PT1S\"><Period><AdaptationSet "
               "mimeType=\"video/mp4\"><Representation id=\"0\"><BaseURL>" +
                   clip + "</BaseURL></Representation></AdaptationSet></Period></MPD>\n");
+  // How the refusal is worded depends on FFmpeg: newer ones take a playlist only with a name to match.
   for (const auto* name : {"list.txt", "list.m3u8", "list.mpd"})
-    expect_error(ErrorKind::bad_input, "may name other files", [&] { open_video(folder / name); });
+    expect_error(ErrorKind::bad_input, name, [&] { open_video(folder / name); });
+  expect_error(ErrorKind::bad_input, "may name other files", [&] { open_video(folder / "list.txt"); });
 }
 
 class CutShort : public testing::TestWithParam<const char*> {};

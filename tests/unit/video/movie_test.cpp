@@ -96,14 +96,16 @@ TEST_P(MovieContainer, TagsBt709) {
 TEST(Movie, Mp4LastsExactlyItsFrames) {
   TemporaryFolder folder;
   const auto path = folder / "clip.mp4";
-  write_all(options_for(path, patches(), {30000, 1001}), shifting_patches(7));
-  EXPECT_EQ(open_video(path)->info().frames, 7);
-  AVFormatContext* opened = nullptr;
-  ASSERT_GE(avformat_open_input(&opened, path.c_str(), nullptr, nullptr), 0);
-  const libav::InputFormat container(opened);
-  const auto& stream = *opened->streams[0];
-  EXPECT_EQ(av_cmp_q(av_mul_q({static_cast<int>(stream.duration), 1}, stream.time_base), {7 * 1001, 30000}), 0);
-  EXPECT_EQ(stream.start_time, 0);
+  for (const int count : {1, 7}) {
+    write_all(options_for(path, patches(), {30000, 1001}), shifting_patches(count));
+    EXPECT_EQ(open_video(path)->info().frames, count);
+    AVFormatContext* opened = nullptr;
+    ASSERT_GE(avformat_open_input(&opened, path.c_str(), nullptr, nullptr), 0);
+    const libav::InputFormat container(opened);
+    const auto& stream = *opened->streams[0];
+    EXPECT_EQ(av_cmp_q(av_mul_q({static_cast<int>(stream.duration), 1}, stream.time_base), {count * 1001, 30000}), 0) << count;
+    EXPECT_EQ(stream.start_time, 0);
+  }
 }
 
 TEST(Movie, Mp4HasItsIndexInFront) {
