@@ -1,0 +1,30 @@
+// SentencePiece model files (spiece.model), as far as a Unigram tokenizer needs them.
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <string>
+#include <vector>
+
+namespace t2v {
+
+struct SentencePiece {
+  // sentencepiece_model.proto, ModelProto.SentencePiece.Type
+  enum Type : uint32_t { normal = 1, unknown = 2, control = 3, user_defined = 4, unused = 5, byte = 6 };
+
+  std::string text;  // UTF-8, not empty; "▁" stands for a space
+  float score = 0;   // log probability
+  Type type = normal;
+};
+
+struct SentencePieceModel {
+  std::vector<SentencePiece> pieces;  // by id
+  std::string character_map;          // normalizer_spec.precompiled_charsmap, may be empty
+};
+
+// Reads and checks a model file that nobody vouches for. Throws Error{bad_input} naming the file: unreadable, longer than 256 MiB, no
+// protocol buffer, no pieces, an empty, repeated or non-UTF-8 piece, a score that is not finite, an unknown type, or a model that is not of
+// type Unigram.
+SentencePieceModel read_sentencepiece_model(const std::filesystem::path& path);
+
+}  // namespace t2v
