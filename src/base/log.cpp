@@ -1,6 +1,7 @@
 #include "base/log.h"
 
 #include <spdlog/sinks/stdout_color_sinks.h>
+#include <spdlog/spdlog.h>
 
 namespace t2v {
 
@@ -9,5 +10,8 @@ void set_up_logging() {
   logger->set_pattern("%^%l%$: %v");
   spdlog::set_default_logger(logger);
 }
+
+void log_info(const std::string& message) { spdlog::info("{}", message); }
+void log_error(const std::string& message) { spdlog::error("{}", message); }
 
 }  // namespace t2v

@@ -1,11 +1,15 @@
-// Logging for people, on stderr: spdlog with the level set once by the command line.
+// Messages for people, on stderr: "info: …", "warning: …", "error: …". spdlog underneath; its headers stay out of this one, because libtorch brings
+// another version of the fmt library that spdlog includes.
 #pragma once
 
-#include <spdlog/spdlog.h>
+#include <string>
 
 namespace t2v {
 
-// Plain "warning: …" lines on stderr, no timestamps. Call once, from main.
+// Call once, from main.
 void set_up_logging();
+
+void log_info(const std::string& message);
+void log_error(const std::string& message);
 
 }  // namespace t2v

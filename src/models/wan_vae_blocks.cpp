@@ -7,11 +7,14 @@
 namespace t2v {
 
 at::Tensor ChannelNorm::operator()(const at::Tensor& x) const {
-  const auto length = at::linalg_vector_norm(x, 2, {1}, /*keepdim=*/true).clamp_min_(1e-12);  // [T, 1, H, W]
+  const auto length = at::linalg_vector_norm(x, 2, {1}, /*keepdim=*/true).clamp_min(1e-12);  // [T, 1, H, W]
   return (x * (std::sqrt(static_cast<double>(x.size(1))) / length)).mul_(gamma);
 }
 
-at::Tensor ChannelNorm::silu(const at::Tensor& x) const { return at::silu_((*this)(x)); }
+at::Tensor ChannelNorm::silu(const at::Tensor& x) const {
+  auto normed = (*this)(x);
+  return at::silu_(normed);
+}
 
 ChannelNorm load_channel_norm(const WeightScope& weights, int64_t channels, int64_t spatial_dims) {
   std::vector<int64_t> shape(static_cast<std::size_t>(spatial_dims) + 1, 1);

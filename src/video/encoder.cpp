@@ -20,9 +20,24 @@ void validate(const EncoderOptions& options) {
   if (options.fps.numerator <= 0 || options.fps.denominator <= 0)
     throw Error(ErrorKind::usage, options.path + ": frames per second must be positive, not " + std::to_string(options.fps.numerator) +
                                       "/" + std::to_string(options.fps.denominator));
+  const int width = options.resize ? options.resize->width : options.width;
+  const int height = options.resize ? options.resize->height : options.height;
+  if (parse_output_name(options.path) == OutputKind::movie && (width % 2 != 0 || height % 2 != 0)) {
+    const auto size = [](int w, int h) { return std::to_string(w) + "x" + std::to_string(h); };
+    throw Error(ErrorKind::usage, options.path + ": H.264 in yuv420p needs an even width and height, not " + size(width, height) +
+                                      "; add --resize " + size(width + width % 2, height + height % 2) + ", or write .png or .y4m");
+  }
 }
 
 }  // namespace
+
+void check_output(const EncoderOptions& options, int64_t frames) {
+  check_output(options.path);
+  validate(options);
+  if (frames > 1 && parse_output_name(options.path) == OutputKind::image)
+    throw Error(ErrorKind::usage, options.path + ": holds one image, but the clip has " + std::to_string(frames) +
+                                      " frames; name a sequence (frame-%05d.png) or a video (.mp4)");
+}
 
 std::unique_ptr<FrameSink> open_encoder(const EncoderOptions& options) {
   const auto kind = parse_output_name(options.path);

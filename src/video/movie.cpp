@@ -151,13 +151,6 @@ class MovieSink : public FrameSink {
 
 std::unique_ptr<FrameSink> open_movie(const EncoderOptions& options) {
   libav::be_quiet();
-  if (options.width % 2 != 0 || options.height % 2 != 0) {
-    const auto size = [](int width, int height) { return std::to_string(width) + "x" + std::to_string(height); };
-    throw Error(ErrorKind::usage, options.path + ": H.264 in yuv420p needs an even width and height, not " +
-                                      size(options.width, options.height) + "; add --resize " +
-                                      size(options.width + options.width % 2, options.height + options.height % 2) +
-                                      ", or write .png or .y4m");
-  }
   return std::make_unique<MovieSink>(options);
 }
 

@@ -33,8 +33,4 @@ void scale(SwsContext& scaler, const AVFrame& from, AVFrame& to);
 // Throws Error{internal} unless `frame` is width x height and holds as many bytes.
 void require_size(const Frame& frame, int width, int height);
 
-// Passes frames on to `sink` resized from width x height. Each of R, G and B is filtered by itself, since swscale would go through YUV;
-// lanczos keeps its three lobes (and widens them when shrinking), nearest takes the source pixel under each target pixel's centre.
-std::unique_ptr<FrameSink> make_resizing_sink(std::unique_ptr<FrameSink> sink, int width, int height, const Resize& resize);
-
 }  // namespace t2v

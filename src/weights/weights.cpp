@@ -2,6 +2,9 @@
 
 #include <ATen/ATen.h>
 
+#include <cmath>
+#include <numeric>
+
 #include "base/json.h"
 #include "t2v/error.h"
 
@@ -71,6 +74,15 @@ Weights Weights::meta(at::ScalarType dtype) {
   weights.device_ = at::kMeta;
   weights.dtype_ = dtype;
   return weights;
+}
+
+int64_t Weights::element_count() const {
+  int64_t count = 0;
+  for (const auto& [name, file] : entries_) {
+    const auto& shape = file->entries().at(name).shape;
+    count += std::accumulate(shape.begin(), shape.end(), int64_t{1}, std::multiplies<>());
+  }
+  return count;
 }
 
 WeightScope Weights::root() { return {*this, ""}; }

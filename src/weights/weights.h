@@ -32,6 +32,8 @@ class Weights {
 
   // [shape], cast and moved. A tensor that is missing, misshaped, not floating or not finite is noted, and a meta tensor stands in for it.
   at::Tensor take(const std::string& name, at::IntArrayRef shape, Precision precision);
+  // Numbers in all tensors together.
+  int64_t element_count() const;
   bool has(const std::string& name) const { return entries_.contains(name); }
   // Marks a tensor as known though nothing reads it (a tied copy).
   void ignore(const std::string& name) { taken_.insert(name); }

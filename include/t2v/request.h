@@ -1,0 +1,84 @@
+// What is asked for, what will be done, and what came of it. Plain data: all of it can be written as JSON.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+namespace t2v {
+
+// Everything a user may set. What is absent comes from the model's t2v.json, then from the model family.
+struct GenerationRequest {
+  std::optional<std::string> model;                    // folder, or name of a shipped model
+  std::optional<std::string> prompt, negative_prompt;  // UTF-8
+  std::optional<std::string> size, aspect;             // "WxH" in pixels; "W:H"
+  std::optional<int64_t> width, height;                // pixels
+  std::optional<double> seconds;
+  std::optional<int64_t> frames;
+  std::optional<double> fps;
+  std::optional<int64_t> steps;
+  std::optional<double> guidance_scale;
+  std::optional<std::string> scheduler;  // ddpm, ddim, unipc
+  std::optional<double> eta, flow_shift;
+  std::optional<int64_t> seed;  // of the first clip; the next ones count up
+  std::optional<int64_t> count;
+  std::optional<std::string> output;         // template: {index} {seed} {prompt} {date}
+  std::optional<std::string> resize;         // "WxH": resampling of the finished frames
+  std::optional<std::string> resize_filter;  // lanczos, nearest
+  std::optional<int64_t> crf;
+  std::optional<bool> sidecar;                              // JSON beside the output
+  std::optional<std::string> init_latents, save_latents;    // safetensors files
+  std::optional<std::string> trace;                         // folder for the text embedding and the latents of every step
+  std::optional<std::string> device, dtype;                 // auto, cpu, cuda[:N]; auto, float32, bfloat16, float16
+  std::optional<int64_t> threads;
+};
+
+// One clip of a plan.
+struct PlannedClip {
+  int64_t seed = 0;
+  std::string output;
+  std::optional<std::string> save_latents, trace;
+};
+
+// The request with every default resolved.
+struct GenerationPlan {
+  std::string model, model_folder;
+  std::string prompt, negative_prompt;  // cleaned, as the text encoder gets them
+  int64_t width = 0, height = 0, frames = 0;
+  double fps = 0;
+  int64_t steps = 0;
+  double guidance_scale = 0;
+  std::string scheduler;
+  double eta = 0;
+  std::optional<double> flow_shift;
+  int64_t max_text_tokens = 0;
+  std::string device, dtype;
+  std::optional<int64_t> threads;
+  std::optional<std::string> init_latents;
+  std::optional<std::string> resize;
+  std::string resize_filter;
+  int64_t crf = 0;
+  bool sidecar = false;
+  std::vector<PlannedClip> clips;
+
+  std::vector<int64_t> latent_shape;  // [1, C, T, H, W]
+  int64_t tokens = 0;                 // of one clip and guidance branch
+  int64_t branches = 0;               // 2 with guidance, else 1
+  int64_t weight_bytes = 0;           // of all components, in the run's dtype
+  std::vector<std::string> notes;     // what was rounded or cut, a line each
+};
+
+struct ClipResult {
+  std::string output;
+  int64_t seed = 0;
+  int64_t frames = 0;
+  double denoise_seconds = 0, decode_seconds = 0;  // decode includes encoding the file, which runs beside it
+};
+
+struct GenerationResult {
+  std::vector<ClipResult> clips;
+  double load_seconds = 0, text_seconds = 0;
+};
+
+}  // namespace t2v

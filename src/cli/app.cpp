@@ -1,0 +1,103 @@
+#include "cli/app.h"
+
+#include <ATen/ATen.h>
+
+#include <cerrno>
+#include <cstdio>
+#include <cstring>
+#include <new>
+
+#include "base/log.h"
+#include "base/signals.h"
+#include "base/utf8.h"
+#include "t2v/error.h"
+#include "t2v/generate.h"
+
+namespace t2v {
+
+namespace {
+
+std::vector<std::string> option_names(const CLI::App& app) {
+  std::vector<std::string> names;
+  for (const auto* option : app.get_options())
+    for (const auto& name : option->get_lnames()) names.push_back("--" + name);
+  return names;
+}
+
+std::string without_newlines(std::string text) {
+  while (!text.empty() && (text.back() == '\n' || text.back() == ' ')) text.pop_back();
+  return text;
+}
+
+// CLI11's message, with the nearest name where something is unknown.
+std::string usage_message(const CLI::App& app, const CLI::ParseError& error) {
+  const auto used = app.get_subcommands();
+  const CLI::App& command = used.empty() ? app : *used.front();
+  std::string message = without_newlines(error.what());
+  if (dynamic_cast<const CLI::ExtrasError*>(&error) != nullptr) {
+    const auto extras = app.remaining(true);
+    const auto unknown = extras.empty() ? std::string() : extras.front().substr(0, extras.front().find('='));
+    const bool flag = unknown.starts_with("-");
+    std::vector<std::string> names = option_names(command);
+    if (!flag && used.empty()) {
+      names.clear();
+      for (const auto* subcommand : app.get_subcommands([](const CLI::App*) { return true; })) names.push_back(subcommand->get_name());
+    }
+    const auto near = nearest_name(unknown, names);
+    message = (flag ? "unknown flag '" : "unknown argument '") + unknown + "'" + (near ? "; did you mean '" + *near + "'?" : "");
+  }
+  return message + ". See t2v " + (used.empty() ? "" : command.get_name() + " ") + "--help";
+}
+
+bool is_out_of_memory(const c10::Error& error) {
+  const std::string what = error.what_without_backtrace();
+  return dynamic_cast<const c10::OutOfMemoryError*>(&error) != nullptr || what.find("can't allocate memory") != std::string::npos || what.find("not enough memory") != std::string::npos;
+}
+
+int report(ErrorKind kind, const std::string& message) {
+  log_error(message);
+  return static_cast<int>(kind);
+}
+
+constexpr const char* out_of_memory_advice = "out of memory. Ask for fewer frames or a smaller size (t2v generate --dry-run shows the plan), or use --dtype bfloat16.";
+
+}  // namespace
+
+void print_line(const std::string& line) {
+  const bool fine = std::fwrite(line.data(), 1, line.size(), stdout) == line.size() && std::fputc('\n', stdout) != EOF && std::fflush(stdout) == 0;
+  if (!fine) throw Error(ErrorKind::output, std::string("stdout: cannot be written (") + std::strerror(errno) + ")");
+}
+
+int run_command_line(int argc, char** argv) {
+  set_up_logging();
+  install_signal_handlers();
+  CLI::App app("t2v " + version() + ": text to video", "t2v");
+  app.set_version_flag("--version", "t2v " + version());
+  app.require_subcommand(1);
+  app.footer(
+      "Exit codes: 0 done, 1 internal error, 2 usage, 3 bad model or input file, 4 output not written,\n"
+      "5 out of memory, 6 NaN or infinity, 130 stopped by Ctrl-C, 143 stopped by SIGTERM.\n"
+      "Progress and messages go to stderr, data (paths of finished files, or the video with -o -) to stdout.");
+  add_generate_command(app);
+  add_decode_command(app);
+  add_encode_command(app);
+  add_info_command(app);
+  try {
+    app.parse(argc, argv);
+    return 0;
+  } catch (const CLI::ParseError& error) {
+    if (error.get_exit_code() == 0) return app.exit(error);  // --help, --version
+    return report(ErrorKind::usage, usage_message(app, error));
+  } catch (const Error& error) {
+    return report(error.kind(), error.what());
+  } catch (const std::bad_alloc&) {
+    return report(ErrorKind::out_of_memory, out_of_memory_advice);
+  } catch (const c10::Error& error) {
+    if (is_out_of_memory(error)) return report(ErrorKind::out_of_memory, out_of_memory_advice);
+    return report(ErrorKind::internal, std::string("internal error in libtorch: ") + error.what_without_backtrace());
+  } catch (const std::exception& error) {
+    return report(ErrorKind::internal, std::string("internal error: ") + error.what());
+  }
+}
+
+}  // namespace t2v

@@ -1,0 +1,36 @@
+// t2v decode: latents → video
+#include "base/log.h"
+#include "cli/app.h"
+#include "cli/progress.h"
+#include "pipeline/transcode.h"
+
+namespace t2v {
+
+void add_decode_command(CLI::App& app) {
+  struct Options {
+    DecodeRequest request;
+    std::string progress = "auto";
+  };
+  auto options = std::make_shared<Options>();
+  auto* command = app.add_subcommand("decode", "Make a video from latents");
+  auto& request = options->request;
+  command->add_option("latents", request.latents, "Safetensors file with tensor 'latents' [1, C, T, H, W], as --save-latents writes it")->required();
+  command->add_option("-o,--output", request.output, "File: .mp4 .mov .mkv .y4m, %05d.png for a sequence, - for y4m on stdout")->required();
+  command->add_option("-m,--model", request.model, "Model folder, or the name of a shipped model")->capture_default_str();
+  command->add_option("--fps", request.fps, "Frames per second (the model's own when absent)");
+  command->add_option("--resize", request.resize, "Resample the frames to WxH");
+  command->add_option("--resize-filter", request.resize_filter, "lanczos or nearest")->check(CLI::IsMember({"lanczos", "nearest"}))->capture_default_str();
+  command->add_option("--crf", request.crf, "H.264 quality: 0 (lossless) to 51")->check(CLI::Range(0, 51))->capture_default_str();
+  command->add_option("--device", request.device, "auto, cpu or cuda[:N]")->capture_default_str();
+  command->add_option("--threads", request.threads, "CPU threads (all cores when absent)");
+  command->add_option("--progress", options->progress, progress_help)->capture_default_str();
+  command->footer("Example:\n  t2v decode clip.safetensors -o clip.mp4 --resize 640x384");
+  command->callback([options] {
+    const auto observer = make_progress(options->progress);
+    const auto frames = decode_latents(options->request, *observer);
+    log_info(options->request.output + ": " + std::to_string(frames) + " frames");
+    if (options->request.output != "-") print_line(options->request.output);
+  });
+}
+
+}  // namespace t2v

@@ -1,0 +1,118 @@
+// t2v info: the program and its devices, a model, or a file
+#include <ATen/ATen.h>
+#include <ATen/Parallel.h>
+#include <torch/headeronly/version.h>
+
+#include <filesystem>
+
+#include "cli/app.h"
+#include "pipeline/components.h"
+#include "t2v/generate.h"
+#include "video/decoder.h"
+#include "weights/safetensors.h"
+
+namespace t2v {
+
+namespace fs = std::filesystem;
+
+namespace {
+
+using OrderedJson = nlohmann::ordered_json;
+
+OrderedJson describe_program() {
+  return {{"t2v", version()}, {"libtorch", TORCH_VERSION}, {"cpu_threads", at::get_num_threads()}, {"cuda_devices", at::hasCUDA() ? static_cast<int64_t>(at::getNumGPUs()) : 0},
+          {"default_model", find_model("world-64")}};
+}
+
+OrderedJson describe_model(const fs::path& folder) {
+  const auto model = open_model_folder(folder);
+  const auto configs = read_model_configs(model);
+  const auto& d = model.defaults;
+  OrderedJson json = {{"model", folder.string()}, {"pipeline", model.pipeline_class}};
+  if (d.card) json["card"] = *d.card;
+  if (d.licence) json["licence"] = *d.licence;
+  json["hash"] = model_hash(model);
+  json["parameters"] = model_element_count(model);
+  json["transformer"] = std::to_string(configs.transformer.num_layers) + " blocks, " + std::to_string(configs.transformer.width()) + " wide, " +
+                        std::to_string(configs.transformer.num_attention_heads) + " heads";
+  json["text_encoder"] = std::to_string(configs.text_encoder.num_layers) + " layers, " + std::to_string(configs.text_encoder.d_model) + " wide, vocabulary " +
+                         std::to_string(configs.text_encoder.vocab_size);
+  json["vae"] = std::to_string(configs.vae.z_dim) + " channels, " + std::to_string(configs.vae.spatial_ratio()) + "x" + std::to_string(configs.vae.spatial_ratio()) + " pixels, " +
+                std::to_string(configs.vae.temporal_ratio()) + " frames to a latent";
+  json["scheduler"] = d.scheduler.value_or(scheduler_name(configs.scheduler_kind));
+  json["size_multiple"] = size_multiple(configs);
+  if (!d.sizes.empty()) {
+    for (const auto& [width, height] : d.sizes) json["sizes"].push_back(std::to_string(width) + "x" + std::to_string(height));
+  }
+  if (d.frames) json["frames"] = *d.frames;
+  if (d.fps) json["fps"] = *d.fps;
+  if (d.steps) json["steps"] = *d.steps;
+  if (d.guidance_scale) json["guidance_scale"] = *d.guidance_scale;
+  if (d.max_text_tokens) json["max_text_tokens"] = *d.max_text_tokens;
+  return json;
+}
+
+OrderedJson describe_tensors(const fs::path& path) {
+  const auto file = SafetensorsFile::open(path);
+  OrderedJson json = {{"file", path.string()}, {"bytes", file->size_in_bytes()}};
+  for (const auto& [key, value] : file->metadata()) json["metadata"][key] = value;
+  for (const auto& [name, entry] : file->entries()) json["tensors"][name] = entry.dtype + " " + Json(entry.shape).dump();
+  return json;
+}
+
+OrderedJson describe_video(const std::string& path) {
+  const auto reader = open_video(path);
+  const auto& info = reader->info();
+  OrderedJson json = {{"file", path}, {"container", info.container}, {"codec", info.codec}, {"width", info.width}, {"height", info.height}};
+  if (info.fps.numerator > 0) json["fps"] = static_cast<double>(info.fps.numerator) / info.fps.denominator;
+  if (info.frames) json["frames"] = *info.frames;
+  json["pixel_format"] = info.pixel_format;
+  json["colour_space"] = info.colour_space;
+  json["colour_range"] = info.colour_range;
+  for (const auto& [key, value] : info.metadata) {
+    const auto parsed = key == "comment" ? OrderedJson::parse(value, nullptr, /*allow_exceptions=*/false) : OrderedJson(OrderedJson::value_t::discarded);
+    json["metadata"][key] = parsed.is_object() ? parsed : OrderedJson(value);
+  }
+  return json;
+}
+
+OrderedJson describe(const std::string& what) {
+  if (what.empty()) return describe_program();
+  std::error_code failed;
+  if (fs::path(what).extension() == ".safetensors") return describe_tensors(what);
+  if (fs::is_regular_file(what, failed) || what.find('%') != std::string::npos) return describe_video(what);
+  return describe_model(find_model(what));
+}
+
+// "key: value" lines, nested objects indented.
+void print_lines(const OrderedJson& json, const std::string& indent) {
+  for (const auto& [key, value] : json.items()) {
+    if (value.is_object()) {
+      print_line(indent + key + ":");
+      print_lines(value, indent + "  ");
+    } else {
+      print_line(indent + key + ": " + (value.is_string() ? value.get<std::string>() : value.dump()));
+    }
+  }
+}
+
+}  // namespace
+
+void add_info_command(CLI::App& app) {
+  struct Options {
+    std::string what;
+    bool json = false;
+  };
+  auto options = std::make_shared<Options>();
+  auto* command = app.add_subcommand("info", "Describe a model, a finished file, a tensor file, or this program and its devices");
+  command->add_option("what", options->what, "Model folder or name, video or image, .safetensors file; nothing for the program itself");
+  command->add_flag("--json", options->json, "Print JSON");
+  command->footer("Examples:\n  t2v info\n  t2v info world-64\n  t2v info clip.mp4 --json");
+  command->callback([options] {
+    const auto json = describe(options->what);
+    if (options->json) print_line(json.dump(2, ' ', false, OrderedJson::error_handler_t::replace));
+    else print_lines(json, "");
+  });
+}
+
+}  // namespace t2v

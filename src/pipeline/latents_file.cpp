@@ -1,0 +1,38 @@
+#include "pipeline/latents_file.h"
+
+#include <ATen/ATen.h>
+
+#include "t2v/error.h"
+#include "weights/safetensors.h"
+
+namespace t2v {
+
+namespace {
+
+std::string shape_text(const std::vector<int64_t>& shape) {
+  std::string text;
+  for (const auto size : shape) text += (text.empty() ? "[" : ", ") + (size < 0 ? std::string("any") : std::to_string(size));
+  return text + "]";
+}
+
+}  // namespace
+
+at::Tensor read_latents(const std::filesystem::path& path, const std::vector<int64_t>& shape) {
+  const auto file = SafetensorsFile::open(path);
+  const auto latents = file->tensor("latents");
+  bool fits = latents.dim() == static_cast<int64_t>(shape.size());
+  for (std::size_t i = 0; fits && i < shape.size(); ++i) fits = (shape[i] < 0 && latents.size(static_cast<int64_t>(i)) > 0) || latents.size(static_cast<int64_t>(i)) == shape[i];
+  if (!fits)
+    throw Error(ErrorKind::bad_input, path.string() + ": tensor 'latents' should be " + shape_text(shape) + " ([1, channels, frames, height, width] of this model and size), found " +
+                                          shape_text(latents.sizes().vec()));
+  if (!latents.is_floating_point()) throw Error(ErrorKind::bad_input, path.string() + ": tensor 'latents' should hold floating-point numbers, found " + std::string(c10::toString(latents.scalar_type())));
+  const auto values = latents.to(at::kFloat)[0].clone();
+  if (!at::isfinite(values).all().item<bool>()) throw Error(ErrorKind::bad_input, path.string() + ": tensor 'latents' holds NaN or infinity");
+  return values;
+}
+
+void save_latents(const std::filesystem::path& path, const at::Tensor& latents, const std::map<std::string, std::string>& metadata) {
+  save_safetensors(path, {{"latents", latents.unsqueeze(0)}}, metadata);
+}
+
+}  // namespace t2v

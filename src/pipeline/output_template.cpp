@@ -1,0 +1,76 @@
+#include "pipeline/output_template.h"
+
+#include <cctype>
+#include <ctime>
+
+#include "t2v/error.h"
+
+namespace t2v {
+
+namespace {
+
+std::string slug(const std::string& prompt) {
+  std::string text;
+  for (const char c : prompt) {
+    if (text.size() >= 60) break;
+    if (std::isalnum(static_cast<unsigned char>(c)) != 0 && static_cast<unsigned char>(c) < 0x80) {
+      text += static_cast<char>(std::tolower(static_cast<unsigned char>(c)));
+    } else if (!text.empty() && text.back() != '-') {
+      text += '-';
+    }
+  }
+  while (!text.empty() && text.back() == '-') text.pop_back();
+  return text.empty() ? "clip" : text;
+}
+
+std::string date() {
+  const std::time_t now = std::time(nullptr);
+  std::tm local{};
+  localtime_r(&now, &local);
+  char text[32];
+  std::strftime(text, sizeof text, "%Y-%m-%d", &local);
+  return text;
+}
+
+std::string padded(int64_t value, const std::string& format, const std::string& field) {
+  std::string text = std::to_string(value);
+  if (format.empty()) return text;
+  if (format.size() > 2 || format.find_first_not_of("0123456789") != std::string::npos)
+    throw Error(ErrorKind::usage, "output name: '{" + field + ":" + format + "}' should be {" + field + "} or, padded to four digits, {" + field + ":04}");
+  const auto width = static_cast<std::size_t>(std::stoi(format));
+  return text.size() < width ? std::string(width - text.size(), '0') + text : text;
+}
+
+}  // namespace
+
+std::string expand_output(const std::string& pattern, const OutputFields& fields) {
+  std::string out;
+  for (std::size_t i = 0; i < pattern.size();) {
+    if ((pattern[i] == '{' || pattern[i] == '}') && i + 1 < pattern.size() && pattern[i + 1] == pattern[i]) {
+      out += pattern[i];
+      i += 2;
+      continue;
+    }
+    if (pattern[i] != '{') {
+      out += pattern[i++];
+      continue;
+    }
+    const auto end = pattern.find('}', i);
+    if (end == std::string::npos) throw Error(ErrorKind::usage, "output name '" + pattern + "': '{' without '}' (write {{ for a brace)");
+    const auto inside = pattern.substr(i + 1, end - i - 1);
+    const auto colon = inside.find(':');
+    const auto field = inside.substr(0, colon);
+    const auto format = colon == std::string::npos ? "" : inside.substr(colon + 1);
+    if (field == "index") out += padded(fields.index, format, field);
+    else if (field == "seed") out += padded(fields.seed, format, field);
+    else if (field == "prompt" && format.empty()) out += slug(fields.prompt);
+    else if (field == "date" && format.empty()) out += date();
+    else throw Error(ErrorKind::usage, "output name: '{" + inside + "}' is not known; there are {index} {seed} {prompt} {date}, and {index:04}");
+    i = end + 1;
+  }
+  return out;
+}
+
+bool distinguishes_clips(const std::string& pattern) { return pattern.find("{index") != std::string::npos || pattern.find("{seed") != std::string::npos; }
+
+}  // namespace t2v

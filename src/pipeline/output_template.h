@@ -1,0 +1,22 @@
+// Output names with fields: clips/{index:04}-{prompt}-{seed}.mp4
+#pragma once
+
+#include <cstdint>
+#include <string>
+
+namespace t2v {
+
+struct OutputFields {
+  int64_t index = 0;  // from 0
+  int64_t seed = 0;
+  std::string prompt;
+};
+
+// Replaces {index} {seed} {prompt} {date}; {index:04} and {seed:04} pad with zeros. The prompt becomes lower-case letters, digits and hyphens, at most
+// 60 bytes, so it cannot leave the folder. {{ and }} stand for braces. Throws Error{usage} for an unknown field.
+std::string expand_output(const std::string& pattern, const OutputFields& fields);
+
+// Whether expansion differs from clip to clip: {index} or {seed} occurs.
+bool distinguishes_clips(const std::string& pattern);
+
+}  // namespace t2v

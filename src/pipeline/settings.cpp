@@ -1,0 +1,128 @@
+#include "pipeline/settings.h"
+
+#include <charconv>
+#include <cmath>
+
+#include "base/utf8.h"
+
+namespace t2v {
+
+namespace {
+
+using R = GenerationRequest;
+
+bool is_set(const R& request, const Setting& setting) {
+  return std::visit([&](auto field) { return (request.*field).has_value(); }, setting.field);
+}
+
+void copy_setting(R& to, const R& from, const Setting& setting) {
+  std::visit([&](auto field) { to.*field = from.*field; }, setting.field);
+}
+
+template <class T>
+T parse_number(const std::string& text, const std::string& where, const char* expected) {
+  T value{};
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
+  bool fine = error == std::errc() && end == text.data() + text.size();
+  if constexpr (std::is_floating_point_v<T>) fine = fine && std::isfinite(value);
+  if (!fine) throw Error(ErrorKind::usage, where + " should be " + expected + ", found '" + text + "'");
+  return value;
+}
+
+bool parse_bool(const std::string& text, const std::string& where) {
+  if (text == "true" || text == "1" || text == "on" || text == "yes") return true;
+  if (text == "false" || text == "0" || text == "off" || text == "no") return false;
+  throw Error(ErrorKind::usage, where + " should be true or false, found '" + text + "'");
+}
+
+}  // namespace
+
+const std::vector<Setting>& generation_settings() {
+  static const std::vector<Setting> settings = {
+      {"prompt", "-p,--prompt", "What to make", "What the video shows", &R::prompt},
+      {"negative_prompt", "-n,--negative-prompt", "What to make", "What it should not show (used with guidance)", &R::negative_prompt},
+      {"size", "--size", "What to make", "Size in pixels, WxH", &R::size},
+      {"width", "-W,--width", "What to make", "Width in pixels", &R::width},
+      {"height", "-H,--height", "What to make", "Height in pixels", &R::height},
+      {"aspect", "--aspect", "What to make", "Aspect ratio, W:H, at the model's trained area", &R::aspect},
+      {"seconds", "--seconds", "What to make", "Length in seconds", &R::seconds},
+      {"frames", "--frames", "What to make", "Length in frames", &R::frames},
+      {"fps", "--fps", "What to make", "Frames per second", &R::fps},
+      {"count", "--count", "What to make", "How many clips; each next one has the next seed", &R::count},
+      {"seed", "-s,--seed", "What to make", "Seed of the initial noise (random when absent; always printed)", &R::seed},
+      {"model", "-m,--model", "Model and sampling", "Model folder, or the name of a shipped model", &R::model},
+      {"steps", "--steps", "Model and sampling", "Denoising steps", &R::steps},
+      {"guidance_scale", "--guidance-scale,--cfg-scale", "Model and sampling", "Classifier-free guidance; 1 turns it off", &R::guidance_scale},
+      {"scheduler", "--scheduler", "Model and sampling", "ddpm, ddim or unipc", &R::scheduler},
+      {"eta", "--eta", "Model and sampling", "DDIM: share of fresh noise at each step, 0 to 1", &R::eta},
+      {"flow_shift", "--flow-shift", "Model and sampling", "Shift of the noise levels of flow-matching models", &R::flow_shift},
+      {"output", "-o,--output", "Output", "File: .mp4 .mov .mkv .y4m, %05d.png for a sequence, - for y4m on stdout; may hold {index} {seed} {prompt} {date}", &R::output},
+      {"resize", "--resize", "Output", "Resample the finished frames to WxH", &R::resize},
+      {"resize_filter", "--resize-filter", "Output", "lanczos or nearest", &R::resize_filter},
+      {"crf", "--crf", "Output", "H.264 quality: 0 (lossless) to 51", &R::crf},
+      {"sidecar", "--sidecar", "Output", "Write OUTPUT.json with all that is needed to make the clip again", &R::sidecar},
+      {"init_latents", "--init-latents", "Latents", "Start from the noise in this safetensors file (tensor 'latents' [1, C, T, H, W])", &R::init_latents},
+      {"save_latents", "--save-latents", "Latents", "Save the final latents to this safetensors file", &R::save_latents},
+      {"trace", "--trace", "Latents", "Save the text embedding and the latents of every step to this folder", &R::trace},
+      {"device", "--device", "Machine", "auto, cpu or cuda[:N]", &R::device},
+      {"dtype", "--dtype", "Machine", "auto, float32, bfloat16 or float16", &R::dtype},
+      {"threads", "--threads", "Machine", "CPU threads (all cores when absent)", &R::threads},
+  };
+  return settings;
+}
+
+void set_from_json(R& request, const Setting& setting, const Json& value, const std::string& where) {
+  const Json object = {{setting.key, value}};
+  try {
+    std::visit([&](auto field) { request.*field = json_get<typename std::remove_reference_t<decltype(request.*field)>::value_type>(object, setting.key, where); }, setting.field);
+  } catch (const Error& error) {
+    throw Error(ErrorKind::usage, error.what());
+  }
+}
+
+void set_from_text(R& request, const Setting& setting, const std::string& text, const std::string& where) {
+  if (const auto* field = std::get_if<std::optional<std::string> R::*>(&setting.field)) request.**field = text;
+  if (const auto* field = std::get_if<std::optional<int64_t> R::*>(&setting.field)) request.**field = parse_number<int64_t>(text, where, "a whole number");
+  if (const auto* field = std::get_if<std::optional<double> R::*>(&setting.field)) request.**field = parse_number<double>(text, where, "a number");
+  if (const auto* field = std::get_if<std::optional<bool> R::*>(&setting.field)) request.**field = parse_bool(text, where);
+}
+
+R request_from_json(const Json& object, const std::string& where) {
+  if (!object.is_object()) throw Error(ErrorKind::usage, where + ": should be a JSON object of settings");
+  R request;
+  for (const auto& [key, value] : object.items()) {
+    const Setting* found = nullptr;
+    std::vector<std::string> keys;
+    for (const auto& setting : generation_settings()) {
+      keys.emplace_back(setting.key);
+      if (key == setting.key) found = &setting;
+    }
+    if (found == nullptr) {
+      const auto near = nearest_name(key, keys);
+      throw Error(ErrorKind::usage, where + ": unknown key '" + key + "'" + (near ? "; did you mean '" + *near + "'?" : ""));
+    }
+    if (!value.is_null()) set_from_json(request, *found, value, where);
+  }
+  return request;
+}
+
+Json request_to_json(const R& request) {
+  Json object = Json::object();
+  for (const auto& setting : generation_settings())
+    std::visit([&](auto field) { if (request.*field) object[setting.key] = *(request.*field); }, setting.field);
+  return object;
+}
+
+R merge_requests(const R& base, const R& over) {
+  R merged = base;
+  if (over.size) merged.width = merged.height = std::nullopt, merged.aspect = std::nullopt;
+  if (over.aspect) merged.size = std::nullopt, merged.width = merged.height = std::nullopt;
+  if (over.width || over.height) merged.size = merged.aspect = std::nullopt;
+  if (over.frames) merged.seconds = std::nullopt;
+  if (over.seconds) merged.frames = std::nullopt;
+  for (const auto& setting : generation_settings())
+    if (is_set(over, setting)) copy_setting(merged, over, setting);
+  return merged;
+}
+
+}  // namespace t2v

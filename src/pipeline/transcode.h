@@ -1,0 +1,49 @@
+// Between latents and video files, without the transformer: t2v decode and t2v encode.
+#pragma once
+
+#include <ATen/core/Tensor.h>
+
+#include <optional>
+#include <string>
+
+#include "models/wan_vae.h"
+#include "t2v/observer.h"
+#include "video/encoder.h"
+
+namespace t2v {
+
+// latents [C, T, H, W] in the sampler's space → a finished file; the encoder works on a thread of its own while the next frames are decoded.
+// Returns the number of frames. Throws Error{non_finite, output}; then nothing stays under the file's name.
+int64_t decode_to_file(const WanVae& vae, const at::Tensor& latents, const EncoderOptions& options, Observer& observer);
+
+struct DecodeRequest {
+  std::string model = "world-64";
+  std::string latents;  // safetensors file
+  std::string output;
+  std::optional<double> fps;
+  std::optional<std::string> resize;
+  std::string resize_filter = "lanczos";
+  int64_t crf = 18;
+  std::string device = "auto";
+  std::optional<int64_t> threads;
+};
+// Returns the number of frames written.
+int64_t decode_latents(const DecodeRequest& request, Observer& observer);
+
+struct EncodeRequest {
+  std::string model = "world-64";
+  std::string input;   // video, image, or pattern of images
+  std::string output;  // safetensors file
+  std::optional<std::string> size;  // "WxH": resampled to this first
+  std::optional<int64_t> frames;    // at most so many
+  std::string device = "auto";
+  std::optional<int64_t> threads;
+};
+struct EncodeResult {
+  int64_t frames = 0;
+  std::vector<int64_t> latent_shape;  // [1, C, T, H, W]
+};
+// The posterior's mean, normalised to the sampler's space.
+EncodeResult encode_video(const EncodeRequest& request, Observer& observer);
+
+}  // namespace t2v
