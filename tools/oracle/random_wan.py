@@ -141,15 +141,23 @@ def model_index():
     }
 
 
+def shards(module, wanted):
+    """Arguments of save_pretrained for about three files, whatever the size of the model."""
+    total = sum(parameter.numel() * parameter.element_size() for parameter in module.parameters())
+    return {"max_shard_size": total // 3 + 1} if wanted else {}
+
+
 def write_model(out, seed, kind="wan21", size=None, dtype=torch.float32, shard=False, tokenizer=SHIPPED_MODEL / "tokenizer"):
     """Writes the folder; the dimensions come from the seed unless given. shard: the transformer and the text encoder in several files."""
     out = Path(out)
     size = size or random_dimensions(random.Random(seed))
     generator = torch.Generator("cpu").manual_seed(seed)
-    split = dict(max_shard_size="200KB") if shard else {}
-    build_text_encoder(size, generator).to(dtype).save_pretrained(out / "text_encoder", **split)
-    build_transformer(size, 8 if kind == "world" else 16, generator).to(dtype).save_pretrained(out / "transformer", **split)
-    build_vae(size, kind, generator).to(dtype).save_pretrained(out / "vae")
+    text_encoder = build_text_encoder(size, generator).to(dtype)
+    transformer = build_transformer(size, 8 if kind == "world" else 16, generator).to(dtype)
+    vae = build_vae(size, kind, generator).to(dtype)
+    text_encoder.save_pretrained(out / "text_encoder", **shards(text_encoder, shard))
+    transformer.save_pretrained(out / "transformer", **shards(transformer, shard))
+    vae.save_pretrained(out / "vae")
     build_scheduler(size, kind).save_pretrained(out / "scheduler")
     (out / "tokenizer").mkdir(parents=True, exist_ok=True)
     for name in ("spiece.model", "tokenizer_config.json"):

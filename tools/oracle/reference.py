@@ -68,7 +68,7 @@ class Request:
 class Trajectory:
     noise: torch.Tensor  # [1, C, T, H/8, W/8]
     prompt_embeds: torch.Tensor  # [L, D], zero beyond the prompt
-    negative_prompt_embeds: torch.Tensor  # [L, D]
+    negative_prompt_embeds: torch.Tensor | None  # [L, D]; none without guidance (scale 1)
     timesteps: torch.Tensor  # [steps]
     latents: torch.Tensor  # [steps, C, T, H/8, W/8], after each step
     frames: torch.Tensor  # [frames, H, W, 3] in 0..1
@@ -104,7 +104,7 @@ def run_unipc(pipeline, request):
     def record(_, index, timestep, tensors):
         steps.append(tensors["latents"][0].clone())
         timesteps.append(int(timestep))
-        embeds.update({name: tensors[name][0] for name in ("prompt_embeds", "negative_prompt_embeds")})
+        embeds.update({name: tensors[name] for name in ("prompt_embeds", "negative_prompt_embeds")})
         return {}
 
     noise = initial_noise(pipeline, request)
@@ -124,8 +124,8 @@ def run_unipc(pipeline, request):
     ).frames
     return Trajectory(
         noise=noise,
-        prompt_embeds=embeds["prompt_embeds"],
-        negative_prompt_embeds=embeds["negative_prompt_embeds"],
+        prompt_embeds=embeds["prompt_embeds"][0],
+        negative_prompt_embeds=embeds["negative_prompt_embeds"][0] if request.guidance_scale > 1 else None,
         timesteps=torch.tensor(timesteps),
         latents=torch.stack(steps),
         frames=decode(pipeline, latents),
@@ -145,21 +145,26 @@ def run_ddim(pipeline, request):
         set_alpha_to_one=True,
     )
     scheduler.set_timesteps(request.steps)
+    guided = request.guidance_scale > 1
     prompt, negative = pipeline.encode_prompt(
-        prompt=request.prompt, negative_prompt=request.negative_prompt, max_sequence_length=request.max_text_tokens
+        prompt=request.prompt,
+        negative_prompt=request.negative_prompt,
+        do_classifier_free_guidance=guided,
+        max_sequence_length=request.max_text_tokens,
     )
     noise = initial_noise(pipeline, request)
     latents, steps = noise, []
     for timestep in scheduler.timesteps:
-        conditional = pipeline.transformer(latents, timestep.expand(1), prompt, return_dict=False)[0]
-        unconditional = pipeline.transformer(latents, timestep.expand(1), negative, return_dict=False)[0]
-        prediction = unconditional + request.guidance_scale * (conditional - unconditional)
+        prediction = pipeline.transformer(latents, timestep.expand(1), prompt, return_dict=False)[0]
+        if guided:
+            unconditional = pipeline.transformer(latents, timestep.expand(1), negative, return_dict=False)[0]
+            prediction = unconditional + request.guidance_scale * (prediction - unconditional)
         latents = scheduler.step(prediction, timestep, latents, return_dict=False)[0]
         steps.append(latents[0])
     return Trajectory(
         noise=noise,
         prompt_embeds=prompt[0],
-        negative_prompt_embeds=negative[0],
+        negative_prompt_embeds=negative[0] if guided else None,
         timesteps=scheduler.timesteps.clone(),
         latents=torch.stack(steps),
         frames=decode(pipeline, latents),

@@ -1,0 +1,156 @@
+"""Live parity: random models and requests made from a seed, through the reference and through t2v, compared stage by stage."""
+import argparse
+import os
+import random
+import shutil
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+import numpy as np
+import torch
+from PIL import Image
+from random_wan import write_model
+from reference import REPOSITORY, Request, open_pipeline, run_ddim, run_unipc, text_tokens
+from safetensors.torch import load_file, save_file
+
+TEXT_LIMIT = 1e-4  # of the tensor's scale, its root mean square
+LATENTS_LIMIT = 1e-3
+FRAMES_LIMIT = 1.5  # levels of 255: one, and the half that rounding to bytes adds
+OFFSET_LIMIT = 0.1  # levels; truncating instead of rounding gives 0.5
+
+PROMPTS = [
+    "a red circle bouncing on a navy background",
+    "a large yellow star moving right and a small cyan ring spinning on a black background",
+    "",
+    "white   background,\n a purple heart &amp; a green cross standing still",
+    "caf\u00e9 \u201cquoted\u201d \u2603 9 \u6f22\u5b57",
+    "an orange diamond pulsing, " * 30,
+]
+NEGATIVE_PROMPTS = ["", "blurry, dark", "two objects"]
+
+
+def random_request(rng, folder):
+    return Request(
+        prompt=rng.choice(PROMPTS),
+        negative_prompt=rng.choice(NEGATIVE_PROMPTS),
+        width=rng.choice([32, 48, 64, 80]),
+        height=rng.choice([32, 48, 64, 80]),
+        frames=rng.choice([1, 5, 9, 13]),
+        steps=rng.choice([1, 2, 5, 8, 11]),
+        guidance_scale=rng.choice([1.0, 2.5, 5.0, 6.5]),
+        seed=rng.randrange(2**31),
+        max_text_tokens=text_tokens(folder),
+    )
+
+
+def run_t2v(binary, model, request, scheduler, init_latents, out):
+    """Runs `t2v generate`; its latents, trace and frames land in `out`. Without init_latents the noise comes from the seed."""
+    command = [binary, "generate", "-m", model, "-p", request.prompt, "-n", request.negative_prompt]
+    command += ["-W", request.width, "-H", request.height, "--frames", request.frames, "--fps", 8]
+    command += ["--steps", request.steps, "--guidance-scale", request.guidance_scale, "--scheduler", scheduler, "-s", request.seed]
+    command += ["--init-latents", init_latents] if init_latents else []
+    command += ["--save-latents", out / "final.safetensors", "--trace", out / "trace", "-o", out / "frames" / "%05d.png"]
+    (out / "frames").mkdir(parents=True)
+    done = subprocess.run([str(word) for word in command], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    if done.returncode != 0:
+        raise RuntimeError(f"t2v ended with exit code {done.returncode}:\n{done.stdout}")
+
+
+class Table:
+    """One line per stage: largest error, in units of the reference's scale, against its limit (None: for information only)."""
+
+    def __init__(self):
+        self.failed = False
+
+    def row(self, stage, error, limit):
+        ok = limit is None or error <= limit  # a NaN is not
+        self.failed |= not ok
+        print(f"  {stage:<28} {error:>10.2e}  {'' if limit is None else f'{limit:.1e}':>8}  {'' if limit is None else 'ok' if ok else 'FAIL'}")
+
+    def tensors(self, stage, expected, found, limit):
+        expected, found = expected.double(), found.double()
+        if expected.shape != found.shape:
+            print(f"  {stage:<28} expected shape {list(expected.shape)}, found {list(found.shape)}  FAIL")
+            self.failed = True
+            return
+        scale = expected.pow(2).mean().sqrt()
+        self.row(stage, ((expected - found).abs().max() / scale).item(), limit)
+
+
+def padded(embeds, rows):
+    """A trace may leave out the zero rows after a prompt's last token."""
+    return torch.cat([embeds, embeds.new_zeros(max(0, rows - len(embeds)), embeds.shape[1])])
+
+
+def read_frames(folder):
+    return torch.from_numpy(np.stack([np.asarray(Image.open(path).convert("RGB")) for path in sorted(folder.glob("*.png"))]))
+
+
+def compare(table, expected, request, out):
+    text = load_file(out / "trace" / "text.safetensors")
+    rows = request.max_text_tokens
+    table.tensors("prompt embedding", expected.prompt_embeds, padded(text["prompt_embeds"], rows), TEXT_LIMIT)
+    if request.guidance_scale > 1:
+        table.tensors("negative prompt embedding", expected.negative_prompt_embeds, padded(text["negative_prompt_embeds"], rows), TEXT_LIMIT)
+
+    steps = [load_file(path) for path in sorted((out / "trace").glob("step_*.safetensors"))]
+    timesteps = torch.tensor([float(step["timestep"].reshape(-1)[0]) for step in steps])
+    table.tensors("timesteps", expected.timesteps, timesteps, 0.0)
+    for index, (reference, step) in enumerate(zip(expected.latents, steps)):
+        table.tensors(f"latents after step {index + 1}", reference.unsqueeze(0), step["latents"], None)
+    table.tensors("final latents", expected.latents[-1:], load_file(out / "final.safetensors")["latents"], LATENTS_LIMIT)
+
+    frames = read_frames(out / "frames").double()
+    levels = expected.frames.double() * 255
+    if frames.shape != levels.shape:
+        table.tensors("frames", levels, frames, FRAMES_LIMIT)
+        return
+    table.row("frames, levels of 255", (frames - levels).abs().max().item(), FRAMES_LIMIT)
+    table.row("frames, mean offset", abs((frames - levels).mean().item()), OFFSET_LIMIT)
+
+
+def check(binary, model, scheduler, request, work, table):
+    """UniPC starts from saved noise, DDIM from the seed alone, so that both ways in are tried."""
+    print(f"{model.name}, {scheduler}: {request}")
+    pipeline = open_pipeline(model)
+    expected = run_ddim(pipeline, request) if scheduler == "ddim" else run_unipc(pipeline, request)
+    out = work / f"{model.name}-{scheduler}"
+    out.mkdir()
+    init_latents = None
+    if scheduler == "unipc":
+        init_latents = out / "noise.safetensors"
+        save_file({"latents": expected.noise}, init_latents)
+    try:
+        run_t2v(binary, model, request, scheduler, init_latents, out)
+        compare(table, expected, request, out)
+    except (RuntimeError, OSError, KeyError, ValueError) as error:  # t2v failed, or left out a file or a tensor
+        print(f"  FAIL {type(error).__name__}: {error}")
+        table.failed = True
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("seed", type=int, help="decides the models' dimensions and weights, the prompts and the settings")
+    parser.add_argument("--t2v", type=Path, default=Path(os.environ.get("T2V", REPOSITORY / "build" / "release" / "t2v")), help="the binary")
+    args = parser.parse_args()
+    if not os.access(args.t2v, os.X_OK) or args.t2v.is_dir():
+        sys.exit(f"parity: no program at {args.t2v}; build the release preset, or name the binary in $T2V")
+
+    rng = random.Random(args.seed)
+    work = Path(tempfile.mkdtemp(prefix=f"t2v-parity-{args.seed}-"))
+    table = Table()
+    for kind, schedulers in {"wan21": ["unipc"], "world": ["unipc", "ddim"]}.items():
+        size = write_model(work / kind, rng.randrange(2**31), kind, shard=rng.random() < 0.5)
+        print(f"{kind}:", " ".join(f"{name}={value}" for name, value in size.items()))
+        for scheduler in schedulers:
+            check(args.t2v, work / kind, scheduler, random_request(rng, work / kind), work, table)
+    if table.failed:
+        sys.exit(f"parity {args.seed}: FAILED; models, traces and frames are in {work}")
+    shutil.rmtree(work)
+    print(f"parity {args.seed}: all stages agree")
+
+
+if __name__ == "__main__":
+    main()
