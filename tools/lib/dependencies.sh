@@ -11,8 +11,8 @@ torch_cuda_wheels=(
   nvidia-cudnn-cu13==9.26.0.51 nvidia-cusparselt-cu13==0.8.1 nvidia-nccl-cu13==2.30.7 nvidia-nvshmem-cu13==3.7.2
 )
 unused_libraries=('*_python*' '*libshm*' '*global_deps*' '*/libtorch.so')
-torch_cpu_megabytes=1800     # at its fullest: the wheel twice while pip moves it, or once beside what is unpacked
-torch_cuda_megabytes=7000
+torch_cpu_megabytes=1200     # at its fullest, while pip moves the wheel or while it is unpacked
+torch_cuda_megabytes=5000
 sentencepiece_version=0.2.1
 sentencepiece_megabytes=100
 
@@ -49,12 +49,10 @@ download() {
     env TMPDIR="$partial" "${pip_client[@]}" download --no-cache-dir --no-deps --dest "$partial/download" "$@"
 }
 
-# download_wheel REQUIREMENT: of the newest kind that Debian 12's C library can load.
+# download_wheel REQUIREMENT: of the newest kind that needs no newer C library than 2.28. pip wants every older kind named, too.
 download_wheel() {
-  local tags=() tag
-  for tag in manylinux_2_28 manylinux_2_27 manylinux_2_26 manylinux_2_25 manylinux_2_24 manylinux_2_17 manylinux2014; do
-    tags+=(--platform "${tag}_$(uname -m)")
-  done
+  local tags=(--platform "manylinux2014_$(uname -m)") minor
+  for minor in {28..17}; do tags+=(--platform "manylinux_2_${minor}_$(uname -m)"); done
   download --only-binary=:all: --python-version 3.12 "${tags[@]}" "$1"
 }
 
