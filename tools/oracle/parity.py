@@ -67,7 +67,8 @@ class Table:
     def row(self, stage, error, limit):
         ok = limit is None or error <= limit  # a NaN is not
         self.failed |= not ok
-        print(f"  {stage:<28} {error:>10.2e}  {'' if limit is None else f'{limit:.1e}':>8}  {'' if limit is None else 'ok' if ok else 'FAIL'}")
+        judgement = "" if limit is None else f"{limit:>8.1e}  {'ok' if ok else 'FAIL'}"
+        print(f"  {stage:<28} {error:>10.2e}  {judgement}".rstrip())
 
     def tensors(self, stage, expected, found, limit):
         expected, found = expected.double(), found.double()
@@ -93,7 +94,8 @@ def compare(table, expected, request, out):
     rows = request.max_text_tokens
     table.tensors("prompt embedding", expected.prompt_embeds, padded(text["prompt_embeds"], rows), TEXT_LIMIT)
     if request.guidance_scale > 1:
-        table.tensors("negative prompt embedding", expected.negative_prompt_embeds, padded(text["negative_prompt_embeds"], rows), TEXT_LIMIT)
+        negative = padded(text["negative_prompt_embeds"], rows)
+        table.tensors("negative prompt embedding", expected.negative_prompt_embeds, negative, TEXT_LIMIT)
 
     steps = [load_file(path) for path in sorted((out / "trace").glob("step_*.safetensors"))]
     timesteps = torch.tensor([float(step["timestep"].reshape(-1)[0]) for step in steps])
@@ -133,7 +135,8 @@ def check(binary, model, scheduler, request, work, table):
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("seed", type=int, help="decides the models' dimensions and weights, the prompts and the settings")
-    parser.add_argument("--t2v", type=Path, default=Path(os.environ.get("T2V", REPOSITORY / "build" / "release" / "t2v")), help="the binary")
+    default = Path(os.environ.get("T2V", REPOSITORY / "build" / "release" / "t2v"))
+    parser.add_argument("--t2v", type=Path, default=default, help="the binary ($T2V, or build/release/t2v)")
     args = parser.parse_args()
     if not os.access(args.t2v, os.X_OK) or args.t2v.is_dir():
         sys.exit(f"parity: no program at {args.t2v}; build the release preset, or name the binary in $T2V")

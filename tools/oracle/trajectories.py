@@ -71,7 +71,7 @@ def main():
         for name, request, run in runs:
             add_run(tensors, name, run)
             cases[name] = asdict(request)
-    metadata = {"cases": json.dumps(cases), "versions": json.dumps(versions())}
+    metadata = {"about": json.dumps({"versions": versions(), "cases": cases})}  # one key: safetensors writes several in any order
     save_file({key: value.contiguous() for key, value in tensors.items()}, args.out / "trajectories.safetensors", metadata=metadata)
 
 
