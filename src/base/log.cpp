@@ -12,6 +12,7 @@ void set_up_logging() {
 }
 
 void log_info(const std::string& message) { spdlog::info("{}", message); }
+void log_warning(const std::string& message) { spdlog::warn("{}", message); }
 void log_error(const std::string& message) { spdlog::error("{}", message); }
 
 }  // namespace t2v

@@ -10,6 +10,7 @@ namespace t2v {
 void set_up_logging();
 
 void log_info(const std::string& message);
+void log_warning(const std::string& message);
 void log_error(const std::string& message);
 
 }  // namespace t2v

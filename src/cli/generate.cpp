@@ -33,7 +33,7 @@ std::string variable_of(const Setting& setting) {
 
 GenerationRequest from_environment() {
   GenerationRequest request;
-  std::vector<std::string> known = {"T2V_CACHE", "T2V_MODELS"};
+  std::vector<std::string> known = {"T2V_MODELS"};
   for (const auto& setting : generation_settings()) {
     known.push_back(variable_of(setting));
     if (const char* value = std::getenv(known.back().c_str())) set_from_text(request, setting, value, known.back());
@@ -42,8 +42,8 @@ GenerationRequest from_environment() {
     const std::string variable = *entry;
     const auto name = variable.substr(0, variable.find('='));
     if (!name.starts_with("T2V_") || std::find(known.begin(), known.end(), name) != known.end()) continue;
-    const auto near = nearest_name(name, known);
-    throw Error(ErrorKind::usage, "unknown environment variable '" + name + "'" + (near ? "; did you mean '" + *near + "'?" : ""));
+    // Others may have variables of their own under this prefix; what looks like a misspelt setting is worth a word.
+    if (const auto near = nearest_name(name, known)) log_warning("environment variable '" + name + "' is no setting and is ignored; did you mean '" + *near + "'?");
   }
   return request;
 }

@@ -59,8 +59,10 @@ std::string pace_text(const Pace& pace, const Progress& progress) {
   const double each = pace.per_unit();
   if (each == 0) return "";
   char text[64];
-  std::snprintf(text, sizeof text, "%.3g s/%s", each, progress.stage == "denoise" ? "step" : "frame");
-  return std::string(", ") + text + (progress.total > progress.done ? ", " + duration(each * static_cast<double>(progress.total - progress.done)) + " left" : "");
+  std::snprintf(text, sizeof text, ", %.3g s/%s", each, progress.stage == "denoise" ? "step" : "frame");
+  std::string line = text;
+  if (progress.total > progress.done) line.append(", ").append(duration(each * static_cast<double>(progress.total - progress.done))).append(" left");
+  return line;
 }
 
 class PlainProgress : public SignalObserver {
@@ -72,8 +74,10 @@ class PlainProgress : public SignalObserver {
     if (progress.stage == stage_ && !last && now - printed_ < std::chrono::seconds(5)) return;
     stage_ = progress.stage;
     printed_ = now;
-    std::fprintf(stderr, "%s %lld%s%s\n", progress.stage.c_str(), static_cast<long long>(progress.done), progress.total > 0 ? ("/" + std::to_string(progress.total)).c_str() : "",
-                 pace_text(pace_, progress).c_str());
+    std::string line = progress.stage;
+    line.append(" ").append(std::to_string(progress.done));
+    if (progress.total > 0) line.append("/").append(std::to_string(progress.total));
+    std::fprintf(stderr, "%s%s\n", line.c_str(), pace_text(pace_, progress).c_str());
   }
 
  private:
