@@ -3,7 +3,7 @@
 
 add_library(t2v_warnings INTERFACE)
 target_compile_options(t2v_warnings INTERFACE -Wall -Wextra -Wpedantic -Wshadow -Wconversion -Wno-sign-conversion
-  -Wno-restrict)  # GCC 12 reports it falsely for std::string concatenation (GCC bug 105329)
+  -Wno-restrict -Wno-stringop-overflow)  # GCC 12 reports them falsely for std::string concatenation (GCC bugs 105329, 105651)
 # __FILE__ in a message names the file within the project, on every machine alike.
 target_compile_options(t2v_warnings INTERFACE -fmacro-prefix-map=${CMAKE_BINARY_DIR}/rooms/=src/ -fmacro-prefix-map=${CMAKE_SOURCE_DIR}/=)
 if(T2V_WERROR)

@@ -175,6 +175,8 @@ GenerationPlan plan_generation(const GenerationRequest& request) {
   plan.dtype = dtype_name(dtype);
   plan_size(plan, request, defaults, size_multiple(configs));
   plan_length(plan, request, defaults, configs.vae.temporal_ratio());
+  if (model.defaults.frames && plan.frames > *model.defaults.frames)
+    plan.notes.push_back(std::to_string(plan.frames) + " frames are more than the " + std::to_string(*model.defaults.frames) + " that the model is made for; the picture may suffer");
   plan_sampling(plan, request, defaults, configs);
   plan_tokens(plan, configs);
   plan_text(plan, request, defaults, model, configs);

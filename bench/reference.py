@@ -1,0 +1,62 @@
+"""The same stages as bench/stages.cpp in the reference library (diffusers, PyTorch eager), on the same weights: prints "NAME milliseconds" lines.
+
+usage: reference.py MODEL [--width 64] [--height 64] [--frames 17] [--threads 1] [--repeat 15]
+"""
+import argparse
+import statistics
+import time
+
+import torch
+from diffusers import WanPipeline
+
+
+def milliseconds(run, repeat):
+    for _ in range(2):
+        run()
+    times = []
+    for _ in range(repeat):
+        start = time.perf_counter()
+        run()
+        times.append((time.perf_counter() - start) * 1e3)
+    return statistics.median(times)
+
+
+def main():
+    parser = argparse.ArgumentParser()
+    parser.add_argument("model")
+    for name, value in (("width", 64), ("height", 64), ("frames", 17), ("threads", 1), ("repeat", 15)):
+        parser.add_argument(f"--{name}", type=int, default=value)
+    args = parser.parse_args()
+    torch.set_num_threads(args.threads)
+    torch.set_grad_enabled(False)
+    pipe = WanPipeline.from_pretrained(args.model)
+    pipe.set_progress_bar_config(disable=True)
+    vae = pipe.vae
+    ratio, temporal = vae.config.scale_factor_spatial, vae.config.scale_factor_temporal
+    latents = torch.randn(1, vae.config.z_dim, (args.frames - 1) // temporal + 1, args.height // ratio, args.width // ratio)
+    text_tokens = 32 if pipe.text_encoder.config.vocab_size == 512 else 512
+    text = torch.randn(2, text_tokens, pipe.transformer.config.text_dim)
+    timestep = torch.tensor([500])
+
+    def dit_step():  # two forwards, as the stock pipeline does guidance
+        for branch in range(2):
+            pipe.transformer(hidden_states=latents, timestep=timestep, encoder_hidden_states=text[branch : branch + 1], return_dict=False)
+
+    def whole_clip():
+        pipe("a red circle bouncing on a navy background", negative_prompt="", width=args.width, height=args.height, num_frames=args.frames,
+             num_inference_steps=20, guidance_scale=6.0, max_sequence_length=text_tokens, generator=torch.Generator().manual_seed(1))
+
+    frames = vae.decode(latents).sample
+    ids = torch.arange(3, 23)[None]
+    stages = {
+        "dit_step": dit_step,
+        "vae_decode": lambda: vae.decode(latents),
+        "vae_encode": lambda: vae.encode(frames),
+        "text_encode": lambda: pipe.text_encoder(ids, torch.ones_like(ids)),
+        "clip": whole_clip,
+    }
+    for name, run in stages.items():
+        print(name, f"{milliseconds(run, 5 if name == 'clip' else args.repeat):.3f}", flush=True)
+
+
+main()
