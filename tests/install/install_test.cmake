@@ -35,8 +35,12 @@ foreach(path bin/t2v ${LIBDIR}/libt2v.so ${LIBDIR}/cmake/t2v/t2vTargets.cmake ${
   endforeach()
 endforeach()
 
-# The program loads its own libtorch.
-run("bin/t2v --version" ${CMAKE_COMMAND} -E env --unset=LD_LIBRARY_PATH --unset=T2V_MODELS ${prefix}/bin/t2v --version)
+# The program finds its own model and loads its own libtorch.
+run("bin/t2v generate" ${CMAKE_COMMAND} -E env --unset=LD_LIBRARY_PATH --unset=T2V_MODELS
+  ${prefix}/bin/t2v generate --prompt "a red circle" --steps 2 --frames 1 --seed 1 -o ${work}/clip.mp4)
+if(NOT EXISTS ${work}/clip.mp4)
+  message(FATAL_ERROR "bin/t2v generate wrote no clip.mp4:\n${output}")
+endif()
 run("ldd bin/t2v" ldd ${prefix}/bin/t2v)
 if(NOT output MATCHES "libtorch_cpu.so => ${prefix}/")
   message(FATAL_ERROR "bin/t2v does not load the installed libtorch:\n${output}")
