@@ -59,7 +59,9 @@ function(t2v_library)
 endfunction()
 
 function(t2v_program)
-  add_executable(t2v_cli_program ${CMAKE_SOURCE_DIR}/src/main.cpp)
+  add_executable(t2v_cli_program ${CMAKE_SOURCE_DIR}/src/main.cpp ${CMAKE_SOURCE_DIR}/src/startup.cpp)
+  # It runs before the sanitizers' own start.
+  set_source_files_properties(${CMAKE_SOURCE_DIR}/src/startup.cpp PROPERTIES COMPILE_OPTIONS -fno-sanitize=all)
   set_target_properties(t2v_cli_program PROPERTIES OUTPUT_NAME t2v)
   target_link_libraries(t2v_cli_program PRIVATE t2v_cli t2v_warnings)
 endfunction()
