@@ -1,0 +1,90 @@
+// Every network against the reference implementation, on the reference's inputs (tools/oracle/components.py).
+#include <gtest/gtest.h>
+
+#include "golden.h"
+#include "pipeline/components.h"
+
+namespace t2v {
+namespace {
+
+constexpr double limit = 1e-4;  // of the reference's scale, for one forward pass (tools/oracle/README.md)
+
+struct Model {
+  const char* name;
+  std::filesystem::path folder;
+  const char* golden;
+};
+
+Model model_named(const std::string& name) {
+  if (name == "shipped") return {"shipped", test::shipped_model(), "components_shipped.safetensors"};
+  return {"tiny", test::golden("wan-tiny"), "components_tiny.safetensors"};
+}
+
+class Parity : public testing::TestWithParam<const char*> {
+ protected:
+  // Prints the error, and fails beyond the limit.
+  void expect_close(const at::Tensor& found, const std::string& tensor) {
+    const double error = test::relative_error(found, golden->tensor(tensor));
+    std::printf("%-8s %-32s %.1e of %.0e\n", model.name, tensor.c_str(), error, limit);
+    EXPECT_LE(error, limit) << tensor;
+  }
+
+  Model model = model_named(GetParam());
+  ModelFolder folder = open_model_folder(model.folder);
+  ModelConfigs configs = read_model_configs(folder);
+  std::shared_ptr<const SafetensorsFile> golden = test::open_golden(model.golden);
+};
+
+INSTANTIATE_TEST_SUITE_P(Models, Parity, testing::Values("shipped", "tiny"), [](const auto& value) { return std::string(value.param); });
+
+TEST_P(Parity, Umt5GivesTheReferencesHiddenStates) {
+  const auto encoder = load_text_encoder(folder, configs, at::kCPU, at::kFloat);
+  for (const std::string name : {"umt5.0", "umt5.1", "umt5.2", "umt5.3"}) {
+    const auto length = golden->tensor(name + ".attention_mask").sum().item<int64_t>();
+    const auto ids = golden->tensor(name + ".input_ids")[0].narrow(0, 0, length);
+    const auto expected = golden->tensor(name + ".last_hidden_state")[0].narrow(0, 0, length);
+    const double error = test::relative_error(encoder.forward(ids), expected);
+    std::printf("%-8s %-32s %.1e of %.0e\n", model.name, (name + ".last_hidden_state").c_str(), error, limit);
+    EXPECT_LE(error, limit) << name;
+  }
+}
+
+TEST_P(Parity, TransformerGivesTheReferencesPrediction) {
+  const auto transformer = load_transformer(folder, configs, at::kCPU, at::kFloat);
+  for (const std::string name : {"video", "image", "batch", "short_text", "frame_timesteps", "token_timesteps"}) {
+    const auto input = [&](const char* tensor) { return golden->tensor("transformer." + name + "." + tensor); };
+    const auto latents = input("hidden_states");  // [B, C, T, H, W]
+    std::vector<Clip> clips;
+    std::vector<int64_t> text_of_segment;
+    for (int64_t b = 0; b < latents.size(0); ++b) {
+      clips.push_back({latents[b], {}});
+      text_of_segment.push_back(b);
+    }
+    auto tokens = pack(clips, configs.transformer.patch_size);
+    const auto grid = token_grid(latents[0].sizes(), configs.transformer.patch_size);
+    const auto timestep = input("timestep").to(at::kFloat);  // [B] or [B, tokens]
+    tokens.timesteps = timestep.dim() == 1 ? timestep.repeat_interleave(grid.count()) : timestep.flatten();
+    const auto values = transformer.predict(tokens, transformer.prepare_text(input("encoder_hidden_states"), text_of_segment));
+    std::vector<at::Tensor> found;
+    for (const auto& part : values.chunk(latents.size(0))) found.push_back(unpatchify(part, grid, configs.transformer.patch_size));
+    expect_close(at::stack(found), "transformer." + name + ".output");
+  }
+}
+
+TEST_P(Parity, VaeEncodesToTheReferencesPosterior) {
+  const auto vae = load_vae(folder, configs, at::kCPU);
+  for (const std::string name : {"vae.encode_1", "vae.encode_5", "vae.encode_9", "vae.encode_17"}) {
+    const auto [mean, logvar] = vae.encode(golden->tensor(name + ".frames")[0]);
+    expect_close(mean.unsqueeze(0), name + ".mean");
+    expect_close(logvar.unsqueeze(0), name + ".logvar");
+  }
+}
+
+TEST_P(Parity, VaeDecodesToTheReferencesFrames) {
+  const auto vae = load_vae(folder, configs, at::kCPU);
+  for (const std::string name : {"vae.decode_1", "vae.decode_2", "vae.decode_3", "vae.decode_5"})
+    expect_close(vae.decode(golden->tensor(name + ".latents")[0]).unsqueeze(0), name + ".frames");
+}
+
+}  // namespace
+}  // namespace t2v

@@ -1,0 +1,109 @@
+#include "weights/model_folder.h"
+
+#include <gtest/gtest.h>
+
+#include "errors.h"
+#include "paths.h"
+#include "support.h"
+
+namespace t2v {
+namespace {
+
+namespace fs = std::filesystem;
+
+class ModelFolderTest : public testing::Test {
+ protected:
+  ModelFolderTest() { fs::copy(test::golden("wan-tiny"), root(), fs::copy_options::recursive); }
+  fs::path root() const { return folder / "model"; }
+  void set_defaults(const std::string& json) const { test::write_bytes(root() / "t2v.json", json); }
+
+  test::TemporaryFolder folder;
+};
+
+TEST_F(ModelFolderTest, OpensWithoutDefaults) {
+  const auto model = open_model_folder(root());
+  EXPECT_EQ(model.pipeline_class, "WanPipeline");
+  EXPECT_FALSE(model.defaults.width);
+  EXPECT_EQ(json_get<int64_t>(model.config("vae"), "z_dim", "vae"), 16);
+  EXPECT_EQ(json_get<std::string>(model.config("scheduler"), "_class_name", "scheduler"), "UniPCMultistepScheduler");
+}
+
+TEST_F(ModelFolderTest, ReadsEveryDefault) {
+  set_defaults(R"({"width": 832, "height": 480, "frames": 81, "fps": 16.5, "steps": 30, "guidance_scale": 5, "max_text_tokens": 512, "scheduler": "unipc",
+                   "negative_prompt": "", "licence": "Apache-2.0", "card": "a card", "per_frame_timesteps": true, "sizes": [[832, 480], [480, 832]]})");
+  const auto d = open_model_folder(root()).defaults;
+  EXPECT_EQ(d.width, 832);
+  EXPECT_EQ(d.height, 480);
+  EXPECT_EQ(d.frames, 81);
+  EXPECT_EQ(d.fps, 16.5);
+  EXPECT_EQ(d.steps, 30);
+  EXPECT_EQ(d.guidance_scale, 5.0);
+  EXPECT_EQ(d.max_text_tokens, 512);
+  EXPECT_EQ(d.scheduler, "unipc");
+  EXPECT_EQ(d.negative_prompt, "");
+  EXPECT_EQ(d.licence, "Apache-2.0");
+  EXPECT_EQ(d.card, "a card");
+  EXPECT_TRUE(d.per_frame_timesteps);
+  ASSERT_EQ(d.sizes.size(), 2U);
+  EXPECT_EQ(d.sizes[1][1], 832);
+}
+
+TEST_F(ModelFolderTest, RefusesBadDefaultsNamingTheKey) {
+  const std::vector<std::pair<std::string, std::vector<std::string>>> cases = {
+      {R"({"guidence_scale": 6})", {"'guidence_scale'", "did you mean 'guidance_scale'?"}},
+      {R"({"bananas": 6})", {"unknown key 'bananas'"}},
+      {R"({"width": 0})", {"'width'", "positive"}},
+      {R"({"fps": -1})", {"'fps'", "positive"}},
+      {R"({"steps": "many"})", {"'steps'", "an integer"}},
+      {R"({"steps": 2.5})", {"'steps'", "an integer"}},
+      {R"({"scheduler": 3})", {"'scheduler'"}},
+      {R"({"sizes": [[64, -64]]})", {"'sizes'", "positive"}},
+      {R"({"sizes": [[64]]})", {"'sizes'"}},
+      {R"([])", {"JSON object"}},
+      {R"({"steps": 1, "steps": 2})", {"'steps'", "twice"}},
+  };
+  for (const auto& [json, parts] : cases) {
+    SCOPED_TRACE(json);
+    set_defaults(json);
+    auto named = parts;
+    named.push_back((root() / "t2v.json").string());
+    test::expect_error(ErrorKind::bad_input, named, [&] { open_model_folder(root()); });
+  }
+}
+
+TEST_F(ModelFolderTest, RefusesAFolderThatIsNoModel) {
+  test::expect_error(ErrorKind::bad_input, {(folder / "absent").string(), "no such model folder"}, [&] { open_model_folder(folder / "absent"); });
+  test::expect_error(ErrorKind::bad_input, {folder.path().string(), "model_index.json"}, [&] { open_model_folder(folder.path()); });
+  test::write_bytes(root() / "model_index.json", "{}");
+  test::expect_error(ErrorKind::bad_input, {(root() / "model_index.json").string(), "'_class_name'"}, [&] { open_model_folder(root()); });
+}
+
+TEST_F(ModelFolderTest, HashIsOfTheContentsNotOfThePlace) {
+  const auto hash = model_hash(open_model_folder(root()));
+  EXPECT_EQ(hash.size(), 32U);
+  EXPECT_EQ(hash.find_first_not_of("0123456789abcdef"), std::string::npos);
+  EXPECT_EQ(hash, model_hash(open_model_folder(root())));
+  EXPECT_EQ(hash, model_hash(open_model_folder(test::golden("wan-tiny"))));
+  test::write_bytes(root() / "README.md", "notes");
+  EXPECT_EQ(hash, model_hash(open_model_folder(root())));
+}
+
+TEST_F(ModelFolderTest, HashChangesWithOneByteOrOneName) {
+  const auto hash = model_hash(open_model_folder(root()));
+  const auto weights = root() / "vae" / "diffusion_pytorch_model.safetensors";
+  const auto before = test::read_bytes(weights);
+  auto bytes = before;
+  bytes.back() = static_cast<char>(bytes.back() ^ 1);
+  test::write_bytes(weights, bytes);
+  EXPECT_NE(hash, model_hash(open_model_folder(root())));
+  test::write_bytes(weights, before);
+  EXPECT_EQ(hash, model_hash(open_model_folder(root())));
+  set_defaults("{}");
+  EXPECT_NE(hash, model_hash(open_model_folder(root())));
+  fs::remove(root() / "t2v.json");
+  fs::rename(weights, root() / "vae" / "other.safetensors");
+  EXPECT_NE(hash, model_hash(open_model_folder(root())));
+}
+
+}  // namespace
+}  // namespace t2v
