@@ -1,5 +1,6 @@
-// The stages of one clip, each by itself, on the shipped model or any other (--model=DIR): what bench/compare runs beside the reference library.
-// Sizes: --width=64 --height=64 --frames=17. Threads: --threads=1. Counters: flops, and their share of the machine's own GEMM rate measured in this run.
+// The stages of one clip, each by itself, on the shipped model or any other (--model=DIR): what bench/compare runs beside the reference
+// library. Sizes: --width=64 --height=64 --frames=17. Threads: --threads=1. Counters: flops, and their share of the machine's own GEMM rate
+// measured in this run.
 #include <ATen/ATen.h>
 #include <ATen/Parallel.h>
 #include <ATen/core/grad_mode.h>
@@ -55,7 +56,8 @@ void report(benchmark::State& state, double flops, double gemm) {
 int main(int argc, char** argv) {
   benchmark::Initialize(&argc, argv);
   Options options;
-  const std::map<std::string, int64_t*> numbers = {{"--width=", &options.width}, {"--height=", &options.height}, {"--frames=", &options.frames}, {"--threads=", &options.threads}};
+  const std::map<std::string, int64_t*> numbers = {
+      {"--width=", &options.width}, {"--height=", &options.height}, {"--frames=", &options.frames}, {"--threads=", &options.threads}};
   for (int i = 1; i < argc; ++i) {
     const std::string argument = argv[i];
     for (const auto& [name, value] : numbers)
@@ -72,7 +74,8 @@ int main(int argc, char** argv) {
   const double gemm = gemm_flops_per_second();
 
   const int64_t latent_frames = (options.frames - 1) / configs.vae.temporal_ratio() + 1;
-  const auto latents = at::randn({configs.vae.z_dim, latent_frames, options.height / configs.vae.spatial_ratio(), options.width / configs.vae.spatial_ratio()});
+  const auto latents = at::randn(
+      {configs.vae.z_dim, latent_frames, options.height / configs.vae.spatial_ratio(), options.width / configs.vae.spatial_ratio()});
   const int64_t text_tokens = model.defaults.max_text_tokens.value_or(512);
   auto tokens = pack({{latents, {}}}, configs.transformer.patch_size, 2);
   set_timestep(tokens, 500);
@@ -80,7 +83,9 @@ int main(int argc, char** argv) {
 
   benchmark::RegisterBenchmark("dit_step", [&](benchmark::State& state) {
     for (auto _ : state) benchmark::DoNotOptimize(transformer.predict(tokens, text));
-    report(state, transformer_flops(configs.transformer, static_cast<double>(tokens.values.size(0)) / 2, 2, static_cast<double>(text_tokens)), gemm);
+    report(state,
+           transformer_flops(configs.transformer, static_cast<double>(tokens.values.size(0)) / 2, 2, static_cast<double>(text_tokens)),
+           gemm);
   })->Unit(benchmark::kMillisecond);
   benchmark::RegisterBenchmark("vae_decode", [&](benchmark::State& state) {
     for (auto _ : state) benchmark::DoNotOptimize(vae.decode(latents));

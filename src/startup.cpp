@@ -1,8 +1,9 @@
 // Note: [Waiting threads]
-// libtorch's threads wait for each other by spinning. On a machine that is busy with something else, a spinning thread keeps the very processor from the thread
-// it waits for, and a clip takes ten to fifty times as long (docs/performance.md). OMP_WAIT_POLICY=passive makes waiting threads sleep instead, but libgomp reads
-// it only while it is being loaded, before main. So the program starts itself once more with that variable set, from the earliest place there is: before the
-// constructors of any library have run, which is what makes starting libtorch slow. A user's own OMP_WAIT_POLICY or GOMP_SPINCOUNT is left alone.
+// libtorch's threads wait for each other by spinning. On a machine that is busy with something else, a spinning thread keeps the very
+// processor from the thread it waits for, and a clip takes ten to fifty times as long (docs/performance.md). OMP_WAIT_POLICY=passive makes
+// waiting threads sleep instead, but libgomp reads it only while it is being loaded, before main. So the program starts itself once more
+// with that variable set, from the earliest place there is: before the constructors of any library have run, which is what makes starting
+// libtorch slow. A user's own OMP_WAIT_POLICY or GOMP_SPINCOUNT is left alone.
 #include <unistd.h>
 
 #include <cstring>

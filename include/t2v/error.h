@@ -7,15 +7,15 @@
 namespace t2v {
 
 enum class ErrorKind : int {
-  internal = 1,        // a defect of t2v
-  usage = 2,           // flags, prompt, config file, request
-  bad_input = 3,       // model folder, tensor file, image or video
-  output = 4,          // the output could not be written
+  internal = 1,   // a defect of t2v
+  usage = 2,      // flags, prompt, config file, request
+  bad_input = 3,  // model folder, tensor file, image or video
+  output = 4,     // the output could not be written
   out_of_memory = 5,
-  non_finite = 6,      // NaN or infinity while denoising or decoding
-  partial = 7,         // a batch finished with failed items
-  interrupted = 130,   // SIGINT
-  terminated = 143,    // SIGTERM
+  non_finite = 6,     // NaN or infinity while denoising or decoding
+  partial = 7,        // a batch finished with failed items
+  interrupted = 130,  // SIGINT
+  terminated = 143,   // SIGTERM
 };
 
 // The message says what was expected, what was found, where, and what to do next.

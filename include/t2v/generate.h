@@ -9,8 +9,8 @@
 
 namespace t2v {
 
-// Resolves sizes, defaults and file names and checks everything that can be checked before weights are loaded: prompt, output names and folders, the
-// model's configs. Throws Error{usage, bad_input, output}.
+// Resolves sizes, defaults and file names and checks everything that can be checked before weights are loaded: prompt, output names and
+// folders, the model's configs. Throws Error{usage, bad_input, output}.
 GenerationPlan plan_generation(const GenerationRequest& request);
 
 // The plan as a JSON document, for people and scripts.

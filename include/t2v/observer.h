@@ -7,9 +7,9 @@
 namespace t2v {
 
 struct Progress {
-  std::string stage;       // "load", "encode text", "denoise", "decode", "write"
-  int64_t done = 0;        // units finished: steps while denoising, frames while decoding
-  int64_t total = 0;       // 0: unknown
+  std::string stage;  // "load", "encode text", "denoise", "decode", "write"
+  int64_t done = 0;   // units finished: steps while denoising, frames while decoding
+  int64_t total = 0;  // 0: unknown
 };
 
 class Observer {

@@ -61,8 +61,8 @@ void sync_path(const fs::path& path, int flags) {
 AtomicFile::AtomicFile(fs::path path) : path_(std::move(path)) {
   static std::atomic<unsigned> counter{0};
   // The extension stays last, because encoders choose their format by it.
-  temporary_ = folder_of(path_) / ("." + path_.filename().string() + ".t2v-" + std::to_string(::getpid()) + "-" + std::to_string(counter++) + ".tmp" +
-                                   path_.extension().string());
+  temporary_ = folder_of(path_) / ("." + path_.filename().string() + ".t2v-" + std::to_string(::getpid()) + "-" +
+                                   std::to_string(counter++) + ".tmp" + path_.extension().string());
   const int file = ::open(temporary_.c_str(), O_CREAT | O_EXCL | O_WRONLY | O_CLOEXEC, 0666);
   if (file < 0) fail("cannot be written", path_, errno);
   ::close(file);

@@ -50,7 +50,8 @@ Json read_json(const std::filesystem::path& path, ErrorKind kind, const JsonLimi
   std::error_code failed;
   const auto size = std::filesystem::file_size(path, failed);
   if (failed) throw Error(kind, path.string() + ": cannot be read (" + failed.message() + ")");
-  if (size > limits.bytes) throw Error(kind, path.string() + ": " + std::to_string(size) + " bytes; at most " + std::to_string(limits.bytes) + " are read");
+  if (size > limits.bytes)
+    throw Error(kind, path.string() + ": " + std::to_string(size) + " bytes; at most " + std::to_string(limits.bytes) + " are read");
   std::ifstream file(path, std::ios::binary);
   std::ostringstream text;
   text << file.rdbuf();
@@ -61,7 +62,8 @@ Json read_json(const std::filesystem::path& path, ErrorKind kind, const JsonLimi
 int64_t json_size(const Json& object, const std::string& key, const std::string& where, int64_t most) {
   const auto value = json_get<int64_t>(object, key, where);
   if (value < 1 || value > most)
-    throw Error(ErrorKind::bad_input, where + ": '" + key + "' should be between 1 and " + std::to_string(most) + ", found " + std::to_string(value));
+    throw Error(ErrorKind::bad_input,
+                where + ": '" + key + "' should be between 1 and " + std::to_string(most) + ", found " + std::to_string(value));
   return value;
 }
 

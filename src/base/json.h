@@ -4,6 +4,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <filesystem>
+#include <limits>
 #include <nlohmann/json.hpp>
 #include <optional>
 #include <string>
@@ -21,7 +22,8 @@ struct JsonLimits {
   bool refuse_duplicate_keys = true;
 };
 
-// Parses `text`; `where` names the source in messages. Throws Error{kind} on bad syntax, too deep nesting, duplicate keys or too many bytes.
+// Parses `text`; `where` names the source in messages. Throws Error{kind} on bad syntax, too deep nesting, duplicate keys or too many
+// bytes.
 Json parse_json(std::string_view text, const std::string& where, ErrorKind kind = ErrorKind::bad_input, const JsonLimits& limits = {});
 
 // Reads and parses a file. Throws Error{kind}, also when the file cannot be read.
@@ -50,6 +52,8 @@ T json_get(const Json& object, const std::string& key, const std::string& where)
     if (!found->is_boolean()) detail::throw_json_type(key, where, &*found, "true or false");
   } else if constexpr (std::is_integral_v<T>) {
     if (!found->is_number_integer()) detail::throw_json_type(key, where, &*found, "an integer");
+    if (found->is_number_unsigned() && found->template get<uint64_t>() > static_cast<uint64_t>(std::numeric_limits<T>::max()))
+      detail::throw_json_type(key, where, &*found, "a smaller integer");
   } else if constexpr (std::is_floating_point_v<T>) {
     if (!found->is_number()) detail::throw_json_type(key, where, &*found, "a number");
   }

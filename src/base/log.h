@@ -1,5 +1,5 @@
-// Messages for people, on stderr: "info: …", "warning: …", "error: …". spdlog underneath; its headers stay out of this one, because libtorch brings
-// another version of the fmt library that spdlog includes.
+// Messages for people, on stderr: "info: …", "warning: …", "error: …". spdlog underneath; its headers stay out of this one, because
+// libtorch brings another version of the fmt library that spdlog includes.
 #pragma once
 
 #include <string>

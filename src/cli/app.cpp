@@ -51,7 +51,8 @@ std::string usage_message(const CLI::App& app, const CLI::ParseError& error) {
 
 bool is_out_of_memory(const c10::Error& error) {
   const std::string what = error.what_without_backtrace();
-  return dynamic_cast<const c10::OutOfMemoryError*>(&error) != nullptr || what.find("can't allocate memory") != std::string::npos || what.find("not enough memory") != std::string::npos;
+  return dynamic_cast<const c10::OutOfMemoryError*>(&error) != nullptr || what.find("can't allocate memory") != std::string::npos ||
+         what.find("not enough memory") != std::string::npos;
 }
 
 int report(ErrorKind kind, const std::string& message) {
@@ -59,12 +60,14 @@ int report(ErrorKind kind, const std::string& message) {
   return static_cast<int>(kind);
 }
 
-constexpr const char* out_of_memory_advice = "out of memory. Ask for fewer frames or a smaller size (t2v generate --dry-run shows the plan), or use --dtype bfloat16.";
+constexpr const char* out_of_memory_advice =
+    "out of memory. Ask for fewer frames or a smaller size (t2v generate --dry-run shows the plan), or use --dtype bfloat16.";
 
 }  // namespace
 
 void print_line(const std::string& line) {
-  const bool fine = std::fwrite(line.data(), 1, line.size(), stdout) == line.size() && std::fputc('\n', stdout) != EOF && std::fflush(stdout) == 0;
+  const bool fine =
+      std::fwrite(line.data(), 1, line.size(), stdout) == line.size() && std::fputc('\n', stdout) != EOF && std::fflush(stdout) == 0;
   if (!fine) throw Error(ErrorKind::output, std::string("stdout: cannot be written (") + std::strerror(errno) + ")");
 }
 

@@ -43,7 +43,8 @@ GenerationRequest from_environment() {
     const auto name = variable.substr(0, variable.find('='));
     if (!name.starts_with("T2V_") || std::find(known.begin(), known.end(), name) != known.end()) continue;
     // Others may have variables of their own under this prefix; what looks like a misspelt setting is worth a word.
-    if (const auto near = nearest_name(name, known)) log_warning("environment variable '" + name + "' is no setting and is ignored; did you mean '" + *near + "'?");
+    if (const auto near = nearest_name(name, known))
+      log_warning("environment variable '" + name + "' is no setting and is ignored; did you mean '" + *near + "'?");
   }
   return request;
 }
@@ -91,7 +92,8 @@ void run_generate(const GenerateOptions& options) {
   });
   log_info("loaded in " + seconds(result.load_seconds) + ", text in " + seconds(result.text_seconds));
   for (const auto& clip : result.clips)
-    log_info(clip.output + ": " + std::to_string(clip.frames) + " frames, denoised in " + seconds(clip.denoise_seconds) + ", decoded and written in " + seconds(clip.decode_seconds));
+    log_info(clip.output + ": " + std::to_string(clip.frames) + " frames, denoised in " + seconds(clip.denoise_seconds) +
+             ", decoded and written in " + seconds(clip.decode_seconds));
 }
 
 }  // namespace
@@ -108,7 +110,7 @@ void add_generate_command(CLI::App& app) {
       option->expected(1);
       option->type_name(std::holds_alternative<std::optional<std::string> GenerationRequest::*>(setting.field) ? "TEXT"
                         : std::holds_alternative<std::optional<double> GenerationRequest::*>(setting.field)    ? "NUMBER"
-                                                                                                                : "INT");
+                                                                                                               : "INT");
     }
   }
   command->add_option("--config", options->config, "JSON file of settings, or a clip's sidecar to make it again")->group("Run");

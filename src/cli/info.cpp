@@ -20,7 +20,10 @@ namespace {
 using OrderedJson = nlohmann::ordered_json;
 
 OrderedJson describe_program() {
-  return {{"t2v", version()}, {"libtorch", TORCH_VERSION}, {"cpu_threads", at::get_num_threads()}, {"cuda_devices", at::hasCUDA() ? static_cast<int64_t>(at::getNumGPUs()) : 0},
+  return {{"t2v", version()},
+          {"libtorch", TORCH_VERSION},
+          {"cpu_threads", at::get_num_threads()},
+          {"cuda_devices", at::hasCUDA() ? static_cast<int64_t>(at::getNumGPUs()) : 0},
           {"default_model", find_model("world-64")}};
 }
 
@@ -33,12 +36,13 @@ OrderedJson describe_model(const fs::path& folder) {
   if (d.licence) json["licence"] = *d.licence;
   json["hash"] = model_hash(model);
   json["parameters"] = model_element_count(model);
-  json["transformer"] = std::to_string(configs.transformer.num_layers) + " blocks, " + std::to_string(configs.transformer.width()) + " wide, " +
-                        std::to_string(configs.transformer.num_attention_heads) + " heads";
-  json["text_encoder"] = std::to_string(configs.text_encoder.num_layers) + " layers, " + std::to_string(configs.text_encoder.d_model) + " wide, vocabulary " +
-                         std::to_string(configs.text_encoder.vocab_size);
-  json["vae"] = std::to_string(configs.vae.z_dim) + " channels, " + std::to_string(configs.vae.spatial_ratio()) + "x" + std::to_string(configs.vae.spatial_ratio()) + " pixels, " +
-                std::to_string(configs.vae.temporal_ratio()) + " frames to a latent";
+  json["transformer"] = std::to_string(configs.transformer.num_layers) + " blocks, " + std::to_string(configs.transformer.width()) +
+                        " wide, " + std::to_string(configs.transformer.num_attention_heads) + " heads";
+  json["text_encoder"] = std::to_string(configs.text_encoder.num_layers) + " layers, " + std::to_string(configs.text_encoder.d_model) +
+                         " wide, vocabulary " + std::to_string(configs.text_encoder.vocab_size);
+  json["vae"] = std::to_string(configs.vae.z_dim) + " channels, " + std::to_string(configs.vae.spatial_ratio()) + "x" +
+                std::to_string(configs.vae.spatial_ratio()) + " pixels, " + std::to_string(configs.vae.temporal_ratio()) +
+                " frames to a latent";
   json["scheduler"] = d.scheduler.value_or(scheduler_name(configs.scheduler_kind));
   json["size_multiple"] = size_multiple(configs);
   if (!d.sizes.empty()) {
@@ -70,7 +74,8 @@ OrderedJson describe_video(const std::string& path) {
   json["colour_space"] = info.colour_space;
   json["colour_range"] = info.colour_range;
   for (const auto& [key, value] : info.metadata) {
-    const auto parsed = key == "comment" ? OrderedJson::parse(value, nullptr, /*allow_exceptions=*/false) : OrderedJson(OrderedJson::value_t::discarded);
+    const auto parsed =
+        key == "comment" ? OrderedJson::parse(value, nullptr, /*allow_exceptions=*/false) : OrderedJson(OrderedJson::value_t::discarded);
     json["metadata"][key] = parsed.is_object() ? parsed : OrderedJson(value);
   }
   return json;
@@ -110,8 +115,10 @@ void add_info_command(CLI::App& app) {
   command->footer("Examples:\n  t2v info\n  t2v info world-64\n  t2v info clip.mp4 --json");
   command->callback([options] {
     const auto json = describe(options->what);
-    if (options->json) print_line(json.dump(2, ' ', false, OrderedJson::error_handler_t::replace));
-    else print_lines(json, "");
+    if (options->json)
+      print_line(json.dump(2, ' ', false, OrderedJson::error_handler_t::replace));
+    else
+      print_lines(json, "");
   });
 }
 

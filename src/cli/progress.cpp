@@ -20,9 +20,12 @@ using Clock = std::chrono::steady_clock;
 
 std::string duration(double seconds) {
   char text[32];
-  if (seconds < 60) std::snprintf(text, sizeof text, "%.0f s", seconds);
-  else if (seconds < 3600) std::snprintf(text, sizeof text, "%.0f min", seconds / 60);
-  else std::snprintf(text, sizeof text, "%.1f h", seconds / 3600);
+  if (seconds < 60)
+    std::snprintf(text, sizeof text, "%.0f s", seconds);
+  else if (seconds < 3600)
+    std::snprintf(text, sizeof text, "%.0f min", seconds / 60);
+  else
+    std::snprintf(text, sizeof text, "%.1f h", seconds / 3600);
   return text;
 }
 
@@ -61,7 +64,8 @@ std::string pace_text(const Pace& pace, const Progress& progress) {
   char text[64];
   std::snprintf(text, sizeof text, ", %.3g s/%s", each, progress.stage == "denoise" ? "step" : "frame");
   std::string line = text;
-  if (progress.total > progress.done) line.append(", ").append(duration(each * static_cast<double>(progress.total - progress.done))).append(" left");
+  if (progress.total > progress.done)
+    line.append(", ").append(duration(each * static_cast<double>(progress.total - progress.done))).append(" left");
   return line;
 }
 
@@ -92,7 +96,9 @@ class BarProgress : public SignalObserver {
   void progress(const Progress& progress) override {
     pace_.update(progress);
     constexpr std::size_t width = 24;
-    const auto filled = progress.total > 0 ? std::min(width, width * static_cast<std::size_t>(progress.done) / static_cast<std::size_t>(progress.total)) : 0;
+    const auto filled = progress.total > 0
+                            ? std::min(width, width * static_cast<std::size_t>(progress.done) / static_cast<std::size_t>(progress.total))
+                            : 0;
     std::fprintf(stderr, "\r\033[K%-7s [%s%s] %lld/%lld%s", progress.stage.c_str(), std::string(filled, '#').c_str(),
                  std::string(width - filled, '.').c_str(), static_cast<long long>(progress.done), static_cast<long long>(progress.total),
                  pace_text(pace_, progress).c_str());
@@ -119,7 +125,9 @@ class BarProgress : public SignalObserver {
 
 class JsonProgress : public SignalObserver {
  public:
-  void progress(const Progress& progress) override { print({{"event", "progress"}, {"stage", progress.stage}, {"done", progress.done}, {"total", progress.total}}); }
+  void progress(const Progress& progress) override {
+    print({{"event", "progress"}, {"stage", progress.stage}, {"done", progress.done}, {"total", progress.total}});
+  }
   void note(const std::string& line) override { print({{"event", "note"}, {"text", line}}); }
 
  private:

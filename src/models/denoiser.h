@@ -10,7 +10,8 @@
 
 namespace t2v {
 
-// The texts that the segments of a packed sequence attend to, with each block's keys and values computed once per prompt rather than once per step.
+// The texts that the segments of a packed sequence attend to, with each block's keys and values computed once per prompt rather than once
+// per step.
 struct TextContext {
   std::vector<KeyValues> blocks;
   std::vector<int64_t> text_of_segment;  // [S]

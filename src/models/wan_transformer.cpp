@@ -20,7 +20,7 @@ at::Tensor rms_norm(const at::Tensor& x, const at::Tensor& weight, double eps) {
 // The rows of one of several modulations: time [K, count, D] + table [1, count, D] → [1 or N, D].
 at::Tensor modulation_row(const at::Tensor& rows, int64_t index, const at::Tensor& level_of_token) {
   const auto row = rows.select(1, index);
-  return level_of_token.defined() ? row.index_select(0, level_of_token) : row;
+  return level_of_token.defined() ? row.index({level_of_token}) : row;
 }
 
 }  // namespace
@@ -28,9 +28,12 @@ at::Tensor modulation_row(const at::Tensor& rows, int64_t index, const at::Tenso
 WanTransformerConfig parse_wan_transformer_config(const Json& config, const std::string& where) {
   for (const char* key : {"image_dim", "added_kv_proj_dim", "pos_embed_seq_len"})
     if (config.contains(key) && !config.at(key).is_null())
-      throw Error(ErrorKind::bad_input, where + ": '" + key + "' is set: this transformer is conditioned on images, which t2v does not support; use a text-to-video model");
+      throw Error(ErrorKind::bad_input,
+                  where + ": '" + key +
+                      "' is set: this transformer is conditioned on images, which t2v does not support; use a text-to-video model");
   const auto qk_norm = json_get_or<std::string>(config, "qk_norm", "rms_norm_across_heads", where);
-  if (qk_norm != "rms_norm_across_heads") throw Error(ErrorKind::bad_input, where + ": qk_norm '" + qk_norm + "' is not supported; Wan has 'rms_norm_across_heads'");
+  if (qk_norm != "rms_norm_across_heads")
+    throw Error(ErrorKind::bad_input, where + ": qk_norm '" + qk_norm + "' is not supported; Wan has 'rms_norm_across_heads'");
   WanTransformerConfig c;
   const auto patch = json_get<std::vector<int64_t>>(config, "patch_size", where);
   if (patch.size() != 3 || std::min({patch[0], patch[1], patch[2]}) < 1 || std::max({patch[0], patch[1], patch[2]}) > 64)
@@ -47,10 +50,12 @@ WanTransformerConfig parse_wan_transformer_config(const Json& config, const std:
   c.rope_max_seq_len = config.contains("rope_max_seq_len") ? json_size(config, "rope_max_seq_len", where, 1 << 20) : 1024;
   c.cross_attn_norm = json_get_or<bool>(config, "cross_attn_norm", true, where);
   c.eps = json_get_or<double>(config, "eps", 1e-6, where);
-  if (c.attention_head_dim % 2 != 0 || c.attention_head_dim < 6) throw Error(ErrorKind::bad_input, where + ": attention_head_dim should be even and at least 6");
+  if (c.attention_head_dim % 2 != 0 || c.attention_head_dim < 6)
+    throw Error(ErrorKind::bad_input, where + ": attention_head_dim should be even and at least 6");
   if (c.in_channels != c.out_channels)
-    throw Error(ErrorKind::bad_input, where + ": in_channels " + std::to_string(c.in_channels) + " and out_channels " + std::to_string(c.out_channels) +
-                                          " differ: this transformer takes conditioning latents, which t2v does not support; use a text-to-video model");
+    throw Error(ErrorKind::bad_input,
+                where + ": in_channels " + std::to_string(c.in_channels) + " and out_channels " + std::to_string(c.out_channels) +
+                    " differ: this transformer takes conditioning latents, which t2v does not support; use a text-to-video model");
   return c;
 }
 
@@ -60,7 +65,8 @@ WanBlock::WanBlock(const WanTransformerConfig& config, const WeightScope& weight
   const auto self = weights / "attn1";
   const auto cross = weights / "attn2";
   scale_shift_table_ = weights.take("scale_shift_table", {1, 6, width}, Precision::float32);
-  to_qkv_ = join_linear({load_linear(self / "to_q", width, width), load_linear(self / "to_k", width, width), load_linear(self / "to_v", width, width)});
+  to_qkv_ = join_linear(
+      {load_linear(self / "to_q", width, width), load_linear(self / "to_k", width, width), load_linear(self / "to_v", width, width)});
   norm_qk_ = at::stack({(self / "norm_q").take("weight", {width}), (self / "norm_k").take("weight", {width})});
   attention_out_ = load_linear(self / "to_out" / 0, width, width);
   if (config.cross_attn_norm) {
@@ -86,19 +92,20 @@ at::Tensor WanBlock::self_attention(const at::Tensor& x, const at::Tensor& rotar
   const int64_t n = x.size(0);
   const int64_t width = x.size(1);
   const auto qkv = to_qkv_(x).view({n, 3, width});
-  const auto normed = rms_norm(qkv.narrow(1, 0, 2), norm_qk_, eps_);                      // [N, 2, D]: over all heads, before the split
-  const auto qk = apply_rotary(normed.view({n, 2, heads_, head_dim_}), rotary);            // [N, 2, heads, head_dim]
+  const auto normed = rms_norm(qkv.narrow(1, 0, 2), norm_qk_, eps_);             // [N, 2, D]: over all heads, before the split
+  const auto qk = apply_rotary(normed.view({n, 2, heads_, head_dim_}), rotary);  // [N, 2, heads, head_dim]
   const auto v = qkv.select(1, 2).view({n, heads_, head_dim_});
   return attention_out_(segment_self_attention(qk.select(1, 0), qk.select(1, 1), v, segments));
 }
 
-at::Tensor WanBlock::cross_attention(const at::Tensor& x, const KeyValues& text, const TextContext& context, const std::vector<int64_t>& segments) const {
+at::Tensor WanBlock::cross_attention(const at::Tensor& x, const KeyValues& text, const TextContext& context,
+                                     const std::vector<int64_t>& segments) const {
   const auto q = rms_norm(to_q_(x), norm_q_, eps_).view({x.size(0), heads_, head_dim_});
   return text_out_(segment_cross_attention(q, text, context.text_of_segment, segments));
 }
 
-at::Tensor WanBlock::forward(at::Tensor x, const at::Tensor& time, const at::Tensor& level_of_token, const at::Tensor& rotary, const KeyValues& text,
-                             const TextContext& context, const std::vector<int64_t>& segments) const {
+at::Tensor WanBlock::forward(at::Tensor x, const at::Tensor& time, const at::Tensor& level_of_token, const at::Tensor& rotary,
+                             const KeyValues& text, const TextContext& context, const std::vector<int64_t>& segments) const {
   const auto rows = scale_shift_table_ + time;  // float32 [K, 6, D]
   const auto row = [&](int64_t index) { return modulation_row(rows, index, level_of_token); };
   const Modulation attend{row(0), row(1), row(2)};
@@ -157,7 +164,8 @@ at::Tensor WanTransformer::predict(const PackedTokens& tokens, const TextContext
   const auto [temb, time] = embed_time(levels);
   const auto rotary = rotary_.at_positions(tokens.positions);
   auto x = patch_embedding_(tokens.values);  // [N, D]
-  for (std::size_t i = 0; i < blocks_.size(); ++i) x = blocks_[i].forward(x, time, level_of_token, rotary, text.blocks[i], text, tokens.segments);
+  for (std::size_t i = 0; i < blocks_.size(); ++i)
+    x = blocks_[i].forward(x, time, level_of_token, rotary, text.blocks[i], text, tokens.segments);
   const auto rows = scale_shift_table_ + temb.unsqueeze(1);  // [K, 2, D]
   const Modulation out{modulation_row(rows, 0, level_of_token), modulation_row(rows, 1, level_of_token), {}};
   return proj_out_(modulated_layer_norm(x, out, config_.eps)).to(at::kFloat);

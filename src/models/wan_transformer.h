@@ -29,25 +29,27 @@ class WanBlock {
  public:
   WanBlock(const WanTransformerConfig& config, const WeightScope& weights);
 
-  // x [N, D]; time float32 [K, 6, D] with K distinct noise levels; level_of_token int64 [N], or undefined when K = 1; rotary [N, head_dim / 2].
-  at::Tensor forward(at::Tensor x, const at::Tensor& time, const at::Tensor& level_of_token, const at::Tensor& rotary, const KeyValues& text,
-                     const TextContext& context, const std::vector<int64_t>& segments) const;
+  // x [N, D]; time float32 [K, 6, D] with K distinct noise levels; level_of_token int64 [N], or undefined when K = 1; rotary [N, head_dim /
+  // 2].
+  at::Tensor forward(at::Tensor x, const at::Tensor& time, const at::Tensor& level_of_token, const at::Tensor& rotary,
+                     const KeyValues& text, const TextContext& context, const std::vector<int64_t>& segments) const;
 
   // embeddings [texts, L, D] → this block's cross-attention keys and values.
   KeyValues text_key_values(const at::Tensor& embeddings) const;
 
  private:
   at::Tensor self_attention(const at::Tensor& x, const at::Tensor& rotary, const std::vector<int64_t>& segments) const;
-  at::Tensor cross_attention(const at::Tensor& x, const KeyValues& text, const TextContext& context, const std::vector<int64_t>& segments) const;
+  at::Tensor cross_attention(const at::Tensor& x, const KeyValues& text, const TextContext& context,
+                             const std::vector<int64_t>& segments) const;
 
   int64_t heads_, head_dim_;
   double eps_;
-  at::Tensor scale_shift_table_;         // float32 [1, 6, D]
-  Linear to_qkv_, attention_out_;        // self-attention
-  at::Tensor norm_qk_;                   // [2, D]
-  at::Tensor norm2_weight_, norm2_bias_; // undefined without cross_attn_norm
-  Linear to_q_, to_k_, to_v_, text_out_; // cross-attention
-  at::Tensor norm_q_, norm_k_;           // [D]
+  at::Tensor scale_shift_table_;          // float32 [1, 6, D]
+  Linear to_qkv_, attention_out_;         // self-attention
+  at::Tensor norm_qk_;                    // [2, D]
+  at::Tensor norm2_weight_, norm2_bias_;  // undefined without cross_attn_norm
+  Linear to_q_, to_k_, to_v_, text_out_;  // cross-attention
+  at::Tensor norm_q_, norm_k_;            // [D]
   Linear feed_in_, feed_out_;
 };
 
@@ -65,13 +67,13 @@ class WanTransformer : public Denoiser {
   std::pair<at::Tensor, at::Tensor> embed_time(const at::Tensor& timesteps) const;
 
   WanTransformerConfig config_;
-  Linear patch_embedding_;            // [D, C·pt·ph·pw]
+  Linear patch_embedding_;  // [D, C·pt·ph·pw]
   Linear time_in_, time_out_, time_proj_;
   Linear text_in_, text_out_;
   Rotary rotary_;
   std::vector<WanBlock> blocks_;
-  at::Tensor scale_shift_table_;      // float32 [1, 2, D]
-  Linear proj_out_;                   // rows reordered from (pt, ph, pw, C) to (C, pt, ph, pw)
+  at::Tensor scale_shift_table_;  // float32 [1, 2, D]
+  Linear proj_out_;               // rows reordered from (pt, ph, pw, C) to (C, pt, ph, pw)
 };
 
 }  // namespace t2v

@@ -17,12 +17,16 @@ at::Tensor channels_last(const at::Tensor& x) { return x.contiguous(at::MemoryFo
 // frames [T, 3, H, W] ↔ [T, 3·p·p, H / p, W / p]: column offset before row offset within the channels. Source: patchify, unpatchify.
 at::Tensor fold_pixels(const at::Tensor& x, int64_t p) {
   if (p == 1) return x;
-  return x.reshape({x.size(0), x.size(1), x.size(2) / p, p, x.size(3) / p, p}).permute({0, 1, 5, 3, 2, 4}).reshape({x.size(0), x.size(1) * p * p, x.size(2) / p, x.size(3) / p});
+  return x.reshape({x.size(0), x.size(1), x.size(2) / p, p, x.size(3) / p, p})
+      .permute({0, 1, 5, 3, 2, 4})
+      .reshape({x.size(0), x.size(1) * p * p, x.size(2) / p, x.size(3) / p});
 }
 
 at::Tensor unfold_pixels(const at::Tensor& x, int64_t p) {
   if (p == 1) return x;
-  return x.reshape({x.size(0), x.size(1) / (p * p), p, p, x.size(2), x.size(3)}).permute({0, 1, 4, 3, 5, 2}).reshape({x.size(0), x.size(1) / (p * p), x.size(2) * p, x.size(3) * p});
+  return x.reshape({x.size(0), x.size(1) / (p * p), p, p, x.size(2), x.size(3)})
+      .permute({0, 1, 4, 3, 5, 2})
+      .reshape({x.size(0), x.size(1) / (p * p), x.size(2) * p, x.size(3) * p});
 }
 
 at::Tensor per_channel(const std::vector<double>& values, const at::Tensor& like) {
@@ -32,16 +36,21 @@ at::Tensor per_channel(const std::vector<double>& values, const at::Tensor& like
 }  // namespace
 
 int64_t WanVaeConfig::spatial_ratio() const { return patch_size * (int64_t{1} << (dim_mult.size() - 1)); }
-int64_t WanVaeConfig::temporal_ratio() const { return int64_t{1} << std::count(temporal_downsample.begin(), temporal_downsample.end(), true); }
+int64_t WanVaeConfig::temporal_ratio() const {
+  return int64_t{1} << std::count(temporal_downsample.begin(), temporal_downsample.end(), true);
+}
 
 WanVaeConfig parse_wan_vae_config(const Json& config, const std::string& where) {
   if (json_get_or<bool>(config, "is_residual", false, where))
-    throw Error(ErrorKind::bad_input, where + ": 'is_residual' is set: Wan 2.2's residual autoencoder is not supported; use a Wan 2.1 model");
+    throw Error(ErrorKind::bad_input,
+                where + ": 'is_residual' is set: Wan 2.2's residual autoencoder is not supported; use a Wan 2.1 model");
   if (!json_get_or<std::vector<double>>(config, "attn_scales", {}, where).empty())
     throw Error(ErrorKind::bad_input, where + ": 'attn_scales' should be empty; attention in the levels is not supported");
   WanVaeConfig c;
   c.base_dim = json_size(config, "base_dim", where, 8192);
-  c.decoder_base_dim = config.contains("decoder_base_dim") && !config.at("decoder_base_dim").is_null() ? json_size(config, "decoder_base_dim", where, 8192) : c.base_dim;
+  c.decoder_base_dim = config.contains("decoder_base_dim") && !config.at("decoder_base_dim").is_null()
+                           ? json_size(config, "decoder_base_dim", where, 8192)
+                           : c.base_dim;
   c.z_dim = json_size(config, "z_dim", where, 1024);
   c.num_res_blocks = json_size(config, "num_res_blocks", where, 64);
   c.dim_mult = json_get<std::vector<int64_t>>(config, "dim_mult", where);
@@ -53,7 +62,8 @@ WanVaeConfig parse_wan_vae_config(const Json& config, const std::string& where) 
   c.out_channels = json_get_or<int64_t>(config, "out_channels", 3, where);
 
   const auto refuse = [&](const std::string& what) { throw Error(ErrorKind::bad_input, where + ": " + what); };
-  if (c.dim_mult.empty() || c.dim_mult.size() > 8 || std::any_of(c.dim_mult.begin(), c.dim_mult.end(), [](int64_t m) { return m < 1 || m > 64; }))
+  if (c.dim_mult.empty() || c.dim_mult.size() > 8 ||
+      std::any_of(c.dim_mult.begin(), c.dim_mult.end(), [](int64_t m) { return m < 1 || m > 64; }))
     refuse("dim_mult should hold one to eight numbers between 1 and 64");
   if (c.temporal_downsample.size() + 1 != c.dim_mult.size()) refuse("temperal_downsample should have one entry fewer than dim_mult");
   if (c.latents_mean.size() != static_cast<std::size_t>(c.z_dim) || c.latents_std.size() != static_cast<std::size_t>(c.z_dim))
@@ -61,7 +71,8 @@ WanVaeConfig parse_wan_vae_config(const Json& config, const std::string& where) 
   if (std::any_of(c.latents_std.begin(), c.latents_std.end(), [](double s) { return !(s > 0); })) refuse("latents_std should be positive");
   const int64_t folded = 3 * c.patch_size * c.patch_size;
   if (c.in_channels != folded || c.out_channels != folded)
-    refuse("in_channels and out_channels should be 3·patch_size² = " + std::to_string(folded) + ", found " + std::to_string(c.in_channels) + " and " + std::to_string(c.out_channels));
+    refuse("in_channels and out_channels should be 3·patch_size² = " + std::to_string(folded) + ", found " + std::to_string(c.in_channels) +
+           " and " + std::to_string(c.out_channels));
   const auto declared = [&](const char* key, int64_t actual) {
     if (json_get_or<int64_t>(config, key, actual, where) != actual)
       refuse(std::string("'") + key + "' is " + config.at(key).dump() + ", but the layers make " + std::to_string(actual));
@@ -87,8 +98,10 @@ struct WanVae::Encoder {
     int64_t index = 0;
     for (std::size_t level = 0; level < config.dim_mult.size(); ++level) {
       const int64_t out = config.base_dim * config.dim_mult[level];
-      for (int64_t i = 0; i < config.num_res_blocks; ++i, width = out) down_blocks.emplace_back(VaeResidualBlock(weights / "down_blocks" / index++, width, out));
-      if (level + 1 < config.dim_mult.size()) down_blocks.emplace_back(VaeDownsample(weights / "down_blocks" / index++, out, config.temporal_downsample[level]));
+      for (int64_t i = 0; i < config.num_res_blocks; ++i, width = out)
+        down_blocks.emplace_back(VaeResidualBlock(weights / "down_blocks" / index++, width, out));
+      if (level + 1 < config.dim_mult.size())
+        down_blocks.emplace_back(VaeDownsample(weights / "down_blocks" / index++, out, config.temporal_downsample[level]));
     }
     mid_block.emplace(weights / "mid_block", width);
     norm_out = load_channel_norm(weights / "norm_out", width, 3);
@@ -171,9 +184,12 @@ int64_t WanVae::chunk_for(int64_t latent_pixels) const {
 WanVae::Posterior WanVae::encode(const at::Tensor& frames) const {
   const int64_t ratio = config_.spatial_ratio();
   const int64_t step = config_.temporal_ratio();
-  if (frames.dim() != 4 || frames.size(0) != 3 || frames.size(1) < 1 || (frames.size(1) - 1) % step != 0 || frames.size(2) % ratio != 0 || frames.size(3) % ratio != 0)
-    throw Error(ErrorKind::usage, "the autoencoder takes 1 + " + std::to_string(step) + "·k frames whose width and height are multiples of " + std::to_string(ratio) +
-                                      ", found " + std::to_string(frames.size(1)) + " of " + std::to_string(frames.size(3)) + "x" + std::to_string(frames.size(2)));
+  if (frames.dim() != 4 || frames.size(0) != 3 || frames.size(1) < 1 || (frames.size(1) - 1) % step != 0 || frames.size(2) % ratio != 0 ||
+      frames.size(3) % ratio != 0)
+    throw Error(ErrorKind::usage, "the autoencoder takes 1 + " + std::to_string(step) +
+                                      "·k frames whose width and height are multiples of " + std::to_string(ratio) + ", found " +
+                                      std::to_string(frames.size(1)) + " of " + std::to_string(frames.size(3)) + "x" +
+                                      std::to_string(frames.size(2)));
   const auto pixels = fold_pixels(frames.transpose(0, 1), config_.patch_size);  // [T, 3·p·p, H / p, W / p]
   const int64_t chunk = step * chunk_for(frames.size(2) / ratio * (frames.size(3) / ratio));
   ConvCaches caches;
@@ -189,7 +205,8 @@ void WanVae::decode(const at::Tensor& latents, const std::function<void(const at
   const int64_t chunk = chunk_for(latents.size(2) * latents.size(3));
   ConvCaches caches;
   for (int64_t begin = 0; begin < z.size(0);) {
-    const int64_t count = begin == 0 ? 1 : std::min(chunk, z.size(0) - begin);  // the first latent frame is special to every temporal upsampling
+    const int64_t count =
+        begin == 0 ? 1 : std::min(chunk, z.size(0) - begin);  // the first latent frame is special to every temporal upsampling
     const auto out = decoder_->forward(z.narrow(0, begin, count), caches, begin == 0);
     sink(unfold_pixels(out, config_.patch_size).clamp(-1.0, 1.0).transpose(0, 1));
     begin += count;
@@ -202,7 +219,11 @@ at::Tensor WanVae::decode(const at::Tensor& latents) const {
   return at::cat(parts, 1);
 }
 
-at::Tensor WanVae::normalise(const at::Tensor& latents) const { return (latents - per_channel(config_.latents_mean, latents)) / per_channel(config_.latents_std, latents); }
-at::Tensor WanVae::denormalise(const at::Tensor& latents) const { return latents * per_channel(config_.latents_std, latents) + per_channel(config_.latents_mean, latents); }
+at::Tensor WanVae::normalise(const at::Tensor& latents) const {
+  return (latents - per_channel(config_.latents_mean, latents)) / per_channel(config_.latents_std, latents);
+}
+at::Tensor WanVae::denormalise(const at::Tensor& latents) const {
+  return latents * per_channel(config_.latents_std, latents) + per_channel(config_.latents_mean, latents);
+}
 
 }  // namespace t2v

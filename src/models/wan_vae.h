@@ -1,8 +1,8 @@
 // Wan 2.1's causal video autoencoder: 4x in time, 8x in space; one latent frame holds one frame at the start of a clip and four after that.
 // Source: Wan 2.1 technical report, section 3; diffusers autoencoder_kl_wan.py, AutoencoderKLWan.
 //
-// Inside, frames are the batch: [T, C, H, W] in channels-last layout. Every convolution over time remembers its last frames, so a clip can be fed in
-// chunks of any length, and memory does not grow with its length.
+// Inside, frames are the batch: [T, C, H, W] in channels-last layout. Every convolution over time remembers its last frames, so a clip can
+// be fed in chunks of any length, and memory does not grow with its length.
 #pragma once
 
 #include <functional>
@@ -25,7 +25,8 @@ struct WanVaeConfig {
   int64_t temporal_ratio() const;                 // frames to a latent frame, after the first
 };
 
-// Throws Error{bad_input} for values out of range and for variants that are not supported (Wan 2.2's residual autoencoder, attention in the levels).
+// Throws Error{bad_input} for values out of range and for variants that are not supported (Wan 2.2's residual autoencoder, attention in the
+// levels).
 WanVaeConfig parse_wan_vae_config(const Json& config, const std::string& where);
 
 class WanVae {
@@ -47,7 +48,8 @@ class WanVae {
   // All frames at once: [3, T, H, W].
   at::Tensor decode(const at::Tensor& latents) const;
 
-  // Latent frames decoded at once: few enough to bound memory, many enough to keep small clips quick. 0 restores that choice. The result does not depend on it.
+  // Latent frames decoded at once: few enough to bound memory, many enough to keep small clips quick. 0 restores that choice. The result
+  // does not depend on it.
   void set_chunk(int64_t latent_frames) { chunk_ = latent_frames; }
 
   // The sampler's space: (latents - mean) / std per channel, and back. [z, T, H, W].

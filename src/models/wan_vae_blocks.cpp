@@ -4,6 +4,8 @@
 
 #include <cmath>
 
+#include "nn/ops.h"
+
 namespace t2v {
 
 at::Tensor ChannelNorm::operator()(const at::Tensor& x) const {
@@ -45,21 +47,24 @@ VaeAttentionBlock::VaeAttentionBlock(const WeightScope& weights, int64_t channel
       proj_bias_((weights / "proj").take("bias", {channels})) {}
 
 at::Tensor VaeAttentionBlock::forward(const at::Tensor& x) const {
-  const auto pixels = norm_(x).permute({0, 2, 3, 1}).flatten(1, 2);                      // [T, H·W, C], a view in channels-last layout
+  const auto pixels = norm_(x).permute({0, 2, 3, 1}).flatten(1, 2);                       // [T, H·W, C], a view in channels-last layout
   const auto qkv = at::linear(pixels, qkv_weight_, qkv_bias_).unsqueeze(1).chunk(3, -1);  // [T, 1, H·W, C] x 3
-  const auto attended = at::scaled_dot_product_attention(qkv[0], qkv[1], qkv[2]).squeeze(1);
-  const auto out = at::linear(attended, proj_weight_, proj_bias_);                       // [T, H·W, C]
+  const auto attended = attend(qkv[0], qkv[1], qkv[2]).squeeze(1);
+  const auto out = at::linear(attended, proj_weight_, proj_bias_);  // [T, H·W, C]
   return out.view({x.size(0), x.size(2), x.size(3), x.size(1)}).permute({0, 3, 1, 2}).add(x);
 }
 
 VaeMidBlock::VaeMidBlock(const WeightScope& weights, int64_t channels)
-    : first_(weights / "resnets" / 0, channels, channels), attention_(weights / "attentions" / 0, channels), second_(weights / "resnets" / 1, channels, channels) {}
+    : first_(weights / "resnets" / 0, channels, channels),
+      attention_(weights / "attentions" / 0, channels),
+      second_(weights / "resnets" / 1, channels, channels) {}
 
 at::Tensor VaeMidBlock::forward(const at::Tensor& x, ConvCaches& caches) const {
   return second_.forward(attention_.forward(first_.forward(x, caches)), caches);
 }
 
-VaeUpsample::VaeUpsample(const WeightScope& weights, int64_t channels, bool temporal) : conv_(load_frame_conv(weights / "resample" / 1, channels, channels / 2, 3)) {
+VaeUpsample::VaeUpsample(const WeightScope& weights, int64_t channels, bool temporal)
+    : conv_(load_frame_conv(weights / "resample" / 1, channels, channels / 2, 3)) {
   if (temporal) time_conv_.emplace(weights / "time_conv", channels, 2 * channels, std::array<int64_t, 3>{3, 1, 1});
 }
 
@@ -69,24 +74,27 @@ at::Tensor VaeUpsample::forward(at::Tensor x, ConvCaches& caches, bool first_chu
     if (!first_chunk) {  // the first frame is neither doubled nor remembered: the convolution's past begins with zeros after it
       const int64_t t = x.size(0);
       const int64_t channels = x.size(1);
-      x = time_conv_->forward(x, cache)                                         // [t, 2·C, H, W]: the earlier frame's channels, then the later one's
+      x = time_conv_
+              ->forward(x, cache)  // [t, 2·C, H, W]: the earlier frame's channels, then the later one's
               .view({t, 2, channels, x.size(2), x.size(3)})
               .permute({0, 1, 3, 4, 2})
               .reshape({2 * t, x.size(2), x.size(3), channels})
-              .permute({0, 3, 1, 2});                                           // [2·t, C, H, W], channels last
+              .permute({0, 3, 1, 2});  // [2·t, C, H, W], channels last
     }
   }
   const auto larger = at::_upsample_nearest_exact2d(x, {2 * x.size(2), 2 * x.size(3)});
-  return at::conv2d(larger, conv_.weight, conv_.bias, /*stride=*/1, /*padding=*/1);
+  return convolve_2d(larger, conv_.weight, conv_.bias, /*stride=*/1, /*padding=*/{1, 1});
 }
 
-VaeDownsample::VaeDownsample(const WeightScope& weights, int64_t channels, bool temporal) : conv_(load_frame_conv(weights / "resample" / 1, channels, channels, 3)) {
+VaeDownsample::VaeDownsample(const WeightScope& weights, int64_t channels, bool temporal)
+    : conv_(load_frame_conv(weights / "resample" / 1, channels, channels, 3)) {
   if (temporal) time_conv_.emplace(weights / "time_conv", channels, channels, std::array<int64_t, 3>{3, 1, 1});
 }
 
 at::Tensor VaeDownsample::forward(at::Tensor x, ConvCaches& caches, bool first_chunk) const {
-  const auto padded = at::constant_pad_nd(x, {0, 1, 0, 1}).contiguous(at::MemoryFormat::ChannelsLast);  // one more column and row, right and below
-  x = at::conv2d(padded, conv_.weight, conv_.bias, /*stride=*/2);
+  const auto padded =
+      at::constant_pad_nd(x, {0, 1, 0, 1}).contiguous(at::MemoryFormat::ChannelsLast);  // one more column and row, right and below
+  x = convolve_2d(padded, conv_.weight, conv_.bias, /*stride=*/2, /*padding=*/{0, 0});
   if (!time_conv_) return x;
   auto& cache = caches.next();  // the last frame
   const auto last = x.narrow(0, x.size(0) - 1, 1).clone();

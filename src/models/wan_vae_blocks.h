@@ -1,5 +1,5 @@
-// The blocks of Wan's autoencoder. All work on frames as a batch, [T, C, H, W], channels last; caches carry a clip's past from chunk to chunk.
-// Source: diffusers autoencoder_kl_wan.py.
+// The blocks of Wan's autoencoder. All work on frames as a batch, [T, C, H, W], channels last; caches carry a clip's past from chunk to
+// chunk. Source: diffusers autoencoder_kl_wan.py.
 #pragma once
 
 #include <list>
@@ -72,7 +72,8 @@ class VaeMidBlock {
   VaeResidualBlock second_;
 };
 
-// Twice the size, and twice the frames where `temporal`: the clip's first latent frame stays one frame. Source: WanResample, upsample2d and upsample3d.
+// Twice the size, and twice the frames where `temporal`: the clip's first latent frame stays one frame. Source: WanResample, upsample2d and
+// upsample3d.
 class VaeUpsample {
  public:
   VaeUpsample(const WeightScope& weights, int64_t channels, bool temporal);

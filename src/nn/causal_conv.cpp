@@ -2,6 +2,8 @@
 
 #include <ATen/ATen.h>
 
+#include "nn/ops.h"
+
 namespace t2v {
 
 CausalConv3d::CausalConv3d(const WeightScope& weights, int64_t in, int64_t out, std::array<int64_t, 3> kernel) : kernel_t_(kernel[0]) {
@@ -12,13 +14,14 @@ CausalConv3d::CausalConv3d(const WeightScope& weights, int64_t in, int64_t out, 
 
 at::Tensor CausalConv3d::convolve(const std::vector<at::Tensor>& taps) const {
   const auto x = taps.size() == 1 ? taps[0] : at::cat(taps, 1);
-  return at::conv2d(x, weight_, bias_, /*stride=*/1, /*padding=*/{weight_.size(2) / 2, weight_.size(3) / 2});
+  return convolve_2d(x, weight_, bias_, /*stride=*/1, /*padding=*/{weight_.size(2) / 2, weight_.size(3) / 2});
 }
 
 at::Tensor CausalConv3d::forward(const at::Tensor& x, ConvCache& cache) const {
   const int64_t history = kernel_t_ - 1;
   if (history == 0) return convolve({x});
-  if (!cache.defined()) cache = at::zeros({history, x.size(1), x.size(2), x.size(3)}, x.options()).contiguous(at::MemoryFormat::ChannelsLast);
+  if (!cache.defined())
+    cache = at::zeros({history, x.size(1), x.size(2), x.size(3)}, x.options()).contiguous(at::MemoryFormat::ChannelsLast);
   const auto padded = at::cat({cache, x});  // [history + T, in, H, W]
   std::vector<at::Tensor> taps;
   for (int64_t tap = 0; tap < kernel_t_; ++tap) taps.push_back(padded.narrow(0, tap, x.size(0)));

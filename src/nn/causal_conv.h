@@ -1,6 +1,6 @@
 // Convolution over time, height and width that looks only backwards in time, fed chunk by chunk.
-// Frames are the batch of a 2D convolution, in channels-last layout: the kernel's taps over time are put side by side on the channel axis. On a CPU that is
-// as fast as a 3D convolution for wide layers and two to four times as fast for narrow ones (bench/README.md).
+// Frames are the batch of a 2D convolution, in channels-last layout: the kernel's taps over time are put side by side on the channel axis.
+// On a CPU that is as fast as a 3D convolution for wide layers and two to four times as fast for narrow ones (bench/README.md).
 #pragma once
 
 #include <ATen/core/Tensor.h>
@@ -24,7 +24,8 @@ class CausalConv3d {
   // Source: diffusers autoencoder_kl_wan.py, WanCausalConv3d.forward with its feature cache.
   at::Tensor forward(const at::Tensor& x, ConvCache& cache) const;
 
-  // Every second output of the same convolution without padding over time: x [T, in, H, W] with T odd → [(T - 1) / 2, out, H, W], for kernel_t = 3.
+  // Every second output of the same convolution without padding over time: x [T, in, H, W] with T odd → [(T - 1) / 2, out, H, W], for
+  // kernel_t = 3.
   at::Tensor forward_strided(const at::Tensor& x) const;
 
  private:

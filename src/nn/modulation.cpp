@@ -2,15 +2,16 @@
 
 #include <ATen/ATen.h>
 
+#include "nn/ops.h"
+
 namespace t2v {
 
 at::Tensor modulated_layer_norm(const at::Tensor& x, const Modulation& modulation, double epsilon) {
   const auto wide = x.to(at::kFloat);
-  const int64_t width = x.size(-1);
   const auto factor = modulation.scale + 1;
   if (factor.size(0) == 1)  // one noise level: the modulation is the norm's own weight and bias, in one pass over x
-    return at::layer_norm(wide, {width}, factor[0], modulation.shift[0], epsilon).to(x.scalar_type());
-  return at::addcmul(modulation.shift, at::layer_norm(wide, {width}, {}, {}, epsilon), factor).to(x.scalar_type());
+    return normalise_layer(wide, factor[0], modulation.shift[0], epsilon).to(x.scalar_type());
+  return at::addcmul(modulation.shift, normalise_layer(wide, {}, {}, epsilon), factor).to(x.scalar_type());
 }
 
 at::Tensor gated_residual(const at::Tensor& x, const at::Tensor& y, const at::Tensor& gate) {
@@ -18,7 +19,7 @@ at::Tensor gated_residual(const at::Tensor& x, const at::Tensor& y, const at::Te
 }
 
 at::Tensor layer_norm_float32(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias, double epsilon) {
-  return at::layer_norm(x.to(at::kFloat), {x.size(-1)}, weight, bias, epsilon).to(x.scalar_type());
+  return normalise_layer(x.to(at::kFloat), weight, bias, epsilon).to(x.scalar_type());
 }
 
 }  // namespace t2v

@@ -30,10 +30,11 @@ at::Tensor Rotary::at_positions(const at::Tensor& positions) const {
   if (!positions.is_meta() && positions.numel() > 0) {
     const auto last = positions.max().item<int64_t>();
     if (last >= time_.size(0))
-      throw Error(ErrorKind::usage, "the clip is " + std::to_string(last + 1) + " patches long on one axis; the model's rotary table ends at " +
-                                        std::to_string(time_.size(0)) + ". Ask for fewer frames or a smaller size.");
+      throw Error(ErrorKind::usage, "the clip is " + std::to_string(last + 1) +
+                                        " patches long on one axis; the model's rotary table ends at " + std::to_string(time_.size(0)) +
+                                        ". Ask for fewer frames or a smaller size.");
   }
-  const auto on_axis = [&](const at::Tensor& table, int64_t axis) { return table.index_select(0, positions.select(1, axis)); };
+  const auto on_axis = [&](const at::Tensor& table, int64_t axis) { return table.index({positions.select(1, axis)}); };
   return at::cat({on_axis(time_, 0), on_axis(height_, 1), on_axis(width_, 2)}, 1);
 }
 

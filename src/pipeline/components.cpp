@@ -44,7 +44,8 @@ std::vector<fs::path> model_places() {
 ModelConfigs read_model_configs(const ModelFolder& model) {
   const auto index = (model.root / "model_index.json").string();
   if (model.pipeline_class != "WanPipeline")
-    throw Error(ErrorKind::bad_input, index + ": _class_name '" + model.pipeline_class + "' is not supported; this version runs 'WanPipeline' (Wan 2.1 text to video)");
+    throw Error(ErrorKind::bad_input, index + ": _class_name '" + model.pipeline_class +
+                                          "' is not supported; this version runs 'WanPipeline' (Wan 2.1 text to video)");
   for (const char* key : {"boundary_ratio", "expand_timesteps"})
     if (model.index.contains(key) && !model.index.at(key).is_null() && model.index.at(key) != false)
       throw Error(ErrorKind::bad_input, index + ": '" + key + "' is set: this is a Wan 2.2 model; this version runs Wan 2.1 text to video");
@@ -58,13 +59,14 @@ ModelConfigs read_model_configs(const ModelFolder& model) {
   configs.scheduler = parse_scheduler_config(scheduler, scheduler_where);
   configs.scheduler_kind = scheduler_kind_of_class(json_get<std::string>(scheduler, "_class_name", scheduler_where), scheduler_where);
   if (configs.transformer.text_dim != configs.text_encoder.d_model)
-    throw Error(ErrorKind::bad_input, where("transformer") + ": text_dim " + std::to_string(configs.transformer.text_dim) + " contradicts the text encoder's d_model " +
-                                          std::to_string(configs.text_encoder.d_model));
+    throw Error(ErrorKind::bad_input, where("transformer") + ": text_dim " + std::to_string(configs.transformer.text_dim) +
+                                          " contradicts the text encoder's d_model " + std::to_string(configs.text_encoder.d_model));
   if (configs.transformer.in_channels != configs.vae.z_dim)
-    throw Error(ErrorKind::bad_input, where("transformer") + ": in_channels " + std::to_string(configs.transformer.in_channels) + " contradicts the autoencoder's z_dim " +
-                                          std::to_string(configs.vae.z_dim));
+    throw Error(ErrorKind::bad_input, where("transformer") + ": in_channels " + std::to_string(configs.transformer.in_channels) +
+                                          " contradicts the autoencoder's z_dim " + std::to_string(configs.vae.z_dim));
   if (configs.transformer.patch_size.t != 1)
-    throw Error(ErrorKind::bad_input, where("transformer") + ": a patch of " + std::to_string(configs.transformer.patch_size.t) + " latent frames is not supported; Wan has 1");
+    throw Error(ErrorKind::bad_input, where("transformer") + ": a patch of " + std::to_string(configs.transformer.patch_size.t) +
+                                          " latent frames is not supported; Wan has 1");
   if (configs.transformer.patch_size.h != configs.transformer.patch_size.w)
     throw Error(ErrorKind::bad_input, where("transformer") + ": patch_size should be as high as it is wide");
   return configs;
@@ -97,13 +99,15 @@ std::unique_ptr<Tokenizer> load_tokenizer(const ModelFolder& model, const ModelC
   auto tokenizer = load_t5_tokenizer(model.component("tokenizer"));
   if (tokenizer->vocabulary_size() > configs.text_encoder.vocab_size)
     throw Error(ErrorKind::bad_input, model.component("tokenizer").string() + ": makes " + std::to_string(tokenizer->vocabulary_size()) +
-                                          " different tokens, the text encoder knows " + std::to_string(configs.text_encoder.vocab_size) + " (vocab_size)");
+                                          " different tokens, the text encoder knows " + std::to_string(configs.text_encoder.vocab_size) +
+                                          " (vocab_size)");
   return tokenizer;
 }
 
 int64_t model_element_count(const ModelFolder& model) {
   int64_t count = 0;
-  for (const auto& component : {text_encoder, transformer, vae}) count += open_weights(model, component, at::kCPU, at::kFloat).element_count();
+  for (const auto& component : {text_encoder, transformer, vae})
+    count += open_weights(model, component, at::kCPU, at::kFloat).element_count();
   return count;
 }
 
@@ -111,15 +115,18 @@ std::string find_model(const std::string& name_or_folder) {
   std::error_code failed;
   if (fs::is_directory(name_or_folder, failed)) return name_or_folder;
   std::string searched;
-  const bool is_name = !name_or_folder.empty() && name_or_folder.find('/') == std::string::npos && name_or_folder != "." && name_or_folder != "..";
+  const bool is_name =
+      !name_or_folder.empty() && name_or_folder.find('/') == std::string::npos && name_or_folder != "." && name_or_folder != "..";
   if (is_name) {
     for (const auto& place : model_places()) {
       if (fs::is_directory(place / name_or_folder, failed)) return (place / name_or_folder).string();
       searched += (searched.empty() ? "" : ", ") + place.string();
     }
   }
-  throw Error(ErrorKind::bad_input, "no model '" + name_or_folder + "': it is no folder" + (is_name ? ", and no model of that name is in " + (searched.empty() ? "any known place" : searched) : "") +
-                                        ". Pass -m with a diffusers folder, or set T2V_MODELS to a folder of models.");
+  throw Error(ErrorKind::bad_input,
+              "no model '" + name_or_folder + "': it is no folder" +
+                  (is_name ? ", and no model of that name is in " + (searched.empty() ? "any known place" : searched) : "") +
+                  ". Pass -m with a diffusers folder, or set T2V_MODELS to a folder of models.");
 }
 
 at::Device parse_device(const std::string& name) {
@@ -135,8 +142,11 @@ at::Device parse_device(const std::string& name) {
     } else if (name.size() == 5) {
       throw Error(ErrorKind::usage, "--device '" + name + "' should be cuda or cuda:N");
     }
-    if (!cuda_is_there) throw Error(ErrorKind::usage, "--device " + name + ": this machine has no CUDA device that libtorch can use; --device cpu works everywhere");
-    if (index >= static_cast<int>(at::getNumGPUs())) throw Error(ErrorKind::usage, "--device " + name + ": there are only " + std::to_string(at::getNumGPUs()) + " CUDA devices");
+    if (!cuda_is_there)
+      throw Error(ErrorKind::usage,
+                  "--device " + name + ": this machine has no CUDA device that libtorch can use; --device cpu works everywhere");
+    if (index >= static_cast<int>(at::getNumGPUs()))
+      throw Error(ErrorKind::usage, "--device " + name + ": there are only " + std::to_string(at::getNumGPUs()) + " CUDA devices");
     return {at::kCUDA, static_cast<at::DeviceIndex>(index)};
   }
   throw Error(ErrorKind::usage, "--device should be auto, cpu or cuda[:N], found '" + name + "'");

@@ -33,17 +33,22 @@ class Stopwatch {
   std::chrono::steady_clock::time_point start_ = std::chrono::steady_clock::now();
 };
 
-// The last hidden states of one text, zeros beyond its tokens: [max_text_tokens, d_model] float32. Source: pipeline_wan.py, _get_t5_prompt_embeds.
-at::Tensor embed_text(const Tokenizer& tokenizer, const Umt5Encoder& encoder, const std::string& text, int64_t max_tokens, at::Device device) {
+// The last hidden states of one text, zeros beyond its tokens: [max_text_tokens, d_model] float32. Source: pipeline_wan.py,
+// _get_t5_prompt_embeds.
+at::Tensor embed_text(const Tokenizer& tokenizer, const Umt5Encoder& encoder, const std::string& text, int64_t max_tokens,
+                      at::Device device) {
   const auto tokens = tokenizer.encode(text, static_cast<std::size_t>(max_tokens));
   const auto states = encoder.forward(at::tensor(tokens.ids, at::TensorOptions(at::kLong)).to(device)).to(at::kFloat);
   if (!at::isfinite(states).all().item<bool>())
-    throw Error(ErrorKind::non_finite, "encoding the text: the embedding holds NaN or infinity. Nothing was written. Try --dtype float32 or bfloat16, or check the weights.");
+    throw Error(ErrorKind::non_finite,
+                "encoding the text: the embedding holds NaN or infinity. Nothing was written. Try --dtype float32 or bfloat16, or check "
+                "the weights.");
   return at::constant_pad_nd(states, {0, 0, 0, max_tokens - states.size(0)});
 }
 
 // All texts of a plan: the prompt, and the negative prompt when there is guidance. [branches, L, d_model]. The encoder is freed on return.
-at::Tensor embed_texts(const GenerationPlan& plan, const ModelFolder& model, const ModelConfigs& configs, at::Device device, at::ScalarType dtype) {
+at::Tensor embed_texts(const GenerationPlan& plan, const ModelFolder& model, const ModelConfigs& configs, at::Device device,
+                       at::ScalarType dtype) {
   const auto tokenizer = load_tokenizer(model, configs);
   const auto encoder = load_text_encoder(model, configs, device, dtype);
   std::vector<at::Tensor> texts = {embed_text(*tokenizer, encoder, plan.prompt, plan.max_text_tokens, device)};
@@ -54,7 +59,8 @@ at::Tensor embed_texts(const GenerationPlan& plan, const ModelFolder& model, con
 // One generator per clip, on the CPU whatever the device, drawn in the order and shape of the reference pipeline ([1, C, T, H, W]).
 class ClipNoise {
  public:
-  ClipNoise(int64_t seed, std::vector<int64_t> shape) : generator_(at::detail::createCPUGenerator(static_cast<uint64_t>(seed))), shape_(std::move(shape)) {}
+  ClipNoise(int64_t seed, std::vector<int64_t> shape)
+      : generator_(at::detail::createCPUGenerator(static_cast<uint64_t>(seed))), shape_(std::move(shape)) {}
   at::Tensor next() { return at::randn(shape_, generator_, at::TensorOptions(at::kFloat))[0]; }  // [C, T, H, W]
 
  private:
@@ -80,14 +86,20 @@ void trace_text(const fs::path& folder, const at::Tensor& texts) {
 class Generation {
  public:
   Generation(const GenerationPlan& plan, Observer& observer)
-      : plan_(plan), observer_(observer), model_(open_model_folder(plan.model_folder)), configs_(read_model_configs(model_)), device_(parse_device(plan.device)),
-        dtype_(parse_dtype(plan.dtype, device_)), patch_(configs_.transformer.patch_size) {
+      : plan_(plan),
+        observer_(observer),
+        model_(open_model_folder(plan.model_folder)),
+        configs_(read_model_configs(model_)),
+        device_(parse_device(plan.device)),
+        dtype_(parse_dtype(plan.dtype, device_)),
+        patch_(configs_.transformer.patch_size) {
     if (plan.flow_shift) configs_.scheduler.flow_shift = *plan.flow_shift;
   }
 
   GenerationResult run(const std::function<void(const ClipResult&)>& finished) {
     GenerationResult result;
-    // The small components come first, so that what is wrong with them is said early; the text encoder is freed before the transformer comes.
+    // The small components come first, so that what is wrong with them is said early; the text encoder is freed before the transformer
+    // comes.
     const Stopwatch loading;
     observer_.progress({"load", 0, 3});
     const auto vae = load_vae(model_, configs_, device_);
@@ -114,7 +126,8 @@ class Generation {
   }
 
  private:
-  ClipResult make_clip(const PlannedClip& clip, const WanVae& vae, const WanTransformer& transformer, const at::Tensor& texts, const TextContext& context) {
+  ClipResult make_clip(const PlannedClip& clip, const WanVae& vae, const WanTransformer& transformer, const at::Tensor& texts,
+                       const TextContext& context) {
     ClipResult result{.output = clip.output, .seed = clip.seed};
     if (clip.trace) trace_text(*clip.trace, texts);
     const Stopwatch denoising;
@@ -138,17 +151,21 @@ class Generation {
     hooks.noise = [&](int64_t) { return patchify(noise.next(), patch_).to(device_); };
     if (clip.trace) {
       hooks.after_step = [&](int64_t step, int64_t timestep, const at::Tensor& values) {
-        save_safetensors(fs::path(*clip.trace) / step_file(step),
-                         {{"latents", unpatchify(values, grid, patch_).unsqueeze(0)}, {"timestep", at::tensor({timestep}, at::TensorOptions(at::kLong))}});
+        save_safetensors(fs::path(*clip.trace) / step_file(step), {{"latents", unpatchify(values, grid, patch_).unsqueeze(0)},
+                                                                   {"timestep", at::tensor({timestep}, at::TensorOptions(at::kLong))}});
       };
     }
-    const auto values = sample(transformer, context, *scheduler, pack({{initial, {}}}, patch_, plan_.branches), plan_.guidance_scale, hooks, observer_);
+    const auto values =
+        sample(transformer, context, *scheduler, pack({{initial, {}}}, patch_, plan_.branches), plan_.guidance_scale, hooks, observer_);
     return unpatchify(values, grid, patch_);
   }
 
   // Decodes a few frames at a time while the encoder's thread compresses the ones before.
   int64_t write_clip(const PlannedClip& clip, const WanVae& vae, const at::Tensor& latents) {
-    EncoderOptions options{.path = clip.output, .width = static_cast<int>(plan_.width), .height = static_cast<int>(plan_.height), .fps = to_rational(plan_.fps)};
+    EncoderOptions options{.path = clip.output,
+                           .width = static_cast<int>(plan_.width),
+                           .height = static_cast<int>(plan_.height),
+                           .fps = to_rational(plan_.fps)};
     options.crf = static_cast<int>(plan_.crf);
     options.resize = planned_resize(plan_.resize, plan_.resize_filter);
     options.metadata = container_metadata(plan_, clip, hash_);

@@ -21,13 +21,18 @@ at::Tensor read_latents(const std::filesystem::path& path, const std::vector<int
   const auto file = SafetensorsFile::open(path);
   const auto latents = file->tensor("latents");
   bool fits = latents.dim() == static_cast<int64_t>(shape.size());
-  for (std::size_t i = 0; fits && i < shape.size(); ++i) fits = (shape[i] < 0 && latents.size(static_cast<int64_t>(i)) > 0) || latents.size(static_cast<int64_t>(i)) == shape[i];
+  for (std::size_t i = 0; fits && i < shape.size(); ++i)
+    fits = (shape[i] < 0 && latents.size(static_cast<int64_t>(i)) > 0) || latents.size(static_cast<int64_t>(i)) == shape[i];
   if (!fits)
-    throw Error(ErrorKind::bad_input, path.string() + ": tensor 'latents' should be " + shape_text(shape) + " ([1, channels, frames, height, width] of this model and size), found " +
+    throw Error(ErrorKind::bad_input, path.string() + ": tensor 'latents' should be " + shape_text(shape) +
+                                          " ([1, channels, frames, height, width] of this model and size), found " +
                                           shape_text(latents.sizes().vec()));
-  if (!latents.is_floating_point()) throw Error(ErrorKind::bad_input, path.string() + ": tensor 'latents' should hold floating-point numbers, found " + std::string(c10::toString(latents.scalar_type())));
+  if (!latents.is_floating_point())
+    throw Error(ErrorKind::bad_input, path.string() + ": tensor 'latents' should hold floating-point numbers, found " +
+                                          std::string(c10::toString(latents.scalar_type())));
   const auto values = latents.to(at::kFloat)[0].clone();
-  if (!at::isfinite(values).all().item<bool>()) throw Error(ErrorKind::bad_input, path.string() + ": tensor 'latents' holds NaN or infinity");
+  if (!at::isfinite(values).all().item<bool>())
+    throw Error(ErrorKind::bad_input, path.string() + ": tensor 'latents' holds NaN or infinity");
   return values;
 }
 

@@ -1,4 +1,5 @@
-// Latents on disk: a safetensors file whose tensor "latents" is [1, C, T, H, W] in the sampler's space, as the reference pipeline's output_type="latent".
+// Latents on disk: a safetensors file whose tensor "latents" is [1, C, T, H, W] in the sampler's space, as the reference pipeline's
+// output_type="latent".
 #pragma once
 
 #include <ATen/core/Tensor.h>

@@ -36,7 +36,8 @@ std::string padded(int64_t value, const std::string& format, const std::string& 
   std::string text = std::to_string(value);
   if (format.empty()) return text;
   if (format.size() > 2 || format.find_first_not_of("0123456789") != std::string::npos)
-    throw Error(ErrorKind::usage, "output name: '{" + field + ":" + format + "}' should be {" + field + "} or, padded to four digits, {" + field + ":04}");
+    throw Error(ErrorKind::usage,
+                "output name: '{" + field + ":" + format + "}' should be {" + field + "} or, padded to four digits, {" + field + ":04}");
   const auto width = static_cast<std::size_t>(std::stoi(format));
   return text.size() < width ? std::string(width - text.size(), '0') + text : text;
 }
@@ -61,16 +62,22 @@ std::string expand_output(const std::string& pattern, const OutputFields& fields
     const auto colon = inside.find(':');
     const auto field = inside.substr(0, colon);
     const auto format = colon == std::string::npos ? "" : inside.substr(colon + 1);
-    if (field == "index") out += padded(fields.index, format, field);
-    else if (field == "seed") out += padded(fields.seed, format, field);
-    else if (field == "prompt" && format.empty()) out += slug(fields.prompt);
-    else if (field == "date" && format.empty()) out += date();
-    else throw Error(ErrorKind::usage, "output name: '{" + inside + "}' is not known; there are {index} {seed} {prompt} {date}, and {index:04}");
+    if (field == "index")
+      out += padded(fields.index, format, field);
+    else if (field == "seed")
+      out += padded(fields.seed, format, field);
+    else if (field == "prompt" && format.empty())
+      out += slug(fields.prompt);
+    else if (field == "date" && format.empty())
+      out += date();
+    else
+      throw Error(ErrorKind::usage,
+                  "output name: '{" + inside + "}' is not known; there are {index} {seed} {prompt} {date}, and {index:04}");
     i = end + 1;
   }
   return out;
 }
 
-bool distinguishes_clips(const std::string& pattern) { return pattern.find("{index") != std::string::npos || pattern.find("{seed") != std::string::npos; }
+bool distinguishes_clips(const std::string& pattern) { return expand_output(pattern, {0, 0, ""}) != expand_output(pattern, {1, 1, ""}); }
 
 }  // namespace t2v

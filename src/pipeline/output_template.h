@@ -12,11 +12,11 @@ struct OutputFields {
   std::string prompt;
 };
 
-// Replaces {index} {seed} {prompt} {date}; {index:04} and {seed:04} pad with zeros. The prompt becomes lower-case letters, digits and hyphens, at most
-// 60 bytes, so it cannot leave the folder. {{ and }} stand for braces. Throws Error{usage} for an unknown field.
+// Replaces {index} {seed} {prompt} {date}; {index:04} and {seed:04} pad with zeros. The prompt becomes lower-case letters, digits and
+// hyphens, at most 60 bytes, so it cannot leave the folder. {{ and }} stand for braces. Throws Error{usage} for an unknown field.
 std::string expand_output(const std::string& pattern, const OutputFields& fields);
 
-// Whether expansion differs from clip to clip: {index} or {seed} occurs.
+// Whether expansion differs from clip to clip: {index} or {seed} occurs. Throws Error{usage} as expand_output.
 bool distinguishes_clips(const std::string& pattern);
 
 }  // namespace t2v

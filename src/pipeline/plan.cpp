@@ -23,7 +23,8 @@ namespace fs = std::filesystem;
 
 namespace {
 
-// What Wan 2.1's own pipeline uses where neither the user nor t2v.json says otherwise. Source: diffusers pipeline_wan.py; Wan 2.1 model cards.
+// What Wan 2.1's own pipeline uses where neither the user nor t2v.json says otherwise. Source: diffusers pipeline_wan.py; Wan 2.1 model
+// cards.
 ModelDefaults with_family_defaults(ModelDefaults defaults) {
   if (!defaults.width || !defaults.height) defaults.width = 832, defaults.height = 480;
   defaults.frames = defaults.frames.value_or(81);
@@ -38,24 +39,29 @@ ModelDefaults with_family_defaults(ModelDefaults defaults) {
 
 void check_text(const std::string& text, const char* flag) {
   if (const auto defect = find_text_defect(text))
-    refuse(std::string(flag) + ": " + defect->what + " at byte " + std::to_string(defect->byte_offset) + "; prompts are UTF-8 without control characters");
+    refuse(std::string(flag) + ": " + defect->what + " at byte " + std::to_string(defect->byte_offset) +
+           "; prompts are UTF-8 without control characters");
 }
 
 void check_range(double value, double least, double most, const char* flag) {
   if (value >= least && value <= most) return;
-  const auto number = [](double x) { return x == std::floor(x) && std::abs(x) < 1e15 ? std::to_string(static_cast<int64_t>(x)) : std::to_string(x); };
+  const auto number = [](double x) {
+    return x == std::floor(x) && std::abs(x) < 1e15 ? std::to_string(static_cast<int64_t>(x)) : std::to_string(x);
+  };
   refuse(std::string(flag) + " should be between " + number(least) + " and " + number(most) + ", found " + number(value));
 }
 
 std::string size_text(const PixelSize& size) { return std::to_string(size.width) + "x" + std::to_string(size.height); }
 
 PixelSize wanted_size(const GenerationRequest& request, const ModelDefaults& defaults, int64_t multiple) {
-  if (request.size && (request.width || request.height || request.aspect)) refuse("--size says it all; leave out --width, --height and --aspect");
+  if (request.size && (request.width || request.height || request.aspect))
+    refuse("--size says it all; leave out --width, --height and --aspect");
   if (request.width && request.height && request.aspect) refuse("--width and --height already give the ratio; leave out --aspect");
   for (const auto& side : {request.width, request.height})
     if (side) check_range(static_cast<double>(*side), 1, 16384, side == request.width ? "--width" : "--height");
   if (request.size) return parse_size(*request.size, "--size");
-  const double aspect = request.aspect ? parse_aspect(*request.aspect) : static_cast<double>(*defaults.width) / static_cast<double>(*defaults.height);
+  const double aspect =
+      request.aspect ? parse_aspect(*request.aspect) : static_cast<double>(*defaults.width) / static_cast<double>(*defaults.height);
   if (request.width && request.height) return {*request.width, *request.height};
   const auto clamp = [](double side) { return std::clamp<int64_t>(std::llround(side), 1, 16384); };
   if (request.width) return {*request.width, clamp(static_cast<double>(*request.width) / aspect)};
@@ -69,12 +75,15 @@ void plan_size(GenerationPlan& plan, const GenerationRequest& request, const Mod
   const auto size = floor_to_multiple(wanted, multiple);
   plan.width = size.width;
   plan.height = size.height;
-  if (size != wanted) plan.notes.push_back("size " + size_text(wanted) + " became " + size_text(size) + ": the model makes multiples of " + std::to_string(multiple));
+  if (size != wanted)
+    plan.notes.push_back("size " + size_text(wanted) + " became " + size_text(size) + ": the model makes multiples of " +
+                         std::to_string(multiple));
   if (request.aspect) {
     const double got = static_cast<double>(size.width) / static_cast<double>(size.height);
     const double asked = parse_aspect(*request.aspect);
     if (std::abs(got / asked - 1) > 0.005)
-      plan.notes.push_back("aspect " + *request.aspect + " became " + size_text(size) + ", the nearest that the model makes at its trained area");
+      plan.notes.push_back("aspect " + *request.aspect + " became " + size_text(size) +
+                           ", the nearest that the model makes at its trained area");
   }
 }
 
@@ -90,7 +99,8 @@ void plan_length(GenerationPlan& plan, const GenerationRequest& request, const M
   check_range(static_cast<double>(wanted), 1, 1'000'000, "--frames");
   plan.frames = round_frames(wanted, temporal_ratio);
   if (plan.frames != wanted)
-    plan.notes.push_back(std::to_string(wanted) + " frames became " + std::to_string(plan.frames) + ": the model makes 1 + " + std::to_string(temporal_ratio) + "·k");
+    plan.notes.push_back(std::to_string(wanted) + " frames became " + std::to_string(plan.frames) + ": the model makes 1 + " +
+                         std::to_string(temporal_ratio) + "·k");
 }
 
 void plan_sampling(GenerationPlan& plan, const GenerationRequest& request, const ModelDefaults& defaults, const ModelConfigs& configs) {
@@ -114,17 +124,19 @@ void plan_sampling(GenerationPlan& plan, const GenerationRequest& request, const
 void plan_tokens(GenerationPlan& plan, const ModelConfigs& configs) {
   const auto& vae = configs.vae;
   const auto& patch = configs.transformer.patch_size;
-  plan.latent_shape = {1, vae.z_dim, (plan.frames - 1) / vae.temporal_ratio() + 1, plan.height / vae.spatial_ratio(), plan.width / vae.spatial_ratio()};
+  plan.latent_shape = {1, vae.z_dim, (plan.frames - 1) / vae.temporal_ratio() + 1, plan.height / vae.spatial_ratio(),
+                       plan.width / vae.spatial_ratio()};
   const std::vector<int64_t> shape(plan.latent_shape.begin() + 1, plan.latent_shape.end());
   const auto grid = token_grid(shape, patch);
   plan.tokens = grid.count();
   const int64_t longest = std::max({grid.t, grid.h, grid.w});
   if (longest > configs.transformer.rope_max_seq_len)
-    refuse("the clip would be " + std::to_string(longest) + " patches long on one axis; the model knows positions up to " + std::to_string(configs.transformer.rope_max_seq_len) +
-           ". Ask for fewer frames or a smaller size.");
+    refuse("the clip would be " + std::to_string(longest) + " patches long on one axis; the model knows positions up to " +
+           std::to_string(configs.transformer.rope_max_seq_len) + ". Ask for fewer frames or a smaller size.");
 }
 
-void plan_text(GenerationPlan& plan, const GenerationRequest& request, const ModelDefaults& defaults, const ModelFolder& model, const ModelConfigs& configs) {
+void plan_text(GenerationPlan& plan, const GenerationRequest& request, const ModelDefaults& defaults, const ModelFolder& model,
+               const ModelConfigs& configs) {
   if (!request.prompt) refuse("a prompt is needed: -p \"what the video shows\"");
   check_text(*request.prompt, "--prompt");
   const auto negative = request.negative_prompt.value_or(defaults.negative_prompt.value_or(""));
@@ -136,7 +148,8 @@ void plan_text(GenerationPlan& plan, const GenerationRequest& request, const Mod
   for (const auto& [text, name] : {std::pair{plan.prompt, "prompt"}, std::pair{plan.negative_prompt, "negative prompt"}}) {
     const auto tokens = tokenizer->encode(text, static_cast<std::size_t>(plan.max_text_tokens));
     if (tokens.tokens_in_prompt > tokens.ids.size())
-      plan.notes.push_back(std::string("the ") + name + " has " + std::to_string(tokens.tokens_in_prompt) + " tokens; the model reads the first " + std::to_string(tokens.ids.size()));
+      plan.notes.push_back(std::string("the ") + name + " has " + std::to_string(tokens.tokens_in_prompt) +
+                           " tokens; the model reads the first " + std::to_string(tokens.ids.size()));
   }
 }
 
@@ -146,16 +159,26 @@ void plan_outputs(GenerationPlan& plan, const GenerationRequest& request) {
   int64_t seed = request.seed ? *request.seed : static_cast<int64_t>(std::random_device{}() >> 1);
   if (seed < 0) refuse("--seed should be 0 or more, found " + std::to_string(seed));
   const auto output = request.output.value_or("{prompt}-{seed}.mp4");
-  for (const auto& [pattern, flag] : {std::pair{std::optional(output), "--output"}, std::pair{request.save_latents, "--save-latents"}, std::pair{request.trace, "--trace"}})
-    if (count > 1 && pattern && !distinguishes_clips(*pattern)) refuse(std::string(flag) + " '" + *pattern + "' would be written " + std::to_string(count) + " times; add {index} or {seed}");
+  for (const auto& [pattern, flag] : {std::pair{std::optional(output), "--output"}, std::pair{request.save_latents, "--save-latents"},
+                                      std::pair{request.trace, "--trace"}})
+    if (count > 1 && pattern && !distinguishes_clips(*pattern))
+      refuse(std::string(flag) + " '" + *pattern + "' would be written " + std::to_string(count) + " times; add {index} or {seed}");
   if (request.init_latents && count > 1) refuse("--init-latents fixes the noise of one clip; leave out --count");
   for (int64_t index = 0; index < count; ++index) {
     const OutputFields fields{index, seed + index, *request.prompt};
-    const auto expand = [&](const std::optional<std::string>& pattern) { return pattern ? std::optional(expand_output(*pattern, fields)) : std::nullopt; };
+    const auto expand = [&](const std::optional<std::string>& pattern) {
+      return pattern ? std::optional(expand_output(*pattern, fields)) : std::nullopt;
+    };
     PlannedClip clip{fields.seed, expand_output(output, fields), expand(request.save_latents), expand(request.trace)};
-    check_output({.path = clip.output, .width = static_cast<int>(plan.width), .height = static_cast<int>(plan.height), .fps = to_rational(plan.fps), .resize = planned_resize(plan.resize, plan.resize_filter)}, plan.frames);
+    check_output({.path = clip.output,
+                  .width = static_cast<int>(plan.width),
+                  .height = static_cast<int>(plan.height),
+                  .fps = to_rational(plan.fps),
+                  .resize = planned_resize(plan.resize, plan.resize_filter)},
+                 plan.frames);
     if (clip.save_latents) check_writable_folder(fs::path(*clip.save_latents).parent_path());
-    if (clip.trace && fs::exists(*clip.trace) && !fs::is_directory(*clip.trace)) throw Error(ErrorKind::output, *clip.trace + ": is a file; --trace takes a folder");
+    if (clip.trace && fs::exists(*clip.trace) && !fs::is_directory(*clip.trace))
+      throw Error(ErrorKind::output, *clip.trace + ": is a file; --trace takes a folder");
     plan.clips.push_back(std::move(clip));
   }
 }
@@ -176,13 +199,15 @@ GenerationPlan plan_generation(const GenerationRequest& request) {
   plan_size(plan, request, defaults, size_multiple(configs));
   plan_length(plan, request, defaults, configs.vae.temporal_ratio());
   if (model.defaults.frames && plan.frames > *model.defaults.frames)
-    plan.notes.push_back(std::to_string(plan.frames) + " frames are more than the " + std::to_string(*model.defaults.frames) + " that the model is made for; the picture may suffer");
+    plan.notes.push_back(std::to_string(plan.frames) + " frames are more than the " + std::to_string(*model.defaults.frames) +
+                         " that the model is made for; the picture may suffer");
   plan_sampling(plan, request, defaults, configs);
   plan_tokens(plan, configs);
   plan_text(plan, request, defaults, model, configs);
   plan.resize = request.resize;
   plan.resize_filter = request.resize_filter.value_or("lanczos");
-  if (plan.resize_filter != "lanczos" && plan.resize_filter != "nearest") refuse("--resize-filter should be lanczos or nearest, found '" + plan.resize_filter + "'");
+  if (plan.resize_filter != "lanczos" && plan.resize_filter != "nearest")
+    refuse("--resize-filter should be lanczos or nearest, found '" + plan.resize_filter + "'");
   plan.crf = request.crf.value_or(18);
   check_range(static_cast<double>(plan.crf), 0, 51, "--crf");
   plan.sidecar = request.sidecar.value_or(false);
@@ -203,10 +228,19 @@ std::string plan_to_json(const GenerationPlan& plan) {
     if (clip.trace) entry["trace"] = *clip.trace;
     clips.push_back(std::move(entry));
   }
-  nlohmann::ordered_json json = {{"model", plan.model}, {"model_folder", plan.model_folder}, {"prompt", plan.prompt}, {"negative_prompt", plan.negative_prompt},
-                                 {"width", plan.width}, {"height", plan.height}, {"frames", plan.frames}, {"fps", plan.fps},
-                                 {"seconds", static_cast<double>(plan.frames) / plan.fps}, {"steps", plan.steps}, {"guidance_scale", plan.guidance_scale},
-                                 {"scheduler", plan.scheduler}, {"eta", plan.eta}};
+  nlohmann::ordered_json json = {{"model", plan.model},
+                                 {"model_folder", plan.model_folder},
+                                 {"prompt", plan.prompt},
+                                 {"negative_prompt", plan.negative_prompt},
+                                 {"width", plan.width},
+                                 {"height", plan.height},
+                                 {"frames", plan.frames},
+                                 {"fps", plan.fps},
+                                 {"seconds", static_cast<double>(plan.frames) / plan.fps},
+                                 {"steps", plan.steps},
+                                 {"guidance_scale", plan.guidance_scale},
+                                 {"scheduler", plan.scheduler},
+                                 {"eta", plan.eta}};
   if (plan.flow_shift) json["flow_shift"] = *plan.flow_shift;
   json["device"] = plan.device;
   json["dtype"] = plan.dtype;

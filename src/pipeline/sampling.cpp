@@ -12,8 +12,9 @@ namespace {
 
 void check_finite(const at::Tensor& values, const char* what, int64_t step, int64_t steps, int64_t timestep) {
   if (at::isfinite(values).all().item<bool>()) return;
-  throw Error(ErrorKind::non_finite, std::string("denoising: ") + what + " holds NaN or infinity at step " + std::to_string(step + 1) + " of " + std::to_string(steps) +
-                                         " (timestep " + std::to_string(timestep) + "). Nothing was written. Try --dtype float32, a lower --guidance-scale, or check the weights.");
+  throw Error(ErrorKind::non_finite, std::string("denoising: ") + what + " holds NaN or infinity at step " + std::to_string(step + 1) +
+                                         " of " + std::to_string(steps) + " (timestep " + std::to_string(timestep) +
+                                         "). Nothing was written. Try --dtype float32, a lower --guidance-scale, or check the weights.");
 }
 
 }  // namespace

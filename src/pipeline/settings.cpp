@@ -52,16 +52,19 @@ const std::vector<Setting>& generation_settings() {
       {"seed", "-s,--seed", "What to make", "Seed of the initial noise (random when absent; always printed)", &R::seed},
       {"model", "-m,--model", "Model and sampling", "Model folder, or the name of a shipped model", &R::model},
       {"steps", "--steps", "Model and sampling", "Denoising steps", &R::steps},
-      {"guidance_scale", "--guidance-scale,--cfg-scale", "Model and sampling", "Classifier-free guidance; 1 turns it off", &R::guidance_scale},
+      {"guidance_scale", "--guidance-scale,--cfg-scale", "Model and sampling", "Classifier-free guidance; 1 turns it off",
+       &R::guidance_scale},
       {"scheduler", "--scheduler", "Model and sampling", "ddpm, ddim or unipc", &R::scheduler},
       {"eta", "--eta", "Model and sampling", "DDIM: share of fresh noise at each step, 0 to 1", &R::eta},
       {"flow_shift", "--flow-shift", "Model and sampling", "Shift of the noise levels of flow-matching models", &R::flow_shift},
-      {"output", "-o,--output", "Output", "File: .mp4 .mov .mkv .y4m, %05d.png for a sequence, - for y4m on stdout; may hold {index} {seed} {prompt} {date}", &R::output},
+      {"output", "-o,--output", "Output",
+       "File: .mp4 .mov .mkv .y4m, %05d.png for a sequence, - for y4m on stdout; may hold {index} {seed} {prompt} {date}", &R::output},
       {"resize", "--resize", "Output", "Resample the finished frames to WxH", &R::resize},
       {"resize_filter", "--resize-filter", "Output", "lanczos or nearest", &R::resize_filter},
       {"crf", "--crf", "Output", "H.264 quality: 0 (lossless) to 51", &R::crf},
       {"sidecar", "--sidecar", "Output", "Write OUTPUT.json with all that is needed to make the clip again", &R::sidecar},
-      {"init_latents", "--init-latents", "Latents", "Start from the noise in this safetensors file (tensor 'latents' [1, C, T, H, W])", &R::init_latents},
+      {"init_latents", "--init-latents", "Latents", "Start from the noise in this safetensors file (tensor 'latents' [1, C, T, H, W])",
+       &R::init_latents},
       {"save_latents", "--save-latents", "Latents", "Save the final latents to this safetensors file", &R::save_latents},
       {"trace", "--trace", "Latents", "Save the text embedding and the latents of every step to this folder", &R::trace},
       {"device", "--device", "Machine", "auto, cpu or cuda[:N]", &R::device},
@@ -74,17 +77,23 @@ const std::vector<Setting>& generation_settings() {
 void set_from_json(R& request, const Setting& setting, const Json& value, const std::string& where) {
   const Json object = {{setting.key, value}};
   try {
-    std::visit([&](auto field) { request.*field = json_get<typename std::remove_reference_t<decltype(request.*field)>::value_type>(object, setting.key, where); }, setting.field);
+    std::visit(
+        [&](auto field) {
+          request.*field = json_get<typename std::remove_reference_t<decltype(request.*field)>::value_type>(object, setting.key, where);
+        },
+        setting.field);
   } catch (const Error& error) {
     throw Error(ErrorKind::usage, error.what());
   }
 }
 
 void set_from_text(R& request, const Setting& setting, const std::string& text, const std::string& where) {
-  if (const auto* field = std::get_if<std::optional<std::string> R::*>(&setting.field)) request.**field = text;
-  if (const auto* field = std::get_if<std::optional<int64_t> R::*>(&setting.field)) request.**field = parse_number<int64_t>(text, where, "a whole number");
-  if (const auto* field = std::get_if<std::optional<double> R::*>(&setting.field)) request.**field = parse_number<double>(text, where, "a number");
-  if (const auto* field = std::get_if<std::optional<bool> R::*>(&setting.field)) request.**field = parse_bool(text, where);
+  if (const auto* field = std::get_if<std::optional<std::string> R::*>(&setting.field)) request.** field = text;
+  if (const auto* field = std::get_if<std::optional<int64_t> R::*>(&setting.field))
+    request.** field = parse_number<int64_t>(text, where, "a whole number");
+  if (const auto* field = std::get_if<std::optional<double> R::*>(&setting.field))
+    request.** field = parse_number<double>(text, where, "a number");
+  if (const auto* field = std::get_if<std::optional<bool> R::*>(&setting.field)) request.** field = parse_bool(text, where);
 }
 
 R request_from_json(const Json& object, const std::string& where) {
@@ -109,7 +118,11 @@ R request_from_json(const Json& object, const std::string& where) {
 Json request_to_json(const R& request) {
   Json object = Json::object();
   for (const auto& setting : generation_settings())
-    std::visit([&](auto field) { if (request.*field) object[setting.key] = *(request.*field); }, setting.field);
+    std::visit(
+        [&](auto field) {
+          if (request.*field) object[setting.key] = *(request.*field);
+        },
+        setting.field);
   return object;
 }
 

@@ -1,5 +1,5 @@
-// Every setting of a request, declared once: the name in JSON and environment, the flags, the help text, and where it is kept. The command line, the
-// environment, config files, --print-config and the sidecar all go through this table.
+// Every setting of a request, declared once: the name in JSON and environment, the flags, the help text, and where it is kept. The command
+// line, the environment, config files, --print-config and the sidecar all go through this table.
 #pragma once
 
 #include <optional>
@@ -33,8 +33,8 @@ void set_from_text(GenerationRequest& request, const Setting& setting, const std
 GenerationRequest request_from_json(const Json& object, const std::string& where);
 Json request_to_json(const GenerationRequest& request);
 
-// `over` wins over `base`, setting by setting. Settings that say the same thing in different words go together: a size in `over` displaces width,
-// height and aspect of `base`, --frames displaces seconds.
+// `over` wins over `base`, setting by setting. Settings that say the same thing in different words go together: a size in `over` displaces
+// width, height and aspect of `base`, --frames displaces seconds.
 GenerationRequest merge_requests(const GenerationRequest& base, const GenerationRequest& over);
 
 }  // namespace t2v

@@ -35,7 +35,8 @@ struct VaeModel {
 };
 
 VaeModel open_vae_model(const std::string& name, const std::string& device, const std::optional<int64_t>& threads) {
-  if (threads && (*threads < 1 || *threads > 1024)) throw Error(ErrorKind::usage, "--threads should be between 1 and 1024, found " + std::to_string(*threads));
+  if (threads && (*threads < 1 || *threads > 1024))
+    throw Error(ErrorKind::usage, "--threads should be between 1 and 1024, found " + std::to_string(*threads));
   if (threads) at::set_num_threads(static_cast<int>(*threads));
   auto folder = open_model_folder(find_model(name));
   auto configs = read_model_configs(folder);
@@ -63,7 +64,8 @@ int64_t decode_latents(const DecodeRequest& request, Observer& observer) {
   const auto model = open_vae_model(request.model, request.device, request.threads);
   const auto latents = read_latents(request.latents, {1, model.configs.vae.z_dim, -1, -1, -1});
   const int64_t ratio = model.configs.vae.spatial_ratio();
-  EncoderOptions options{.path = request.output, .width = static_cast<int>(latents.size(3) * ratio), .height = static_cast<int>(latents.size(2) * ratio)};
+  EncoderOptions options{
+      .path = request.output, .width = static_cast<int>(latents.size(3) * ratio), .height = static_cast<int>(latents.size(2) * ratio)};
   options.fps = to_rational(request.fps.value_or(model.folder.defaults.fps.value_or(16)));
   options.crf = static_cast<int>(request.crf);
   options.resize = planned_resize(request.resize, request.resize_filter);
@@ -77,19 +79,22 @@ EncodeResult encode_video(const EncodeRequest& request, Observer& observer) {
   const auto model = open_vae_model(request.model, request.device, request.threads);
   const auto folder = std::filesystem::path(request.output).parent_path();
   check_writable_folder(folder);
-  if (request.frames && *request.frames < 1) throw Error(ErrorKind::usage, "--frames should be 1 or more, found " + std::to_string(*request.frames));
+  if (request.frames && *request.frames < 1)
+    throw Error(ErrorKind::usage, "--frames should be 1 or more, found " + std::to_string(*request.frames));
 
   const auto reader = open_video(request.input);
   const PixelSize native{reader->info().width, reader->info().height};
   const auto wanted = request.size ? parse_size(*request.size, "--size") : native;
   const auto size = floor_to_multiple(wanted, size_multiple(model.configs));
   if (size != native)
-    observer.note("resampled from " + std::to_string(native.width) + "x" + std::to_string(native.height) + " to " + std::to_string(size.width) + "x" + std::to_string(size.height) +
-                  " (lanczos): the model takes multiples of " + std::to_string(size_multiple(model.configs)));
+    observer.note("resampled from " + std::to_string(native.width) + "x" + std::to_string(native.height) + " to " +
+                  std::to_string(size.width) + "x" + std::to_string(size.height) + " (lanczos): the model takes multiples of " +
+                  std::to_string(size_multiple(model.configs)));
   std::vector<Frame> frames;
   std::unique_ptr<FrameSink> collect = std::make_unique<CollectingSink>(frames);
   if (size != native)
-    collect = make_resizing_sink(std::move(collect), static_cast<int>(native.width), static_cast<int>(native.height), {static_cast<int>(size.width), static_cast<int>(size.height)});
+    collect = make_resizing_sink(std::move(collect), static_cast<int>(native.width), static_cast<int>(native.height),
+                                 {static_cast<int>(size.width), static_cast<int>(size.height)});
   while (!request.frames || static_cast<int64_t>(frames.size()) < *request.frames) {
     observer.check_cancelled();
     const auto frame = reader->read();
@@ -100,15 +105,18 @@ EncodeResult encode_video(const EncodeRequest& request, Observer& observer) {
   const int64_t ratio = model.configs.vae.temporal_ratio();
   const auto usable = (static_cast<int64_t>(frames.size()) - 1) / ratio * ratio + 1;
   if (usable < static_cast<int64_t>(frames.size())) {
-    observer.note("the first " + std::to_string(usable) + " of " + std::to_string(frames.size()) + " frames are encoded: the model takes 1 + " + std::to_string(ratio) + "·k");
+    observer.note("the first " + std::to_string(usable) + " of " + std::to_string(frames.size()) +
+                  " frames are encoded: the model takes 1 + " + std::to_string(ratio) + "·k");
     frames.resize(static_cast<std::size_t>(usable));
   }
   const auto vae = load_vae(model.folder, model.configs, model.device);
   observer.progress({"encode", 0, usable});
   const auto latents = vae.normalise(vae.encode(from_frames(frames).to(model.device)).mean).cpu();
   observer.progress({"encode", usable, usable});
-  if (!at::isfinite(latents).all().item<bool>()) throw Error(ErrorKind::non_finite, request.input + ": its latents hold NaN or infinity; check the autoencoder's weights");
-  save_latents(request.output, latents, {{"source", std::filesystem::path(request.input).filename().string()}, {"frames", std::to_string(usable)}});
+  if (!at::isfinite(latents).all().item<bool>())
+    throw Error(ErrorKind::non_finite, request.input + ": its latents hold NaN or infinity; check the autoencoder's weights");
+  save_latents(request.output, latents,
+               {{"source", std::filesystem::path(request.input).filename().string()}, {"frames", std::to_string(usable)}});
   auto shape = latents.sizes().vec();
   shape.insert(shape.begin(), 1);
   return {usable, shape};

@@ -12,8 +12,8 @@
 
 namespace t2v {
 
-// latents [C, T, H, W] in the sampler's space → a finished file; the encoder works on a thread of its own while the next frames are decoded.
-// Returns the number of frames. Throws Error{non_finite, output}; then nothing stays under the file's name.
+// latents [C, T, H, W] in the sampler's space → a finished file; the encoder works on a thread of its own while the next frames are
+// decoded. Returns the number of frames. Throws Error{non_finite, output}; then nothing stays under the file's name.
 int64_t decode_to_file(const WanVae& vae, const at::Tensor& latents, const EncoderOptions& options, Observer& observer);
 
 struct DecodeRequest {
@@ -32,8 +32,8 @@ int64_t decode_latents(const DecodeRequest& request, Observer& observer);
 
 struct EncodeRequest {
   std::string model = "world-64";
-  std::string input;   // video, image, or pattern of images
-  std::string output;  // safetensors file
+  std::string input;                // video, image, or pattern of images
+  std::string output;               // safetensors file
   std::optional<std::string> size;  // "WxH": resampled to this first
   std::optional<int64_t> frames;    // at most so many
   std::string device = "auto";

@@ -28,8 +28,10 @@ Umt5Config parse_umt5_config(const Json& config, const std::string& where) {
   c.relative_attention_num_buckets = json_get_or<int64_t>(config, "relative_attention_num_buckets", 32, where);
   c.relative_attention_max_distance = json_get_or<int64_t>(config, "relative_attention_max_distance", 128, where);
   c.layer_norm_epsilon = json_get_or<double>(config, "layer_norm_epsilon", 1e-6, where);
-  if (c.relative_attention_num_buckets < 4 || c.relative_attention_num_buckets > 1024 || c.relative_attention_max_distance <= c.relative_attention_num_buckets / 4)
-    throw Error(ErrorKind::bad_input, where + ": relative_attention_num_buckets and relative_attention_max_distance make no position buckets");
+  if (c.relative_attention_num_buckets < 4 || c.relative_attention_num_buckets > 1024 ||
+      c.relative_attention_max_distance <= c.relative_attention_num_buckets / 4)
+    throw Error(ErrorKind::bad_input,
+                where + ": relative_attention_num_buckets and relative_attention_max_distance make no position buckets");
   const auto feed_forward = json_get_or<std::string>(config, "feed_forward_proj", "gated-gelu", where);
   if (feed_forward != "gated-gelu")
     throw Error(ErrorKind::bad_input, where + ": feed_forward_proj '" + feed_forward + "' is not supported; UMT5 has 'gated-gelu'");
@@ -42,7 +44,8 @@ at::Tensor relative_position_buckets(int64_t length, int64_t num_buckets, int64_
   const int64_t half = num_buckets / 2;
   const int64_t max_exact = half / 2;
   const auto distance = relative.abs();
-  auto logarithmic = at::log(distance.to(at::kFloat) / static_cast<double>(max_exact)) / std::log(static_cast<double>(max_distance) / static_cast<double>(max_exact));
+  auto logarithmic = at::log(distance.to(at::kFloat) / static_cast<double>(max_exact)) /
+                     std::log(static_cast<double>(max_distance) / static_cast<double>(max_exact));
   logarithmic = max_exact + (logarithmic * static_cast<double>(half - max_exact)).to(at::kLong);
   const auto bucket = at::where(distance < max_exact, distance, logarithmic.clamp_max(half - 1));
   return bucket + relative.gt(0).to(at::kLong) * half;
@@ -65,8 +68,8 @@ Umt5Encoder::Umt5Encoder(const Umt5Config& config, const WeightScope& weights) :
         .k = (attention / "SelfAttention" / "k").take("weight", {inner, width}),
         .v = (attention / "SelfAttention" / "v").take("weight", {inner, width}),
         .o = (attention / "SelfAttention" / "o").take("weight", {width, inner}),
-        .position_bias =
-            (attention / "SelfAttention" / "relative_attention_bias").take("weight", {config.relative_attention_num_buckets, config.num_heads}),
+        .position_bias = (attention / "SelfAttention" / "relative_attention_bias")
+                             .take("weight", {config.relative_attention_num_buckets, config.num_heads}),
         .feed_norm = (feed / "layer_norm").take("weight", {width}),
         .wi_0 = (feed / "DenseReluDense" / "wi_0").take("weight", {config.d_ff, width}),
         .wi_1 = (feed / "DenseReluDense" / "wi_1").take("weight", {config.d_ff, width}),
@@ -80,16 +83,17 @@ at::Tensor Umt5Encoder::self_attention(const Layer& layer, const at::Tensor& x, 
   const auto heads = [&](const at::Tensor& weight) {
     return at::linear(x, weight).view({x.size(0), config_.num_heads, config_.d_kv}).transpose(0, 1);  // [h, L, d]
   };
-  auto scores = at::matmul(heads(layer.q), heads(layer.k).transpose(1, 2));               // [h, L, L]; T5 does not scale by 1/sqrt(d)
-  scores = scores + at::embedding(layer.position_bias, buckets).permute({2, 0, 1});       // [h, L, L]
-  const auto attention = at::softmax(scores.to(at::kFloat), -1).to(x.scalar_type());      // float32 softmax
+  auto scores = at::matmul(heads(layer.q), heads(layer.k).transpose(1, 2));           // [h, L, L]; T5 does not scale by 1/sqrt(d)
+  scores = scores + layer.position_bias.index({buckets}).permute({2, 0, 1});          // [h, L, L]
+  const auto attention = at::softmax(scores.to(at::kFloat), -1).to(x.scalar_type());  // float32 softmax
   const auto joined = at::matmul(attention, heads(layer.v)).transpose(0, 1).reshape({x.size(0), -1});
-  return at::linear(joined, layer.o);                                                     // [L, D]
+  return at::linear(joined, layer.o);  // [L, D]
 }
 
 at::Tensor Umt5Encoder::forward(const at::Tensor& ids) const {
-  const auto buckets = relative_position_buckets(ids.size(0), config_.relative_attention_num_buckets, config_.relative_attention_max_distance, ids.device());
-  auto x = at::embedding(embedding_, ids);  // [L, D]
+  const auto buckets =
+      relative_position_buckets(ids.size(0), config_.relative_attention_num_buckets, config_.relative_attention_max_distance, ids.device());
+  auto x = embedding_.index({ids});  // [L, D]
   for (const auto& layer : layers_) {
     x = x + self_attention(layer, rms_norm(x, layer.attention_norm, config_.layer_norm_epsilon), buckets);
     const auto h = rms_norm(x, layer.feed_norm, config_.layer_norm_epsilon);

@@ -41,8 +41,8 @@ class Umt5Encoder {
   at::Tensor final_norm_;
 };
 
-// Relative position buckets [L, L]: entry (q, k) is the bucket of k - q. Half the buckets for each direction; the first half of those are exact, the
-// rest logarithmic up to max_distance. Source: transformers modeling_umt5.py, UMT5Attention._relative_position_bucket.
+// Relative position buckets [L, L]: entry (q, k) is the bucket of k - q. Half the buckets for each direction; the first half of those are
+// exact, the rest logarithmic up to max_distance. Source: transformers modeling_umt5.py, UMT5Attention._relative_position_bucket.
 at::Tensor relative_position_buckets(int64_t length, int64_t num_buckets, int64_t max_distance, at::Device device);
 
 }  // namespace t2v

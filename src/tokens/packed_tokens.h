@@ -33,8 +33,8 @@ struct PackedTokens {
 
 // One clip to pack.
 struct Clip {
-  at::Tensor latents;        // float32 [C, T, H, W]
-  at::Tensor known_frames;   // bool [T] in latent frames, or undefined: which frames are clean content
+  at::Tensor latents;       // float32 [C, T, H, W]
+  at::Tensor known_frames;  // bool [T] in latent frames, or undefined: which frames are clean content
 };
 
 // Throws Error{usage} when a latent size is not a multiple of the patch.
@@ -44,8 +44,8 @@ TokenGrid token_grid(at::IntArrayRef latent_shape, const PatchSize& patch);
 at::Tensor patchify(const at::Tensor& latents, const PatchSize& patch);
 at::Tensor unpatchify(const at::Tensor& values, const TokenGrid& grid, const PatchSize& patch);
 
-// Packs clips of any sizes, one segment each, in order, `branches` times over (2 for classifier-free guidance: all clips, then all clips again).
-// Timesteps are zero until set_timestep.
+// Packs clips of any sizes, one segment each, in order, `branches` times over (2 for classifier-free guidance: all clips, then all clips
+// again). Timesteps are zero until set_timestep.
 PackedTokens pack(const std::vector<Clip>& clips, const PatchSize& patch, int64_t branches = 1);
 
 // Gives every token the noise level `timestep`, known tokens 0.

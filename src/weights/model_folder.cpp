@@ -47,7 +47,8 @@ ModelDefaults parse_defaults(const Json& json, const std::string& where) {
        [&](const auto& key) {
          d.sizes = json_get<std::vector<std::array<int64_t, 2>>>(json, key, where);
          for (const auto& [width, height] : d.sizes)
-           if (width <= 0 || height <= 0) throw Error(ErrorKind::bad_input, where + ": 'sizes' should hold pairs of positive width and height");
+           if (width <= 0 || height <= 0)
+             throw Error(ErrorKind::bad_input, where + ": 'sizes' should hold pairs of positive width and height");
        }},
   };
   if (!json.is_object()) throw Error(ErrorKind::bad_input, where + ": should be a JSON object");
@@ -69,7 +70,8 @@ void hash_file(XXH3_state_t* state, const fs::path& path) {
   if (file < 0) throw Error(ErrorKind::bad_input, path.string() + ": cannot be read");
   std::vector<char> buffer(std::size_t{1} << 20);
   ssize_t count = 0;
-  while ((count = ::read(file, buffer.data(), buffer.size())) > 0) XXH3_128bits_update(state, buffer.data(), static_cast<std::size_t>(count));
+  while ((count = ::read(file, buffer.data(), buffer.size())) > 0)
+    XXH3_128bits_update(state, buffer.data(), static_cast<std::size_t>(count));
   ::close(file);
   if (count < 0) throw Error(ErrorKind::bad_input, path.string() + ": cannot be read");
 }
@@ -85,7 +87,8 @@ ModelFolder open_model_folder(const fs::path& root) {
   if (!fs::is_directory(root, failed)) throw Error(ErrorKind::bad_input, root.string() + ": no such model folder");
   const auto index_path = root / "model_index.json";
   if (!fs::exists(index_path, failed))
-    throw Error(ErrorKind::bad_input, root.string() + ": has no model_index.json; a model is a folder in the Hugging Face diffusers layout");
+    throw Error(ErrorKind::bad_input,
+                root.string() + ": has no model_index.json; a model is a folder in the Hugging Face diffusers layout");
   ModelFolder model;
   model.root = root;
   model.index = read_json(index_path);
@@ -99,7 +102,8 @@ std::string model_hash(const ModelFolder& model) {
   std::vector<fs::path> files;
   for (const auto& entry : fs::recursive_directory_iterator(model.root)) {
     const auto extension = entry.path().extension();
-    if (entry.is_regular_file() && (extension == ".json" || extension == ".safetensors" || extension == ".model")) files.push_back(fs::relative(entry.path(), model.root));
+    if (entry.is_regular_file() && (extension == ".json" || extension == ".safetensors" || extension == ".model"))
+      files.push_back(fs::relative(entry.path(), model.root));
   }
   std::sort(files.begin(), files.end());
   const std::unique_ptr<XXH3_state_t, XXH_errorcode (*)(XXH3_state_t*)> state(XXH3_createState(), XXH3_freeState);
@@ -111,7 +115,8 @@ std::string model_hash(const ModelFolder& model) {
   }
   const auto hash = XXH3_128bits_digest(state.get());
   char text[33];
-  std::snprintf(text, sizeof text, "%016llx%016llx", static_cast<unsigned long long>(hash.high64), static_cast<unsigned long long>(hash.low64));
+  std::snprintf(text, sizeof text, "%016llx%016llx", static_cast<unsigned long long>(hash.high64),
+                static_cast<unsigned long long>(hash.low64));
   return text;
 }
 

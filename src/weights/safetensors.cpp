@@ -27,11 +27,24 @@ struct DtypeName {
   const char* name;
   at::ScalarType type;
 };
-constexpr DtypeName dtypes[] = {
-    {"BOOL", at::kBool},      {"U8", at::kByte},      {"I8", at::kChar},        {"I16", at::kShort},           {"U16", at::kUInt16},
-    {"I32", at::kInt},        {"U32", at::kUInt32},   {"I64", at::kLong},       {"U64", at::kUInt64},          {"F16", at::kHalf},
-    {"BF16", at::kBFloat16},  {"F32", at::kFloat},    {"F64", at::kDouble},     {"F8_E4M3", at::kFloat8_e4m3fn}, {"F8_E5M2", at::kFloat8_e5m2},
-    {"F8_E8M0", at::kFloat8_e8m0fnu}, {"C64", at::kComplexFloat}, {"F4", at::kFloat4_e2m1fn_x2}};
+constexpr DtypeName dtypes[] = {{"BOOL", at::kBool},
+                                {"U8", at::kByte},
+                                {"I8", at::kChar},
+                                {"I16", at::kShort},
+                                {"U16", at::kUInt16},
+                                {"I32", at::kInt},
+                                {"U32", at::kUInt32},
+                                {"I64", at::kLong},
+                                {"U64", at::kUInt64},
+                                {"F16", at::kHalf},
+                                {"BF16", at::kBFloat16},
+                                {"F32", at::kFloat},
+                                {"F64", at::kDouble},
+                                {"F8_E4M3", at::kFloat8_e4m3fn},
+                                {"F8_E5M2", at::kFloat8_e5m2},
+                                {"F8_E8M0", at::kFloat8_e8m0fnu},
+                                {"C64", at::kComplexFloat},
+                                {"F4", at::kFloat4_e2m1fn_x2}};
 
 }  // namespace
 
@@ -68,7 +81,8 @@ std::shared_ptr<const SafetensorsFile> SafetensorsFile::open(const fs::path& pat
   const auto& mapping = *file->mapping_;
   uint64_t header_bytes = 0;
   if (mapping.size < sizeof header_bytes)
-    throw Error(ErrorKind::bad_input, path.string() + ": " + std::to_string(mapping.size) + " bytes are too few for a safetensors file; fetch it again");
+    throw Error(ErrorKind::bad_input,
+                path.string() + ": " + std::to_string(mapping.size) + " bytes are too few for a safetensors file; fetch it again");
   std::memcpy(&header_bytes, mapping.bytes, sizeof header_bytes);  // little-endian, as are the machines this builds for
   if (header_bytes > max_header_bytes)
     throw Error(ErrorKind::bad_input, path.string() + ": claims a header of " + std::to_string(header_bytes) + " bytes, more than the " +
@@ -91,10 +105,13 @@ at::Tensor SafetensorsFile::tensor(const std::string& name) const {
   if (found == entries_.end()) throw Error(ErrorKind::bad_input, path_.string() + ": has no tensor '" + name + "'");
   const TensorEntry& entry = found->second;
   const auto* type = std::find_if(std::begin(dtypes), std::end(dtypes), [&](const auto& dtype) { return entry.dtype == dtype.name; });
-  if (type == std::end(dtypes)) throw Error(ErrorKind::bad_input, path_.string() + ": tensor '" + name + "' has dtype " + entry.dtype + ", which libtorch does not have");
+  if (type == std::end(dtypes))
+    throw Error(ErrorKind::bad_input,
+                path_.string() + ": tensor '" + name + "' has dtype " + entry.dtype + ", which libtorch does not have");
   auto shape = entry.shape;
   if (entry.dtype == "F4") {  // two elements to a byte
-    if (shape.empty() || shape.back() % 2 != 0) throw Error(ErrorKind::bad_input, path_.string() + ": tensor '" + name + "': F4 needs an even last dimension");
+    if (shape.empty() || shape.back() % 2 != 0)
+      throw Error(ErrorKind::bad_input, path_.string() + ": tensor '" + name + "': F4 needs an even last dimension");
     shape.back() /= 2;
   }
   if (entry.begin == entry.end) return at::empty(shape, type->type);
@@ -106,14 +123,16 @@ at::Tensor SafetensorsFile::tensor(const std::string& name) const {
   return (aligned ? bytes : bytes.clone()).view(type->type).view(shape);
 }
 
-void save_safetensors(const fs::path& path, const std::vector<std::pair<std::string, at::Tensor>>& tensors, const std::map<std::string, std::string>& metadata) {
+void save_safetensors(const fs::path& path, const std::vector<std::pair<std::string, at::Tensor>>& tensors,
+                      const std::map<std::string, std::string>& metadata) {
   nlohmann::ordered_json header = nlohmann::ordered_json::object();
   if (!metadata.empty()) header["__metadata__"] = metadata;
   std::vector<at::Tensor> contents;
   std::size_t offset = 0;
   for (const auto& [name, tensor] : tensors) {
     const auto contiguous = tensor.detach().to(at::kCPU).contiguous();
-    const auto* type = std::find_if(std::begin(dtypes), std::end(dtypes), [&](const auto& dtype) { return contiguous.scalar_type() == dtype.type; });
+    const auto* type =
+        std::find_if(std::begin(dtypes), std::end(dtypes), [&](const auto& dtype) { return contiguous.scalar_type() == dtype.type; });
     if (type == std::end(dtypes)) throw Error(ErrorKind::internal, "tensor '" + name + "' has a dtype that safetensors cannot hold");
     const std::size_t bytes = contiguous.nbytes();
     header[name] = {{"dtype", type->name}, {"shape", contiguous.sizes().vec()}, {"data_offsets", {offset, offset + bytes}}};
@@ -128,7 +147,8 @@ void save_safetensors(const fs::path& path, const std::vector<std::pair<std::str
   std::ofstream out(file.temporary_path(), std::ios::binary);
   out.write(reinterpret_cast<const char*>(&length), sizeof length);
   out.write(text.data(), static_cast<std::streamsize>(text.size()));
-  for (const auto& tensor : contents) out.write(static_cast<const char*>(tensor.const_data_ptr()), static_cast<std::streamsize>(tensor.nbytes()));
+  for (const auto& tensor : contents)
+    out.write(static_cast<const char*>(tensor.const_data_ptr()), static_cast<std::streamsize>(tensor.nbytes()));
   out.close();
   if (!out) throw Error(ErrorKind::output, path.string() + ": cannot be written (" + std::strerror(errno) + ")");
   file.commit();

@@ -15,7 +15,7 @@ namespace t2v {
 
 struct TensorEntry {
   std::string name;
-  std::string dtype;           // as in the file: "F32", "BF16", …
+  std::string dtype;  // as in the file: "F32", "BF16", …
   std::vector<int64_t> shape;
   std::size_t begin = 0, end = 0;  // bytes, relative to the data section
 };

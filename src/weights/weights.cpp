@@ -19,13 +19,15 @@ using Files = std::map<std::string, std::shared_ptr<const SafetensorsFile>>;
 Files open_sharded(const fs::path& index_path) {
   const auto index = read_json(index_path);
   const auto map = json_get<Json>(index, "weight_map", index_path.string());
-  if (!map.is_object()) throw Error(ErrorKind::bad_input, index_path.string() + ": 'weight_map' should be an object of tensor name to file name");
+  if (!map.is_object())
+    throw Error(ErrorKind::bad_input, index_path.string() + ": 'weight_map' should be an object of tensor name to file name");
   Files shards;
   Files entries;
   for (const auto& [name, value] : map.items()) {
     const std::string file = value.is_string() ? value.get<std::string>() : "";
     if (file.empty() || file == "." || file == ".." || file.find('/') != std::string::npos || file.find('\0') != std::string::npos)
-      throw Error(ErrorKind::bad_input, index_path.string() + ": tensor '" + name + "' should name a file beside the index, found " + value.dump());
+      throw Error(ErrorKind::bad_input,
+                  index_path.string() + ": tensor '" + name + "' should name a file beside the index, found " + value.dump());
     auto& shard = shards[file];
     if (!shard) shard = SafetensorsFile::open(index_path.parent_path() / file);
     if (!shard->entries().contains(name))
@@ -41,11 +43,12 @@ std::string shape_text(at::IntArrayRef shape) {
   return text + "]";
 }
 
-// One pass: NaN propagates through min and max, and an infinity is one of them.
-bool all_finite(const at::Tensor& tensor) {
+// Whether the numbers are finite after a cast to `type`, which float16 may overflow. One pass: NaN propagates through min and max, an
+// infinity is one of them, and a cast keeps their order.
+bool all_finite(const at::Tensor& tensor, at::ScalarType type) {
   if (tensor.numel() == 0) return true;
   const auto [low, high] = at::aminmax(tensor);
-  return std::isfinite(low.item<double>()) && std::isfinite(high.item<double>());
+  return std::isfinite(low.to(type).item<double>()) && std::isfinite(high.to(type).item<double>());
 }
 
 }  // namespace
@@ -63,7 +66,8 @@ Weights Weights::open(const fs::path& folder, const std::string& stem, at::Devic
   } else if (fs::exists(index)) {
     weights.entries_ = open_sharded(index);
   } else {
-    throw Error(ErrorKind::bad_input, folder.string() + ": neither " + stem + ".safetensors nor " + stem + ".safetensors.index.json is there");
+    throw Error(ErrorKind::bad_input,
+                folder.string() + ": neither " + stem + ".safetensors nor " + stem + ".safetensors.index.json is there");
   }
   return weights;
 }
@@ -100,14 +104,19 @@ at::Tensor Weights::take(const std::string& name, at::IntArrayRef shape, Precisi
   if (found == entries_.end()) return refuse("missing: " + name + " " + shape_text(shape), shape, type);
   taken_.insert(name);
   const auto& entry = found->second->entries().at(name);
-  if (at::IntArrayRef(entry.shape) != shape) return refuse("shape: " + name + " should be " + shape_text(shape) + ", found " + shape_text(entry.shape), shape, type);
-  if (entry.dtype[0] != 'F' && entry.dtype != "BF16") return refuse("dtype: " + name + " should hold floating-point numbers, found " + entry.dtype, shape, type);
-  if (entry.dtype.starts_with("F4") || entry.dtype.starts_with("F6") || entry.dtype == "F8_E8M0")
-    return refuse("dtype: " + name + " is " + entry.dtype + ", which is meaningless without the scales of its quantisation scheme", shape, type);
+  if (at::IntArrayRef(entry.shape) != shape)
+    return refuse("shape: " + name + " should be " + shape_text(shape) + ", found " + shape_text(entry.shape), shape, type);
+  if (entry.dtype[0] != 'F' && entry.dtype != "BF16")
+    return refuse("dtype: " + name + " should hold floating-point numbers, found " + entry.dtype, shape, type);
+  if (entry.dtype == "F4" || entry.dtype.starts_with("F6_") || entry.dtype == "F8_E8M0")
+    return refuse("dtype: " + name + " is " + entry.dtype + ", which is meaningless without the scales of its quantisation scheme", shape,
+                  type);
   const auto stored = found->second->tensor(name);
   const auto tensor = stored.to(at::TensorOptions(type).device(device_));
   const bool checkable_as_stored = stored.scalar_type() == at::kFloat || stored.scalar_type() == at::kDouble;
-  if (!all_finite(checkable_as_stored ? stored : tensor.to(at::kFloat))) return refuse("not finite: " + name + " holds NaN or infinity", shape, type);
+  if (!all_finite(checkable_as_stored ? stored : tensor.to(at::kFloat), type))
+    return refuse("not finite: " + name + " holds NaN or infinity" + (type == at::kHalf ? " as float16, whose numbers end at 65504" : ""),
+                  shape, type);
   return tensor;
 }
 
@@ -118,7 +127,8 @@ void Weights::finish() const {
     if (!taken_.contains(name)) problems.push_back("unexpected: " + name + " " + shape_text(file->entries().at(name).shape));
   if (problems.empty()) return;
   constexpr std::size_t shown = 200;
-  std::string report = where_ + ": the weights do not fit config.json (" + std::to_string(problems.size()) + (problems.size() == 1 ? " problem)" : " problems)");
+  std::string report = where_ + ": the weights do not fit config.json (" + std::to_string(problems.size()) +
+                       (problems.size() == 1 ? " problem)" : " problems)");
   for (std::size_t i = 0; i < std::min(shown, problems.size()); ++i) report += "\n  " + problems[i];
   if (problems.size() > shown) report += "\n  … and " + std::to_string(problems.size() - shown) + " more";
   throw Error(ErrorKind::bad_input, report);

@@ -1,5 +1,5 @@
-// The weights of one component (transformer, vae, text_encoder): a single safetensors file or a sharded index, cast per tensor as layers ask for them.
-// A layer takes its tensors by name and expected shape; everything that does not fit is collected and reported at once.
+// The weights of one component (transformer, vae, text_encoder): a single safetensors file or a sharded index, cast per tensor as layers
+// ask for them. A layer takes its tensors by name and expected shape; everything that does not fit is collected and reported at once.
 #pragma once
 
 #include <ATen/core/Tensor.h>
