@@ -39,7 +39,8 @@ Umt5Config parse_umt5_config(const Json& config, const std::string& where) {
 }
 
 at::Tensor relative_position_buckets(int64_t length, int64_t num_buckets, int64_t max_distance, at::Device device) {
-  const auto index = at::arange(length, at::TensorOptions(at::kLong).device(device));
+  const auto index =
+      at::arange(length, at::TensorOptions(at::kLong));           // on the CPU: the same buckets on every device, the meta device included
   const auto relative = index.unsqueeze(0) - index.unsqueeze(1);  // key - query
   const int64_t half = num_buckets / 2;
   const int64_t max_exact = half / 2;
@@ -48,7 +49,7 @@ at::Tensor relative_position_buckets(int64_t length, int64_t num_buckets, int64_
                      std::log(static_cast<double>(max_distance) / static_cast<double>(max_exact));
   logarithmic = max_exact + (logarithmic * static_cast<double>(half - max_exact)).to(at::kLong);
   const auto bucket = at::where(distance < max_exact, distance, logarithmic.clamp_max(half - 1));
-  return bucket + relative.gt(0).to(at::kLong) * half;
+  return (bucket + relative.gt(0).to(at::kLong) * half).to(device);
 }
 
 Umt5Encoder::Umt5Encoder(const Umt5Config& config, const WeightScope& weights) : config_(config) {
