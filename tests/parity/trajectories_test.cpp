@@ -149,7 +149,8 @@ TEST_P(Trajectory, SeedGivesTheReferencesNoise) {
   generate_clip(seeded);
   generate_clip(given);
   for (int64_t step = 0; step < 2; ++step)
-    EXPECT_TRUE(at::equal(traced_step("seeded", step)->tensor("latents"), traced_step("given", step)->tensor("latents"))) << "step " << step;
+    EXPECT_TRUE(at::equal(traced_step("seeded", step)->tensor("latents"), traced_step("given", step)->tensor("latents")))
+        << "step " << step;
 }
 
 }  // namespace

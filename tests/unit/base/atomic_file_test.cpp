@@ -21,7 +21,9 @@ std::string contents(const fs::path& path) {
   return text.str();
 }
 
-std::size_t entries(const fs::path& folder) { return static_cast<std::size_t>(std::distance(fs::directory_iterator(folder), fs::directory_iterator())); }
+std::size_t entries(const fs::path& folder) {
+  return static_cast<std::size_t>(std::distance(fs::directory_iterator(folder), fs::directory_iterator()));
+}
 
 TEST(AtomicFile, IsAbsentUntilCommitted) {
   const test::TemporaryFolder folder;
@@ -67,7 +69,8 @@ TEST(AtomicFile, HasThePermissionsThatTheUmaskLeaves) {
 
 TEST(AtomicFile, SaysWhichFileCannotBeWritten) {
   const test::TemporaryFolder folder;
-  test::expect_error(ErrorKind::output, {(folder / "absent/clip.mp4").string(), "No such file"}, [&] { const AtomicFile file(folder / "absent/clip.mp4"); });
+  test::expect_error(ErrorKind::output, {(folder / "absent/clip.mp4").string(), "No such file"},
+                     [&] { const AtomicFile file(folder / "absent/clip.mp4"); });
 }
 
 TEST(AtomicFile, RemovesItsTemporaryFileWhenTheNameIsTaken) {

@@ -30,7 +30,8 @@ TEST(ParseJson, BoundsTheNesting) {
 }
 
 TEST(ParseJson, RefusesAKeyThatStandsTwiceInOneObject) {
-  test::expect_error(ErrorKind::bad_input, {"config.json", "'steps'", "twice"}, [] { parse_json(R"({"steps": 1, "steps": 2})", "config.json"); });
+  test::expect_error(ErrorKind::bad_input, {"config.json", "'steps'", "twice"},
+                     [] { parse_json(R"({"steps": 1, "steps": 2})", "config.json"); });
   test::expect_error(ErrorKind::bad_input, {"'b'"}, [] { parse_json(R"({"a": [{"b": 1, "c": {"b": 2}, "b": 3}]})", "config.json"); });
   EXPECT_NO_THROW(parse_json(R"({"a": {"x": 1}, "b": {"x": 1}, "x": [{"a": 1}, {"a": 2}]})", "config.json"));
   JsonLimits lenient;
@@ -42,7 +43,8 @@ TEST(ParseJson, BoundsTheSize) {
   JsonLimits limits;
   limits.bytes = 10;
   EXPECT_NO_THROW(parse_json("[1, 2, 34]", "config.json", ErrorKind::bad_input, limits));
-  test::expect_error(ErrorKind::bad_input, {"config.json", "11 bytes", "at most 10"}, [&] { parse_json("[1, 2, 345]", "config.json", ErrorKind::bad_input, limits); });
+  test::expect_error(ErrorKind::bad_input, {"config.json", "11 bytes", "at most 10"},
+                     [&] { parse_json("[1, 2, 345]", "config.json", ErrorKind::bad_input, limits); });
 }
 
 TEST(ReadJson, NamesAFileThatCannotBeReadOrIsTooLarge) {
@@ -50,13 +52,16 @@ TEST(ReadJson, NamesAFileThatCannotBeReadOrIsTooLarge) {
   std::ofstream(folder / "large.json") << "[1, 2, 345]";
   JsonLimits limits;
   limits.bytes = 10;
-  test::expect_error(ErrorKind::bad_input, {(folder / "absent.json").string(), "cannot be read"}, [&] { read_json(folder / "absent.json"); });
+  test::expect_error(ErrorKind::bad_input, {(folder / "absent.json").string(), "cannot be read"},
+                     [&] { read_json(folder / "absent.json"); });
   test::expect_error(ErrorKind::bad_input, {folder.path().string()}, [&] { read_json(folder.path()); });
-  test::expect_error(ErrorKind::bad_input, {(folder / "large.json").string(), "11 bytes"}, [&] { read_json(folder / "large.json", ErrorKind::bad_input, limits); });
+  test::expect_error(ErrorKind::bad_input, {(folder / "large.json").string(), "11 bytes"},
+                     [&] { read_json(folder / "large.json", ErrorKind::bad_input, limits); });
 }
 
 TEST(JsonGet, NamesTheKeyTheTypeAndWhatWasFound) {
-  const Json object = {{"steps", "many"}, {"fps", true}, {"list", {1, "two"}}, {"none", nullptr}, {"real", 1.5}, {"huge", 18446744073709551615ULL}};
+  const Json object = {{"steps", "many"}, {"fps", true}, {"list", {1, "two"}},
+                       {"none", nullptr}, {"real", 1.5}, {"huge", 18446744073709551615ULL}};
   test::expect_error(ErrorKind::bad_input, {"t2v.json", "'width'", "missing"}, [&] { json_get<int64_t>(object, "width", "t2v.json"); });
   test::expect_error(ErrorKind::bad_input, {"'steps'", "an integer", "\"many\""}, [&] { json_get<int64_t>(object, "steps", "t2v.json"); });
   test::expect_error(ErrorKind::bad_input, {"'real'", "an integer", "1.5"}, [&] { json_get<int64_t>(object, "real", "t2v.json"); });
@@ -64,7 +69,8 @@ TEST(JsonGet, NamesTheKeyTheTypeAndWhatWasFound) {
   test::expect_error(ErrorKind::bad_input, {"'steps'", "true or false"}, [&] { json_get<bool>(object, "steps", "t2v.json"); });
   test::expect_error(ErrorKind::bad_input, {"'list'"}, [&] { json_get<std::vector<int64_t>>(object, "list", "t2v.json"); });
   test::expect_error(ErrorKind::bad_input, {"'steps'", "missing"}, [&] { json_get<int64_t>(Json::array(), "steps", "t2v.json"); });
-  test::expect_error(ErrorKind::bad_input, {"'huge'", "a smaller integer", "18446744073709551615"}, [&] { json_get<int64_t>(object, "huge", "t2v.json"); });
+  test::expect_error(ErrorKind::bad_input, {"'huge'", "a smaller integer", "18446744073709551615"},
+                     [&] { json_get<int64_t>(object, "huge", "t2v.json"); });
   EXPECT_EQ(json_get_or<int64_t>(object, "none", 7, "t2v.json"), 7);
   EXPECT_EQ(json_get_or<int64_t>(object, "width", 7, "t2v.json"), 7);
 }

@@ -8,7 +8,8 @@ namespace t2v {
 namespace {
 
 TEST(FindTextDefect, AcceptsUnicodeTextWithTabsAndNewlines) {
-  for (const char* text : {"", "a red circle", "tab\tand\r\nnewline", "größer", "赤い円", "\xF0\x9F\x8E\xAC", "\xF4\x8F\xBF\xBF", "\xEF\xBF\xBF", "\xC2\xA0"})
+  for (const char* text :
+       {"", "a red circle", "tab\tand\r\nnewline", "größer", "赤い円", "\xF0\x9F\x8E\xAC", "\xF4\x8F\xBF\xBF", "\xEF\xBF\xBF", "\xC2\xA0"})
     EXPECT_FALSE(find_text_defect(text)) << text;
 }
 
@@ -26,16 +27,16 @@ TEST(FindTextDefect, NamesTheByteAndTheDefect) {
       {"a\x7f", 1, "control character U+007F"},
       {"é\xC2\x85", 2, "control character U+0085"},
       {"ab\xff", 2, "invalid UTF-8"},
-      {"ab\x80", 2, "invalid UTF-8"},              // a continuation without a lead
-      {"\xC0\xAF", 0, "invalid UTF-8"},            // overlong '/'
+      {"ab\x80", 2, "invalid UTF-8"},    // a continuation without a lead
+      {"\xC0\xAF", 0, "invalid UTF-8"},  // overlong '/'
       {"\xC1\x81", 0, "invalid UTF-8"},
-      {"x\xE0\x80\xAF", 1, "invalid UTF-8"},       // overlong in three bytes
-      {"x\xF0\x80\x80\xAF", 1, "invalid UTF-8"},   // in four
-      {"\xED\xA0\x80", 0, "invalid UTF-8"},        // surrogate
+      {"x\xE0\x80\xAF", 1, "invalid UTF-8"},      // overlong in three bytes
+      {"x\xF0\x80\x80\xAF", 1, "invalid UTF-8"},  // in four
+      {"\xED\xA0\x80", 0, "invalid UTF-8"},       // surrogate
       {"\xED\xBF\xBF", 0, "invalid UTF-8"},
-      {"\xF4\x90\x80\x80", 0, "invalid UTF-8"},    // above U+10FFFF
+      {"\xF4\x90\x80\x80", 0, "invalid UTF-8"},  // above U+10FFFF
       {"\xF5\x80\x80\x80", 0, "invalid UTF-8"},
-      {"caf\xC3", 3, "invalid UTF-8"},             // cut sequences
+      {"caf\xC3", 3, "invalid UTF-8"},  // cut sequences
       {"\xE8\xB5", 0, "invalid UTF-8"},
       {"a\xF0\x9F\x8E", 1, "invalid UTF-8"},
       {"\xC3(", 0, "invalid UTF-8"},

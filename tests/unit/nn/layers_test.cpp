@@ -46,10 +46,12 @@ TEST(SegmentCrossAttention, GivesEachSegmentItsText) {
   struct Case {
     std::vector<int64_t> segments, text_of_segment;
   };
-  for (const auto& [segments, texts] : {Case{{0, 6, 12}, {0, 1}}, Case{{0, 6, 12}, {1, 0}}, Case{{0, 4, 8, 12}, {1, 1, 0}}, Case{{0, 1, 12}, {1, 0}}, Case{{0, 3, 4, 12}, {0, 1, 0}}}) {
+  for (const auto& [segments, texts] : {Case{{0, 6, 12}, {0, 1}}, Case{{0, 6, 12}, {1, 0}}, Case{{0, 4, 8, 12}, {1, 1, 0}},
+                                        Case{{0, 1, 12}, {1, 0}}, Case{{0, 3, 4, 12}, {0, 1, 0}}}) {
     std::vector<at::Tensor> expected;
     for (std::size_t s = 0; s + 1 < segments.size(); ++s)
-      expected.push_back(plain_attention(q.slice(0, segments[s], segments[s + 1]), text.keys[texts[s]].transpose(0, 1), text.values[texts[s]].transpose(0, 1)));
+      expected.push_back(plain_attention(q.slice(0, segments[s], segments[s + 1]), text.keys[texts[s]].transpose(0, 1),
+                                         text.values[texts[s]].transpose(0, 1)));
     EXPECT_LE(test::relative_error(segment_cross_attention(q, text, texts, segments), at::cat(expected)), close);
   }
 }
@@ -129,7 +131,8 @@ TEST(Rotary, TurnsEachPairByPositionTimesFrequency) {
   int64_t pair = 0;
   for (std::size_t axis = 0; axis < 3; ++axis) {
     for (int64_t i = 0; i < dims[axis] / 2; ++i, ++pair) {
-      const double angle = static_cast<double>(position[axis]) * std::pow(10000.0, -2.0 * static_cast<double>(i) / static_cast<double>(dims[axis]));
+      const double angle =
+          static_cast<double>(position[axis]) * std::pow(10000.0, -2.0 * static_cast<double>(i) / static_cast<double>(dims[axis]));
       for (int64_t head = 0; head < 2; ++head) {
         const auto value = [&](const at::Tensor& tensor, int64_t k) { return tensor[0][head][2 * pair + k].item<double>(); };
         EXPECT_NEAR(value(found, 0), value(x, 0) * std::cos(angle) - value(x, 1) * std::sin(angle), 1e-5);
@@ -142,7 +145,9 @@ TEST(Rotary, TurnsEachPairByPositionTimesFrequency) {
 TEST(Rotary, RefusesAPositionBeyondItsTable) {
   const Rotary rotary(20, 16, at::kCPU);
   EXPECT_NO_THROW(rotary.at_positions(at::tensor(std::vector<int64_t>{15, 15, 15}).view({1, 3})));
-  test::expect_error(ErrorKind::usage, {"17 patches", "ends at 16"}, [&] { rotary.at_positions(at::tensor(std::vector<int64_t>{0, 16, 0}).view({1, 3})); });
+  test::expect_error(ErrorKind::usage, {"17 patches", "ends at 16"}, [&] {
+    rotary.at_positions(at::tensor(std::vector<int64_t>{0, 16, 0}).view({1, 3}));
+  });
 }
 
 TEST(TimestepEmbedding, PutsCosinesBeforeSines) {

@@ -22,7 +22,8 @@ TEST(Patchify, IsUndoneByUnpatchify) {
 TEST(Patchify, OrdersTokensByTimeRowColumnAndValuesByChannel) {
   // The value at (c, t, h, w) is 1000 c + 100 t + 10 h + w.
   const auto axis = [](int64_t size, int64_t step) { return at::arange(size) * step; };
-  const auto latents = (axis(2, 1000).view({2, 1, 1, 1}) + axis(2, 100).view({2, 1, 1}) + axis(4, 10).view({4, 1}) + axis(6, 1)).to(at::kFloat);
+  const auto latents =
+      (axis(2, 1000).view({2, 1, 1, 1}) + axis(2, 100).view({2, 1, 1}) + axis(4, 10).view({4, 1}) + axis(6, 1)).to(at::kFloat);
   const auto values = patchify(latents, {1, 2, 2});  // grid 2 x 2 x 3
   EXPECT_TRUE(at::equal(values[0], at::tensor({0.F, 1.F, 10.F, 11.F, 1000.F, 1001.F, 1010.F, 1011.F})));
   EXPECT_TRUE(at::equal(values[1], values[0] + 2));    // next column
@@ -40,7 +41,8 @@ TEST(TokenGrid, RefusesSizesThatDoNotDivide) {
 }
 
 std::vector<Clip> two_clips() {
-  return {{test::random_normal({4, 3, 4, 6}, 1), at::tensor(std::vector<int64_t>{1, 0, 1}).to(at::kBool)}, {test::random_normal({4, 1, 8, 2}, 2), {}}};
+  return {{test::random_normal({4, 3, 4, 6}, 1), at::tensor(std::vector<int64_t>{1, 0, 1}).to(at::kBool)},
+          {test::random_normal({4, 1, 8, 2}, 2), {}}};
 }
 
 TEST(Pack, GivesOneSegmentForEachClipAndBranch) {
@@ -56,7 +58,10 @@ TEST(Pack, GivesOneSegmentForEachClipAndBranch) {
 
 TEST(Pack, NumbersPositionsWithinEachClip) {
   const auto positions = pack(two_clips(), {1, 2, 2}).positions;
-  const auto at_token = [&](int64_t token) { return std::vector<int64_t>{positions[token][0].item<int64_t>(), positions[token][1].item<int64_t>(), positions[token][2].item<int64_t>()}; };
+  const auto at_token = [&](int64_t token) {
+    return std::vector<int64_t>{positions[token][0].item<int64_t>(), positions[token][1].item<int64_t>(),
+                                positions[token][2].item<int64_t>()};
+  };
   EXPECT_EQ(at_token(0), (std::vector<int64_t>{0, 0, 0}));
   EXPECT_EQ(at_token(2), (std::vector<int64_t>{0, 0, 2}));
   EXPECT_EQ(at_token(3), (std::vector<int64_t>{0, 1, 0}));

@@ -29,7 +29,8 @@ TEST_F(ModelFolderTest, OpensWithoutDefaults) {
 }
 
 TEST_F(ModelFolderTest, ReadsEveryDefault) {
-  set_defaults(R"({"width": 832, "height": 480, "frames": 81, "fps": 16.5, "steps": 30, "guidance_scale": 5, "max_text_tokens": 512, "scheduler": "unipc",
+  set_defaults(
+      R"({"width": 832, "height": 480, "frames": 81, "fps": 16.5, "steps": 30, "guidance_scale": 5, "max_text_tokens": 512, "scheduler": "unipc",
                    "negative_prompt": "", "licence": "Apache-2.0", "card": "a card", "per_frame_timesteps": true, "sizes": [[832, 480], [480, 832]]})");
   const auto d = open_model_folder(root()).defaults;
   EXPECT_EQ(d.width, 832);
@@ -72,7 +73,8 @@ TEST_F(ModelFolderTest, RefusesBadDefaultsNamingTheKey) {
 }
 
 TEST_F(ModelFolderTest, RefusesAFolderThatIsNoModel) {
-  test::expect_error(ErrorKind::bad_input, {(folder / "absent").string(), "no such model folder"}, [&] { open_model_folder(folder / "absent"); });
+  test::expect_error(ErrorKind::bad_input, {(folder / "absent").string(), "no such model folder"},
+                     [&] { open_model_folder(folder / "absent"); });
   test::expect_error(ErrorKind::bad_input, {folder.path().string(), "model_index.json"}, [&] { open_model_folder(folder.path()); });
   test::write_bytes(root() / "model_index.json", "{}");
   test::expect_error(ErrorKind::bad_input, {(root() / "model_index.json").string(), "'_class_name'"}, [&] { open_model_folder(root()); });

@@ -48,7 +48,8 @@ const std::vector<DtypeCase>& dtype_cases() {
 TEST(Safetensors, ReadsEveryDtypeThatTorchHas) {
   const test::TemporaryFolder folder;
   for (const auto& c : dtype_cases()) {
-    const auto header = R"({"x": {"dtype": ")"s + c.dtype + R"(", "shape": )" + c.shape + R"(, "data_offsets": [0, )" + std::to_string(c.data.size()) + "]}}";
+    const auto header = R"({"x": {"dtype": ")"s + c.dtype + R"(", "shape": )" + c.shape + R"(, "data_offsets": [0, )" +
+                        std::to_string(c.data.size()) + "]}}";
     const auto path = folder / (std::string(c.dtype) + ".safetensors");
     test::write_bytes(path, test::safetensors_bytes(header, c.data));
     const auto x = SafetensorsFile::open(path)->tensor("x");
@@ -57,13 +58,15 @@ TEST(Safetensors, ReadsEveryDtypeThatTorchHas) {
     EXPECT_EQ(std::string(static_cast<const char*>(x.const_data_ptr()), x.nbytes()), c.data) << c.dtype;
     if (c.values.empty()) continue;
     const auto values = x.to(at::kFloat).to(at::kDouble).flatten();
-    for (std::size_t i = 0; i < c.values.size(); ++i) EXPECT_EQ(values[static_cast<int64_t>(i)].item<double>(), static_cast<double>(static_cast<float>(c.values[i]))) << c.dtype;
+    for (std::size_t i = 0; i < c.values.size(); ++i)
+      EXPECT_EQ(values[static_cast<int64_t>(i)].item<double>(), static_cast<double>(static_cast<float>(c.values[i]))) << c.dtype;
   }
 }
 
 TEST(Safetensors, ReadsComplexNumbersAndPackedHalfBytes) {
   const test::TemporaryFolder folder;
-  const auto header = R"({"c": {"dtype": "C64", "shape": [1], "data_offsets": [0, 8]}, "f4": {"dtype": "F4", "shape": [2, 4], "data_offsets": [8, 12]}})";
+  const auto header =
+      R"({"c": {"dtype": "C64", "shape": [1], "data_offsets": [0, 8]}, "f4": {"dtype": "F4", "shape": [2, 4], "data_offsets": [8, 12]}})";
   test::write_bytes(folder / "x", test::safetensors_bytes(header, "\0\0\xc0\x3f\0\0\0\xc0\1\2\3\4"s));
   const auto file = SafetensorsFile::open(folder / "x");
   EXPECT_EQ(at::view_as_real(file->tensor("c")).sum().item<double>(), -0.5);
@@ -72,7 +75,8 @@ TEST(Safetensors, ReadsComplexNumbersAndPackedHalfBytes) {
 
 TEST(Safetensors, ReadsAnyByteButZeroAsTrue) {
   const test::TemporaryFolder folder;
-  test::write_bytes(folder / "x", test::safetensors_bytes(R"({"x": {"dtype": "BOOL", "shape": [3], "data_offsets": [0, 3]}})", "\0\2\xff"s));
+  test::write_bytes(folder / "x",
+                    test::safetensors_bytes(R"({"x": {"dtype": "BOOL", "shape": [3], "data_offsets": [0, 3]}})", "\0\2\xff"s));
   EXPECT_EQ(SafetensorsFile::open(folder / "x")->tensor("x").to(at::kByte).sum().item<int64_t>(), 2);
 }
 
@@ -86,7 +90,8 @@ TEST(Safetensors, RefusesADtypeThatTorchLacksOnlyWhenItIsAskedFor) {
 
 TEST(Safetensors, ReadsScalarsEmptyTensorsAndMisalignedData) {
   const test::TemporaryFolder folder;
-  const auto header = R"({"a": {"dtype": "U8", "shape": [], "data_offsets": [0, 1]}, "b": {"dtype": "F32", "shape": [2], "data_offsets": [1, 9]},
+  const auto header =
+      R"({"a": {"dtype": "U8", "shape": [], "data_offsets": [0, 1]}, "b": {"dtype": "F32", "shape": [2], "data_offsets": [1, 9]},
       "none": {"dtype": "F32", "shape": [3, 0, 2], "data_offsets": [9, 9]}, "scalar": {"dtype": "F64", "shape": [], "data_offsets": [9, 17]}})";
   test::write_bytes(folder / "x", test::safetensors_bytes(header, "\x07\0\0\xc0\x3f\0\0\0\xc0\0\0\0\0\0\0\xf8\x3f"s));
   const auto file = SafetensorsFile::open(folder / "x");
@@ -114,17 +119,16 @@ TEST(Safetensors, KeepsTheMappingAliveForItsTensors) {
 
 TEST(Safetensors, SavedTensorsComeBackAsTheyWere) {
   const test::TemporaryFolder folder;
-  const std::vector<std::pair<std::string, at::Tensor>> tensors = {
-      {"odd", at::arange(3).to(at::kByte)},
-      {"float", at::arange(6).to(at::kFloat).view({2, 3})},
-      {"transposed", at::arange(6).to(at::kDouble).view({2, 3}).t()},
-      {"half", at::arange(6).to(at::kHalf)},
-      {"bfloat", at::arange(6).to(at::kBFloat16)},
-      {"long", at::arange(6)},
-      {"bool", at::arange(6).gt(2)},
-      {"scalar", at::scalar_tensor(2.5)},
-      {"empty", at::empty({0, 4})},
-      {"unicode \"ä\"\n", at::ones({1})}};
+  const std::vector<std::pair<std::string, at::Tensor>> tensors = {{"odd", at::arange(3).to(at::kByte)},
+                                                                   {"float", at::arange(6).to(at::kFloat).view({2, 3})},
+                                                                   {"transposed", at::arange(6).to(at::kDouble).view({2, 3}).t()},
+                                                                   {"half", at::arange(6).to(at::kHalf)},
+                                                                   {"bfloat", at::arange(6).to(at::kBFloat16)},
+                                                                   {"long", at::arange(6)},
+                                                                   {"bool", at::arange(6).gt(2)},
+                                                                   {"scalar", at::scalar_tensor(2.5)},
+                                                                   {"empty", at::empty({0, 4})},
+                                                                   {"unicode \"ä\"\n", at::ones({1})}};
   const std::map<std::string, std::string> metadata = {{"format", "pt"}, {"about", "{\"seed\": 1}"}};
   save_safetensors(folder / "x", tensors, metadata);
   const auto file = SafetensorsFile::open(folder / "x");
@@ -149,7 +153,8 @@ TEST(Safetensors, RefusesHostileHeaders) {
     return R"({"w": {"dtype": )" + dtype + R"(, "shape": )" + shape + R"(, "data_offsets": )" + offsets + "}}";
   };
   const auto two = [](const std::string& a, const std::string& b) {
-    return R"({"a": {"dtype": "U8", "shape": [4], "data_offsets": )" + a + R"(}, "b": {"dtype": "U8", "shape": [4], "data_offsets": )" + b + "}}";
+    return R"({"a": {"dtype": "U8", "shape": [4], "data_offsets": )" + a + R"(}, "b": {"dtype": "U8", "shape": [4], "data_offsets": )" + b +
+           "}}";
   };
   const std::string four(4, 'x');
   const std::string eight(8, 'x');
@@ -162,12 +167,25 @@ TEST(Safetensors, RefusesHostileHeaders) {
       {"text after the object", "{} {}", "", {"not valid JSON"}},
       {"invalid UTF-8", "{\"\xff\": 1}", "", {"not valid JSON"}},
       {"nested lists", R"({"w": )" + std::string(100'000, '['), "", {"'w'"}},
-      {"nested objects", [] { std::string text; for (int i = 0; i < 100'000; ++i) text += R"({"w": )"; return text; }(), "", {"'w'"}},
+      {"nested objects",
+       [] {
+         std::string text;
+         for (int i = 0; i < 100'000; ++i) text += R"({"w": )";
+         return text;
+       }(),
+       "",
+       {"'w'"}},
       {"lists in the shape", entry(R"("F32")", "[[1]]", "[0, 4]"), four, {"'w'", "shape"}},
       {"an entry that is a number", R"({"w": 4})", "", {"'w'"}},
       {"an entry that is null", R"({"w": null})", "", {"'w'"}},
-      {"one name twice", R"({"w": {"dtype": "U8", "shape": [4], "data_offsets": [0, 4]}, "w": {"dtype": "U8", "shape": [4], "data_offsets": [4, 8]}})", eight, {"'w'", "twice"}},
-      {"one key twice", R"({"w": {"dtype": "U8", "dtype": "F32", "shape": [4], "data_offsets": [0, 4]}})", four, {"'w'", "'dtype'", "twice"}},
+      {"one name twice",
+       R"({"w": {"dtype": "U8", "shape": [4], "data_offsets": [0, 4]}, "w": {"dtype": "U8", "shape": [4], "data_offsets": [4, 8]}})",
+       eight,
+       {"'w'", "twice"}},
+      {"one key twice",
+       R"({"w": {"dtype": "U8", "dtype": "F32", "shape": [4], "data_offsets": [0, 4]}})",
+       four,
+       {"'w'", "'dtype'", "twice"}},
       {"metadata twice", R"({"__metadata__": {}, "__metadata__": {}})", "", {"__metadata__", "twice"}},
       {"overlapping", two("[0, 4]", "[2, 6]"), std::string(6, 'x'), {"'b'", "overlapping"}},
       {"the same bytes twice", two("[0, 4]", "[0, 4]"), four, {"overlapping"}},
@@ -200,7 +218,10 @@ TEST(Safetensors, RefusesHostileHeaders) {
       {"metadata with a number", R"({"__metadata__": {"epoch": 3}})", "", {"epoch", "__metadata__"}},
       {"metadata with an object", R"({"__metadata__": {"a": {}}})", "", {"__metadata__"}},
       {"metadata that is a string", R"({"__metadata__": "pt"})", "", {"__metadata__"}},
-      {"a long name", R"({")" + std::string(100'000, 'n') + R"(": {"dtype": "U8", "shape": [0], "data_offsets": [0, 0]}})", "", {"100000 bytes"}},
+      {"a long name",
+       R"({")" + std::string(100'000, 'n') + R"(": {"dtype": "U8", "shape": [0], "data_offsets": [0, 0]}})",
+       "",
+       {"100000 bytes"}},
   };
   const test::TemporaryFolder folder;
   const auto path = folder / "hostile.safetensors";
@@ -224,7 +245,8 @@ TEST(Safetensors, RefusesAHeaderLengthThatTheFileContradicts) {
 
 TEST(Safetensors, RefusesWhatIsNoFile) {
   const test::TemporaryFolder folder;
-  test::expect_error(ErrorKind::bad_input, {(folder / "absent").string(), "cannot be read"}, [&] { SafetensorsFile::open(folder / "absent"); });
+  test::expect_error(ErrorKind::bad_input, {(folder / "absent").string(), "cannot be read"},
+                     [&] { SafetensorsFile::open(folder / "absent"); });
   test::expect_error(ErrorKind::bad_input, {folder.path().string(), "not a regular file"}, [&] { SafetensorsFile::open(folder.path()); });
 }
 
@@ -255,7 +277,8 @@ TEST(Safetensors, SpendsLittleMemoryOnALargeHeaderOfGarbage) {
   std::string noise(size, '\0');
   uint32_t state = 1;
   for (auto& byte : noise) byte = static_cast<char>((state = state * 1664525 + 1013904223) >> 24);
-  for (const auto& header : {many_entries, many_numbers, "{" + noise, "{\"" + std::string(size, 'a'), std::string(size, '{'), std::string(size, ' ')}) {
+  for (const auto& header :
+       {many_entries, many_numbers, "{" + noise, "{\"" + std::string(size, 'a'), std::string(size, '{'), std::string(size, ' ')}) {
     test::write_bytes(path, test::safetensors_bytes(header, ""));
     const auto before = peak_megabytes();
     test::expect_error(ErrorKind::bad_input, {path.string()}, [&] { SafetensorsFile::open(path); });

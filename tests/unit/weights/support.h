@@ -23,6 +23,8 @@ inline std::string little_endian(uint64_t value) {
   return bytes;
 }
 
-inline std::string safetensors_bytes(const std::string& header, const std::string& data) { return little_endian(header.size()) + header + data; }
+inline std::string safetensors_bytes(const std::string& header, const std::string& data) {
+  return little_endian(header.size()) + header + data;
+}
 
 }  // namespace t2v::test

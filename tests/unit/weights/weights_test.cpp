@@ -18,7 +18,9 @@ class ShardedWeights : public testing::Test {
     save_safetensors(folder / "m-1.safetensors", {{"a", at::arange(4).to(at::kFloat)}});
     save_safetensors(folder / "m-2.safetensors", {{"b", at::ones({2, 3})}, {"c", at::zeros({1})}});
   }
-  void index(const std::string& map) const { test::write_bytes(folder / "m.safetensors.index.json", R"({"metadata": {"total_size": 44}, "weight_map": )" + map + "}"); }
+  void index(const std::string& map) const {
+    test::write_bytes(folder / "m.safetensors.index.json", R"({"metadata": {"total_size": 44}, "weight_map": )" + map + "}");
+  }
   Weights open() const { return Weights::open(folder.path(), "m", at::kCPU, at::kFloat); }
 
   test::TemporaryFolder folder;
@@ -41,7 +43,8 @@ TEST_F(ShardedWeights, EqualASingleFile) {
 
 TEST_F(ShardedWeights, StayInTheirFolder) {
   std::filesystem::create_directory(folder / "inside");
-  for (const std::string file : {"\"../x.safetensors\"", "\"/etc/passwd\"", "\"inside/m-1.safetensors\"", "\"..\"", "\".\"", "\"\"", "\"m-1.safetensors\\u0000\"", "7", "null"}) {
+  for (const std::string file : {"\"../x.safetensors\"", "\"/etc/passwd\"", "\"inside/m-1.safetensors\"", "\"..\"", "\".\"", "\"\"",
+                                 "\"m-1.safetensors\\u0000\"", "7", "null"}) {
     SCOPED_TRACE(file);
     index("{\"a\": " + file + "}");
     test::expect_error(ErrorKind::bad_input, {"m.safetensors.index.json", "'a'", "beside the index"}, [&] { open(); });
@@ -83,10 +86,11 @@ TEST_F(SingleFile, ReportsEverythingThatDoesNotFitAtOnce) {
   weights.take("fits", {2}, Precision::model);
   EXPECT_EQ(weights.take("misshaped", {3, 2}, Precision::model).sizes(), (std::vector<int64_t>{3, 2}));
   for (const char* name : {"integer", "nan", "half_infinite", "scaled"}) weights.take(name, {2}, Precision::model);
-  test::expect_error(ErrorKind::bad_input,
-                     {folder.path().string(), "7 problems", "missing: missing [3, 4]", "shape: misshaped should be [3, 2], found [2, 3]", "dtype: integer", "I64",
-                      "not finite: nan", "not finite: half_infinite", "dtype: scaled is F8_E8M0", "unexpected: extra [5, 7]"},
-                     [&] { weights.finish(); });
+  test::expect_error(
+      ErrorKind::bad_input,
+      {folder.path().string(), "7 problems", "missing: missing [3, 4]", "shape: misshaped should be [3, 2], found [2, 3]", "dtype: integer",
+       "I64", "not finite: nan", "not finite: half_infinite", "dtype: scaled is F8_E8M0", "unexpected: extra [5, 7]"},
+      [&] { weights.finish(); });
 }
 
 TEST_F(SingleFile, ReportsANumberThatOverflowsTheRunsDtype) {

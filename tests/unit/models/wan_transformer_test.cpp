@@ -1,0 +1,142 @@
+#include "models/wan_transformer.h"
+
+#include <ATen/ATen.h>
+#include <gtest/gtest.h>
+
+#include "errors.h"
+#include "golden.h"
+#include "weights.h"
+
+namespace t2v {
+namespace {
+
+constexpr double close = 1e-5;  // of the expected tensor's scale
+
+class WanTransformerTest : public testing::Test {
+ protected:
+  WanTransformerTest() { weights.finish(); }
+
+  // One clip, with the timesteps given, attending to one text [L, D].
+  at::Tensor predict_alone(const Clip& clip, const at::Tensor& timesteps, const at::Tensor& text) const {
+    auto tokens = pack({clip}, config.patch_size);
+    tokens.timesteps = timesteps;
+    return network.predict(tokens, network.prepare_text(text.unsqueeze(0), {0}));
+  }
+
+  WanTransformerConfig config = parse_wan_transformer_config(test::tiny_config("transformer"), "config.json");
+  Weights weights = test::tiny_weights("transformer");
+  WanTransformer network{config, weights.root(), at::kCPU};
+};
+
+TEST_F(WanTransformerTest, PacksClipsOfUnlikeSizeAndTimestepAndBothBranchesIntoOneForward) {
+  const std::vector<Clip> clips = {{test::random_normal({16, 3, 6, 10}, 1), {}},
+                                   {test::random_normal({16, 1, 8, 4}, 2), {}},
+                                   {test::random_normal({16, 5, 4, 4}, 3), {}}};
+  const auto texts = test::random_normal({4, 9, config.text_dim}, 4);
+  const std::vector<int64_t> text_of_segment = {0, 1, 2, 3, 3, 3};  // a prompt each, one negative prompt
+  auto tokens = pack(clips, config.patch_size, 2);
+  std::vector<at::Tensor> timesteps;
+  for (int64_t s = 0; s < 6; ++s) {  // whole clips at one level, and one clip with a level for each token
+    const auto count = tokens.segments[static_cast<std::size_t>(s) + 1] - tokens.segments[static_cast<std::size_t>(s)];
+    timesteps.push_back(s % 3 == 2 ? at::arange(count).to(at::kFloat) * 17 : at::full({count}, 900.0 - 300 * static_cast<double>(s % 3)));
+  }
+  tokens.timesteps = at::cat(timesteps);
+  const auto packed = network.predict(tokens, network.prepare_text(texts, text_of_segment));
+  for (std::size_t s = 0; s < 6; ++s) {
+    const auto alone = predict_alone(clips[s % 3], timesteps[s], texts[text_of_segment[s]]);
+    EXPECT_LE(test::relative_error(packed.slice(0, tokens.segments[s], tokens.segments[s + 1]), alone), close) << "segment " << s;
+  }
+}
+
+TEST_F(WanTransformerTest, PacksClipsOfEqualSizeAsABatch) {
+  const std::vector<Clip> clips = {{test::random_normal({16, 2, 4, 6}, 1), {}}, {test::random_normal({16, 2, 4, 6}, 2), {}}};
+  const auto texts = test::random_normal({2, 9, config.text_dim}, 3);
+  for (const auto& text_of_segment : {std::vector<int64_t>{0, 1}, {1, 0}, {1, 1}}) {
+    auto tokens = pack(clips, config.patch_size);
+    set_timestep(tokens, 500);
+    const auto packed = network.predict(tokens, network.prepare_text(texts, text_of_segment));
+    for (std::size_t s = 0; s < 2; ++s)
+      EXPECT_LE(test::relative_error(packed.slice(0, tokens.segments[s], tokens.segments[s + 1]),
+                                     predict_alone(clips[s], at::full({12}, 500.0), texts[text_of_segment[s]])),
+                close);
+  }
+}
+
+TEST_F(WanTransformerTest, ReadsTheTimestepOfEveryToken) {
+  const Clip clip{test::random_normal({16, 2, 4, 6}, 1), {}};
+  const auto text = test::random_normal({9, config.text_dim}, 2);
+  const auto even = predict_alone(clip, at::full({12}, 500.0), text);
+  auto timesteps = at::full({12}, 500.0);
+  timesteps[3] = 0;
+  EXPECT_GT(test::relative_error(predict_alone(clip, timesteps, text), even), 0.01);
+}
+
+TEST_F(WanTransformerTest, RefusesAClipBeyondItsPositions) {
+  auto tokens = pack({{test::random_normal({16, 1, 2, 2}, 1), {}}}, config.patch_size);
+  tokens.positions = tokens.positions + 1024;
+  test::expect_error(ErrorKind::usage, {"1025 patches"}, [&] {
+    network.predict(tokens, network.prepare_text(test::random_normal({1, 2, config.text_dim}, 2), {0}));
+  });
+}
+
+TEST(WanTransformerMeta, GivesShapesWithoutWeights) {
+  for (const auto dtype : {at::kFloat, at::kBFloat16}) {
+    auto config = parse_wan_transformer_config(test::tiny_config("transformer"), "config.json");
+    auto weights = Weights::meta(dtype);
+    const WanTransformer network(config, weights.root(), at::kMeta);
+    const auto latents = [](int64_t frames, int64_t height, int64_t width) {
+      return Clip{at::empty({16, frames, height, width}, at::kMeta), {}};
+    };
+    for (const auto& clips :
+         {std::vector<Clip>{latents(3, 6, 10)}, {latents(3, 6, 10), latents(1, 8, 4)}, {latents(2, 4, 4), latents(2, 4, 4)}}) {
+      const auto tokens = pack(clips, config.patch_size, 2);
+      std::vector<int64_t> text_of_segment;
+      for (int64_t s = 0; s < tokens.segment_count(); ++s) text_of_segment.push_back(s % 2);
+      const auto found = network.predict(tokens, network.prepare_text(at::empty({2, 9, config.text_dim}, at::kMeta), text_of_segment));
+      EXPECT_TRUE(found.is_meta());
+      EXPECT_EQ(found.sizes(), tokens.values.sizes());
+      EXPECT_EQ(found.scalar_type(), at::kFloat);
+    }
+  }
+}
+
+TEST(WanTransformerMeta, AsksForExactlyTheCheckpointsTensors) {
+  const auto config = parse_wan_transformer_config(test::tiny_config("transformer"), "config.json");
+  auto weights = Weights::meta();
+  const WanTransformer network(config, weights.root(), at::kMeta);
+  const auto file = SafetensorsFile::open(test::golden("wan-tiny") / "transformer" / "diffusion_pytorch_model.safetensors");
+  EXPECT_EQ(weights.asked().size(), file->entries().size());
+  for (const auto& [name, shape] : weights.asked()) {
+    ASSERT_TRUE(file->entries().contains(name)) << name;
+    EXPECT_EQ(file->entries().at(name).shape, shape) << name;
+  }
+}
+
+TEST(ParseWanTransformerConfig, RefusesWhatIsNotSupportedOrOutOfRange) {
+  const std::vector<std::pair<Json, std::vector<std::string>>> cases = {
+      {{{"image_dim", 1280}}, {"'image_dim'"}},
+      {{{"added_kv_proj_dim", 5120}}, {"'added_kv_proj_dim'"}},
+      {{{"qk_norm", "layer_norm"}}, {"qk_norm", "layer_norm"}},
+      {{{"patch_size", {1, 2}}}, {"patch_size"}},
+      {{{"patch_size", {1, 0, 2}}}, {"patch_size"}},
+      {{{"patch_size", {1, 2, 65}}}, {"patch_size"}},
+      {{{"num_layers", 0}}, {"'num_layers'"}},
+      {{{"num_layers", 1'000'000}}, {"'num_layers'"}},
+      {{{"attention_head_dim", 21}}, {"attention_head_dim"}},
+      {{{"attention_head_dim", 4}}, {"attention_head_dim"}},
+      {{{"in_channels", 36}}, {"in_channels 36"}},
+      {{{"text_dim", "wide"}}, {"'text_dim'"}},
+      {{{"ffn_dim", 1.5}}, {"'ffn_dim'"}},
+  };
+  for (const auto& [change, parts] : cases) {
+    SCOPED_TRACE(change.dump());
+    auto config = test::tiny_config("transformer");
+    config.update(change);
+    auto named = parts;
+    named.push_back("transformer/config.json");
+    test::expect_error(ErrorKind::bad_input, named, [&] { parse_wan_transformer_config(config, "transformer/config.json"); });
+  }
+}
+
+}  // namespace
+}  // namespace t2v

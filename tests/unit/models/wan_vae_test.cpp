@@ -1,0 +1,159 @@
+#include "models/wan_vae.h"
+
+#include <ATen/ATen.h>
+#include <gtest/gtest.h>
+
+#include "errors.h"
+#include "golden.h"
+#include "weights.h"
+
+namespace t2v {
+namespace {
+
+constexpr double close = 1e-5;  // of the expected tensor's scale
+
+class WanVaeTest : public testing::Test {
+ protected:
+  WanVaeTest() { weights.finish(); }
+
+  // Frames in each call of the sink.
+  std::vector<int64_t> frames_per_call(const at::Tensor& latents) const {
+    std::vector<int64_t> counts;
+    vae.decode(latents, [&](const at::Tensor& part) { counts.push_back(part.size(1)); });
+    return counts;
+  }
+
+  Weights weights = test::tiny_weights("vae");
+  WanVae vae{parse_wan_vae_config(test::tiny_config("vae"), "config.json"), weights.root()};
+};
+
+TEST_F(WanVaeTest, DecodesInChunksAsInOnePiece) {
+  const auto latents = test::random_normal({16, 6, 4, 6}, 1);
+  const auto expected = vae.decode(latents);
+  EXPECT_EQ(expected.sizes(), (std::vector<int64_t>{3, 21, 32, 48}));
+  for (const int64_t chunk : {1, 2, 3, 6}) {
+    vae.set_chunk(chunk);
+    EXPECT_LE(test::relative_error(vae.decode(latents), expected), close) << chunk;
+  }
+}
+
+TEST_F(WanVaeTest, EncodesInChunksAsInOnePiece) {
+  const auto frames = test::random_normal({3, 21, 32, 48}, 1).clamp(-1, 1);
+  const auto [mean, logvar] = vae.encode(frames);
+  EXPECT_EQ(mean.sizes(), (std::vector<int64_t>{16, 6, 4, 6}));
+  for (const int64_t chunk : {1, 2, 3, 6}) {
+    vae.set_chunk(chunk);
+    const auto part = vae.encode(frames);
+    EXPECT_LE(test::relative_error(part.mean, mean), close) << chunk;
+    EXPECT_LE(test::relative_error(part.logvar, logvar), close) << chunk;
+  }
+}
+
+TEST_F(WanVaeTest, StreamsFramesInOrderOneAndThenFourToALatent) {
+  const auto latents = test::random_normal({16, 4, 4, 4}, 1);
+  vae.set_chunk(1);
+  EXPECT_EQ(frames_per_call(latents), (std::vector<int64_t>{1, 4, 4, 4}));
+  vae.set_chunk(2);
+  EXPECT_EQ(frames_per_call(latents), (std::vector<int64_t>{1, 8, 4}));
+  const auto whole = vae.decode(latents);
+  int64_t begin = 0;
+  vae.decode(latents, [&](const at::Tensor& part) {
+    EXPECT_TRUE(at::equal(part, whole.narrow(1, begin, part.size(1))));
+    begin += part.size(1);
+  });
+  EXPECT_EQ(begin, 13);
+}
+
+// What is held at once does not grow with the clip.
+TEST_F(WanVaeTest, HandsOutAsFewFramesAtATimeFromALongClipAsFromAShortOne) {
+  const auto most = [&](int64_t latent_frames) {
+    const auto counts = frames_per_call(test::random_normal({16, latent_frames, 16, 16}, 1));
+    return *std::max_element(counts.begin(), counts.end());
+  };
+  const auto few = most(6);
+  EXPECT_EQ(most(12), few);
+  EXPECT_EQ(few, 16);  // 1024 latent pixels: four latent frames of 16x16
+}
+
+TEST_F(WanVaeTest, LooksOnlyBackwardsInTime) {
+  const auto latents = test::random_normal({16, 4, 4, 4}, 1);
+  EXPECT_LE(test::relative_error(vae.decode(latents.narrow(1, 0, 2)), vae.decode(latents).narrow(1, 0, 5)), close);
+  const auto frames = test::random_normal({3, 13, 16, 16}, 2).clamp(-1, 1);
+  EXPECT_LE(test::relative_error(vae.encode(frames.narrow(1, 0, 5)).mean, vae.encode(frames).mean.narrow(1, 0, 2)), close);
+}
+
+TEST_F(WanVaeTest, KeepsNothingFromOneClipToTheNext) {
+  const auto latents = test::random_normal({16, 3, 4, 4}, 1);
+  const auto first = vae.decode(latents);
+  vae.decode(test::random_normal({16, 2, 6, 4}, 2));
+  EXPECT_TRUE(at::equal(vae.decode(latents), first));
+}
+
+TEST_F(WanVaeTest, NormalisesAndBack) {
+  const auto latents = test::random_normal({16, 2, 3, 4}, 1);
+  const auto normal = vae.normalise(latents);
+  EXPECT_LE(test::relative_error(vae.denormalise(normal), latents), close);
+  const auto& config = vae.config();
+  EXPECT_NEAR(normal[5][1][2][3].item<double>(), (latents[5][1][2][3].item<double>() - config.latents_mean[5]) / config.latents_std[5],
+              1e-5);
+}
+
+TEST_F(WanVaeTest, RefusesFramesThatDoNotFit) {
+  for (const auto& shape : {std::vector<int64_t>{3, 4, 16, 16}, {3, 0, 16, 16}, {3, 5, 12, 16}, {3, 5, 16, 20}, {4, 5, 16, 16}})
+    test::expect_error(ErrorKind::usage, {"1 + 4·k frames", "multiples of 8"}, [&] { vae.encode(at::zeros(shape)); });
+}
+
+TEST(WanVaeMeta, GivesShapesWithoutWeights) {
+  for (const std::string folder : {"shipped", "tiny"}) {
+    const auto config_file = (folder == "tiny" ? test::golden("wan-tiny") : test::shipped_model()) / "vae" / "config.json";
+    auto weights = Weights::meta();
+    const WanVae vae(parse_wan_vae_config(read_json(config_file), "config.json"), weights.root());
+    const auto channels = vae.config().z_dim;
+    const auto frames = vae.decode(vae.denormalise(at::empty({channels, 4, 6, 10}, at::kMeta)));
+    EXPECT_TRUE(frames.is_meta());
+    EXPECT_EQ(frames.sizes(), (std::vector<int64_t>{3, 13, 48, 80}));
+    const auto [mean, logvar] = vae.encode(at::empty({3, 9, 48, 80}, at::kMeta));
+    EXPECT_TRUE(mean.is_meta());
+    EXPECT_EQ(mean.sizes(), (std::vector<int64_t>{channels, 3, 6, 10}));
+    EXPECT_EQ(logvar.sizes(), mean.sizes());
+  }
+}
+
+TEST(WanVaeMeta, AsksForExactlyTheCheckpointsTensors) {
+  auto weights = Weights::meta();
+  const WanVae vae(parse_wan_vae_config(test::tiny_config("vae"), "config.json"), weights.root());
+  const auto file = SafetensorsFile::open(test::golden("wan-tiny") / "vae" / "diffusion_pytorch_model.safetensors");
+  EXPECT_EQ(weights.asked().size(), file->entries().size());
+  for (const auto& [name, shape] : weights.asked()) {
+    ASSERT_TRUE(file->entries().contains(name)) << name;
+    EXPECT_EQ(file->entries().at(name).shape, shape) << name;
+  }
+}
+
+TEST(ParseWanVaeConfig, RefusesWhatIsNotSupportedOrContradictsItself) {
+  const std::vector<std::pair<Json, std::vector<std::string>>> cases = {
+      {{{"is_residual", true}}, {"'is_residual'", "Wan 2.2"}},
+      {{{"attn_scales", {1.0}}}, {"'attn_scales'"}},
+      {{{"dim_mult", Json::array()}}, {"dim_mult"}},
+      {{{"dim_mult", {1, 2, 4, 100}}}, {"dim_mult"}},
+      {{{"temperal_downsample", {true}}}, {"temperal_downsample"}},
+      {{{"latents_mean", {0.0}}}, {"latents_mean", "z_dim (16)"}},
+      {{{"latents_std", std::vector<double>(16, 0.0)}}, {"latents_std", "positive"}},
+      {{{"z_dim", 0}}, {"'z_dim'"}},
+      {{{"patch_size", 2}}, {"3·patch_size² = 12"}},
+      {{{"in_channels", 4}}, {"in_channels"}},
+      {{{"scale_factor_spatial", 16}}, {"'scale_factor_spatial' is 16", "8"}},
+      {{{"scale_factor_temporal", 8}}, {"'scale_factor_temporal' is 8", "4"}},
+  };
+  for (const auto& [change, parts] : cases) {
+    SCOPED_TRACE(change.dump());
+    auto config = test::tiny_config("vae");
+    config.update(change);
+    auto named = parts;
+    named.push_back("vae/config.json");
+    test::expect_error(ErrorKind::bad_input, named, [&] { parse_wan_vae_config(config, "vae/config.json"); });
+  }
+}
+
+}  // namespace
+}  // namespace t2v

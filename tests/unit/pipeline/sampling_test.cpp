@@ -1,0 +1,174 @@
+#include "pipeline/sampling.h"
+
+#include <ATen/ATen.h>
+#include <gtest/gtest.h>
+
+#include <limits>
+
+#include "errors.h"
+#include "golden.h"
+#include "models/wan_transformer.h"
+#include "weights.h"
+
+namespace t2v {
+namespace {
+
+constexpr PatchSize patch{1, 2, 2};
+
+// Predicts a constant for each branch and keeps what it was shown.
+class ConstantDenoiser : public Denoiser {
+ public:
+  PatchSize patch_size() const override { return patch; }
+  int64_t in_channels() const override { return 4; }
+  TextContext prepare_text(const at::Tensor&, std::vector<int64_t> text_of_segment) const override {
+    return {{}, std::move(text_of_segment)};
+  }
+  at::Tensor predict(const PackedTokens& tokens, const TextContext&) const override {
+    shown.push_back(tokens);
+    auto prediction = at::full_like(tokens.values, conditional);
+    if (tokens.segment_count() == 2) prediction.slice(0, tokens.segments[1]).fill_(unconditional);
+    return prediction;
+  }
+
+  double conditional = 1, unconditional = 0;
+  mutable std::vector<PackedTokens> shown;
+};
+
+// Adds the prediction to the sample; wants noise at its last step.
+class AddingScheduler : public Scheduler {
+ public:
+  AddingScheduler() : Scheduler({900, 500, 100}) {}
+  bool needs_noise(int64_t step) const override { return step == 2; }
+
+ protected:
+  at::Tensor advance(const at::Tensor& prediction, int64_t, const at::Tensor& sample, const at::Tensor& noise) override {
+    return noise.defined() ? sample + prediction + noise : sample + prediction;
+  }
+};
+
+SamplingHooks hooks_with_zero_noise() {
+  SamplingHooks hooks;
+  hooks.noise = [](int64_t) { return at::zeros({6, 16}); };
+  return hooks;
+}
+
+TEST(Sample, GuidesAwayFromTheUnconditionalPrediction) {
+  const auto latents = test::random_normal({4, 1, 4, 6}, 1);
+  ConstantDenoiser denoiser;
+  denoiser.conditional = 3;
+  denoiser.unconditional = 1;
+  AddingScheduler scheduler;
+  Observer observer;
+  const auto result = sample(denoiser, {}, scheduler, pack({{latents, {}}}, patch, 2), 5.0, hooks_with_zero_noise(), observer);
+  EXPECT_LE(test::relative_error(result, patchify(latents, patch) + 3 * (1 + 5.0 * (3 - 1))), 1e-6);
+  ASSERT_EQ(denoiser.shown.size(), 3U);
+  for (const auto& tokens : denoiser.shown)
+    EXPECT_TRUE(at::equal(tokens.values.slice(0, 0, 6), tokens.values.slice(0, 6)));  // both branches see one state
+}
+
+TEST(Sample, RunsOneBranchWithoutGuidance) {
+  const auto latents = test::random_normal({4, 1, 4, 6}, 1);
+  const ConstantDenoiser denoiser;
+  AddingScheduler scheduler;
+  Observer observer;
+  const auto result = sample(denoiser, {}, scheduler, pack({{latents, {}}}, patch), 1.0, hooks_with_zero_noise(), observer);
+  EXPECT_LE(test::relative_error(result, patchify(latents, patch) + 3), 1e-6);
+}
+
+TEST(Sample, TellsEachStepAndAsksForNoiseOnlyWhenTheSchedulerNeedsIt) {
+  struct Progresses : Observer {
+    void progress(const Progress& p) override { seen.push_back(p.stage + " " + std::to_string(p.done) + "/" + std::to_string(p.total)); }
+    std::vector<std::string> seen;
+  } observer;
+  const ConstantDenoiser denoiser;
+  AddingScheduler scheduler;
+  std::vector<int64_t> noise_at;
+  std::vector<int64_t> timesteps;
+  std::vector<at::Tensor> values;
+  SamplingHooks hooks;
+  hooks.noise = [&](int64_t step) {
+    noise_at.push_back(step);
+    return at::ones({6, 16});
+  };
+  hooks.after_step = [&](int64_t, int64_t timestep, const at::Tensor& x) {
+    timesteps.push_back(timestep);
+    values.push_back(x);
+  };
+  const auto result = sample(denoiser, {}, scheduler, pack({{at::zeros({4, 1, 4, 6}), {}}}, patch), 1.0, hooks, observer);
+  EXPECT_EQ(noise_at, (std::vector<int64_t>{2}));
+  EXPECT_EQ(timesteps, (std::vector<int64_t>{900, 500, 100}));
+  EXPECT_EQ(observer.seen, (std::vector<std::string>{"denoise 1/3", "denoise 2/3", "denoise 3/3"}));
+  EXPECT_TRUE(values.at(1).eq(2).all().item<bool>());
+  EXPECT_TRUE(at::equal(values.at(2), result));
+  EXPECT_TRUE(result.eq(4).all().item<bool>());
+}
+
+TEST(Sample, LeavesKnownTokensAsTheyAreAndTellsTheNetworkTheyAreClean) {
+  const auto latents = test::random_normal({4, 3, 4, 6}, 1);
+  const auto known_frames = at::tensor(std::vector<int64_t>{1, 0, 0}).to(at::kBool);
+  const ConstantDenoiser denoiser;
+  AddingScheduler scheduler;
+  Observer observer;
+  SamplingHooks hooks;
+  hooks.noise = [](int64_t) { return at::zeros({18, 16}); };
+  const auto result =
+      unpatchify(sample(denoiser, {}, scheduler, pack({{latents, known_frames}}, patch, 2), 2.0, hooks, observer), {3, 2, 3}, patch);
+  EXPECT_TRUE(at::equal(result.narrow(1, 0, 1), latents.narrow(1, 0, 1)));
+  EXPECT_LE(test::relative_error(result.narrow(1, 1, 2), latents.narrow(1, 1, 2) + 6), 1e-6);
+  for (std::size_t step = 0; step < 3; ++step) {
+    const auto expected = at::cat({at::zeros({6}), at::full({12}, static_cast<double>(scheduler.timesteps()[step]))});
+    EXPECT_TRUE(at::equal(denoiser.shown[step].timesteps, at::cat({expected, expected})));
+  }
+}
+
+TEST(Sample, KeepsKnownTokensBitForBitWithARealNetwork) {
+  const auto config = parse_wan_transformer_config(test::tiny_config("transformer"), "config.json");
+  auto weights = test::tiny_weights("transformer");
+  const WanTransformer network(config, weights.root(), at::kCPU);
+  const auto scheduler_config =
+      parse_scheduler_config(read_json(test::golden("wan-tiny") / "scheduler" / "scheduler_config.json"), "scheduler_config.json");
+  const auto latents = test::random_normal({16, 3, 4, 6}, 1);
+  const auto known_frames = at::tensor(std::vector<int64_t>{1, 0, 1}).to(at::kBool);
+  const auto context = network.prepare_text(test::random_normal({2, 9, config.text_dim}, 2), {0, 1});
+  const auto scheduler = make_scheduler(SchedulerKind::unipc, scheduler_config, 6, 0);
+  Observer observer;
+  const auto values = sample(network, context, *scheduler, pack({{latents, known_frames}}, config.patch_size, 2), 5.0, {}, observer);
+  const auto result = unpatchify(values, {3, 2, 3}, config.patch_size);
+  EXPECT_TRUE(at::equal(result.select(1, 0), latents.select(1, 0)));
+  EXPECT_TRUE(at::equal(result.select(1, 2), latents.select(1, 2)));
+  EXPECT_GT(test::relative_error(result.select(1, 1), latents.select(1, 1)), 0.1);
+}
+
+TEST(Sample, StopsAtTheStepThatIsNotFinite) {
+  class Breaking : public ConstantDenoiser {
+    at::Tensor predict(const PackedTokens& tokens, const TextContext& text) const override {
+      auto prediction = ConstantDenoiser::predict(tokens, text);
+      if (shown.size() == 2) prediction[3][5] = std::numeric_limits<float>::quiet_NaN();
+      return prediction;
+    }
+  };
+  const Breaking denoiser;
+  AddingScheduler scheduler;
+  Observer observer;
+  test::expect_error(ErrorKind::non_finite, {"denoising", "step 2 of 3", "timestep 500"}, [&] {
+    sample(denoiser, {}, scheduler, pack({{at::zeros({4, 1, 4, 6}), {}}}, patch), 1.0, hooks_with_zero_noise(), observer);
+  });
+}
+
+TEST(Sample, StopsBetweenStepsWhenCancelled) {
+  struct Cancelling : Observer {
+    void check_cancelled() override {
+      if (++checks == 3) throw Error(ErrorKind::interrupted, "stopped");
+    }
+    int checks = 0;
+  } observer;
+  const ConstantDenoiser denoiser;
+  AddingScheduler scheduler;
+  test::expect_error(ErrorKind::interrupted, {"stopped"}, [&] {
+    sample(denoiser, {}, scheduler, pack({{at::zeros({4, 1, 4, 6}), {}}}, patch), 1.0, hooks_with_zero_noise(), observer);
+  });
+  EXPECT_EQ(denoiser.shown.size(), 2U);
+}
+
+}  // namespace
+}  // namespace t2v

@@ -1,0 +1,123 @@
+#include "pipeline/settings.h"
+
+#include <gtest/gtest.h>
+
+#include "errors.h"
+
+namespace t2v {
+namespace {
+
+const Setting& setting_named(const std::string& key) {
+  for (const auto& setting : generation_settings())
+    if (key == setting.key) return setting;
+  throw std::out_of_range(key);
+}
+
+// A value for every setting.
+Json full_object() {
+  Json object = Json::object();
+  for (const auto& setting : generation_settings()) {
+    object[setting.key] = std::visit(
+        [&](auto field) {
+          using Value = typename std::remove_reference_t<decltype(std::declval<GenerationRequest&>().*field)>::value_type;
+          if constexpr (std::is_same_v<Value, std::string>)
+            return Json("text of " + std::string(setting.key));
+          else if constexpr (std::is_same_v<Value, bool>)
+            return Json(true);
+          else if constexpr (std::is_same_v<Value, double>)
+            return Json(0.1 + static_cast<double>(object.size()));
+          else
+            return Json((int64_t{1} << 53) + 1 + static_cast<int64_t>(object.size()));
+        },
+        setting.field);
+  }
+  return object;
+}
+
+TEST(Settings, GoThroughJsonAndBack) {
+  const auto object = full_object();
+  EXPECT_EQ(request_to_json(request_from_json(object, "config.json")), object);
+  EXPECT_EQ(request_to_json({}), Json::object());
+}
+
+TEST(Settings, LeaveOutWhatIsNull) {
+  EXPECT_EQ(request_to_json(request_from_json({{"seed", nullptr}, {"steps", 5}}, "config.json")), (Json{{"steps", 5}}));
+}
+
+TEST(Settings, RefuseUnknownKeysWithTheNearest) {
+  test::expect_error(ErrorKind::usage, {"config.json", "'guidance_scal'", "did you mean 'guidance_scale'?"}, [] {
+    request_from_json({{"guidance_scal", 5}}, "config.json");
+  });
+  test::expect_error(ErrorKind::usage, {"config.json", "'step'", "did you mean 'steps'?"}, [] {
+    request_from_json({{"step", 5}}, "config.json");
+  });
+  test::expect_error(ErrorKind::usage, {"unknown key 'bananas'"}, [] { request_from_json({{"bananas", 5}}, "config.json"); });
+}
+
+TEST(Settings, RefuseValuesOfAnotherType) {
+  for (const auto& [key, value] : std::vector<std::pair<std::string, Json>>{{"steps", "ten"},
+                                                                            {"steps", 2.5},
+                                                                            {"seed", 18446744073709551615ULL},
+                                                                            {"fps", "24"},
+                                                                            {"prompt", 3},
+                                                                            {"sidecar", 1},
+                                                                            {"size", {832, 480}}})
+    test::expect_error(ErrorKind::usage, {"config.json", "'" + key + "'"}, [&] { request_from_json({{key, value}}, "config.json"); });
+  for (const Json& object : {Json::array(), Json(nullptr), Json("text")})
+    test::expect_error(ErrorKind::usage, {"config.json", "JSON object"}, [&] { request_from_json(object, "config.json"); });
+}
+
+TEST(Settings, ReadNumbersAndSwitchesFromText) {
+  GenerationRequest request;
+  set_from_text(request, setting_named("steps"), "20", "--steps");
+  set_from_text(request, setting_named("fps"), "23.976", "--fps");
+  set_from_text(request, setting_named("prompt"), " a circle ", "--prompt");
+  for (const auto& [text, value] : std::vector<std::pair<std::string, bool>>{{"true", true}, {"0", false}, {"on", true}, {"no", false}}) {
+    set_from_text(request, setting_named("sidecar"), text, "T2V_SIDECAR");
+    EXPECT_EQ(request.sidecar, value);
+  }
+  EXPECT_EQ(request.steps, 20);
+  EXPECT_EQ(request.fps, 23.976);
+  EXPECT_EQ(request.prompt, " a circle ");
+}
+
+TEST(Settings, RefuseTextThatIsNoNumberNamingItsSource) {
+  const auto refused = [](const std::string& key, const std::string& text) {
+    GenerationRequest request;
+    test::expect_error(ErrorKind::usage, {"T2V_VALUE", "'" + text + "'"},
+                       [&] { set_from_text(request, setting_named(key), text, "T2V_VALUE"); });
+  };
+  for (const char* text : {"", "ten", "12x", "1e3", "2.5", " 5", "9223372036854775808"}) refused("steps", text);
+  for (const char* text : {"", "fast", "24fps", "nan", "inf", "1e999", "1,5"}) refused("fps", text);
+  for (const char* text : {"", "maybe", "TRUE", "2"}) refused("sidecar", text);
+}
+
+TEST(MergeRequests, LetsTheLaterSourceWinSettingBySetting) {
+  GenerationRequest base;
+  base.prompt = "base";
+  base.steps = 10;
+  GenerationRequest over;
+  over.steps = 20;
+  over.seed = 0;
+  const auto merged = merge_requests(base, over);
+  EXPECT_EQ(merged.prompt, "base");
+  EXPECT_EQ(merged.steps, 20);
+  EXPECT_EQ(merged.seed, 0);
+}
+
+TEST(MergeRequests, DisplacesWhatSaysTheSameInOtherWords) {
+  const auto merged = [](const Json& base, const Json& over) {
+    return request_to_json(merge_requests(request_from_json(base, "base"), request_from_json(over, "over")));
+  };
+  EXPECT_EQ(merged({{"seconds", 2.0}}, {{"frames", 17}}), (Json{{"frames", 17}}));
+  EXPECT_EQ(merged({{"frames", 17}}, {{"seconds", 2.0}}), (Json{{"seconds", 2.0}}));
+  EXPECT_EQ(merged({{"aspect", "16:9"}}, {{"size", "64x64"}}), (Json{{"size", "64x64"}}));
+  EXPECT_EQ(merged({{"width", 64}, {"height", 48}}, {{"size", "64x64"}}), (Json{{"size", "64x64"}}));
+  EXPECT_EQ(merged({{"size", "64x64"}}, {{"aspect", "16:9"}}), (Json{{"aspect", "16:9"}}));
+  EXPECT_EQ(merged({{"width", 64}, {"height", 48}}, {{"aspect", "16:9"}}), (Json{{"aspect", "16:9"}}));
+  EXPECT_EQ(merged({{"size", "64x64"}}, {{"width", 80}, {"height", 48}}), (Json{{"width", 80}, {"height", 48}}));
+  EXPECT_EQ(merged({{"size", "64x64"}, {"seconds", 2.0}}, {{"fps", 8.0}}), (Json{{"size", "64x64"}, {"seconds", 2.0}, {"fps", 8.0}}));
+}
+
+}  // namespace
+}  // namespace t2v
