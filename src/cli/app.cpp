@@ -2,6 +2,7 @@
 
 #include <ATen/ATen.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstdio>
 #include <cstring>
@@ -29,13 +30,28 @@ std::string without_newlines(std::string text) {
   return text;
 }
 
+// The arguments, last first, as CLI11 takes them. It reads "--prompt=" as a flag without its value, and would take the next argument for
+// that.
+std::vector<std::string> reversed_arguments(int argc, char** argv) {
+  std::vector<std::string> arguments;
+  for (int i = 1; i < argc; ++i) {
+    const std::string argument = argv[i];
+    const bool empty_value = argument.starts_with("--") && argument.find('=') == argument.size() - 1;
+    arguments.push_back(empty_value ? argument.substr(0, argument.size() - 1) : argument);
+    if (empty_value) arguments.emplace_back();
+  }
+  std::reverse(arguments.begin(), arguments.end());
+  return arguments;
+}
+
 // CLI11's message, with the nearest name where something is unknown.
 std::string usage_message(const CLI::App& app, const CLI::ParseError& error) {
   const auto used = app.get_subcommands();
   const CLI::App& command = used.empty() ? app : *used.front();
   std::string message = without_newlines(error.what());
-  if (dynamic_cast<const CLI::ExtrasError*>(&error) != nullptr) {
-    const auto extras = app.remaining(true);
+  const auto extras = app.remaining(true);
+  // A misspelt subcommand is reported by CLI11 as a missing one.
+  if (dynamic_cast<const CLI::ExtrasError*>(&error) != nullptr || (used.empty() && !extras.empty())) {
     const auto unknown = extras.empty() ? std::string() : extras.front().substr(0, extras.front().find('='));
     const bool flag = unknown.starts_with("-");
     std::vector<std::string> names = option_names(command);
@@ -46,7 +62,7 @@ std::string usage_message(const CLI::App& app, const CLI::ParseError& error) {
     const auto near = nearest_name(unknown, names);
     message = (flag ? "unknown flag '" : "unknown argument '") + unknown + "'" + (near ? "; did you mean '" + *near + "'?" : "");
   }
-  return message + ". See t2v " + (used.empty() ? "" : command.get_name() + " ") + "--help";
+  return message + (message.ends_with('?') ? " See t2v " : ". See t2v ") + (used.empty() ? "" : command.get_name() + " ") + "--help";
 }
 
 bool is_out_of_memory(const c10::Error& error) {
@@ -86,7 +102,7 @@ int run_command_line(int argc, char** argv) {
   add_encode_command(app);
   add_info_command(app);
   try {
-    app.parse(argc, argv);
+    app.parse(reversed_arguments(argc, argv));
     return 0;
   } catch (const CLI::ParseError& error) {
     if (error.get_exit_code() == 0) return app.exit(error);  // --help, --version

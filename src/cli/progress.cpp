@@ -60,7 +60,7 @@ class Pace {
 
 std::string pace_text(const Pace& pace, const Progress& progress) {
   const double each = pace.per_unit();
-  if (each == 0) return "";
+  if (each == 0 || progress.stage == "load") return "";
   char text[64];
   std::snprintf(text, sizeof text, ", %.3g s/%s", each, progress.stage == "denoise" ? "step" : "frame");
   std::string line = text;

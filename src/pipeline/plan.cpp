@@ -2,6 +2,7 @@
 #include <algorithm>
 #include <cmath>
 #include <filesystem>
+#include <limits>
 #include <random>
 
 #include "base/atomic_file.h"
@@ -158,6 +159,7 @@ void plan_outputs(GenerationPlan& plan, const GenerationRequest& request) {
   check_range(static_cast<double>(count), 1, 100'000, "--count");
   int64_t seed = request.seed ? *request.seed : static_cast<int64_t>(std::random_device{}() >> 1);
   if (seed < 0) refuse("--seed should be 0 or more, found " + std::to_string(seed));
+  if (seed > std::numeric_limits<int64_t>::max() - count) refuse("--seed " + std::to_string(seed) + " is too large to count up from");
   const auto output = request.output.value_or("{prompt}-{seed}.mp4");
   for (const auto& [pattern, flag] : {std::pair{std::optional(output), "--output"}, std::pair{request.save_latents, "--save-latents"},
                                       std::pair{request.trace, "--trace"}})

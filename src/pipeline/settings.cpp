@@ -29,6 +29,14 @@ T parse_number(const std::string& text, const std::string& where, const char* ex
   return value;
 }
 
+// All text is refused here that could be no prompt, no JSON string and no file name.
+std::string checked_text(const std::string& text, const std::string& where) {
+  if (const auto defect = find_text_defect(text))
+    throw Error(ErrorKind::usage, where + ": " + defect->what + " at byte " + std::to_string(defect->byte_offset) +
+                                      "; text should be UTF-8 without control characters");
+  return text;
+}
+
 bool parse_bool(const std::string& text, const std::string& where) {
   if (text == "true" || text == "1" || text == "on" || text == "yes") return true;
   if (text == "false" || text == "0" || text == "off" || text == "no") return false;
@@ -85,10 +93,12 @@ void set_from_json(R& request, const Setting& setting, const Json& value, const 
   } catch (const Error& error) {
     throw Error(ErrorKind::usage, error.what());
   }
+  if (const auto* field = std::get_if<std::optional<std::string> R::*>(&setting.field))
+    checked_text(*(request.**field), where + ": '" + setting.key + "'");
 }
 
 void set_from_text(R& request, const Setting& setting, const std::string& text, const std::string& where) {
-  if (const auto* field = std::get_if<std::optional<std::string> R::*>(&setting.field)) request.** field = text;
+  if (const auto* field = std::get_if<std::optional<std::string> R::*>(&setting.field)) request.** field = checked_text(text, where);
   if (const auto* field = std::get_if<std::optional<int64_t> R::*>(&setting.field))
     request.** field = parse_number<int64_t>(text, where, "a whole number");
   if (const auto* field = std::get_if<std::optional<double> R::*>(&setting.field))

@@ -1,0 +1,63 @@
+// Help, version and descriptions.
+#include <nlohmann/json.hpp>
+
+#include "expect.h"
+#include "model_copy.h"
+
+namespace t2v::test {
+
+TEST(CliHelp, EverySubcommandHasHelpWithAnExample) {
+  for (const std::string command : {"generate", "decode", "encode", "info"}) {
+    const auto help = run_program({command, "--help"});
+    expect_done(help);
+    EXPECT_EQ(help.err, "");
+    EXPECT_NE(help.out.find("Example"), std::string::npos) << help.out;
+    EXPECT_NE(help.out.find("t2v " + command), std::string::npos) << help.out;
+  }
+  const auto generate = run_program({"generate", "--help"}).out;
+  for (const char* group : {"What to make", "Model and sampling", "Output", "Latents", "Machine", "Run"})
+    EXPECT_NE(generate.find(group), std::string::npos) << group;
+  for (const char* flag : {"--prompt", "--cfg-scale", "--init-latents", "--dry-run", "--config"})
+    EXPECT_NE(generate.find(flag), std::string::npos) << flag;
+  const auto program = run_program({"--help"});
+  expect_done(program);
+  for (const char* command : {"generate", "decode", "encode", "info", "143"})
+    EXPECT_NE(program.out.find(command), std::string::npos) << command;
+}
+
+TEST(CliHelp, VersionIsOneLine) {
+  const auto result = run_program({"--version"});
+  expect_done(result);
+  EXPECT_TRUE(result.out.starts_with("t2v ")) << result.out;
+  EXPECT_EQ(lines_of(result.out).size(), 1U);
+}
+
+TEST(CliHelp, NoSubcommandIsAUsageError) { expect_refused(run_program({}), 2, {"subcommand", "t2v --help"}); }
+
+TEST(CliInfo, DescribesProgramModelAndTensors) {
+  const auto program = run_program({"info", "--json"});
+  expect_done(program);
+  EXPECT_TRUE(nlohmann::json::parse(program.out).contains("libtorch"));
+  const auto model = run_program({"info", "world-64", "--json"});
+  expect_done(model);
+  const auto json = nlohmann::json::parse(model.out);
+  EXPECT_EQ(json.at("parameters"), 4537332);
+  EXPECT_EQ(json.at("hash").get<std::string>().size(), 32U);
+  EXPECT_EQ(json.at("sizes"), nlohmann::json({"64x64", "80x48", "48x80"}));
+  const auto tensors = run_program({"info", "--json", (shipped_model() / transformer_file).string()});
+  expect_done(tensors);
+  EXPECT_EQ(nlohmann::json::parse(tensors.out).at("tensors").at("blocks.0.attn1.norm_k.weight"), "F32 [128]");
+  const auto lines = run_program({"info", "world-64"});
+  expect_done(lines);
+  EXPECT_NE(lines.out.find("parameters: 4537332"), std::string::npos) << lines.out;
+}
+
+TEST(CliInfo, RefusesWhatItDoesNotKnow) {
+  const TemporaryFolder folder;
+  write_bytes(folder / "text.mp4", "not a video");
+  expect_refused(run_program({"info", (folder / "text.mp4").string()}), 3, {"text.mp4"});
+  expect_refused(run_program({"info", "nothing-here"}), 3, {"nothing-here"});
+  expect_refused(run_program({"info", "--jason"}), 2, {"--jason", "--json"});
+}
+
+}  // namespace t2v::test

@@ -1,0 +1,84 @@
+// The shipped model with one thing changed.
+#pragma once
+
+#include <cstdint>
+#include <cstring>
+#include <functional>
+#include <nlohmann/json.hpp>
+
+#include "run_program.h"
+
+namespace t2v::test {
+
+// A safetensors file taken apart, so that it can be put together wrongly.
+struct RawTensors {
+  nlohmann::ordered_json header;
+  std::string data;
+};
+
+inline std::string safetensors_bytes(const std::string& header, const std::string& data = "") {
+  const uint64_t length = header.size();
+  std::string bytes(sizeof length, '\0');
+  std::memcpy(bytes.data(), &length, sizeof length);
+  return bytes + header + data;
+}
+
+inline RawTensors read_raw_tensors(const std::filesystem::path& path) {
+  const auto bytes = bytes_of(path);
+  uint64_t length = 0;
+  std::memcpy(&length, bytes.data(), sizeof length);
+  return {nlohmann::ordered_json::parse(bytes.substr(8, length)), bytes.substr(8 + length)};
+}
+
+inline void write_raw_tensors(const std::filesystem::path& path, const RawTensors& tensors) {
+  write_bytes(path, safetensors_bytes(tensors.header.dump(), tensors.data));
+}
+
+// The numbers of one F32 tensor.
+inline std::vector<float> floats_of(const RawTensors& tensors, const std::string& name) {
+  const auto& offsets = tensors.header.at(name).at("data_offsets");
+  std::vector<float> values((offsets[1].get<std::size_t>() - offsets[0].get<std::size_t>()) / sizeof(float));
+  std::memcpy(values.data(), tensors.data.data() + offsets[0].get<std::size_t>(), values.size() * sizeof(float));
+  return values;
+}
+
+inline void set_floats(RawTensors& tensors, const std::string& name, const std::vector<float>& values) {
+  std::memcpy(tensors.data.data() + tensors.header.at(name).at("data_offsets")[0].get<std::size_t>(), values.data(),
+              values.size() * sizeof(float));
+}
+
+// A folder like the shipped model's, each file a link to the original. replace() puts another file in the place of one of them.
+class ModelCopy {
+ public:
+  explicit ModelCopy(const std::filesystem::path& root) : root_(root) {
+    for (const auto& entry : std::filesystem::recursive_directory_iterator(shipped_model())) {
+      const auto copy = root / std::filesystem::relative(entry.path(), shipped_model());
+      if (!entry.is_directory()) {
+        std::filesystem::create_directories(copy.parent_path());
+        std::filesystem::create_symlink(entry.path(), copy);
+      }
+    }
+  }
+
+  std::string path() const { return root_.string(); }
+
+  void replace(const std::string& file, const std::string& bytes) {
+    std::filesystem::remove(root_ / file);
+    write_bytes(root_ / file, bytes);
+  }
+  void truncate(const std::string& file, std::size_t size) { replace(file, bytes_of(shipped_model() / file).substr(0, size)); }
+  void change_tensors(const std::string& file, const std::function<void(RawTensors&)>& change) {
+    auto tensors = read_raw_tensors(shipped_model() / file);
+    change(tensors);
+    std::filesystem::remove(root_ / file);
+    write_raw_tensors(root_ / file, tensors);
+  }
+
+ private:
+  std::filesystem::path root_;
+};
+
+inline const std::string transformer_file = "transformer/diffusion_pytorch_model.safetensors";
+inline const std::string vae_file = "vae/diffusion_pytorch_model.safetensors";
+
+}  // namespace t2v::test
