@@ -26,6 +26,7 @@ def main():
     parser.add_argument("model")
     for name, value in (("width", 64), ("height", 64), ("frames", 17), ("threads", 1), ("repeat", 15)):
         parser.add_argument(f"--{name}", type=int, default=value)
+    parser.add_argument("--one-clip", action="store_true", help="make one clip and print nothing: for timing a whole process")
     args = parser.parse_args()
     torch.set_num_threads(args.threads)
     torch.set_grad_enabled(False)
@@ -33,18 +34,23 @@ def main():
     pipe.set_progress_bar_config(disable=True)
     vae = pipe.vae
     ratio, temporal = vae.config.scale_factor_spatial, vae.config.scale_factor_temporal
-    latents = torch.randn(1, vae.config.z_dim, (args.frames - 1) // temporal + 1, args.height // ratio, args.width // ratio)
     text_tokens = 32 if pipe.text_encoder.config.vocab_size == 512 else 512
+
+    def whole_clip():
+        pipe("a red circle bouncing on a navy background", negative_prompt="", width=args.width, height=args.height, num_frames=args.frames,
+             num_inference_steps=20, guidance_scale=6.0, max_sequence_length=text_tokens, generator=torch.Generator().manual_seed(1))
+
+    if args.one_clip:
+        whole_clip()
+        return
+
+    latents = torch.randn(1, vae.config.z_dim, (args.frames - 1) // temporal + 1, args.height // ratio, args.width // ratio)
     text = torch.randn(2, text_tokens, pipe.transformer.config.text_dim)
     timestep = torch.tensor([500])
 
     def dit_step():  # two forwards, as the stock pipeline does guidance
         for branch in range(2):
             pipe.transformer(hidden_states=latents, timestep=timestep, encoder_hidden_states=text[branch : branch + 1], return_dict=False)
-
-    def whole_clip():
-        pipe("a red circle bouncing on a navy background", negative_prompt="", width=args.width, height=args.height, num_frames=args.frames,
-             num_inference_steps=20, guidance_scale=6.0, max_sequence_length=text_tokens, generator=torch.Generator().manual_seed(1))
 
     frames = vae.decode(latents).sample
     ids = torch.arange(3, 23)[None]

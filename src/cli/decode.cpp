@@ -1,5 +1,4 @@
 // t2v decode: latents → video
-#include "base/log.h"
 #include "cli/app.h"
 #include "cli/progress.h"
 #include "pipeline/transcode.h"
@@ -31,7 +30,7 @@ void add_decode_command(CLI::App& app) {
   command->callback([options] {
     const auto observer = make_progress(options->progress);
     const auto frames = decode_latents(options->request, *observer);
-    log_info(options->request.output + ": " + std::to_string(frames) + " frames");
+    observer->note(options->request.output + ": " + std::to_string(frames) + " frames");
     if (options->request.output != "-") print_line(options->request.output);
   });
 }

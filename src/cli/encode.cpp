@@ -1,5 +1,4 @@
 // t2v encode: video → latents
-#include "base/log.h"
 #include "cli/app.h"
 #include "cli/progress.h"
 #include "pipeline/transcode.h"
@@ -28,7 +27,7 @@ void add_encode_command(CLI::App& app) {
     const auto result = encode_video(options->request, *observer);
     std::string shape;
     for (const auto size : result.latent_shape) shape += (shape.empty() ? "[" : ", ") + std::to_string(size);
-    log_info(options->request.output + ": " + std::to_string(result.frames) + " frames as latents " + shape + "]");
+    observer->note(options->request.output + ": " + std::to_string(result.frames) + " frames as latents " + shape + "]");
     print_line(options->request.output);
   });
 }

@@ -86,14 +86,14 @@ void run_generate(const GenerateOptions& options) {
   const auto observer = make_progress(options.progress);
   const auto plan = plan_generation(request);
   if (options.dry_run) return print_line(plan_to_json(plan));
-  for (const auto& clip : plan.clips) log_info("seed " + std::to_string(clip.seed) + " -> " + clip.output);
+  for (const auto& clip : plan.clips) observer->note("seed " + std::to_string(clip.seed) + " -> " + clip.output);
   const auto result = generate(plan, *observer, [](const ClipResult& clip) {
     if (clip.output != "-") print_line(clip.output);
   });
-  log_info("loaded in " + seconds(result.load_seconds) + ", text in " + seconds(result.text_seconds));
+  observer->note("loaded in " + seconds(result.load_seconds) + ", text in " + seconds(result.text_seconds));
   for (const auto& clip : result.clips)
-    log_info(clip.output + ": " + std::to_string(clip.frames) + " frames, denoised in " + seconds(clip.denoise_seconds) +
-             ", decoded and written in " + seconds(clip.decode_seconds));
+    observer->note(clip.output + ": " + std::to_string(clip.frames) + (clip.frames == 1 ? " frame" : " frames") + ", denoised in " +
+                   seconds(clip.denoise_seconds) + ", decoded and written in " + seconds(clip.decode_seconds));
 }
 
 }  // namespace

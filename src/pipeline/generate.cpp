@@ -83,6 +83,27 @@ void trace_text(const fs::path& folder, const at::Tensor& texts) {
   save_safetensors(folder / "text.safetensors", tensors);
 }
 
+// Several threads have to be woken for each of a step's hundreds of operations, which costs a small network more than they save it: below
+// about 4 GFLOP a step one thread is quicker (docs/performance.md), and its result is the same however many cores there are.
+bool one_thread_is_quicker(const GenerationPlan& plan, const WanTransformerConfig& config) {
+  const auto width = static_cast<double>(config.width());
+  const double flops_a_token =
+      2 * static_cast<double>(config.num_layers) * (6 * width * width + 2 * width * static_cast<double>(config.ffn_dim));
+  return flops_a_token * static_cast<double>(plan.tokens * plan.branches) < 4e9;
+}
+
+// Sets libtorch's thread count while it lives.
+class ThreadCount {
+ public:
+  explicit ThreadCount(int count) { at::set_num_threads(count); }
+  ~ThreadCount() { at::set_num_threads(before_); }
+  ThreadCount(const ThreadCount&) = delete;
+  ThreadCount& operator=(const ThreadCount&) = delete;
+
+ private:
+  int before_ = at::get_num_threads();
+};
+
 class Generation {
  public:
   Generation(const GenerationPlan& plan, Observer& observer)
@@ -142,6 +163,8 @@ class Generation {
 
   // [C, T, H, W] in the sampler's space.
   at::Tensor denoise(const PlannedClip& clip, const WanTransformer& transformer, const TextContext& context) {
+    const bool alone = !plan_.threads && device_.is_cpu() && one_thread_is_quicker(plan_, configs_.transformer);
+    const ThreadCount threads(alone ? 1 : at::get_num_threads());
     const auto scheduler = make_scheduler(parse_scheduler_kind(plan_.scheduler), configs_.scheduler, plan_.steps, plan_.eta);
     ClipNoise noise(clip.seed, plan_.latent_shape);
     const auto drawn = plan_.init_latents ? read_latents(*plan_.init_latents, plan_.latent_shape) : noise.next();

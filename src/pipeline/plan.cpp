@@ -1,6 +1,7 @@
 // From what was asked to what will be done.
 #include <algorithm>
 #include <cmath>
+#include <cstdio>
 #include <filesystem>
 #include <limits>
 #include <random>
@@ -47,7 +48,9 @@ void check_text(const std::string& text, const char* flag) {
 void check_range(double value, double least, double most, const char* flag) {
   if (value >= least && value <= most) return;
   const auto number = [](double x) {
-    return x == std::floor(x) && std::abs(x) < 1e15 ? std::to_string(static_cast<int64_t>(x)) : std::to_string(x);
+    char text[32];
+    std::snprintf(text, sizeof text, "%.10g", x);
+    return std::string(text);
   };
   refuse(std::string(flag) + " should be between " + number(least) + " and " + number(most) + ", found " + number(value));
 }

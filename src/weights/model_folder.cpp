@@ -100,7 +100,7 @@ ModelFolder open_model_folder(const fs::path& root) {
 
 std::string model_hash(const ModelFolder& model) {
   std::vector<fs::path> files;
-  for (const auto& entry : fs::recursive_directory_iterator(model.root)) {
+  for (const auto& entry : fs::recursive_directory_iterator(model.root, fs::directory_options::follow_directory_symlink)) {
     const auto extension = entry.path().extension();
     if (entry.is_regular_file() && (extension == ".json" || extension == ".safetensors" || extension == ".model"))
       files.push_back(fs::relative(entry.path(), model.root));

@@ -11,7 +11,7 @@ build() {
   begin build "t2v, some minutes the first time"
   if [ ! -e "$build_dir/build.ninja" ]; then need_disk "$build_dir" "$build_megabytes" "the build"; fi
   logged "$build_dir/configure.log" "cmake could not configure the build." \
-    cmake -S "$source_dir" --preset release -DT2V_CACHE="$cache" -DTorch_ROOT="$torch_root" -DSentencePiece_ROOT="$sentencepiece_root"
+    cmake -S "$source_dir" --preset release -DT2V_CACHE="$cache" -DTorch_ROOT="$torch_root"
   logged "$build_dir/build.log" "the build failed." cmake --build "$build_dir" --target "$1" --parallel "$(build_jobs)"
   finish
 }

@@ -1,4 +1,4 @@
-# libtorch and sentencepiece: fetched with pip from the package index that the user's pip is set up for, kept in the cache. Sourced, never run.
+# libtorch: fetched with pip from the package index that the user's pip is set up for, kept in the cache. Sourced, never run.
 # shellcheck shell=bash
 # Every download goes to a temporary folder inside the cache and is renamed when it is complete, so that an interrupted run can simply be repeated.
 
@@ -13,26 +13,22 @@ torch_cuda_wheels=(
 unused_libraries=('*_python*' '*libshm*' '*global_deps*' '*/libtorch.so')
 torch_cpu_megabytes=1200     # at its fullest, while pip moves the wheel or while it is unpacked
 torch_cuda_megabytes=5000
-sentencepiece_version=0.2.1
-sentencepiece_megabytes=100
 
 # A GPU that works, not only a driver that is installed.
 torch_variant() {
   if command -v nvidia-smi >/dev/null && nvidia-smi -L 2>/dev/null | grep -q '^GPU '; then echo cuda; else echo cpu; fi
 }
 
-# install_dependencies: makes sure that libtorch and sentencepiece are in the cache; sets torch_root and sentencepiece_root.
+# install_dependencies: makes sure that libtorch is in the cache; sets torch_root.
 install_dependencies() {
   local variant
   variant=$(torch_variant)
   torch_root=$cache/torch-$torch_version-$variant
-  sentencepiece_root=$cache/sentencepiece-$sentencepiece_version
   mkdir -p "$cache" || fail "the cache folder $cache cannot be made." "Name another one: T2V_CACHE=/some/folder $0"
   take_lock "$cache/lock" "the cache $cache"
   partial=$cache/partial
   trap 'rm -rf "$partial"' EXIT
   install_torch "$variant"
-  install_sentencepiece
   rm -rf "$partial"
   trap - EXIT
   release_lock
@@ -109,29 +105,4 @@ check_libraries() {
     absent=$(ldd "$library" | awk '/not found/ && $1 !~ /^libcuda\.so/ { print $1 }')
     if [ -n "$absent" ]; then fail "$(basename "$library") does not find" "$absent"; fi
   done
-}
-
-# PyPI's source distribution carries the C++ library; only its static library and header are kept.
-install_sentencepiece() {
-  begin sentencepiece "$sentencepiece_version"
-  if [ -d "$sentencepiece_root" ]; then
-    finish "in the cache"
-    return
-  fi
-  need_disk "$cache" "$sentencepiece_megabytes" "sentencepiece"
-  clear_partial
-  printf 'building ... '
-  download --no-binary=sentencepiece "sentencepiece==$sentencepiece_version"
-  tar -xzf "$partial"/download/sentencepiece-*.tar.gz -C "$partial" --strip-components=1
-  logged "$cache/logs/sentencepiece.log" "sentencepiece did not build." build_sentencepiece
-  cp "$partial/build/src/libsentencepiece.a" "$partial/root/lib/"
-  cp "$partial/sentencepiece/src/sentencepiece_processor.h" "$partial/root/include/"
-  mv "$partial/root" "$sentencepiece_root"
-  finish
-}
-
-build_sentencepiece() {
-  cmake -S "$partial/sentencepiece" -B "$partial/build" -G Ninja -DCMAKE_BUILD_TYPE=Release -DCMAKE_POSITION_INDEPENDENT_CODE=ON \
-    -DSPM_ENABLE_SHARED=OFF -DSPM_BUILD_TEST=OFF &&
-    cmake --build "$partial/build" --target sentencepiece-static --parallel "$(build_jobs)"
 }

@@ -4,19 +4,17 @@
 # To build and run. fmt comes with spdlog.
 build_packages=(
   g++ cmake ninja-build pkg-config ccache
-  libavcodec-dev libavformat-dev libavfilter-dev libavutil-dev libswscale-dev
+  libavcodec-dev libavformat-dev libavutil-dev libswscale-dev
   nlohmann-json3-dev libcli11-dev libspdlog-dev libutf8proc-dev libxxhash-dev
   libgtest-dev libbenchmark-dev
   ca-certificates unzip
 )
-# What only the tests need: ffprobe, as a second opinion on the files that t2v writes.
-test_packages=(ffmpeg)
 
 # The same things, as seen without Debian's package manager.
 build_commands=(g++ cmake ninja pkg-config unzip)
-build_modules=(libavcodec libavformat libavfilter libavutil libswscale nlohmann_json CLI11 spdlog libutf8proc libxxhash gtest benchmark)
+build_modules=(libavcodec libavformat libavutil libswscale nlohmann_json CLI11 spdlog libutf8proc libxxhash gtest benchmark)
 
-# find_pip: sets pip_client to a Python that has pip. Python is the download client for libtorch and sentencepiece, and nothing else.
+# find_pip: sets pip_client to a Python that has pip. Python is the download client for libtorch, and nothing else.
 find_pip() {
   local python
   for python in python3 /usr/bin/python3; do
