@@ -66,7 +66,9 @@ const std::vector<Setting>& generation_settings() {
       {"eta", "--eta", "Model and sampling", "DDIM: share of fresh noise at each step, 0 to 1", &R::eta},
       {"flow_shift", "--flow-shift", "Model and sampling", "Shift of the noise levels of flow-matching models", &R::flow_shift},
       {"output", "-o,--output", "Output",
-       "File: .mp4 .mov .mkv .y4m, %05d.png for a sequence, - for y4m on stdout; may hold {index} {seed} {prompt} {date}", &R::output},
+       "File: .mp4 .mov .mkv .y4m, %05d.png for a sequence, - for y4m on stdout; may hold {index} {seed} {prompt} {date} (default "
+       "{prompt}-{seed}.mp4)",
+       &R::output},
       {"resize", "--resize", "Output", "Resample the finished frames to WxH", &R::resize},
       {"resize_filter", "--resize-filter", "Output", "lanczos or nearest", &R::resize_filter},
       {"crf", "--crf", "Output", "H.264 quality: 0 (lossless) to 51", &R::crf},

@@ -7,6 +7,7 @@
 
 #include "t2v/error.h"
 #include "text/tokenizer_added.h"
+#include "text/tokenizer_json.h"
 #include "text/tokenizer_model.h"
 #include "text/tokenizer_normalizer.h"
 #include "text/unicode_text.h"
@@ -25,7 +26,7 @@ class PieceIndex {
   explicit PieceIndex(std::vector<SentencePiece> pieces) : pieces_(std::move(pieces)), order_(pieces_.size()) {
     std::iota(order_.begin(), order_.end(), std::size_t{0});
     std::sort(order_.begin(), order_.end(), [&](std::size_t a, std::size_t b) { return pieces_[a].text < pieces_[b].text; });
-    for (const auto& piece : pieces_) least_score_ = std::min(least_score_, double{piece.score});
+    for (const auto& piece : pieces_) least_score_ = std::min(least_score_, piece.score);
   }
 
   // Calls visit(id, bytes) for every piece that `text` begins with, shortest first.
@@ -176,8 +177,10 @@ class T5Tokenizer : public Tokenizer {
 }  // namespace
 
 std::unique_ptr<Tokenizer> load_t5_tokenizer(const std::filesystem::path& folder) {
-  const auto path = folder / "spiece.model";
-  auto model = read_sentencepiece_model(path);
+  // transformers reads tokenizer.json where both are there; they hold the same vocabulary, and spiece.model is quicker to read.
+  const bool has_model_file = std::filesystem::exists(folder / "spiece.model") || !std::filesystem::exists(folder / "tokenizer.json");
+  const auto path = folder / (has_model_file ? "spiece.model" : "tokenizer.json");
+  auto model = has_model_file ? read_sentencepiece_model(path) : read_tokenizer_json(path);
   if (model.pieces.size() <= static_cast<std::size_t>(unknown_id)) {
     throw Error(ErrorKind::bad_input, path.string() + ": expected T5's pieces <pad>, </s>, <unk> and others, found " +
                                           std::to_string(model.pieces.size()) + " pieces. Fetch the model's tokenizer folder again.");

@@ -25,8 +25,8 @@ class Tokenizer {
   virtual int64_t pad_id() const = 0;
 };
 
-// Reads a diffusers tokenizer folder: spiece.model and, where present, tokenizer.json / tokenizer_config.json / special_tokens_map.json for
-// the added tokens. No file is trusted. Throws Error{bad_input} naming the file.
+// Reads a diffusers tokenizer folder: spiece.model (or, where that is absent, tokenizer.json) and, where present, tokenizer.json /
+// tokenizer_config.json / special_tokens_map.json for the added tokens. No file is trusted. Throws Error{bad_input} naming the file.
 //
 // Note: [Not SentencePiece's own segmentation]
 // transformers 5 builds a Unigram model of its own from the pieces, which differs from the SentencePiece library: characters outside the

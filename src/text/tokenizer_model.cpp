@@ -118,9 +118,6 @@ SentencePiece read_piece(std::string_view message, const std::filesystem::path& 
       piece.type = static_cast<SentencePiece::Type>(field->value);
     }
   }
-  if (piece.text.empty()) refuse(path, "an empty piece");
-  if (!decode_utf8(piece.text)) refuse(path, "a piece that is not UTF-8");
-  if (!std::isfinite(piece.score)) refuse(path, "a score that is not finite, of piece \"" + piece.text + "\"");
   return piece;
 }
 
@@ -153,12 +150,19 @@ SentencePieceModel read_sentencepiece_model(const std::filesystem::path& path) {
     if (field->number == 2) check_model_type(field->bytes, path);
     if (field->number == 3) model.character_map = read_character_map(field->bytes, path);
   }
-  if (model.pieces.empty()) refuse(path, "no pieces");
+  check_pieces(model.pieces, path);
+  return model;
+}
+
+void check_pieces(const std::vector<SentencePiece>& pieces, const std::filesystem::path& path) {
+  if (pieces.empty()) refuse(path, "no pieces");
   std::unordered_set<std::string_view> seen;
-  for (const auto& piece : model.pieces) {
+  for (const auto& piece : pieces) {
+    if (piece.text.empty()) refuse(path, "an empty piece");
+    if (!decode_utf8(piece.text)) refuse(path, "a piece that is not UTF-8");
+    if (!std::isfinite(piece.score)) refuse(path, "a score that is not finite, of piece \"" + piece.text + "\"");
     if (!seen.insert(piece.text).second) refuse(path, "the piece \"" + piece.text + "\" twice");
   }
-  return model;
 }
 
 }  // namespace t2v

@@ -13,7 +13,7 @@ struct SentencePiece {
   enum Type : uint32_t { normal = 1, unknown = 2, control = 3, user_defined = 4, unused = 5, byte = 6 };
 
   std::string text;  // UTF-8, not empty; "▁" stands for a space
-  float score = 0;   // log probability
+  double score = 0;  // log probability
   Type type = normal;
 };
 
@@ -26,5 +26,8 @@ struct SentencePieceModel {
 // protocol buffer, no pieces, an empty, repeated or non-UTF-8 piece, a score that is not finite, an unknown type, or a model that is not of
 // type Unigram.
 SentencePieceModel read_sentencepiece_model(const std::filesystem::path& path);
+
+// What both formats ask of pieces: at least one, none empty, repeated or not UTF-8, finite scores. Throws Error{bad_input}.
+void check_pieces(const std::vector<SentencePiece>& pieces, const std::filesystem::path& path);
 
 }  // namespace t2v

@@ -66,6 +66,45 @@ TEST(Tokenizer, GivesTheReferencesIds) {
   }
 }
 
+// A folder that transformers 5 has saved again holds no spiece.model.
+TEST(Tokenizer, GivesTheSameIdsFromTokenizerJsonAlone) {
+  const test::TemporaryFolder folder;
+  for (const char* name : {"tokenizer.json", "tokenizer_config.json"}) fs::copy_file(shipped_folder() / name, folder / name);
+  const auto tokenizer = load_t5_tokenizer(folder.path());
+  EXPECT_EQ(tokenizer->vocabulary_size(), load_t5_tokenizer(shipped_folder())->vocabulary_size());
+  for (const auto& c : read_json(test::golden("text_tokens.json")).at("cases")) {
+    const auto got = tokenizer->encode(c.at("text").get<std::string>(), c.at("max_tokens").get<std::size_t>());
+    EXPECT_EQ(got.ids, c.at("ids").get<std::vector<int64_t>>()) << "for " << c.dump(-1, ' ', true);
+  }
+}
+
+TEST(Tokenizer, DamagedTokenizerJsonIsRefused) {
+  const test::TemporaryFolder folder;
+  const auto good = read_json(shipped_folder() / "tokenizer.json");
+  const std::vector<std::function<void(Json&)>> damages = {
+      [](Json& json) { json.erase("model"); },
+      [](Json& json) { json["model"]["type"] = "BPE"; },
+      [](Json& json) { json["model"]["vocab"] = Json::object(); },
+      [](Json& json) { json["model"]["vocab"] = Json::array(); },
+      [](Json& json) { json["model"]["vocab"][5] = Json::array({"a"}); },
+      [](Json& json) { json["model"]["vocab"][5][0] = ""; },
+      [](Json& json) { json["model"]["vocab"][5][0] = json["model"]["vocab"][6][0]; },
+      [](Json& json) { json["model"]["vocab"][5][1] = "high"; },
+      [](Json& json) { json["normalizer"]["precompiled_charsmap"] = "not base64!!"; },
+      [](Json& json) { json["normalizer"]["precompiled_charsmap"] = 7; },
+      [](Json& json) { json["normalizer"]["precompiled_charsmap"] = "////////"; },  // a map longer than itself
+  };
+  for (std::size_t i = 0; i < damages.size(); ++i) {
+    auto json = good;
+    damages[i](json);
+    write_bytes(folder / "tokenizer.json", json.dump());
+    SCOPED_TRACE(i);
+    expect_bad_input([&] { load_t5_tokenizer(folder.path()); }, "tokenizer.json");
+  }
+  write_bytes(folder / "tokenizer.json", "{");
+  expect_bad_input([&] { load_t5_tokenizer(folder.path()); }, "tokenizer.json");
+}
+
 TEST(Tokenizer, KeepsTheEndTokenAndCountsAllWhenCutting) {
   const auto tokenizer = load_t5_tokenizer(shipped_folder());
   const auto whole = tokenizer->encode("a red circle", 512);
