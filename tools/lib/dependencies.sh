@@ -36,7 +36,7 @@ install_dependencies() {
 
 clear_partial() {
   rm -rf "$partial"
-  mkdir -p "$partial/download" "$partial/root/include" "$partial/root/lib"
+  mkdir -p "$partial/download" "$partial/tree/include" "$partial/tree/lib"
 }
 
 # download OPTION... REQUIREMENT: one file into $partial/download. pip's own temporary files stay on the same disk.
@@ -69,21 +69,21 @@ install_torch() {
   printf 'downloading, some minutes ... '
   download_wheel "torch==$torch_version"
   unpack -qo "$partial" 'torch/include/*'
-  mv "$partial"/torch/include/* "$partial/root/include/"
-  unpack -qoj "$partial/root" 'torch-*/licenses/LICENSE'
+  mv "$partial"/torch/include/* "$partial/tree/include/"
+  unpack -qoj "$partial/tree" 'torch-*/licenses/LICENSE'
   "unpack_libraries_$1"
   check_libraries
-  mv "$partial/root" "$torch_root"
+  mv "$partial/tree" "$torch_root"
   finish
 }
 
 unpack_libraries_cpu() {
-  unpack -qoj "$partial/root/lib" 'torch/lib/*.so*' -x '*cuda*' '*nvshmem*' '*nvrtc*' "${unused_libraries[@]}"
+  unpack -qoj "$partial/tree/lib" 'torch/lib/*.so*' -x '*cuda*' '*nvshmem*' '*nvrtc*' "${unused_libraries[@]}"
   add_wheels 'nvidia/*/libcu*.so.*' "${torch_cpu_wheels[@]}"
 }
 
 unpack_libraries_cuda() {
-  unpack -qoj "$partial/root/lib" 'torch/lib/*.so*' -x "${unused_libraries[@]}"
+  unpack -qoj "$partial/tree/lib" 'torch/lib/*.so*' -x "${unused_libraries[@]}"
   add_wheels 'nvidia/*/lib*.so*' "${torch_cuda_wheels[@]}"
 }
 
@@ -94,14 +94,14 @@ add_wheels() {
   for wheel in "$@"; do
     rm "$partial"/download/*.whl
     download_wheel "$wheel"
-    unpack -qoj "$partial/root/lib" "$pattern"
+    unpack -qoj "$partial/tree/lib" "$pattern"
   done
 }
 
 # Every library finds what it is linked to beside itself. libcuda belongs to the driver.
 check_libraries() {
   local library absent
-  for library in "$partial"/root/lib/libtorch_*.so; do
+  for library in "$partial"/tree/lib/libtorch_*.so; do
     absent=$(ldd "$library" | awk '/not found/ && $1 !~ /^libcuda\.so/ { print $1 }')
     if [ -n "$absent" ]; then fail "$(basename "$library") does not find" "$absent"; fi
   done
