@@ -30,7 +30,7 @@ at::Tensor read_latents(const std::filesystem::path& path, const std::vector<int
   if (!latents.is_floating_point())
     throw Error(ErrorKind::bad_input, path.string() + ": tensor 'latents' should hold floating-point numbers, found " +
                                           std::string(c10::toString(latents.scalar_type())));
-  const auto values = latents.to(at::kFloat)[0].clone();
+  auto values = latents.to(at::kFloat)[0].clone();
   if (!at::isfinite(values).all().item<bool>())
     throw Error(ErrorKind::bad_input, path.string() + ": tensor 'latents' holds NaN or infinity");
   return values;
