@@ -72,7 +72,8 @@ TEST(Tokenizer, GivesTheSameIdsFromTokenizerJsonAlone) {
   for (const char* name : {"tokenizer.json", "tokenizer_config.json"}) fs::copy_file(shipped_folder() / name, folder / name);
   const auto tokenizer = load_t5_tokenizer(folder.path());
   EXPECT_EQ(tokenizer->vocabulary_size(), load_t5_tokenizer(shipped_folder())->vocabulary_size());
-  for (const auto& c : read_json(test::golden("text_tokens.json")).at("cases")) {
+  const auto golden = read_json(test::golden("text_tokens.json"));
+  for (const auto& c : golden.at("cases")) {
     const auto got = tokenizer->encode(c.at("text").get<std::string>(), c.at("max_tokens").get<std::size_t>());
     EXPECT_EQ(got.ids, c.at("ids").get<std::vector<int64_t>>()) << "for " << c.dump(-1, ' ', true);
   }
