@@ -56,6 +56,7 @@ ModelDefaults parse_defaults(const Json& json, const std::string& where) {
     const auto reader = readers.find(key);
     if (reader == readers.end()) {
       std::vector<std::string> names;
+      names.reserve(readers.size());
       for (const auto& [name, read] : readers) names.push_back(name);
       const auto near = nearest_name(key, names);
       throw Error(ErrorKind::bad_input, where + ": unknown key '" + key + "'" + (near ? "; did you mean '" + *near + "'?" : ""));

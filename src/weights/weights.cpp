@@ -112,7 +112,7 @@ at::Tensor Weights::take(const std::string& name, at::IntArrayRef shape, Precisi
     return refuse("dtype: " + name + " is " + entry.dtype + ", which is meaningless without the scales of its quantisation scheme", shape,
                   type);
   const auto stored = found->second->tensor(name);
-  const auto tensor = stored.to(at::TensorOptions(type).device(device_));
+  auto tensor = stored.to(at::TensorOptions(type).device(device_));
   const bool checkable_as_stored = stored.scalar_type() == at::kFloat || stored.scalar_type() == at::kDouble;
   if (!all_finite(checkable_as_stored ? stored : tensor.to(at::kFloat), type))
     return refuse("not finite: " + name + " holds NaN or infinity" + (type == at::kHalf ? " as float16, whose numbers end at 65504" : ""),
