@@ -32,8 +32,6 @@ void install_signal_handlers() {
   signal(SIGPIPE, SIG_IGN);  // a closed stdout is reported as EPIPE by the write that meets it
 }
 
-int pending_signal() { return received; }
-
 void throw_if_signalled() {
   const int signal = received;
   if (signal == SIGINT) throw Error(ErrorKind::interrupted, "stopped by SIGINT (Ctrl-C); unfinished files were removed");

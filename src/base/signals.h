@@ -5,9 +5,6 @@ namespace t2v {
 
 void install_signal_handlers();
 
-// The signal that arrived, or 0.
-int pending_signal();
-
 // Throws Error{interrupted} or Error{terminated} if a signal has arrived.
 void throw_if_signalled();
 
