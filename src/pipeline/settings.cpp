@@ -79,7 +79,7 @@ const std::vector<Setting>& generation_settings() {
       {"trace", "--trace", "Latents", "Save the text embedding and the latents of every step to this folder", &R::trace},
       {"device", "--device", "Machine", "auto, cpu or cuda[:N]", &R::device},
       {"dtype", "--dtype", "Machine", "auto, float32, bfloat16 or float16", &R::dtype},
-      {"threads", "--threads", "Machine", "CPU threads (all cores when absent)", &R::threads},
+      {"threads", "--threads", "Machine", "CPU threads (when absent: all cores, and one to denoise with a small network)", &R::threads},
   };
   return settings;
 }
