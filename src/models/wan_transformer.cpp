@@ -4,26 +4,11 @@
 
 #include <cmath>
 
+#include "nn/fused.h"
 #include "nn/timestep_embedding.h"
 #include "t2v/error.h"
 
 namespace t2v {
-
-namespace {
-
-// x · weight / rms(x) over the last dimension, in float32. Source: torch.nn.RMSNorm.
-at::Tensor rms_norm(const at::Tensor& x, const at::Tensor& weight, double eps) {
-  const auto wide = x.to(at::kFloat);
-  return (wide * at::rsqrt(wide.square().mean(-1, true) + eps)).to(x.scalar_type()) * weight;
-}
-
-// The rows of one of several modulations: time [K, count, D] + table [1, count, D] → [1 or N, D].
-at::Tensor modulation_row(const at::Tensor& rows, int64_t index, const at::Tensor& level_of_token) {
-  const auto row = rows.select(1, index);
-  return level_of_token.defined() ? row.index({level_of_token}) : row;
-}
-
-}  // namespace
 
 WanTransformerConfig parse_wan_transformer_config(const Json& config, const std::string& where) {
   for (const char* key : {"image_dim", "added_kv_proj_dim", "pos_embed_seq_len"})
@@ -90,12 +75,15 @@ KeyValues WanBlock::text_key_values(const at::Tensor& embeddings) const {
 
 at::Tensor WanBlock::self_attention(const at::Tensor& x, const at::Tensor& rotary, const std::vector<int64_t>& segments) const {
   const int64_t n = x.size(0);
-  const int64_t width = x.size(1);
-  const auto qkv = to_qkv_(x).view({n, 3, width});
-  const auto normed = rms_norm(qkv.narrow(1, 0, 2), norm_qk_, eps_);             // [N, 2, D]: over all heads, before the split
-  const auto qk = apply_rotary(normed.view({n, 2, heads_, head_dim_}), rotary);  // [N, 2, heads, head_dim]
-  const auto v = qkv.select(1, 2).view({n, heads_, head_dim_});
-  return attention_out_(segment_self_attention(qk.select(1, 0), qk.select(1, 1), v, segments));
+  const auto heads = [&](const at::Tensor& part) { return part.view({n, heads_, head_dim_}); };
+  const auto qkv = to_qkv_(x);  // [N, 3·D]; queries and keys are normed over all heads, before the split
+  if (fused::takes(qkv)) {
+    const auto parts = fused::normed_rotated_qkv(qkv, norm_qk_, rotary, eps_);
+    return attention_out_(segment_self_attention(heads(parts.query), heads(parts.key), heads(parts.value), segments));
+  }
+  const auto parts = qkv.chunk(3, 1);
+  const auto normed = [&](int64_t index) { return apply_rotary(heads(rms_norm(parts[static_cast<std::size_t>(index)], norm_qk_[index], eps_)), rotary); };
+  return attention_out_(segment_self_attention(normed(0), normed(1), heads(parts[2].contiguous()), segments));
 }
 
 at::Tensor WanBlock::cross_attention(const at::Tensor& x, const KeyValues& text, const TextContext& context,
@@ -106,14 +94,13 @@ at::Tensor WanBlock::cross_attention(const at::Tensor& x, const KeyValues& text,
 
 at::Tensor WanBlock::forward(at::Tensor x, const at::Tensor& time, const at::Tensor& level_of_token, const at::Tensor& rotary,
                              const KeyValues& text, const TextContext& context, const std::vector<int64_t>& segments) const {
-  const auto rows = scale_shift_table_ + time;  // float32 [K, 6, D]
-  const auto row = [&](int64_t index) { return modulation_row(rows, index, level_of_token); };
-  const Modulation attend{row(0), row(1), row(2)};
-  const Modulation feed{row(3), row(4), row(5)};
-  x = gated_residual(x, self_attention(modulated_layer_norm(x, attend, eps_), rotary, segments), attend.gate);
+  const auto rows = (scale_shift_table_ + time).unbind(1);  // float32 [K, D] x 6
+  const Modulation attend{rows[0], rows[1], rows[2], level_of_token};
+  const Modulation feed{rows[3], rows[4], rows[5], level_of_token};
+  x = gated_residual(x, self_attention(modulated_layer_norm(x, attend, eps_), rotary, segments), attend);
   const auto h = norm2_weight_.defined() ? layer_norm_float32(x, norm2_weight_, norm2_bias_, eps_) : x;
   x = x + cross_attention(h, text, context, segments);  // the prompt has no gate
-  return gated_residual(x, feed_out_(at::gelu(feed_in_(modulated_layer_norm(x, feed, eps_)), "tanh")), feed.gate);
+  return gated_residual(x, feed_out_(at::gelu(feed_in_(modulated_layer_norm(x, feed, eps_)), "tanh")), feed);
 }
 
 WanTransformer::WanTransformer(const WanTransformerConfig& config, const WeightScope& weights, at::Device device)
@@ -166,8 +153,8 @@ at::Tensor WanTransformer::predict(const PackedTokens& tokens, const TextContext
   auto x = patch_embedding_(tokens.values);  // [N, D]
   for (std::size_t i = 0; i < blocks_.size(); ++i)
     x = blocks_[i].forward(x, time, level_of_token, rotary, text.blocks[i], text, tokens.segments);
-  const auto rows = scale_shift_table_ + temb.unsqueeze(1);  // [K, 2, D]
-  const Modulation out{modulation_row(rows, 0, level_of_token), modulation_row(rows, 1, level_of_token), {}};
+  const auto rows = (scale_shift_table_ + temb.unsqueeze(1)).unbind(1);  // [K, D] x 2
+  const Modulation out{rows[0], rows[1], {}, level_of_token};
   return proj_out_(modulated_layer_norm(x, out, config_.eps)).to(at::kFloat);
 }
 

@@ -4,6 +4,7 @@
 
 #include <cmath>
 
+#include "nn/fused.h"
 #include "nn/ops.h"
 
 namespace t2v {
@@ -14,6 +15,7 @@ at::Tensor ChannelNorm::operator()(const at::Tensor& x) const {
 }
 
 at::Tensor ChannelNorm::silu(const at::Tensor& x) const {
+  if (fused::takes(x)) return fused::channel_norm_silu(x, gamma.view({-1}));
   auto normed = (*this)(x);
   return at::silu_(normed);
 }

@@ -8,10 +8,22 @@ namespace t2v {
 
 namespace {
 
-bool equal_lengths(const std::vector<int64_t>& segments) {
-  for (std::size_t i = 2; i < segments.size(); ++i)
-    if (segments[i] - segments[i - 1] != segments[1] - segments[0]) return false;
-  return true;
+// Neighbouring segments of equal length: they run as one batch.
+struct Run {
+  int64_t first = 0, count = 0;  // segments
+  int64_t begin = 0, end = 0;    // tokens
+};
+
+std::vector<Run> runs_of(const std::vector<int64_t>& segments) {
+  std::vector<Run> runs;
+  for (std::size_t s = 0; s + 1 < segments.size(); ++s) {
+    const int64_t length = segments[s + 1] - segments[s];
+    if (runs.empty() || (runs.back().end - runs.back().begin) / runs.back().count != length)
+      runs.push_back({static_cast<int64_t>(s), 0, segments[s], segments[s]});
+    ++runs.back().count;
+    runs.back().end = segments[s + 1];
+  }
+  return runs;
 }
 
 // [S·L, heads, head_dim] → [S, heads, L, head_dim]
@@ -23,33 +35,27 @@ at::Tensor from_batch(const at::Tensor& x) { return x.transpose(1, 2).reshape({x
 }  // namespace
 
 at::Tensor segment_self_attention(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v, const std::vector<int64_t>& segments) {
-  const auto count = static_cast<int64_t>(segments.size()) - 1;
-  if (equal_lengths(segments)) return from_batch(attend(as_batch(q, count), as_batch(k, count), as_batch(v, count)));
   std::vector<at::Tensor> parts;
-  for (std::size_t s = 0; s + 1 < segments.size(); ++s) {
-    const auto part = [&](const at::Tensor& x) { return as_batch(x.slice(0, segments[s], segments[s + 1]), 1); };
+  for (const auto& run : runs_of(segments)) {
+    const auto part = [&](const at::Tensor& x) { return as_batch(x.slice(0, run.begin, run.end), run.count); };
     parts.push_back(from_batch(attend(part(q), part(k), part(v))));
   }
-  return at::cat(parts);
+  return parts.size() == 1 ? parts[0] : at::cat(parts);
 }
 
 at::Tensor segment_cross_attention(const at::Tensor& q, const KeyValues& text, const std::vector<int64_t>& text_of_segment,
                                    const std::vector<int64_t>& segments) {
-  const auto count = static_cast<int64_t>(segments.size()) - 1;
-  if (equal_lengths(segments)) {
-    bool in_order = text.keys.size(0) == count;
-    for (int64_t s = 0; s < count; ++s) in_order = in_order && text_of_segment[static_cast<std::size_t>(s)] == s;
-    const auto index = in_order ? at::Tensor() : at::tensor(text_of_segment, at::TensorOptions(at::kLong)).to(q.device());
-    const auto of_segments = [&](const at::Tensor& x) { return in_order ? x : x.index({index}); };
-    return from_batch(attend(as_batch(q, count), of_segments(text.keys), of_segments(text.values)));
-  }
   std::vector<at::Tensor> parts;
-  for (std::size_t s = 0; s + 1 < segments.size(); ++s) {
-    const auto of_segment = [&](const at::Tensor& x) { return x.narrow(0, text_of_segment[s], 1); };
-    parts.push_back(
-        from_batch(attend(as_batch(q.slice(0, segments[s], segments[s + 1]), 1), of_segment(text.keys), of_segment(text.values))));
+  for (const auto& run : runs_of(segments)) {
+    const auto first = text_of_segment.begin() + run.first;
+    const std::vector<int64_t> texts(first, first + run.count);
+    bool in_order = true;
+    for (int64_t s = 0; s < run.count; ++s) in_order = in_order && texts[static_cast<std::size_t>(s)] == texts[0] + s;
+    const auto index = in_order ? at::Tensor() : at::tensor(texts, at::TensorOptions(at::kLong)).to(q.device());
+    const auto of_segments = [&](const at::Tensor& x) { return in_order ? x.narrow(0, texts[0], run.count) : x.index_select(0, index); };
+    parts.push_back(from_batch(attend(as_batch(q.slice(0, run.begin, run.end), run.count), of_segments(text.keys), of_segments(text.values))));
   }
-  return at::cat(parts);
+  return parts.size() == 1 ? parts[0] : at::cat(parts);
 }
 
 }  // namespace t2v

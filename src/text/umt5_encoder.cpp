@@ -82,19 +82,20 @@ Umt5Encoder::Umt5Encoder(const Umt5Config& config, const WeightScope& weights) :
 
 at::Tensor Umt5Encoder::self_attention(const Layer& layer, const at::Tensor& x, const at::Tensor& buckets) const {
   const auto heads = [&](const at::Tensor& weight) {
-    return at::linear(x, weight).view({x.size(0), config_.num_heads, config_.d_kv}).transpose(0, 1);  // [h, L, d]
+    return at::linear(x, weight).view({x.size(0), x.size(1), config_.num_heads, config_.d_kv}).transpose(1, 2);  // [B, h, L, d]
   };
-  auto scores = at::matmul(heads(layer.q), heads(layer.k).transpose(1, 2));           // [h, L, L]; T5 does not scale by 1/sqrt(d)
-  scores = scores + layer.position_bias.index({buckets}).permute({2, 0, 1});          // [h, L, L]
+  auto scores = at::matmul(heads(layer.q), heads(layer.k).transpose(2, 3));           // [B, h, L, L]; T5 does not scale by 1/sqrt(d)
+  scores = scores + at::embedding(layer.position_bias, buckets).permute({2, 0, 1});   // [h, L, L]
   const auto attention = at::softmax(scores.to(at::kFloat), -1).to(x.scalar_type());  // float32 softmax
-  const auto joined = at::matmul(attention, heads(layer.v)).transpose(0, 1).reshape({x.size(0), -1});
-  return at::linear(joined, layer.o);  // [L, D]
+  const auto joined = at::matmul(attention, heads(layer.v)).transpose(1, 2).flatten(2);
+  return at::linear(joined, layer.o);  // [B, L, D]
 }
 
 at::Tensor Umt5Encoder::forward(const at::Tensor& ids) const {
+  if (ids.dim() == 1) return forward(ids.unsqueeze(0))[0];
   const auto buckets =
-      relative_position_buckets(ids.size(0), config_.relative_attention_num_buckets, config_.relative_attention_max_distance, ids.device());
-  auto x = embedding_.index({ids});  // [L, D]
+      relative_position_buckets(ids.size(1), config_.relative_attention_num_buckets, config_.relative_attention_max_distance, ids.device());
+  auto x = at::embedding(embedding_, ids);  // [B, L, D]
   for (const auto& layer : layers_) {
     x = x + self_attention(layer, rms_norm(x, layer.attention_norm, config_.layer_norm_epsilon), buckets);
     const auto h = rms_norm(x, layer.feed_norm, config_.layer_norm_epsilon);

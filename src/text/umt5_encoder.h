@@ -25,7 +25,8 @@ class Umt5Encoder {
  public:
   Umt5Encoder(const Umt5Config& config, const WeightScope& weights);
 
-  // ids: int64 [L], without padding (a padded, masked token has no influence on the others) → last hidden state [L, d_model].
+  // ids: int64 [L], or [B, L] for texts of equal length, without padding (a padded, masked token has no influence on the others) → last
+  // hidden state [L, d_model] or [B, L, d_model].
   at::Tensor forward(const at::Tensor& ids) const;
 
  private:

@@ -80,12 +80,21 @@ Weights Weights::meta(at::ScalarType dtype) {
   return weights;
 }
 
+Weights Weights::from_tensors(std::map<std::string, at::Tensor> tensors, at::ScalarType dtype) {
+  Weights weights;
+  weights.where_ = "weights in memory";
+  weights.dtype_ = dtype;
+  weights.tensors_ = std::move(tensors);
+  return weights;
+}
+
 int64_t Weights::element_count() const {
   int64_t count = 0;
   for (const auto& [name, file] : entries_) {
     const auto& shape = file->entries().at(name).shape;
     count += std::accumulate(shape.begin(), shape.end(), int64_t{1}, std::multiplies<>());
   }
+  for (const auto& [name, tensor] : tensors_) count += tensor.numel();
   return count;
 }
 
@@ -100,6 +109,11 @@ at::Tensor Weights::take(const std::string& name, at::IntArrayRef shape, Precisi
   asked_.emplace_back(name, shape.vec());
   const auto type = precision == Precision::float32 ? at::kFloat : dtype_;
   if (meta_) return at::empty(shape, at::TensorOptions(type).device(at::kMeta));
+  if (const auto held = tensors_.find(name); held != tensors_.end()) {
+    taken_.insert(name);
+    if (held->second.sizes() == shape) return held->second.to(type);
+    return refuse("shape: " + name + " should be " + shape_text(shape) + ", found " + shape_text(held->second.sizes()), shape, type);
+  }
   const auto found = entries_.find(name);
   if (found == entries_.end()) return refuse("missing: " + name + " " + shape_text(shape), shape, type);
   taken_.insert(name);
@@ -125,6 +139,8 @@ void Weights::finish() const {
   auto problems = problems_;
   for (const auto& [name, file] : entries_)
     if (!taken_.contains(name)) problems.push_back("unexpected: " + name + " " + shape_text(file->entries().at(name).shape));
+  for (const auto& [name, tensor] : tensors_)
+    if (!taken_.contains(name)) problems.push_back("unexpected: " + name + " " + shape_text(tensor.sizes()));
   if (problems.empty()) return;
   constexpr std::size_t shown = 200;
   std::string report = where_ + ": the weights do not fit config.json (" + std::to_string(problems.size()) +

@@ -28,13 +28,16 @@ class Weights {
   // No files: every tensor exists, on the meta device. For shape checks without weights.
   static Weights meta(at::ScalarType dtype = at::kFloat);
 
+  // Tensors in memory, as a trainer holds them: a cast to the run's dtype is part of their gradient. Nothing is copied where the dtype fits.
+  static Weights from_tensors(std::map<std::string, at::Tensor> tensors, at::ScalarType dtype = at::kFloat);
+
   WeightScope root();
 
   // [shape], cast and moved. A tensor that is missing, misshaped, not floating or not finite is noted, and a meta tensor stands in for it.
   at::Tensor take(const std::string& name, at::IntArrayRef shape, Precision precision);
   // Numbers in all tensors together.
   int64_t element_count() const;
-  bool has(const std::string& name) const { return entries_.contains(name); }
+  bool has(const std::string& name) const { return entries_.contains(name) || tensors_.contains(name); }
   // Marks a tensor as known though nothing reads it (a tied copy).
   void ignore(const std::string& name) { taken_.insert(name); }
 
@@ -53,6 +56,7 @@ class Weights {
   at::Device device_ = at::kCPU;
   at::ScalarType dtype_ = at::kFloat;
   std::map<std::string, std::shared_ptr<const SafetensorsFile>> entries_;
+  std::map<std::string, at::Tensor> tensors_;
   std::set<std::string> taken_;
   std::vector<std::pair<std::string, std::vector<int64_t>>> asked_;
   std::vector<std::string> problems_;

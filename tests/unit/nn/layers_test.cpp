@@ -92,15 +92,15 @@ TEST(ModulatedLayerNorm, DoesTheSameForOneLevelAndForALevelPerToken) {
   const auto wide = x.to(at::kDouble);
   const auto normed = (wide - wide.mean(-1, true)) / at::sqrt(wide.var(-1, false, true) + 1e-6);
   const auto expected = normed * (scale.to(at::kDouble) + 1) + shift.to(at::kDouble);
-  EXPECT_LE(test::relative_error(modulated_layer_norm(x, {shift, scale, {}}, 1e-6), expected), close);
-  EXPECT_LE(test::relative_error(modulated_layer_norm(x, {shift.repeat({6, 1}), scale.repeat({6, 1}), {}}, 1e-6), expected), close);
+  EXPECT_LE(test::relative_error(modulated_layer_norm(x, {shift, scale, {}, {}}, 1e-6), expected), close);
+  EXPECT_LE(test::relative_error(modulated_layer_norm(x, {shift.repeat({6, 1}), scale.repeat({6, 1}), {}, {}}, 1e-6), expected), close);
 }
 
 TEST(GatedResidual, AddsInFloat32AndKeepsTheDtype) {
   const auto x = test::random_normal({4, 3}, 1).to(at::kBFloat16);
   const auto y = test::random_normal({4, 3}, 2).to(at::kBFloat16);
   const auto gate = test::random_normal({1, 3}, 3);
-  const auto found = gated_residual(x, y, gate);
+  const auto found = gated_residual(x, y, {{}, {}, gate, {}});
   EXPECT_EQ(found.scalar_type(), at::kBFloat16);
   EXPECT_TRUE(at::equal(found, (x.to(at::kFloat) + y.to(at::kFloat) * gate).to(at::kBFloat16)));
 }
