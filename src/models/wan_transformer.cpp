@@ -68,9 +68,12 @@ WanBlock::WanBlock(const WanTransformerConfig& config, const WeightScope& weight
   feed_out_ = load_linear(weights / "ffn" / "net" / 2, config.ffn_dim, width);
 }
 
-KeyValues WanBlock::text_key_values(const at::Tensor& embeddings) const {
-  const auto heads = [&](const at::Tensor& x) { return x.view({x.size(0), x.size(1), heads_, head_dim_}).transpose(1, 2).contiguous(); };
-  return {heads(rms_norm(to_k_(embeddings), norm_k_, eps_)), heads(to_v_(embeddings))};  // [texts, heads, L, head_dim]
+KeyValues WanBlock::text_key_values(const at::Tensor& rows, const at::Tensor& row_of_position) const {
+  const auto heads = [&](const at::Tensor& x) {
+    const auto placed = at::embedding(x, row_of_position);  // [texts, L, D]
+    return placed.view({placed.size(0), placed.size(1), heads_, head_dim_}).transpose(1, 2).contiguous();
+  };
+  return {heads(rms_norm(to_k_(rows), norm_k_, eps_)), heads(to_v_(rows))};  // [texts, heads, L, head_dim]
 }
 
 at::Tensor WanBlock::self_attention(const at::Tensor& x, const at::Tensor& rotary, const std::vector<int64_t>& segments) const {
@@ -82,7 +85,9 @@ at::Tensor WanBlock::self_attention(const at::Tensor& x, const at::Tensor& rotar
     return attention_out_(segment_self_attention(heads(parts.query), heads(parts.key), heads(parts.value), segments));
   }
   const auto parts = qkv.chunk(3, 1);
-  const auto normed = [&](int64_t index) { return apply_rotary(heads(rms_norm(parts[static_cast<std::size_t>(index)], norm_qk_[index], eps_)), rotary); };
+  const auto normed = [&](int64_t index) {
+    return apply_rotary(heads(rms_norm(parts[static_cast<std::size_t>(index)], norm_qk_[index], eps_)), rotary);
+  };
   return attention_out_(segment_self_attention(normed(0), normed(1), heads(parts[2].contiguous()), segments));
 }
 
@@ -125,10 +130,18 @@ WanTransformer::WanTransformer(const WanTransformerConfig& config, const WeightS
 }
 
 TextContext WanTransformer::prepare_text(const at::Tensor& embeddings, std::vector<int64_t> text_of_segment) const {
-  const auto text = text_out_(at::gelu(text_in_(embeddings), "tanh"));  // [texts, L, D]
+  const int64_t texts = embeddings.size(0);
+  const auto options = at::TensorOptions(at::kLong).device(embeddings.device());
+  return prepare_text_rows(embeddings.flatten(0, 1), at::arange(texts * embeddings.size(1), options).view({texts, -1}),
+                           std::move(text_of_segment));
+}
+
+TextContext WanTransformer::prepare_text_rows(const at::Tensor& rows, const at::Tensor& row_of_position,
+                                              std::vector<int64_t> text_of_segment) const {
+  const auto text = text_out_(at::gelu(text_in_(rows), "tanh"));  // [R, D]
   TextContext context;
   context.text_of_segment = std::move(text_of_segment);
-  for (const auto& block : blocks_) context.blocks.push_back(block.text_key_values(text));
+  for (const auto& block : blocks_) context.blocks.push_back(block.text_key_values(text, row_of_position));
   return context;
 }
 

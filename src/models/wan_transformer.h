@@ -34,8 +34,8 @@ class WanBlock {
   at::Tensor forward(at::Tensor x, const at::Tensor& time, const at::Tensor& level_of_token, const at::Tensor& rotary,
                      const KeyValues& text, const TextContext& context, const std::vector<int64_t>& segments) const;
 
-  // embeddings [texts, L, D] → this block's cross-attention keys and values.
-  KeyValues text_key_values(const at::Tensor& embeddings) const;
+  // rows [R, D] of text, at row_of_position [texts, L] → this block's cross-attention keys and values.
+  KeyValues text_key_values(const at::Tensor& rows, const at::Tensor& row_of_position) const;
 
  private:
   at::Tensor self_attention(const at::Tensor& x, const at::Tensor& rotary, const std::vector<int64_t>& segments) const;
@@ -60,6 +60,9 @@ class WanTransformer : public Denoiser {
   PatchSize patch_size() const override { return config_.patch_size; }
   int64_t in_channels() const override { return config_.in_channels; }
   TextContext prepare_text(const at::Tensor& embeddings, std::vector<int64_t> text_of_segment) const override;
+  // The same for texts that share rows, as their padding does: rows [R, text_dim]; row_of_position int64 [texts, L] says which row stands
+  // where.
+  TextContext prepare_text_rows(const at::Tensor& rows, const at::Tensor& row_of_position, std::vector<int64_t> text_of_segment) const;
   at::Tensor predict(const PackedTokens& tokens, const TextContext& text) const override;
 
  private:

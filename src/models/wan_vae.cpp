@@ -181,6 +181,24 @@ int64_t WanVae::chunk_for(int64_t latent_pixels) const {
   return chunk_ > 0 ? chunk_ : std::max<int64_t>(1, latent_pixels_at_once / latent_pixels);
 }
 
+void WanVae::encode_chunks(const at::Tensor& pixels, int64_t clips, int64_t chunk,
+                           const std::function<void(const at::Tensor&)>& sink) const {
+  ConvCaches caches(clips);
+  sink(encoder_->forward(pixels.narrow(0, 0, clips), caches, true));
+  for (int64_t begin = clips; begin < pixels.size(0); begin += chunk * clips)
+    sink(encoder_->forward(pixels.narrow(0, begin, std::min(chunk * clips, pixels.size(0) - begin)), caches, false));
+}
+
+void WanVae::decode_chunks(const at::Tensor& z, int64_t clips, int64_t chunk, const std::function<void(const at::Tensor&)>& sink) const {
+  ConvCaches caches(clips);
+  for (int64_t begin = 0; begin < z.size(0);) {
+    // The first latent frame is special to every temporal upsampling.
+    const int64_t count = begin == 0 ? clips : std::min(chunk * clips, z.size(0) - begin);
+    sink(decoder_->forward(z.narrow(0, begin, count), caches, begin == 0));
+    begin += count;
+  }
+}
+
 WanVae::Posterior WanVae::encode(const at::Tensor& frames) const {
   const int64_t ratio = config_.spatial_ratio();
   const int64_t step = config_.temporal_ratio();
@@ -191,26 +209,32 @@ WanVae::Posterior WanVae::encode(const at::Tensor& frames) const {
                                       std::to_string(frames.size(1)) + " of " + std::to_string(frames.size(3)) + "x" +
                                       std::to_string(frames.size(2)));
   const auto pixels = fold_pixels(frames.transpose(0, 1), config_.patch_size);  // [T, 3·p·p, H / p, W / p]
-  const int64_t chunk = step * chunk_for(frames.size(2) / ratio * (frames.size(3) / ratio));
-  ConvCaches caches;
-  std::vector<at::Tensor> parts = {encoder_->forward(pixels.narrow(0, 0, 1), caches, true)};
-  for (int64_t begin = 1; begin < pixels.size(0); begin += chunk)
-    parts.push_back(encoder_->forward(pixels.narrow(0, begin, std::min(chunk, pixels.size(0) - begin)), caches, false));
+  std::vector<at::Tensor> parts;
+  encode_chunks(pixels, 1, step * chunk_for(frames.size(2) / ratio * (frames.size(3) / ratio)),
+                [&](const at::Tensor& part) { parts.push_back(part); });
   const auto moments = at::cat(parts).transpose(0, 1).contiguous().chunk(2);  // [z, T, H, W] x 2
   return {moments[0], moments[1].clamp(-30.0, 20.0)};
 }
 
+WanVae::Posterior WanVae::encode_clips(const at::Tensor& frames) const {
+  const auto pixels = fold_pixels(frames.permute({2, 0, 1, 3, 4}).flatten(0, 1), config_.patch_size);  // [T·B, 3·p·p, H / p, W / p]
+  std::vector<at::Tensor> parts;
+  encode_chunks(pixels, frames.size(0), frames.size(2), [&](const at::Tensor& part) { parts.push_back(part); });
+  const auto moments =
+      at::cat(parts).unflatten(0, {-1, frames.size(0)}).permute({1, 2, 0, 3, 4}).contiguous().chunk(2, 1);  // [B, z, T, H, W] x 2
+  return {moments[0], moments[1].clamp(-30.0, 20.0)};
+}
+
+at::Tensor WanVae::decode_clips(const at::Tensor& latents) const {
+  std::vector<at::Tensor> parts;
+  decode_chunks(latents.permute({2, 0, 1, 3, 4}).flatten(0, 1), latents.size(0), latents.size(2),
+                [&](const at::Tensor& part) { parts.push_back(part); });
+  return unfold_pixels(at::cat(parts), config_.patch_size).unflatten(0, {-1, latents.size(0)}).permute({1, 2, 0, 3, 4});  // [B, 3, T, H, W]
+}
+
 void WanVae::decode(const at::Tensor& latents, const std::function<void(const at::Tensor&)>& sink) const {
-  const auto z = latents.transpose(0, 1);  // [T, z, h, w]
-  const int64_t chunk = chunk_for(latents.size(2) * latents.size(3));
-  ConvCaches caches;
-  for (int64_t begin = 0; begin < z.size(0);) {
-    const int64_t count =
-        begin == 0 ? 1 : std::min(chunk, z.size(0) - begin);  // the first latent frame is special to every temporal upsampling
-    const auto out = decoder_->forward(z.narrow(0, begin, count), caches, begin == 0);
-    sink(unfold_pixels(out, config_.patch_size).clamp(-1.0, 1.0).transpose(0, 1));
-    begin += count;
-  }
+  decode_chunks(latents.transpose(0, 1), 1, chunk_for(latents.size(2) * latents.size(3)),
+                [&](const at::Tensor& part) { sink(unfold_pixels(part, config_.patch_size).clamp(-1.0, 1.0).transpose(0, 1)); });
 }
 
 at::Tensor WanVae::decode(const at::Tensor& latents) const {

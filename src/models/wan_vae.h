@@ -42,11 +42,15 @@ class WanVae {
   };
   // frames float32 [3, T, H, W] in [-1, 1], T = 1 + temporal_ratio·k, H and W multiples of spatial_ratio. Throws Error{usage} otherwise.
   Posterior encode(const at::Tensor& frames) const;
+  // Several clips of one size together: [B, 3, T, H, W] → [B, z, T, H, W].
+  Posterior encode_clips(const at::Tensor& frames) const;
 
   // latents float32 [z, T, H, W], not normalised. `sink` receives float32 frames [3, t, H, W] in [-1, 1], in order, a few at a time.
   void decode(const at::Tensor& latents, const std::function<void(const at::Tensor&)>& sink) const;
   // All frames at once: [3, T, H, W].
   at::Tensor decode(const at::Tensor& latents) const;
+  // Several clips of one size together: [B, z, T, H, W] → [B, 3, T, H, W], not clamped to [-1, 1]: what a loss is taken of.
+  at::Tensor decode_clips(const at::Tensor& latents) const;
 
   // Latent frames decoded at once: few enough to bound memory, many enough to keep small clips quick. 0 restores that choice. The result
   // does not depend on it.
@@ -59,6 +63,9 @@ class WanVae {
  private:
   struct Encoder;
   struct Decoder;
+  // frames or latents [T·clips, ...] of the clips together, chunk by chunk; each chunk's output goes to the sink.
+  void encode_chunks(const at::Tensor& pixels, int64_t clips, int64_t chunk, const std::function<void(const at::Tensor&)>& sink) const;
+  void decode_chunks(const at::Tensor& z, int64_t clips, int64_t chunk, const std::function<void(const at::Tensor&)>& sink) const;
   int64_t chunk_for(int64_t latent_pixels) const;
 
   WanVaeConfig config_;

@@ -74,14 +74,15 @@ at::Tensor VaeUpsample::forward(at::Tensor x, ConvCaches& caches, bool first_chu
   if (time_conv_) {
     auto& cache = caches.next();
     if (!first_chunk) {  // the first frame is neither doubled nor remembered: the convolution's past begins with zeros after it
-      const int64_t t = x.size(0);
+      const int64_t clips = cache.clips;
+      const int64_t t = x.size(0) / clips;
       const int64_t channels = x.size(1);
       x = time_conv_
-              ->forward(x, cache)  // [t, 2·C, H, W]: the earlier frame's channels, then the later one's
-              .view({t, 2, channels, x.size(2), x.size(3)})
-              .permute({0, 1, 3, 4, 2})
-              .reshape({2 * t, x.size(2), x.size(3), channels})
-              .permute({0, 3, 1, 2});  // [2·t, C, H, W], channels last
+              ->forward(x, cache)  // [t·clips, 2·C, H, W]: the earlier frame's channels, then the later one's
+              .view({t, clips, 2, channels, x.size(2), x.size(3)})
+              .permute({0, 2, 1, 4, 5, 3})
+              .reshape({2 * t * clips, x.size(2), x.size(3), channels})
+              .permute({0, 3, 1, 2});  // [2·t·clips, C, H, W], channels last
     }
   }
   const auto larger = at::_upsample_nearest_exact2d(x, {2 * x.size(2), 2 * x.size(3)});
@@ -99,9 +100,9 @@ at::Tensor VaeDownsample::forward(at::Tensor x, ConvCaches& caches, bool first_c
   x = convolve_2d(padded, conv_.weight, conv_.bias, /*stride=*/2, /*padding=*/{0, 0});
   if (!time_conv_) return x;
   auto& cache = caches.next();  // the last frame
-  const auto last = x.narrow(0, x.size(0) - 1, 1).clone();
-  if (!first_chunk) x = time_conv_->forward_strided(at::cat({cache, x}));
-  cache = last;
+  const auto last = x.narrow(0, x.size(0) - cache.clips, cache.clips).clone();
+  if (!first_chunk) x = time_conv_->forward_strided(at::cat({cache.frames, x}), cache.clips);
+  cache.frames = last;
   return x;
 }
 

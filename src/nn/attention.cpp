@@ -53,7 +53,8 @@ at::Tensor segment_cross_attention(const at::Tensor& q, const KeyValues& text, c
     for (int64_t s = 0; s < run.count; ++s) in_order = in_order && texts[static_cast<std::size_t>(s)] == texts[0] + s;
     const auto index = in_order ? at::Tensor() : at::tensor(texts, at::TensorOptions(at::kLong)).to(q.device());
     const auto of_segments = [&](const at::Tensor& x) { return in_order ? x.narrow(0, texts[0], run.count) : x.index_select(0, index); };
-    parts.push_back(from_batch(attend(as_batch(q.slice(0, run.begin, run.end), run.count), of_segments(text.keys), of_segments(text.values))));
+    parts.push_back(
+        from_batch(attend(as_batch(q.slice(0, run.begin, run.end), run.count), of_segments(text.keys), of_segments(text.values))));
   }
   return parts.size() == 1 ? parts[0] : at::cat(parts);
 }

@@ -18,21 +18,23 @@ at::Tensor CausalConv3d::convolve(const std::vector<at::Tensor>& taps) const {
 }
 
 at::Tensor CausalConv3d::forward(const at::Tensor& x, ConvCache& cache) const {
-  const int64_t history = kernel_t_ - 1;
+  const int64_t history = (kernel_t_ - 1) * cache.clips;
   if (history == 0) return convolve({x});
-  if (!cache.defined())
-    cache = at::zeros({history, x.size(1), x.size(2), x.size(3)}, x.options()).contiguous(at::MemoryFormat::ChannelsLast);
-  const auto padded = at::cat({cache, x});  // [history + T, in, H, W]
+  if (!cache.frames.defined())
+    cache.frames = at::zeros({history, x.size(1), x.size(2), x.size(3)}, x.options()).contiguous(at::MemoryFormat::ChannelsLast);
+  const auto padded = at::cat({cache.frames, x});  // [(kernel_t - 1 + T)·clips, in, H, W]
   std::vector<at::Tensor> taps;
-  for (int64_t tap = 0; tap < kernel_t_; ++tap) taps.push_back(padded.narrow(0, tap, x.size(0)));
-  cache = padded.narrow(0, x.size(0), history).clone();  // a view would keep the whole chunk alive
+  for (int64_t tap = 0; tap < kernel_t_; ++tap) taps.push_back(padded.narrow(0, tap * cache.clips, x.size(0)));
+  cache.frames = padded.narrow(0, x.size(0), history).clone();  // a view would keep the whole chunk alive
   return convolve(taps);
 }
 
-at::Tensor CausalConv3d::forward_strided(const at::Tensor& x) const {
+at::Tensor CausalConv3d::forward_strided(const at::Tensor& x, int64_t clips) const {
+  const auto frames = x.unflatten(0, {x.size(0) / clips, clips});
+  const int64_t outputs = (frames.size(0) - 1) / 2;
   std::vector<at::Tensor> taps;
-  const int64_t outputs = (x.size(0) - 1) / 2;
-  for (int64_t tap = 0; tap < kernel_t_; ++tap) taps.push_back(x.slice(0, tap, tap + 2 * outputs - 1, 2));
+  for (int64_t tap = 0; tap < kernel_t_; ++tap)
+    taps.push_back(frames.slice(0, tap, tap + 2 * outputs - 1, 2).flatten(0, 1).contiguous(at::MemoryFormat::ChannelsLast));
   return convolve(taps);
 }
 

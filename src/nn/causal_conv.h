@@ -11,8 +11,12 @@
 
 namespace t2v {
 
-// The frames that a layer must remember between chunks of one clip; undefined before the first chunk.
-using ConvCache = at::Tensor;
+// The frames that a layer must remember between chunks. Several clips of one size can run together: frame by frame, the clips of a frame
+// next to each other.
+struct ConvCache {
+  int64_t clips = 1;
+  at::Tensor frames;  // undefined before the first chunk
+};
 
 class CausalConv3d {
  public:
@@ -20,13 +24,13 @@ class CausalConv3d {
   // kernel: {t, h, w}. Space is padded with zeros to keep its size.
   CausalConv3d(const WeightScope& weights, int64_t in, int64_t out, std::array<int64_t, 3> kernel);
 
-  // x [T, in, H, W] → [T, out, H, W]. The clip is preceded by kernel_t - 1 zero frames; `cache` carries the last ones to the next chunk.
-  // Source: diffusers autoencoder_kl_wan.py, WanCausalConv3d.forward with its feature cache.
+  // x [T·clips, in, H, W] → [T·clips, out, H, W]. A clip is preceded by kernel_t - 1 zero frames; `cache` carries the last ones to the next
+  // chunk. Source: diffusers autoencoder_kl_wan.py, WanCausalConv3d.forward with its feature cache.
   at::Tensor forward(const at::Tensor& x, ConvCache& cache) const;
 
-  // Every second output of the same convolution without padding over time: x [T, in, H, W] with T odd → [(T - 1) / 2, out, H, W], for
-  // kernel_t = 3.
-  at::Tensor forward_strided(const at::Tensor& x) const;
+  // Every second output of the same convolution without padding over time: x [T·clips, in, H, W] with T odd → [(T - 1) / 2 · clips, out, H,
+  // W], for kernel_t = 3.
+  at::Tensor forward_strided(const at::Tensor& x, int64_t clips) const;
 
  private:
   at::Tensor convolve(const std::vector<at::Tensor>& taps) const;

@@ -19,7 +19,8 @@ at::Tensor rows_of_tokens(const at::Tensor& rows, const Modulation& modulation) 
 at::Tensor modulated_layer_norm(const at::Tensor& x, const Modulation& modulation, double epsilon) {
   if (fused::takes(x)) return fused::modulated_layer_norm(x, modulation.shift, modulation.scale, modulation.level_of_token, epsilon);
   const auto normed = normalise_layer(x.to(at::kFloat), {}, {}, epsilon);
-  return at::addcmul(rows_of_tokens(modulation.shift, modulation), normed, rows_of_tokens(modulation.scale, modulation) + 1).to(x.scalar_type());
+  return at::addcmul(rows_of_tokens(modulation.shift, modulation), normed, rows_of_tokens(modulation.scale, modulation) + 1)
+      .to(x.scalar_type());
 }
 
 at::Tensor gated_residual(const at::Tensor& x, const at::Tensor& y, const Modulation& modulation) {

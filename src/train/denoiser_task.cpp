@@ -1,0 +1,205 @@
+#include "train/denoiser_task.h"
+
+#include <ATen/ATen.h>
+#include <ATen/CPUGeneratorImpl.h>
+#include <ATen/core/grad_mode.h>
+
+#include <algorithm>
+#include <map>
+
+#include "tokens/packed_tokens.h"
+
+namespace t2v {
+
+namespace {
+
+// The texts of a packed batch: rows of the encoder's output, the last one the zeros that stand for padding.
+struct EncodedTexts {
+  at::Tensor rows;             // [R, d_model]
+  at::Tensor row_of_position;  // int64 [texts, max_text_tokens]
+  std::vector<int64_t> text_of_segment;
+};
+
+// Each different caption is encoded once, captions of equal length together.
+EncodedTexts encode_texts(const Umt5Encoder& encoder, const std::vector<const std::vector<int64_t>*>& captions, int64_t max_tokens,
+                          at::Device device) {
+  std::map<std::size_t, std::map<std::vector<int64_t>, int64_t>> by_length;  // length → caption → its text
+  for (const auto* caption : captions) by_length[caption->size()].emplace(*caption, 0);
+  EncodedTexts texts;
+  std::vector<at::Tensor> rows;
+  std::vector<std::vector<int64_t>> positions;
+  int64_t next_row = 0;
+  for (auto& [length, members] : by_length) {
+    std::vector<int64_t> ids;
+    for (auto& [caption, text] : members) {
+      text = static_cast<int64_t>(positions.size());
+      auto& places = positions.emplace_back();
+      for (std::size_t i = 0; i < length; ++i) places.push_back(next_row++);
+      ids.insert(ids.end(), caption.begin(), caption.end());
+    }
+    const auto batch = at::tensor(ids, at::TensorOptions(at::kLong)).view({static_cast<int64_t>(members.size()), -1}).to(device);
+    rows.push_back(encoder.forward(batch).flatten(0, 1));
+  }
+  rows.push_back(at::zeros({1, rows.front().size(1)}, rows.front().options()));
+  texts.rows = at::cat(rows);
+  std::vector<int64_t> flat;
+  for (auto& places : positions) {
+    places.resize(static_cast<std::size_t>(max_tokens), next_row);
+    flat.insert(flat.end(), places.begin(), places.end());
+  }
+  texts.row_of_position = at::tensor(flat, at::TensorOptions(at::kLong)).view({-1, max_tokens}).to(device);
+  for (const auto* caption : captions) texts.text_of_segment.push_back(by_length[caption->size()][*caption]);
+  return texts;
+}
+
+}  // namespace
+
+DenoiserTask::DenoiserTask(const WanTransformerConfig& transformer, const Umt5Config& text_encoder, const DenoiserTaskConfig& config,
+                           std::shared_ptr<LatentCache> cache, std::vector<CachedClip> held_out)
+    : transformer_(transformer),
+      text_encoder_(text_encoder),
+      config_(config),
+      objective_(config.objective),
+      cache_(std::move(cache)),
+      held_out_(std::move(held_out)) {}
+
+int64_t DenoiserTask::tokens_of(const at::Tensor& latents) const { return token_grid(latents.sizes(), transformer_.patch_size).count(); }
+
+int64_t DenoiserTask::draw_length(WorldRandom& random, double progress) const {
+  const auto share = [&](const LengthShare& length) { return length.first + (length.last - length.first) * progress; };
+  double total = 0;
+  for (const auto& length : config_.lengths) total += share(length);
+  double pick = random.uniform() * total;
+  for (const auto& length : config_.lengths)
+    if ((pick -= share(length)) < 0) return length.frames;
+  return config_.lengths.back().frames;
+}
+
+void DenoiserTask::begin_step(int64_t step, double progress, Workers& workers) {
+  step_ = step;
+  const int64_t more = config_.steps_per_shard > 0 ? step / config_.steps_per_shard : 0;
+  cache_->grow(std::min(config_.most_shards, config_.first_shards + more), workers);
+  WorldRandom random(config_.seed, static_cast<uint64_t>(step) + (uint64_t{2} << 40));
+  lanes_.assign(static_cast<std::size_t>(config_.lanes), {});
+  std::vector<int64_t> room(lanes_.size(), config_.tokens_per_lane);
+  // Greedy packing (Dehghani et al. 2023, NaViT): a clip goes into the first lane with room for it; the step is full when one finds none.
+  for (;;) {
+    const auto& clip = (*cache_)[random.index(cache_->size())];
+    Sample sample;
+    sample.frames = draw_length(random, progress);
+    sample.latents = clip.latents.narrow(1, 0, std::min(clip.latents.size(1), (sample.frames - 1) / 4 + 1));
+    sample.caption = random.uniform() < config_.caption_dropout ? &config_.empty_caption : &clip.tokens;
+    sample.levels = objective_.draw(sample.latents.size(1), random);
+    const int64_t tokens = tokens_of(sample.latents);
+    std::size_t lane = 0;
+    while (lane < lanes_.size() && room[lane] < tokens) ++lane;
+    if (lane == lanes_.size()) break;
+    room[lane] -= tokens;
+    lanes_[lane].push_back(std::move(sample));
+  }
+  step_weight_ = 0;
+  for (auto& lane : lanes_) {
+    // Clips of one shape next to each other: attention and the noise then run over them as a batch.
+    std::stable_sort(lane.begin(), lane.end(),
+                     [](const Sample& a, const Sample& b) { return a.latents.sizes().vec() < b.latents.sizes().vec(); });
+    for (const auto& sample : lane)
+      for (const auto& level : sample.levels)
+        step_weight_ += level.weight * static_cast<double>(tokens_of(sample.latents)) / static_cast<double>(sample.levels.size());
+  }
+}
+
+DenoiserTask::Loss DenoiserTask::loss_of(const ParameterSet& parameters, const std::vector<Sample>& samples, uint64_t noise_seed) const {
+  const auto device = parameters.list().front().value.device();
+  auto transformer_weights = parameters.part("transformer.").weights();
+  auto text_weights = parameters.part("text_encoder.").weights();
+  const WanTransformer transformer(transformer_, transformer_weights.root(), device);
+  const Umt5Encoder encoder(text_encoder_, text_weights.root());
+
+  std::vector<const std::vector<int64_t>*> captions;
+  for (const auto& sample : samples) captions.push_back(sample.caption);
+  auto texts = encode_texts(encoder, captions, config_.max_text_tokens, device);
+  const auto context = transformer.prepare_text_rows(texts.rows, texts.row_of_position, std::move(texts.text_of_segment));
+
+  auto generator = at::detail::createCPUGenerator(noise_seed);
+  PackedTokens tokens;
+  tokens.segments = {0};
+  std::vector<at::Tensor> values, targets, positions, timesteps, weights;
+  struct Group {
+    int64_t frames, tokens;
+  };
+  std::vector<Group> groups;
+  for (std::size_t begin = 0; begin < samples.size();) {
+    const auto shape = samples[begin].latents.sizes().vec();
+    std::size_t end = begin;
+    std::vector<at::Tensor> clips;
+    std::vector<float> numbers;
+    for (; end < samples.size() && samples[end].latents.sizes() == at::IntArrayRef(shape); ++end) {
+      clips.push_back(samples[end].latents);
+      for (const auto& level : samples[end].levels) numbers.insert(numbers.end(), {level.timestep, level.alpha, level.sigma, level.weight});
+    }
+    const auto count = static_cast<int64_t>(end - begin);
+    const auto levels = at::tensor(numbers, at::TensorOptions(at::kFloat)).view({count * shape[1], 4}).to(device);  // [B·T, 4]
+    const auto per_frame = [&](int64_t column) { return levels.select(1, column).view({1, -1, 1, 1}); };
+    const auto clean = at::stack(clips).to(device, at::kFloat).transpose(0, 1).flatten(1, 2);  // [C, B·T, H, W]
+    const auto noise = at::randn(clean.sizes(), generator, at::TensorOptions(at::kFloat)).to(device);
+    const auto grid = token_grid(shape, transformer_.patch_size);
+    const int64_t in_frame = grid.h * grid.w;
+    values.push_back(patchify(per_frame(1) * clean + per_frame(2) * noise, transformer_.patch_size));
+    targets.push_back(patchify(objective_.target(clean, noise, per_frame(1), per_frame(2)), transformer_.patch_size));
+    timesteps.push_back(levels.select(1, 0).repeat_interleave(in_frame));
+    weights.push_back(levels.select(1, 3).repeat_interleave(in_frame));
+    const auto options = at::TensorOptions(at::kLong).device(device);
+    const auto axes = at::meshgrid({at::arange(grid.t, options), at::arange(grid.h, options), at::arange(grid.w, options)}, "ij");
+    positions.push_back(at::stack(axes, -1).reshape({grid.count(), 3}).repeat({count, 1}));
+    for (int64_t i = 0; i < count; ++i) tokens.segments.push_back(tokens.segments.back() + grid.count());
+    groups.push_back({samples[begin].frames, count * grid.count()});
+    begin = end;
+  }
+  tokens.values = at::cat(values);
+  tokens.positions = at::cat(positions);
+  tokens.timesteps = at::cat(timesteps);
+  const auto weight = at::cat(weights);
+  const auto errors = (transformer.predict(tokens, context) - at::cat(targets)).square().mean(1) * weight;  // [N]
+  Loss loss{errors.sum(),
+            {{"clips", static_cast<double>(samples.size())}, {"tokens", static_cast<double>(tokens.values.size(0))}, {"padding", 0}}};
+  const at::NoGradGuard no_grad;
+  int64_t at_token = 0;
+  for (const auto& group : groups) {
+    const auto name = "loss_" + std::to_string(group.frames);
+    loss.metrics[name] += errors.narrow(0, at_token, group.tokens).sum().item<double>();
+    loss.metrics[name + "_weight"] += weight.narrow(0, at_token, group.tokens).sum().item<double>();
+    at_token += group.tokens;
+  }
+  loss.metrics["loss"] = errors.sum().item<double>();
+  loss.metrics["weight"] = weight.sum().item<double>();
+  return loss;
+}
+
+Metrics DenoiserTask::run_lane(int64_t lane, const ParameterSet& replica) {
+  const auto& samples = lanes_[static_cast<std::size_t>(lane)];
+  if (samples.empty()) return {{"loss", 0}, {"weight", 0}};
+  auto loss = loss_of(replica, samples,
+                      WorldRandom(config_.seed, static_cast<uint64_t>(step_ * config_.lanes + lane) + (uint64_t{3} << 40)).next());
+  (loss.sum / step_weight_).backward();
+  return loss.metrics;
+}
+
+Metrics DenoiserTask::evaluate(const ParameterSet& average) {
+  Metrics sums;
+  constexpr int64_t clips_at_once = 16;
+  for (std::size_t begin = 0; begin < held_out_.size(); begin += clips_at_once) {
+    std::vector<Sample> samples;
+    for (std::size_t i = begin; i < std::min(held_out_.size(), begin + clips_at_once); ++i) {
+      const auto& clip = held_out_[i];
+      const auto level = objective_.level((static_cast<double>(i % 8) + 0.5) / 8);
+      samples.push_back({clip.latents, &clip.tokens, 4 * (clip.latents.size(1) - 1) + 1,
+                         std::vector<TrainingLevel>(static_cast<std::size_t>(clip.latents.size(1)), level)});
+    }
+    std::stable_sort(samples.begin(), samples.end(),
+                     [](const Sample& a, const Sample& b) { return a.latents.sizes().vec() < b.latents.sizes().vec(); });
+    for (const auto& [name, value] : loss_of(average, samples, begin + 1).metrics) sums[name] += value;
+  }
+  return {{"held_out_loss", sums["loss"] / std::max(1e-12, sums["weight"])}};
+}
+
+}  // namespace t2v

@@ -1,0 +1,76 @@
+// Training the diffusion transformer and its text encoder on cached latents.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <vector>
+
+#include "models/wan_transformer.h"
+#include "text/umt5_encoder.h"
+#include "train/latent_cache.h"
+#include "train/objective.h"
+#include "train/task.h"
+
+namespace t2v {
+
+// How often clips of one length occur, at the beginning and at the end of the schedule; linear in between.
+struct LengthShare {
+  int64_t frames = 17;
+  double first = 1, last = 1;
+};
+
+struct DenoiserTaskConfig {
+  uint64_t seed = 1;
+  int64_t lanes = 4;
+  int64_t tokens_per_lane = 2048;  // clips of any size and length are packed into a lane until the next one would not fit
+  std::vector<LengthShare> lengths = {{1, 1, 1}, {9, 1, 1}, {17, 1, 1}};
+  ObjectiveConfig objective;
+  double caption_dropout = 0.1;
+  int64_t max_text_tokens = 32;
+  std::vector<int64_t> empty_caption;              // its token ids
+  int64_t first_shards = 32, steps_per_shard = 0;  // of the cache: there from the start; one more every so many steps (0: none)
+  int64_t most_shards = 128;
+  int64_t evaluation_clips = 96;
+};
+
+// The networks over parameters named "transformer.…" and "text_encoder.…".
+class DenoiserTask : public TrainingTask {
+ public:
+  DenoiserTask(const WanTransformerConfig& transformer, const Umt5Config& text_encoder, const DenoiserTaskConfig& config,
+               std::shared_ptr<LatentCache> cache, std::vector<CachedClip> held_out);
+
+  void begin_step(int64_t step, double progress, Workers& workers) override;
+  int64_t lanes() const override { return config_.lanes; }
+  // "loss" (mean over noisy tokens), "loss_T" by length in frames, "clips", "tokens", "padding" (always 0: nothing is padded).
+  Metrics run_lane(int64_t lane, const ParameterSet& replica) override;
+  // "held_out_loss": at fixed noise levels.
+  Metrics evaluate(const ParameterSet& average) override;
+
+ private:
+  // One clip of a step.
+  struct Sample {
+    at::Tensor latents;  // float16 [z, T, H, W]
+    const std::vector<int64_t>* caption = nullptr;
+    int64_t frames = 0;  // in pixels' time
+    std::vector<TrainingLevel> levels;
+  };
+  struct Loss {
+    at::Tensor sum;  // over tokens, weighted
+    Metrics metrics;
+  };
+  Loss loss_of(const ParameterSet& parameters, const std::vector<Sample>& samples, uint64_t noise_seed) const;
+  int64_t tokens_of(const at::Tensor& latents) const;
+  int64_t draw_length(WorldRandom& random, double progress) const;
+
+  WanTransformerConfig transformer_;
+  Umt5Config text_encoder_;
+  DenoiserTaskConfig config_;
+  Objective objective_;
+  std::shared_ptr<LatentCache> cache_;
+  std::vector<CachedClip> held_out_;
+  int64_t step_ = 0;
+  double step_weight_ = 1;
+  std::vector<std::vector<Sample>> lanes_;
+};
+
+}  // namespace t2v

@@ -1,0 +1,66 @@
+#include "train/latent_cache.h"
+
+#include <ATen/ATen.h>
+#include <ATen/core/grad_mode.h>
+
+#include "base/json.h"
+#include "t2v/error.h"
+#include "text/prompt.h"
+#include "weights/safetensors.h"
+
+namespace t2v {
+
+LatentCache::LatentCache(const LatentCacheConfig& config, const WanVae& vae, const Tokenizer& tokenizer,
+                         std::shared_ptr<const ClipSource> source)
+    : config_(config), vae_(vae), tokenizer_(tokenizer), source_(std::move(source)) {}
+
+std::filesystem::path LatentCache::shard_path(int64_t shard) const {
+  char name[48];
+  std::snprintf(name, sizeof name, "latents-%05lld.safetensors", static_cast<long long>(shard));
+  return config_.folder / name;
+}
+
+void LatentCache::grow(int64_t shards, Workers& workers) {
+  for (auto shard = static_cast<int64_t>(clips_.size()) / config_.clips_per_shard; shard < shards; ++shard)
+    if (!read_shard(shard)) make_shard(shard, workers);
+}
+
+bool LatentCache::read_shard(int64_t shard) {
+  const auto path = shard_path(shard);
+  if (!std::filesystem::exists(path)) return false;
+  const auto file = SafetensorsFile::open(path);
+  const auto found = file->metadata().find("t2v_latents");
+  if (found == file->metadata().end()) return false;
+  const auto state = parse_json(found->second, path.string());
+  if (json_get<std::string>(state, "fingerprint", path.string()) != config_.fingerprint) return false;
+  const auto tokens = json_get<std::vector<std::vector<int64_t>>>(state, "tokens", path.string());
+  if (tokens.size() != static_cast<std::size_t>(config_.clips_per_shard)) return false;
+  for (std::size_t i = 0; i < tokens.size(); ++i) clips_.push_back({file->tensor(std::to_string(i)).clone(), tokens[i]});
+  return true;
+}
+
+void LatentCache::make_shard(int64_t shard, Workers& workers) {
+  std::vector<CachedClip> made(static_cast<std::size_t>(config_.clips_per_shard));
+  workers.run(config_.clips_per_shard, [&](int64_t i) {
+    const at::NoGradGuard no_grad;
+    const auto index = static_cast<uint64_t>(shard * config_.clips_per_shard + i);
+    const auto size = static_cast<std::size_t>(WorldRandom(config_.seed, index ^ 0x5e1ec7ULL).index(source_->sizes().size()));
+    const auto clip = source_->training_clip(config_.seed, index, size, config_.frames);
+    auto& entry = made[static_cast<std::size_t>(i)];
+    entry.latents = vae_.normalise(vae_.encode(clip.frames).mean).to(at::kHalf);
+    if (!at::isfinite(entry.latents).all().item<bool>())
+      throw Error(ErrorKind::non_finite, "the autoencoder's latents hold NaN or infinity; train it first");
+    entry.tokens = tokenizer_.encode(clean_prompt(clip.caption), static_cast<std::size_t>(config_.max_text_tokens)).ids;
+  });
+  std::vector<std::pair<std::string, at::Tensor>> tensors;
+  Json tokens = Json::array();
+  for (std::size_t i = 0; i < made.size(); ++i) {
+    tensors.emplace_back(std::to_string(i), made[i].latents);
+    tokens.push_back(made[i].tokens);
+    clips_.push_back(std::move(made[i]));
+  }
+  const Json state = {{"fingerprint", config_.fingerprint}, {"tokens", tokens}};
+  save_safetensors(shard_path(shard), tensors, {{"t2v_latents", state.dump()}});
+}
+
+}  // namespace t2v

@@ -1,0 +1,55 @@
+// Clips as the transformer is trained on them: latents and token ids, encoded once and kept, in memory and on disk.
+#pragma once
+
+#include <ATen/core/Tensor.h>
+
+#include <cstdint>
+#include <filesystem>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "models/wan_vae.h"
+#include "text/tokenizer.h"
+#include "train/clip_source.h"
+#include "train/workers.h"
+
+namespace t2v {
+
+struct CachedClip {
+  at::Tensor latents;           // float16 [z, T, H, W], normalised
+  std::vector<int64_t> tokens;  // of the caption
+};
+
+struct LatentCacheConfig {
+  std::filesystem::path folder;
+  std::string fingerprint;  // of autoencoder, source and tokenizer: a shard of another one is made anew
+  uint64_t seed = 1;
+  int64_t clips_per_shard = 256;
+  int64_t frames = 17;  // the autoencoder is causal: the first latents of a clip are those of a shorter one
+  int64_t max_text_tokens = 32;
+};
+
+// Grows shard by shard; what shard k holds depends on the settings and k alone.
+class LatentCache {
+ public:
+  LatentCache(const LatentCacheConfig& config, const WanVae& vae, const Tokenizer& tokenizer, std::shared_ptr<const ClipSource> source);
+
+  // Makes sure that there are so many shards: reads them from disk, or encodes them on the workers' threads and writes them.
+  void grow(int64_t shards, Workers& workers);
+  std::size_t size() const { return clips_.size(); }
+  const CachedClip& operator[](std::size_t index) const { return clips_[index]; }
+
+ private:
+  bool read_shard(int64_t shard);
+  void make_shard(int64_t shard, Workers& workers);
+  std::filesystem::path shard_path(int64_t shard) const;
+
+  LatentCacheConfig config_;
+  const WanVae& vae_;
+  const Tokenizer& tokenizer_;
+  std::shared_ptr<const ClipSource> source_;
+  std::vector<CachedClip> clips_;
+};
+
+}  // namespace t2v

@@ -1,0 +1,57 @@
+// The weights of a network in training: float32 leaves of the gradient graph, by the names of the checkpoint.
+#pragma once
+
+#include <ATen/core/Tensor.h>
+
+#include <cstdint>
+#include <filesystem>
+#include <map>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "weights/weights.h"
+
+namespace t2v {
+
+struct Parameter {
+  std::string name;
+  at::Tensor value;  // float32, requires_grad
+};
+
+class ParameterSet {
+ public:
+  ParameterSet() = default;
+
+  // `wanted`: {name, shape}, as Weights::asked() lists them after a network was built on the meta device. Each gets the value that
+  // initial_value draws for it.
+  static ParameterSet initialise(const std::vector<std::pair<std::string, std::vector<int64_t>>>& wanted, uint64_t seed);
+  // The tensors of a safetensors file or sharded index (Weights::open's folder and stem), cast to float32. Throws Error{bad_input} for what
+  // is missing or misshaped.
+  static ParameterSet load(const std::vector<std::pair<std::string, std::vector<int64_t>>>& wanted, const std::filesystem::path& folder,
+                           const std::string& stem);
+
+  void add(const std::string& prefix, const ParameterSet& other);
+  // The parameters whose names begin with the prefix, without it; they share storage with these.
+  ParameterSet part(const std::string& prefix) const;
+  // The same storage with gradients of its own.
+  ParameterSet replica() const;
+  ParameterSet clone() const;
+
+  // For building a network over these parameters; in `dtype` the cast is part of the gradient.
+  Weights weights(at::ScalarType dtype = at::kFloat) const;
+
+  const std::vector<Parameter>& list() const& { return parameters_; }
+  const std::vector<Parameter>& list() const&& = delete;
+  std::vector<at::Tensor> values() const;
+  int64_t count() const;
+
+ private:
+  std::vector<Parameter> parameters_;
+};
+
+// A weight before training, as the reference initialises its layers: norms 1, biases 0, modulation tables N(0, 1/width), output layers 0,
+// T5's layers by T5's rule, all other matrices and convolutions uniform in ±1/sqrt(fan in). Depends on the seed and the name alone.
+at::Tensor initial_value(const std::string& name, const std::vector<int64_t>& shape, uint64_t seed);
+
+}  // namespace t2v

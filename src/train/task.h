@@ -1,0 +1,32 @@
+// What the trainer needs of something to train: a step's work, cut into lanes that can run on any thread of any process.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <string>
+
+#include "base/json.h"
+#include "train/parameters.h"
+#include "train/workers.h"
+
+namespace t2v {
+
+// Sums over a lane, by name; "loss" and what it is a mean over, "weight", are always there.
+using Metrics = std::map<std::string, double>;
+
+class TrainingTask {
+ public:
+  virtual ~TrainingTask() = default;
+
+  // Decides what the step's lanes work on: the same for the same step, whatever ran before and on whichever process. progress: of the whole
+  // schedule, 0 to 1.
+  virtual void begin_step(int64_t step, double progress, Workers& workers) = 0;
+  virtual int64_t lanes() const = 0;
+  // Forward and backward of one lane; the gradients of all lanes together are those of the step's loss. Called on several threads at once,
+  // each with a replica of its own.
+  virtual Metrics run_lane(int64_t lane, const ParameterSet& replica) = 0;
+  // Measured on data that is never trained on, with the averaged weights.
+  virtual Metrics evaluate(const ParameterSet& average) = 0;
+};
+
+}  // namespace t2v

@@ -1,0 +1,248 @@
+#include "train/trainer.h"
+
+#include <ATen/ATen.h>
+#include <ATen/core/grad_mode.h>
+
+#include <chrono>
+#include <cmath>
+#include <fstream>
+#include <numbers>
+
+#include "base/json.h"
+#include "t2v/error.h"
+#include "train/checkpoint.h"
+#include "train/workers.h"
+
+namespace t2v {
+
+namespace fs = std::filesystem;
+
+namespace {
+
+using Clock = std::chrono::steady_clock;
+double seconds_since(Clock::time_point start) { return std::chrono::duration<double>(Clock::now() - start).count(); }
+
+class Training {
+ public:
+  Training(TrainingTask& task, const ParameterSet& parameters, const TrainerConfig& config, const Processes& processes,
+           const TrainerHooks& hooks, Observer& observer)
+      : task_(task),
+        parameters_(parameters),
+        config_(config),
+        processes_(processes),
+        hooks_(hooks),
+        observer_(observer),
+        optimizer_(parameters, config.optimizer),
+        workers_(config.workers),
+        newest_(config.folder / (config.stage + "-newest.safetensors")) {
+    auto values = parameters_.values();
+    for (auto& value : values) value = value.detach();
+    processes_.broadcast(values);
+  }
+
+  ParameterSet run() {
+    if (config_.resume) {
+      if (const auto found = load_checkpoint(newest_, optimizer_, config_.fingerprint)) {
+        at_ = *found;
+        observer_.note(config_.stage + ": goes on after step " + std::to_string(at_.step));
+      }
+    }
+    at_.fingerprint = config_.fingerprint;
+    saved_seconds_ = evaluated_seconds_ = at_.seconds;
+    while (progress() < 1) {
+      try {
+        observer_.check_cancelled();
+      } catch (const Error&) {
+        save();
+        throw;
+      }
+      one_step();
+      if (at_.seconds - saved_seconds_ >= 60 * config_.checkpoint_minutes) save();
+      if (at_.seconds - evaluated_seconds_ >= 60 * config_.evaluate_minutes) evaluate();
+    }
+    save();
+    evaluate();
+    return optimizer_.average();
+  }
+
+ private:
+  double progress() const {
+    double progress = 0;
+    if (config_.schedule.steps)
+      progress = static_cast<double>(at_.step) / static_cast<double>(std::max<int64_t>(1, *config_.schedule.steps));
+    if (config_.schedule.minutes) progress = std::max(progress, at_.seconds / (60 * *config_.schedule.minutes));
+    return std::min(progress, 1.0);
+  }
+
+  void one_step() {
+    const auto start = Clock::now();
+    const double factor = learning_rate_factor(config_.schedule, at_.step, progress());
+    task_.begin_step(at_.step, progress(), workers_);
+    auto [gradients, metrics] = run_lanes();
+    const double loss = metrics["loss"] / metrics["weight"];
+    double norm = optimizer_would_explode(loss) ? std::numeric_limits<double>::quiet_NaN() : gradient_norm(gradients);
+    if (!std::isfinite(norm) || (at_.step > 200 && norm > config_.spike_factor * at_.norm_mean)) return go_back(loss, norm);
+    norm = optimizer_.step(gradients, factor);
+    at_.norm_mean = at_.step == 0 ? norm : 0.99 * at_.norm_mean + 0.01 * norm;
+    ++at_.step;
+    at_.seconds += seconds_since(start);
+    for (const auto& [name, value] : metrics) recent_[name] += value;
+    recent_norm_ += norm;
+    ++recent_steps_;
+    recent_seconds_ += seconds_since(start);
+    if (at_.step % config_.log_steps == 0) log(factor);
+    observer_.progress({"train " + config_.stage, static_cast<int64_t>(progress() * 1000), 1000});
+  }
+
+  static bool optimizer_would_explode(double loss) { return !std::isfinite(loss); }
+  static double gradient_norm(const std::vector<at::Tensor>& gradients) {
+    return at::stack(at::_foreach_norm(gradients)).norm().item<double>();
+  }
+
+  // Gradients of this step, of all lanes of all processes: lanes are added in their order, whatever thread they ran on.
+  std::pair<std::vector<at::Tensor>, Metrics> run_lanes() {
+    std::vector<int64_t> mine;
+    for (int64_t lane = processes_.rank(); lane < task_.lanes(); lane += processes_.count()) mine.push_back(lane);
+    while (replicas_.size() < mine.size()) replicas_.push_back(parameters_.replica());
+    std::vector<Metrics> found(mine.size());
+    workers_.run(static_cast<int64_t>(mine.size()), [&](int64_t i) {
+      const auto k = static_cast<std::size_t>(i);
+      found[k] = task_.run_lane(mine[k], replicas_[k]);
+    });
+    std::vector<at::Tensor> sums;
+    Metrics metrics;
+    for (std::size_t k = 0; k < mine.size(); ++k) {
+      for (std::size_t p = 0; p < parameters_.list().size(); ++p) {
+        auto& gradient = replicas_[k].list()[p].value.mutable_grad();
+        const auto& value = parameters_.list()[p].value;
+        if (k == 0)
+          sums.push_back(gradient.defined() ? gradient : at::zeros_like(value.detach()));
+        else if (gradient.defined())
+          sums[p].add_(gradient);
+        gradient = at::Tensor();
+      }
+      for (const auto& [name, value] : found[k]) metrics[name] += value;
+    }
+    if (mine.empty())
+      for (const auto& parameter : parameters_.list()) sums.push_back(at::zeros_like(parameter.value.detach()));
+    if (processes_.count() > 1) sum_over_processes(sums, metrics);
+    return {std::move(sums), std::move(metrics)};
+  }
+
+  // Every process names the same metrics: those of the lanes it ran.
+  void sum_over_processes(std::vector<at::Tensor>& sums, Metrics& metrics) {
+    std::vector<double> values;
+    for (const auto& [name, value] : metrics) values.push_back(value);
+    sums.push_back(at::tensor(values, at::TensorOptions(at::kDouble)));
+    processes_.sum(sums);
+    std::size_t i = 0;
+    for (auto& [name, value] : metrics) value = sums.back()[static_cast<int64_t>(i++)].item<double>();
+    sums.pop_back();
+  }
+
+  void go_back(double loss, double norm) {
+    const auto what = config_.stage + ": step " + std::to_string(at_.step + 1) + " has a loss of " + std::to_string(loss) +
+                      " and a gradient norm of " + std::to_string(norm) + " (running mean " + std::to_string(at_.norm_mean) + ")";
+    const int64_t failed = at_.step;
+    const auto found = went_back_ ? std::nullopt : load_checkpoint(newest_, optimizer_, config_.fingerprint);
+    if (!found)
+      throw Error(ErrorKind::non_finite, what + (went_back_ ? ", for the second time" : "; there is no checkpoint to go back to") +
+                                             ". Lower the learning rate, or lengthen the warm-up.");
+    went_back_ = true;
+    at_ = *found;
+    observer_.note(what + "; going back to the checkpoint after step " + std::to_string(at_.step));
+    write_line({{"stage", config_.stage}, {"event", "went back"}, {"from_step", failed}, {"step", at_.step}});
+  }
+
+  void save() {
+    if (processes_.rank() == 0) save_checkpoint(newest_, optimizer_, at_);
+    saved_seconds_ = at_.seconds;
+  }
+
+  void evaluate() {
+    evaluated_seconds_ = at_.seconds;
+    if (processes_.rank() != 0) return;
+    const at::NoGradGuard no_grad;
+    const auto metrics = task_.evaluate(optimizer_.average());
+    Json line = {{"stage", config_.stage}, {"event", "evaluation"}, {"step", at_.step}, {"seconds", at_.seconds}};
+    std::string text = config_.stage + " after " + std::to_string(at_.step) + " steps:";
+    for (const auto& [name, value] : metrics) {
+      line[name] = value;
+      char number[40];
+      std::snprintf(number, sizeof number, " %.4g", value);
+      text += " " + name + number;
+    }
+    write_line(line);
+    observer_.note(text);
+    if (hooks_.evaluated) hooks_.evaluated(metrics, optimizer_.average(), progress());
+  }
+
+  void log(double factor) {
+    const double weight = recent_["weight"];
+    Json line = {{"stage", config_.stage},
+                 {"step", at_.step},
+                 {"seconds", at_.seconds},
+                 {"progress", progress()},
+                 {"learning_rate_factor", factor},
+                 {"gradient_norm", recent_norm_ / static_cast<double>(recent_steps_)},
+                 {"steps_per_second", static_cast<double>(recent_steps_) / recent_seconds_}};
+    for (const auto& [name, value] : recent_) {
+      if (name == "weight") continue;
+      if (name == "clips" || name == "tokens")
+        line[name + "_per_second"] = value / recent_seconds_;
+      else if (recent_.contains(name + "_weight"))
+        line[name] = value / std::max(1e-12, recent_[name + "_weight"]);
+      else if (!name.ends_with("_weight"))
+        line[name] = value / weight;
+    }
+    write_line(line);
+    recent_.clear();
+    recent_norm_ = recent_seconds_ = 0;
+    recent_steps_ = 0;
+  }
+
+  void write_line(const Json& line) {
+    if (processes_.rank() != 0) return;
+    const auto path = config_.folder / "metrics.jsonl";
+    std::ofstream file(path, std::ios::app);
+    file << line.dump() << "\n";
+    file.flush();
+    if (!file) throw Error(ErrorKind::output, path.string() + ": cannot be written; the last checkpoint is " + newest_.string());
+  }
+
+  TrainingTask& task_;
+  const ParameterSet& parameters_;
+  const TrainerConfig& config_;
+  const Processes& processes_;
+  const TrainerHooks& hooks_;
+  Observer& observer_;
+  Optimizer optimizer_;
+  Workers workers_;
+  std::vector<ParameterSet> replicas_;
+  fs::path newest_;
+  Checkpoint at_;
+  double saved_seconds_ = 0, evaluated_seconds_ = 0;
+  bool went_back_ = false;
+  Metrics recent_;
+  double recent_norm_ = 0, recent_seconds_ = 0;
+  int64_t recent_steps_ = 0;
+};
+
+}  // namespace
+
+double learning_rate_factor(const ScheduleConfig& schedule, int64_t step, double progress) {
+  const double warm =
+      schedule.warmup_steps > 0 ? std::min(1.0, static_cast<double>(step + 1) / static_cast<double>(schedule.warmup_steps)) : 1.0;
+  const double begin = 1 - schedule.decay_share;
+  if (progress <= begin || schedule.decay_share <= 0) return warm;
+  const double done = std::min(1.0, (progress - begin) / schedule.decay_share);
+  const double fall = schedule.cosine ? (1 + std::cos(std::numbers::pi * done)) / 2 : 1 - done;
+  return warm * (schedule.final_factor + (1 - schedule.final_factor) * fall);
+}
+
+ParameterSet train(TrainingTask& task, const ParameterSet& parameters, const TrainerConfig& config, const Processes& processes,
+                   const TrainerHooks& hooks, Observer& observer) {
+  return Training(task, parameters, config, processes, hooks, observer).run();
+}
+
+}  // namespace t2v

@@ -1,0 +1,149 @@
+#include "train/vae_task.h"
+
+#include <ATen/ATen.h>
+#include <ATen/CPUGeneratorImpl.h>
+#include <ATen/core/grad_mode.h>
+
+#include <algorithm>
+#include <cmath>
+
+namespace t2v {
+
+namespace {
+
+// Weight of every pixel, [B, 1, T, H, W]: more where a pixel differs from the frame before or after.
+at::Tensor motion_weights(const at::Tensor& frames, double motion_weight) {
+  auto weights = at::ones({frames.size(0), 1, frames.size(2), frames.size(3), frames.size(4)}, frames.options());
+  if (frames.size(2) < 2 || motion_weight <= 0) return weights;
+  const auto moved = (frames.slice(2, 1) - frames.slice(2, 0, -1)).abs().amax(1, /*keepdim=*/true).gt(0.05).to(at::kFloat) *
+                     motion_weight;  // [B, 1, T - 1, H, W]
+  weights.slice(2, 1).add_(moved);
+  auto earlier = weights.slice(2, 0, -1);
+  at::maximum_out(earlier, earlier, moved + 1);
+  return weights;
+}
+
+double psnr(const at::Tensor& a, const at::Tensor& b) {
+  const double error = (a.clamp(-1, 1) - b).square().mean().item<double>() / 4;  // of a range of 2
+  return -10 * std::log10(std::max(error, 1e-12));
+}
+
+// A window of the clip, in multiples of `multiple` from the corner only by chance: around a track's place in the middle frame, else
+// anywhere.
+at::Tensor crop_around(const TrainingClip& clip, int64_t width, int64_t height, WorldRandom& random) {
+  const int64_t full_width = clip.frames.size(3);
+  const int64_t full_height = clip.frames.size(2);
+  width = std::min(width, full_width);
+  height = std::min(height, full_height);
+  double x = random.uniform() * static_cast<double>(full_width);
+  double y = random.uniform() * static_cast<double>(full_height);
+  if (!clip.tracks.empty()) {
+    const auto& track = clip.tracks[random.index(clip.tracks.size())];
+    const auto unit = static_cast<double>(std::min(full_width, full_height));
+    const auto frame = random.index(track.x.size());
+    x = track.x[frame] * unit + static_cast<double>(full_width) / 2 + random.uniform(-0.3, 0.3) * static_cast<double>(width);
+    y = track.y[frame] * unit + static_cast<double>(full_height) / 2 + random.uniform(-0.3, 0.3) * static_cast<double>(height);
+  }
+  const auto begin = [](double centre, int64_t length, int64_t full) {
+    return std::clamp<int64_t>(std::llround(centre) - length / 2, 0, full - length);
+  };
+  return clip.frames.narrow(2, begin(y, height, full_height), height).narrow(3, begin(x, width, full_width), width);
+}
+
+}  // namespace
+
+VaeTask::VaeTask(const WanVaeConfig& model, const VaeTaskConfig& config, ParameterSet frozen, std::shared_ptr<ClipSource> source)
+    : model_(model), config_(config), frozen_(std::move(frozen)), source_(std::move(source)) {}
+
+WanVae VaeTask::network(const ParameterSet& parameters) const {
+  ParameterSet all = frozen_;
+  all.add("", parameters);
+  auto weights = all.weights();
+  return WanVae(model_, weights.root());
+}
+
+void VaeTask::begin_step(int64_t step, double, Workers&) { step_ = step; }
+
+Metrics VaeTask::run_lane(int64_t lane, const ParameterSet& replica) {
+  WorldRandom random(config_.seed, static_cast<uint64_t>(step_ * config_.lanes + lane) + (uint64_t{1} << 40));
+  double pick = random.uniform();
+  std::size_t chosen = 0;
+  double total = 0;
+  for (const auto& kind : config_.kinds) total += kind.share;
+  while (chosen + 1 < config_.kinds.size() && pick * total >= config_.kinds[chosen].share) pick -= config_.kinds[chosen++].share / total;
+  const auto& kind = config_.kinds[chosen];
+  const int64_t count = std::max<int64_t>(1, config_.pixels_per_lane / (kind.width * kind.height * kind.frames));
+  std::vector<at::Tensor> clips;
+  for (int64_t i = 0; i < count; ++i) {
+    std::size_t size = random.index(source_->sizes().size());
+    if (!kind.crop)
+      for (size = 0; source_->sizes()[size] != std::array<int64_t, 2>{kind.width, kind.height};) ++size;
+    const auto clip = source_->training_clip(config_.seed, random.next() >> 2, size, kind.frames);
+    clips.push_back(kind.crop ? crop_around(clip, kind.width, kind.height, random) : clip.frames);
+  }
+  const auto frames = at::stack(clips);  // [B, 3, T, H, W]
+  auto generator = at::detail::createCPUGenerator(random.next());
+
+  const auto vae = network(replica);
+  at::Tensor mean, logvar;
+  {
+    const at::AutoGradMode with_encoder(!config_.decoder_only);
+    const auto posterior = vae.encode_clips(frames);
+    mean = posterior.mean;
+    logvar = posterior.logvar;
+  }
+  const auto latents = mean + config_.latent_noise * at::randn(mean.sizes(), generator, mean.options());
+  const auto error = vae.decode_clips(latents) - frames;
+  const auto weights = motion_weights(frames, config_.motion_weight);
+  const auto penalty =
+      config_.charbonnier > 0 ? (error.square() + config_.charbonnier * config_.charbonnier).sqrt() - config_.charbonnier : error.square();
+  const auto reconstruction = (penalty * weights).mean() / weights.mean();
+  // KL(N(mean, noise²) || N(0, 1)) up to a constant; the log variance the encoder states is led to what it is.
+  const auto divergence = 0.5 * mean.square().mean();
+  const auto stated = (logvar - 2 * std::log(std::max(config_.latent_noise, 1e-6))).square().mean();
+  auto loss = reconstruction;
+  if (!config_.decoder_only) loss = loss + config_.kl_weight * divergence + 1e-5 * stated;
+  (loss / static_cast<double>(config_.lanes)).backward();
+  return {{"loss", loss.item<double>()},
+          {"weight", 1},
+          {"squared_error", error.detach().square().mean().item<double>()},
+          {"divergence", divergence.item<double>()},
+          {"clips", static_cast<double>(count)}};
+}
+
+Metrics VaeTask::evaluate(const ParameterSet& average) {
+  const at::NoGradGuard no_grad;
+  const auto vae = network(average);
+  Metrics metrics;
+  double sum = 0;
+  for (int64_t i = 0; i < config_.evaluation_clips; ++i) {
+    const auto size = static_cast<std::size_t>(i) % source_->sizes().size();
+    const auto frames = source_->held_out_clip(config_.seed, static_cast<uint64_t>(i), size, 17).frames;
+    sum += psnr(vae.decode(vae.encode(frames).mean), frames);
+  }
+  metrics["psnr"] = sum / static_cast<double>(config_.evaluation_clips);
+  return metrics;
+}
+
+LatentStatistics measure_latents(const WanVae& vae, ClipSource& source, uint64_t seed, int64_t clips) {
+  const at::NoGradGuard no_grad;
+  at::Tensor sum, squares;
+  double count = 0;
+  for (int64_t i = 0; i < clips; ++i) {
+    const auto mean =
+        vae.encode(source.training_clip(seed, static_cast<uint64_t>(i), static_cast<std::size_t>(i) % source.sizes().size(), 17).frames)
+            .mean.to(at::kDouble);
+    sum = i == 0 ? mean.sum({1, 2, 3}) : sum + mean.sum({1, 2, 3});
+    squares = i == 0 ? mean.square().sum({1, 2, 3}) : squares + mean.square().sum({1, 2, 3});
+    count += static_cast<double>(mean.numel() / mean.size(0));
+  }
+  LatentStatistics statistics;
+  for (int64_t c = 0; c < sum.size(0); ++c) {
+    const double mean = sum[c].item<double>() / count;
+    statistics.mean.push_back(mean);
+    statistics.deviation.push_back(std::sqrt(std::max(1e-12, squares[c].item<double>() / count - mean * mean)));
+  }
+  return statistics;
+}
+
+}  // namespace t2v
