@@ -38,12 +38,12 @@ GenerationPlan plan_generation(const GenerationRequest& request);
 // The plan as a JSON document, for people and scripts.
 std::string plan_to_json(const GenerationPlan& plan);
 
-// What holds for a run of many clips as a whole.
+// What holds for a run of many clips as a whole. What is absent comes from the plans.
 struct BatchLimits {
-  std::optional<int64_t> token_budget;      // tokens of one forward pass, all clips and guidance branches together
-  std::optional<int64_t> memory_limit;      // bytes that the process may use
-  std::optional<int64_t> checkpoint_every;  // denoising steps
-  std::string checkpoint_folder;            // empty: beside each clip
+  std::optional<int64_t> token_budget = {};      // tokens of one forward pass, all clips and guidance branches together
+  std::optional<int64_t> memory_limit = {};      // bytes that the process may use
+  std::optional<int64_t> checkpoint_every = {};  // denoising steps
+  std::string checkpoint_folder = {};            // empty: beside each clip
 };
 
 // What became of one clip: a result or an error, never both.

@@ -10,6 +10,7 @@
 #include "pipeline/failures.h"
 #include "pipeline/frames.h"
 #include "pipeline/latents_file.h"
+#include "pipeline/memory.h"
 #include "pipeline/provenance.h"
 #include "pipeline/stopwatch.h"
 #include "pipeline/transcode.h"
@@ -58,6 +59,11 @@ void ClipWriter::hand_over(const ClipTask& task, const at::Tensor& latents) {
   changed_.notify_all();
 }
 
+void ClipWriter::wait() {
+  std::unique_lock lock(mutex_);
+  changed_.wait(lock, [this] { return (queue_.empty() && !writing_) || reporter_.stopped(); });
+}
+
 void ClipWriter::finish() {
   {
     const std::lock_guard lock(mutex_);
@@ -75,10 +81,13 @@ std::string ClipWriter::obstacle(const PlannedClip& clip) const {
 
 std::optional<ClipWriter::Entry> ClipWriter::next() {
   std::unique_lock lock(mutex_);
+  writing_ = false;
+  changed_.notify_all();
   changed_.wait(lock, [this] { return !queue_.empty() || closed_ || reporter_.stopped(); });
   if (queue_.empty() || reporter_.stopped()) return std::nullopt;
   auto entry = std::move(queue_.front());
   queue_.pop_front();
+  writing_ = true;
   changed_.notify_all();
   return entry;
 }
@@ -111,6 +120,7 @@ ClipOutcome ClipWriter::write(const ClipTask& task, const at::Tensor& latents) {
   } catch (...) {
     const auto error = as_error(std::current_exception());
     if (is_cancellation(error)) throw;
+    if (error.kind() == ErrorKind::out_of_memory) return task.failed(options_.out_of_memory(task));
     if (error.kind() != ErrorKind::output) return task.failed(error);
     look_for_obstacle(task, error.what());
     return task.failed({error.kind(), error.what() + keep_latents(task, latents)});
@@ -135,6 +145,7 @@ int64_t ClipWriter::decode(const ClipTask& task, const at::Tensor& latents) {
   }
   reporter_.note("memory did not suffice to decode " + task.clip->output + "; decoding goes on one latent frame at a time");
   vae_.set_chunk(1);
+  release_free_memory();
   return decode_to_file(vae_, latents, options, reporter_);
 }
 

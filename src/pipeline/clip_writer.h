@@ -21,6 +21,7 @@ struct WriterOptions {
   int threads = 1;                          // that decoding may use
   std::function<std::string()> model_hash;  // waits for it where it has to
   std::function<std::filesystem::path(const PlannedClip&)> checkpoint_path;
+  std::function<Error(const ClipTask&)> out_of_memory;  // what is said of a clip that does not fit even in small parts
 };
 
 class ClipWriter {
@@ -33,7 +34,9 @@ class ClipWriter {
   // written leaves its latents beside its name, where that is possible.
   void hand_over(const ClipTask& task, const at::Tensor& latents);
 
-  // Waits until everything is written.
+  // Waits until what was handed over is written.
+  void wait();
+  // The same, and the thread ends.
   void finish();
 
   // Why nothing more can be written where this clip should go, after another one failed there. Empty: nothing is known against it.
@@ -55,8 +58,9 @@ class ClipWriter {
   WriterOptions options_;
   Reporter& reporter_;
   mutable std::mutex mutex_;
-  std::condition_variable changed_;  // queue_, closed_
+  std::condition_variable changed_;  // queue_, writing_, closed_
   std::deque<Entry> queue_;
+  bool writing_ = false;
   bool closed_ = false;
   std::map<std::filesystem::path, std::string> obstacles_;  // by folder
   std::thread thread_;                                      // last: it uses all the others

@@ -12,6 +12,7 @@
 
 #include "pipeline/failures.h"
 #include "pipeline/latents_file.h"
+#include "pipeline/memory.h"
 #include "pipeline/packing.h"
 #include "pipeline/sampling.h"
 #include "pipeline/stopwatch.h"
@@ -88,13 +89,6 @@ std::string schedule_of(const ClipTask& task) {
 
 }  // namespace
 
-bool is_small_step(const WanTransformerConfig& config, int64_t tokens) {
-  const auto width = static_cast<double>(config.width());
-  const double flops_a_token =
-      2 * static_cast<double>(config.num_layers) * (6 * width * width + 2 * width * static_cast<double>(config.ffn_dim));
-  return flops_a_token * static_cast<double>(tokens) < 4e9;
-}
-
 Denoising::Denoising(const WanTransformer& transformer, const ModelConfigs& configs, at::Device device,
                      const std::vector<at::Tensor>& texts, DenoisingOptions options, Reporter& reporter, LatentsReceiver receiver)
     : transformer_(transformer),
@@ -164,15 +158,17 @@ void Denoising::denoise(const Pack& whole) {
   } catch (...) {
     const auto error = as_error(std::current_exception());
     if (is_cancellation(error)) throw;
+    release_free_memory();
     if (pack.size() > 1) {
       if (error.kind() == ErrorKind::out_of_memory)
         reporter_.note("memory did not suffice to denoise " + std::to_string(pack.size()) + " clips together; they go on in halves");
       return halve(pack);
     }
     reporter_.count_steps(pack[0]->steps_left());
-    reporter_.finished(pack[0]->failed(error));
+    reporter_.finished(pack[0]->failed(error.kind() == ErrorKind::out_of_memory ? options_.out_of_memory(*pack[0]) : error));
     return;
   }
+  if (options_.release_memory) release_free_memory();
   for (std::size_t i = 0; i < pack.size(); ++i) {
     pack[i]->denoise_seconds = watch.seconds() / static_cast<double>(pack.size());
     receiver_.hand_over(*pack[i], latents[i]);

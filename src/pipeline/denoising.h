@@ -20,9 +20,11 @@ struct DenoisingOptions {
   std::size_t workers = 1;  // packs under way at once
   int threads = 1;          // of a worker whose pack is large
   int64_t token_budget = 1;
+  bool release_memory = false;              // after each pack
   std::optional<int64_t> checkpoint_every;  // steps
   std::function<std::filesystem::path(const PlannedClip&)> checkpoint_path;
   std::function<std::string()> model_hash;
+  std::function<Error(const ClipTask&)> out_of_memory;  // what is said of a clip that does not fit even by itself
 };
 
 // What happens to a clip after its last step.
@@ -62,9 +64,5 @@ class Denoising {
   PatchSize patch_;
   std::atomic<std::size_t> next_pack_{0};
 };
-
-// About what a step costs: below 4 GFLOP one thread is quicker (docs/performance.md). Several threads have to be woken for each of a step's
-// hundreds of operations, which costs a small network more than they save it; clips side by side keep the cores busy without that.
-bool is_small_step(const WanTransformerConfig& config, int64_t tokens);
 
 }  // namespace t2v

@@ -8,20 +8,18 @@
 #include <algorithm>
 #include <future>
 #include <map>
-#include <numeric>
 
 #include "pipeline/clip_writer.h"
 #include "pipeline/components.h"
 #include "pipeline/denoising.h"
 #include "pipeline/failures.h"
+#include "pipeline/memory.h"
 #include "pipeline/stopwatch.h"
 
 namespace t2v {
 
 namespace {
 
-constexpr int64_t default_token_budget_cpu = 1280;    // as measured: beyond it a pass leaves the cache (docs/performance.md)
-constexpr int64_t default_token_budget_cuda = 32768;  // enough to fill the device with a small network
 constexpr int64_t text_bytes_at_once = int64_t{256} << 20;
 
 int64_t total_steps(const std::vector<GenerationPlan>& plans) {
@@ -46,8 +44,11 @@ at::Tensor embed_text(const Tokenizer& tokenizer, const Umt5Encoder& encoder, co
 // The clips of one model on one device in one dtype: networks are loaded once for all of them.
 class ModelRun {
  public:
-  ModelRun(std::vector<ClipTask> tasks, const BatchLimits& limits, Reporter& reporter, PreparationTimes& times)
-      : tasks_(std::move(tasks)), plan_(*tasks_.front().plan), limits_(limits), reporter_(reporter), times_(times) {}
+  ModelRun(std::vector<ClipTask> tasks, BatchLimits limits, Reporter& reporter, PreparationTimes& times)
+      : tasks_(std::move(tasks)), plan_(*tasks_.front().plan), limits_(std::move(limits)), reporter_(reporter), times_(times) {
+    if (!limits_.memory_limit) limits_.memory_limit = plan_.memory_limit;
+    if (!limits_.checkpoint_every) limits_.checkpoint_every = plan_.checkpoint_every;
+  }
 
   // Every task has its outcome when this returns, unless the run was stopped.
   void run() {
@@ -59,7 +60,7 @@ class ModelRun {
       }
     } catch (...) {
       const auto error = as_error(std::current_exception());
-      if (is_cancellation(error)) throw;
+      if (is_cancellation(error) || reporter_.stopped()) throw;
       fail(tasks_, error);
     }
   }
@@ -82,7 +83,40 @@ class ModelRun {
     dtype_ = parse_dtype(plan_.dtype, device_);
     // Reading all weights once more costs time that loading has not: it goes on beside loading and the first steps.
     hash_ = std::async(std::launch::async, [model = model_] { return model_hash(model); }).share();
+    sizes_ = component_sizes(model_);
+    drop_what_cannot_fit();
     if (limits_.checkpoint_every) resume();
+  }
+
+  RunShape shape_of(const std::vector<ClipSize>& clips) const {
+    return shape_run(configs_, sizes_, device_, dtype_, clips, plan_.threads, limits_.token_budget, limits_.memory_limit);
+  }
+
+  void drop_what_cannot_fit() {
+    if (!limits_.memory_limit) return;
+    std::vector<ClipTask> fitting;
+    for (auto& task : tasks_) {
+      try {
+        shape_of({clip_size(*task.plan)});
+        fitting.push_back(std::move(task));
+      } catch (const Error& error) {
+        reporter_.count_steps(task.plan->steps);
+        reporter_.finished(task.failed(error));
+      }
+    }
+    tasks_ = std::move(fitting);
+  }
+
+  // An allocation has failed though the clip was by itself.
+  Error out_of_memory(const ClipTask& task) const {
+    const auto clip = clip_size(*task.plan);
+    RunShape shape{.pack_tokens = clip.tokens, .decode_chunk = 1};
+    const auto need = estimate_memory(configs_, sizes_, device_, dtype_, {clip}, shape).peak;
+    const auto flags = fitting_flags(configs_, sizes_, device_, dtype_, clip, need * 2 / 3);
+    return {ErrorKind::out_of_memory, task.clip->output + ": out of memory. A clip of " + std::to_string(clip.width) + "x" +
+                                          std::to_string(clip.height) + ", " + std::to_string(clip.frames) + " frames, needs about " +
+                                          bytes_text(need) + (flags.empty() ? "" : "; with a third less, " + flags + " would fit") +
+                                          (device_.is_cuda() && dtype_ == at::kFloat ? ". --dtype bfloat16 halves the weights" : "")};
   }
 
   void resume() {
@@ -134,7 +168,7 @@ class ModelRun {
       load();
     } catch (...) {
       const auto error = as_error(std::current_exception());
-      if (is_cancellation(error)) throw;
+      if (is_cancellation(error) || reporter_.stopped()) throw;
       return fail(tasks, error);
     }
     make(tasks);
@@ -150,6 +184,7 @@ class ModelRun {
     reporter_.check_cancelled();
     transformer_.reset();
     embed_texts();
+    release_free_memory();
     reporter_.progress({"load", 2, 3});
     reporter_.check_cancelled();
     transformer_ = std::make_unique<WanTransformer>(load_transformer(model_, configs_, device_, dtype_));
@@ -171,18 +206,30 @@ class ModelRun {
   void make(std::vector<ClipTask>& tasks) {
     const auto hash = [hash = hash_] { return hash.get(); };
     const auto path = [this](const PlannedClip& clip) { return checkpoint_of(clip); };
+    const auto no_memory = [this](const ClipTask& task) { return out_of_memory(task); };
+    std::vector<ClipSize> clips;
+    for (const auto& task : tasks) clips.push_back(clip_size(*task.plan));
+    const auto shape = shape_of(clips);
+    if (shape.decode_chunk > 0 && limits_.memory_limit)
+      reporter_.note("to stay within " + bytes_text(*limits_.memory_limit) + ": at most " + std::to_string(shape.pack_tokens) +
+                     " tokens at once, decoding one latent frame at a time" + (shape.overlap ? "" : ", one clip after the other"));
+    vae_->set_chunk(shape.decode_chunk);
     const int threads = at::get_num_threads();
-    const auto small =
-        std::count_if(tasks.begin(), tasks.end(), [&](const ClipTask& task) { return is_small_step(configs_.transformer, task.tokens()); });
-    DenoisingOptions options{.threads = threads, .checkpoint_every = limits_.checkpoint_every, .checkpoint_path = path, .model_hash = hash};
-    options.token_budget = limits_.token_budget.value_or(device_.is_cpu() ? default_token_budget_cpu : default_token_budget_cuda);
-    // Small clips on the CPU are denoised side by side, on one thread each. Otherwise one pack has all threads, or the device, for itself.
-    if (device_.is_cpu() && static_cast<std::size_t>(small) == tasks.size()) options.workers = static_cast<std::size_t>(threads);
-
-    ClipWriter writer(*vae_, {options.workers > 1 && tasks.size() > 1 ? 1 : threads, hash, path}, reporter_);
+    ClipWriter writer(*vae_, {shape.workers > 1 ? 1 : threads, hash, path, no_memory}, reporter_);
+    const DenoisingOptions options{.workers = shape.workers,
+                                   .threads = threads,
+                                   .token_budget = shape.token_budget,
+                                   .release_memory = !shape.overlap,
+                                   .checkpoint_every = limits_.checkpoint_every,
+                                   .checkpoint_path = path,
+                                   .model_hash = hash,
+                                   .out_of_memory = no_memory};
+    const auto hand_over = [&](const ClipTask& task, const at::Tensor& latents) {
+      writer.hand_over(task, latents);
+      if (!shape.overlap) writer.wait();
+    };
     Denoising denoising(*transformer_, configs_, device_, texts_, options, reporter_,
-                        {.hand_over = [&](const ClipTask& task, const at::Tensor& latents) { writer.hand_over(task, latents); },
-                         .obstacle = [&](const ClipTask& task) { return writer.obstacle(*task.clip); }});
+                        {.hand_over = hand_over, .obstacle = [&](const ClipTask& task) { return writer.obstacle(*task.clip); }});
     denoising.run(tasks);
     writer.finish();
     reporter_.rethrow_reason();
@@ -190,13 +237,14 @@ class ModelRun {
 
   std::vector<ClipTask> tasks_;  // not yet begun
   const GenerationPlan& plan_;   // of the first one: model, device and dtype are those of all
-  const BatchLimits& limits_;
+  BatchLimits limits_;
   Reporter& reporter_;
   PreparationTimes& times_;
   ModelFolder model_;
   ModelConfigs configs_;
   at::Device device_ = at::kCPU;
   at::ScalarType dtype_ = at::kFloat;
+  ComponentSizes sizes_;
   std::shared_future<std::string> hash_;
   std::vector<std::string> wanted_texts_;
   std::vector<at::Tensor> texts_;  // of wanted_texts_, on the CPU: float32 [max_text_tokens, d_model]
@@ -229,7 +277,8 @@ PreparationTimes generate_all(const std::vector<GenerationPlan>& plans, const Ba
   for (std::size_t p = 0; p < plans.size(); ++p) {
     const auto& plan = plans[p];
     for (const auto& note : plan.notes) reporter.note(note);
-    const auto key = plan.model_folder + "\n" + plan.device + " " + plan.dtype + " " + std::to_string(plan.threads.value_or(0));
+    const auto key = plan.model_folder + "\n" + plan.device + " " + plan.dtype + " " + std::to_string(plan.threads.value_or(0)) + " " +
+                     std::to_string(plan.memory_limit.value_or(0)) + " " + std::to_string(plan.checkpoint_every.value_or(0));
     const auto [found, is_new] = place.try_emplace(key, groups.size());
     if (is_new) groups.emplace_back();
     for (std::size_t c = 0; c < plan.clips.size(); ++c) {

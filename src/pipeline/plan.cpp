@@ -11,6 +11,7 @@
 #include "pipeline/components.h"
 #include "pipeline/frames.h"
 #include "pipeline/latents_file.h"
+#include "pipeline/memory.h"
 #include "pipeline/output_template.h"
 #include "pipeline/settings.h"
 #include "pipeline/sizes.h"
@@ -186,6 +187,13 @@ void plan_outputs(GenerationPlan& plan, const GenerationRequest& request) {
   }
 }
 
+// Throws Error{out_of_memory} when no way of making the clips stays within the limit.
+void plan_memory(GenerationPlan& plan, const ModelConfigs& configs, const ComponentSizes& sizes, at::Device device, at::ScalarType dtype) {
+  const std::vector<ClipSize> clips(plan.clips.size(), clip_size(plan));
+  const auto shape = shape_run(configs, sizes, device, dtype, clips, plan.threads, std::nullopt, plan.memory_limit);
+  plan.memory = estimate_memory(configs, sizes, device, dtype, clips, shape);
+}
+
 }  // namespace
 
 struct Planner::Model {
@@ -193,14 +201,14 @@ struct Planner::Model {
   ModelConfigs configs;
   ModelDefaults defaults;
   std::unique_ptr<Tokenizer> tokenizer;
-  int64_t elements = 0;
+  ComponentSizes sizes;
 
   explicit Model(const std::string& name)
       : folder(open_model_folder(find_model(name))),
         configs(read_model_configs(folder)),
         defaults(with_family_defaults(folder.defaults)),
         tokenizer(load_tokenizer(folder, configs)),
-        elements(model_element_count(folder)) {}
+        sizes(component_sizes(folder)) {}
 };
 
 Planner::Planner() = default;
@@ -213,7 +221,7 @@ GenerationPlan Planner::plan(const GenerationRequest& request) {
   plan.model = request.model.value_or("world-64");
   auto& kept = models_[plan.model];
   if (!kept) kept = std::make_unique<const Model>(plan.model);
-  const auto& [model, configs, defaults, tokenizer, elements] = *kept;
+  const auto& [model, configs, defaults, tokenizer, sizes] = *kept;
   plan.model_folder = model.root.string();
   const auto device = parse_device(request.device.value_or("auto"));
   const auto dtype = parse_dtype(request.dtype.value_or("auto"), device);
@@ -239,7 +247,11 @@ GenerationPlan Planner::plan(const GenerationRequest& request) {
   plan.threads = request.threads;
   if (plan.threads) check_range(static_cast<double>(*plan.threads), 1, 1024, "--threads");
   plan_outputs(plan, request);
-  plan.weight_bytes = elements * static_cast<int64_t>(c10::elementSize(dtype));
+  plan.weight_bytes = sizes.total() * static_cast<int64_t>(c10::elementSize(dtype));
+  plan.checkpoint_every = request.checkpoint_every;
+  if (plan.checkpoint_every) check_range(static_cast<double>(*plan.checkpoint_every), 1, 1'000'000, "--checkpoint-every");
+  if (request.memory_limit) plan.memory_limit = parse_bytes(*request.memory_limit, "--memory-limit");
+  plan_memory(plan, configs, sizes, device, dtype);
   return plan;
 }
 
@@ -272,6 +284,13 @@ std::string plan_to_json(const GenerationPlan& plan) {
   json["tokens"] = plan.tokens;
   json["branches"] = plan.branches;
   json["weight_bytes"] = plan.weight_bytes;
+  json["memory"] = {{"program", plan.memory.program},
+                    {"weights", plan.memory.weights},
+                    {"denoising", plan.memory.denoising},
+                    {"decoding", plan.memory.decoding},
+                    {"peak", plan.memory.peak}};
+  if (plan.memory_limit) json["memory_limit"] = *plan.memory_limit;
+  if (plan.checkpoint_every) json["checkpoint_every"] = *plan.checkpoint_every;
   if (plan.resize) json["resize"] = *plan.resize, json["resize_filter"] = plan.resize_filter;
   json["crf"] = plan.crf;
   json["sidecar"] = plan.sidecar;

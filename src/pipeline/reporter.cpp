@@ -27,7 +27,13 @@ void Reporter::count_steps(int64_t steps) {
 void Reporter::finished(const ClipOutcome& outcome) {
   const std::lock_guard lock(mutex_);
   if (stopped_) return;
-  finished_(outcome);
+  try {
+    finished_(outcome);
+  } catch (...) {
+    reason_ = std::current_exception();
+    stopped_ = true;
+    throw;
+  }
 }
 
 void Reporter::stop(const std::exception_ptr& reason) {

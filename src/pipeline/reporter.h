@@ -25,7 +25,7 @@ class Reporter : public Observer {
 
   // Denoising steps done (or given up, or to be done again: negative), each counted once for every clip in it.
   void count_steps(int64_t steps);
-  // What became of a clip. Throws what the receiver throws.
+  // What became of a clip. Throws what the receiver throws, which stops the run.
   void finished(const ClipOutcome& outcome);
 
   // The run ends with this exception; the first one counts.
