@@ -29,7 +29,7 @@ class Planner {
 
  private:
   struct Model;
-  std::map<std::string, std::unique_ptr<const Model>> models_;  // by name or folder, as asked for
+  std::map<std::string, std::unique_ptr<Model>> models_;  // by name or folder, as asked for
 };
 
 // Planner().plan(request).

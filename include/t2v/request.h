@@ -33,6 +33,7 @@ struct GenerationRequest {
   std::optional<std::string> device, dtype;               // auto, cpu, cuda[:N]; auto, float32, bfloat16, float16
   std::optional<int64_t> threads;
   std::optional<std::string> memory_limit;  // "2GB"
+  std::optional<int64_t> token_budget;      // of one forward pass
   std::optional<int64_t> checkpoint_every;  // denoising steps
 };
 
@@ -67,6 +68,7 @@ struct GenerationPlan {
   std::string device, dtype;
   std::optional<int64_t> threads;
   std::optional<int64_t> memory_limit;      // bytes
+  std::optional<int64_t> token_budget;      // of one forward pass
   std::optional<int64_t> checkpoint_every;  // denoising steps
   std::optional<std::string> init_latents;
   std::optional<std::string> resize;

@@ -25,6 +25,8 @@ constexpr std::size_t queue_capacity = 2;
 
 fs::path folder_of(const PlannedClip& clip) { return fs::path(clip.output).parent_path(); }
 
+int64_t chunk_of(const WanVae& vae, const ClipSize& clip) { return vae.chunk() > 0 ? vae.chunk() : quickest_chunk(vae.config(), clip); }
+
 // Whether a small file can still be written there.
 bool is_writable(const fs::path& folder) {
   try {
@@ -120,7 +122,10 @@ ClipOutcome ClipWriter::write(const ClipTask& task, const at::Tensor& latents) {
   } catch (...) {
     const auto error = as_error(std::current_exception());
     if (is_cancellation(error)) throw;
-    if (error.kind() == ErrorKind::out_of_memory) return task.failed(options_.out_of_memory(task));
+    if (error.kind() == ErrorKind::out_of_memory) {
+      release_free_memory();
+      return task.failed({error.kind(), options_.out_of_memory(task).what() + keep_latents(task, latents)});
+    }
     if (error.kind() != ErrorKind::output) return task.failed(error);
     look_for_obstacle(task, error.what());
     return task.failed({error.kind(), error.what() + keep_latents(task, latents)});
@@ -141,7 +146,9 @@ int64_t ClipWriter::decode(const ClipTask& task, const at::Tensor& latents) {
   try {
     return decode_to_file(vae_, latents, options, reporter_);
   } catch (...) {
-    if (as_error(std::current_exception()).kind() != ErrorKind::out_of_memory || vae_.chunk() == 1 || options.path == "-") throw;
+    if (as_error(std::current_exception()).kind() != ErrorKind::out_of_memory || options.path == "-" ||
+        chunk_of(vae_, clip_size(plan)) == 1)
+      throw;
   }
   reporter_.note("memory did not suffice to decode " + task.clip->output + "; decoding goes on one latent frame at a time");
   vae_.set_chunk(1);

@@ -47,6 +47,7 @@ class ModelRun {
   ModelRun(std::vector<ClipTask> tasks, BatchLimits limits, Reporter& reporter, PreparationTimes& times)
       : tasks_(std::move(tasks)), plan_(*tasks_.front().plan), limits_(std::move(limits)), reporter_(reporter), times_(times) {
     if (!limits_.memory_limit) limits_.memory_limit = plan_.memory_limit;
+    if (!limits_.token_budget) limits_.token_budget = plan_.token_budget;
     if (!limits_.checkpoint_every) limits_.checkpoint_every = plan_.checkpoint_every;
   }
 
@@ -278,7 +279,8 @@ PreparationTimes generate_all(const std::vector<GenerationPlan>& plans, const Ba
     const auto& plan = plans[p];
     for (const auto& note : plan.notes) reporter.note(note);
     const auto key = plan.model_folder + "\n" + plan.device + " " + plan.dtype + " " + std::to_string(plan.threads.value_or(0)) + " " +
-                     std::to_string(plan.memory_limit.value_or(0)) + " " + std::to_string(plan.checkpoint_every.value_or(0));
+                     std::to_string(plan.memory_limit.value_or(0)) + " " + std::to_string(plan.token_budget.value_or(0)) + " " +
+                     std::to_string(plan.checkpoint_every.value_or(0));
     const auto [found, is_new] = place.try_emplace(key, groups.size());
     if (is_new) groups.emplace_back();
     for (std::size_t c = 0; c < plan.clips.size(); ++c) {

@@ -20,7 +20,7 @@ constexpr double mebi = 1024.0 * 1024.0;
 
 // Measured, see docs/memory.md: the program with libtorch and libav before it has a model, and the code and pools that running touches.
 constexpr double program_bytes = 138 * mebi;
-constexpr double running_bytes = 30 * mebi;
+constexpr double running_bytes = 18 * mebi;
 constexpr double worker_bytes = 6 * mebi;  // a thread's own pools
 
 // Live activations of a block's forward pass, in floats a token: about twenty rows of the network's width (the sample, its norm, query, key
@@ -28,11 +28,6 @@ constexpr double worker_bytes = 6 * mebi;  // a thread's own pools
 double denoising_bytes(const WanTransformerConfig& config, int64_t tokens) {
   const auto row = 20.0 * static_cast<double>(config.width()) + 2.0 * static_cast<double>(config.ffn_dim);
   return row * sizeof(float) * static_cast<double>(tokens);
-}
-
-int64_t quickest_chunk(const WanVaeConfig& config, const ClipSize& clip) {
-  const auto ratio = config.spatial_ratio();
-  return std::max<int64_t>(1, 1024 / std::max<int64_t>(1, (clip.width / ratio) * (clip.height / ratio)));
 }
 
 // About 21 tensors as large as the largest level's (a convolution over time puts three frames side by side), for the frames of one chunk.
@@ -86,6 +81,11 @@ bool is_small_step(const WanTransformerConfig& config, int64_t tokens) {
   const double flops_a_token =
       2 * static_cast<double>(config.num_layers) * (6 * width * width + 2 * width * static_cast<double>(config.ffn_dim));
   return flops_a_token * static_cast<double>(tokens) < 4e9;
+}
+
+int64_t quickest_chunk(const WanVaeConfig& config, const ClipSize& clip) {
+  const auto ratio = config.spatial_ratio();
+  return std::max<int64_t>(1, 1024 / std::max<int64_t>(1, (clip.width / ratio) * (clip.height / ratio)));
 }
 
 ClipSize clip_size(const GenerationPlan& plan) {

@@ -32,6 +32,9 @@ struct ClipSize {
 };
 ClipSize clip_size(const GenerationPlan& plan);
 
+// Latent frames that WanVae decodes at once when it may choose.
+int64_t quickest_chunk(const WanVaeConfig& config, const ClipSize& clip);
+
 // The peak of a run over these clips (at least one) in that shape. On CUDA: of the device's memory.
 MemoryEstimate estimate_memory(const ModelConfigs& configs, const ComponentSizes& components, at::Device device, at::ScalarType dtype,
                                const std::vector<ClipSize>& clips, const RunShape& shape);

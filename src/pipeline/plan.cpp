@@ -190,7 +190,7 @@ void plan_outputs(GenerationPlan& plan, const GenerationRequest& request) {
 // Throws Error{out_of_memory} when no way of making the clips stays within the limit.
 void plan_memory(GenerationPlan& plan, const ModelConfigs& configs, const ComponentSizes& sizes, at::Device device, at::ScalarType dtype) {
   const std::vector<ClipSize> clips(plan.clips.size(), clip_size(plan));
-  const auto shape = shape_run(configs, sizes, device, dtype, clips, plan.threads, std::nullopt, plan.memory_limit);
+  const auto shape = shape_run(configs, sizes, device, dtype, clips, plan.threads, plan.token_budget, plan.memory_limit);
   plan.memory = estimate_memory(configs, sizes, device, dtype, clips, shape);
 }
 
@@ -201,14 +201,13 @@ struct Planner::Model {
   ModelConfigs configs;
   ModelDefaults defaults;
   std::unique_ptr<Tokenizer> tokenizer;
-  ComponentSizes sizes;
+  std::optional<ComponentSizes> sizes;  // once a plan has come so far that weight files are looked at
 
   explicit Model(const std::string& name)
       : folder(open_model_folder(find_model(name))),
         configs(read_model_configs(folder)),
         defaults(with_family_defaults(folder.defaults)),
-        tokenizer(load_tokenizer(folder, configs)),
-        sizes(component_sizes(folder)) {}
+        tokenizer(load_tokenizer(folder, configs)) {}
 };
 
 Planner::Planner() = default;
@@ -220,8 +219,8 @@ GenerationPlan Planner::plan(const GenerationRequest& request) {
   GenerationPlan plan;
   plan.model = request.model.value_or("world-64");
   auto& kept = models_[plan.model];
-  if (!kept) kept = std::make_unique<const Model>(plan.model);
-  const auto& [model, configs, defaults, tokenizer, sizes] = *kept;
+  if (!kept) kept = std::make_unique<Model>(plan.model);
+  auto& [model, configs, defaults, tokenizer, sizes] = *kept;
   plan.model_folder = model.root.string();
   const auto device = parse_device(request.device.value_or("auto"));
   const auto dtype = parse_dtype(request.dtype.value_or("auto"), device);
@@ -247,11 +246,14 @@ GenerationPlan Planner::plan(const GenerationRequest& request) {
   plan.threads = request.threads;
   if (plan.threads) check_range(static_cast<double>(*plan.threads), 1, 1024, "--threads");
   plan_outputs(plan, request);
-  plan.weight_bytes = sizes.total() * static_cast<int64_t>(c10::elementSize(dtype));
+  if (!sizes) sizes = component_sizes(model);
+  plan.weight_bytes = sizes->total() * static_cast<int64_t>(c10::elementSize(dtype));
   plan.checkpoint_every = request.checkpoint_every;
   if (plan.checkpoint_every) check_range(static_cast<double>(*plan.checkpoint_every), 1, 1'000'000, "--checkpoint-every");
+  plan.token_budget = request.token_budget;
+  if (plan.token_budget) check_range(static_cast<double>(*plan.token_budget), 1, 1e12, "--token-budget");
   if (request.memory_limit) plan.memory_limit = parse_bytes(*request.memory_limit, "--memory-limit");
-  plan_memory(plan, configs, sizes, device, dtype);
+  plan_memory(plan, configs, *sizes, device, dtype);
   return plan;
 }
 
@@ -290,6 +292,7 @@ std::string plan_to_json(const GenerationPlan& plan) {
                     {"decoding", plan.memory.decoding},
                     {"peak", plan.memory.peak}};
   if (plan.memory_limit) json["memory_limit"] = *plan.memory_limit;
+  if (plan.token_budget) json["token_budget"] = *plan.token_budget;
   if (plan.checkpoint_every) json["checkpoint_every"] = *plan.checkpoint_every;
   if (plan.resize) json["resize"] = *plan.resize, json["resize_filter"] = plan.resize_filter;
   json["crf"] = plan.crf;
