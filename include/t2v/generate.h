@@ -56,12 +56,12 @@ struct ClipOutcome {
 // Makes the clips of all plans. Plans of one model, device and dtype share the loaded networks; clips of any order, size, length and prompt
 // are denoised together where that is quicker, and handed to `finished` as each has its final name or has failed. On the CPU a clip's bytes
 // do not depend on what else the run makes.
-// A clip that fails does not stop the others, whatever the reason: its Error comes in its outcome. What could not be written leaves its latents
-// beside its name, where that is possible; where a folder takes no file any more (a full disk), clips that would go there are not begun. When
-// an allocation fails, a pack goes on in halves and decoding in smaller chunks, with a note; a clip that does not fit by itself has
-// Error{out_of_memory}. What ends the run early is thrown: an
-// Error{interrupted, terminated} of the observer, and what `finished` itself throws. Every clip has one outcome, unless the run ended
-// early. Observer and `finished` are called from threads other than the caller's, one call at a time.
+// A clip that fails does not stop the others, whatever the reason: its Error comes in its outcome. What could not be written leaves its
+// latents beside its name, where that is possible; where a folder takes no file any more (a full disk), clips that would go there are not
+// begun. When an allocation fails, a pack goes on in halves and decoding in smaller chunks, with a note; a clip that does not fit by itself
+// has Error{out_of_memory}. What ends the run early is thrown: an Error{interrupted, terminated} of the observer, and what `finished`
+// itself throws. Every clip has one outcome, unless the run ended early. Observer and `finished` are called from threads other than the
+// caller's, one call at a time.
 PreparationTimes generate_all(const std::vector<GenerationPlan>& plans, const BatchLimits& limits, Observer& observer,
                               const std::function<void(const ClipOutcome&)>& finished);
 

@@ -41,6 +41,20 @@ at::Tensor embed_text(const Tokenizer& tokenizer, const Umt5Encoder& encoder, co
   return at::constant_pad_nd(states, {0, 0, 0, max_tokens - states.size(0)});
 }
 
+// Sets libtorch's thread count while it lives.
+class ThreadCount {
+ public:
+  explicit ThreadCount(std::optional<int64_t> count) {
+    if (count) at::set_num_threads(static_cast<int>(*count));
+  }
+  ~ThreadCount() { at::set_num_threads(before_); }
+  ThreadCount(const ThreadCount&) = delete;
+  ThreadCount& operator=(const ThreadCount&) = delete;
+
+ private:
+  int before_ = at::get_num_threads();
+};
+
 // The clips of one model on one device in one dtype: networks are loaded once for all of them.
 class ModelRun {
  public:
@@ -172,7 +186,14 @@ class ModelRun {
       if (is_cancellation(error) || reporter_.stopped()) throw;
       return fail(tasks, error);
     }
-    make(tasks);
+    // On the CPU large clips are made after the small ones, which share the cores in another way.
+    const auto middle = std::stable_partition(tasks.begin(), tasks.end(), [&](const ClipTask& task) {
+      return device_.is_cuda() || is_small_step(configs_.transformer, task.tokens());
+    });
+    for (const auto& [begin, end] : {std::pair{tasks.begin(), middle}, std::pair{middle, tasks.end()}}) {
+      std::vector<ClipTask> alike(std::make_move_iterator(begin), std::make_move_iterator(end));
+      if (!alike.empty()) make(alike);
+    }
   }
 
   // The small components come first, so that what is wrong with them is said early; the text encoder is freed before the transformer comes.
@@ -197,6 +218,9 @@ class ModelRun {
     const Stopwatch encoding;
     const auto tokenizer = load_tokenizer(model_, configs_);
     const auto encoder = load_text_encoder(model_, configs_, device_, dtype_);
+    // A small encoder is quicker on one thread, and a short prompt has few rows, which several threads would round differently.
+    constexpr int64_t small_encoder = 50'000'000;
+    const ThreadCount threads(device_.is_cpu() && sizes_.text_encoder < small_encoder ? std::optional<int64_t>(1) : std::nullopt);
     for (const auto& text : wanted_texts_) {
       reporter_.check_cancelled();
       texts_.push_back(embed_text(*tokenizer, encoder, text, plan_.max_text_tokens, device_).cpu());
@@ -218,7 +242,7 @@ class ModelRun {
     const int threads = at::get_num_threads();
     ClipWriter writer(*vae_, {shape.workers > 1 ? 1 : threads, hash, path, no_memory}, reporter_);
     const DenoisingOptions options{.workers = shape.workers,
-                                   .threads = threads,
+                                   .threads = std::max(1, threads / static_cast<int>(shape.workers)),
                                    .token_budget = shape.token_budget,
                                    .release_memory = !shape.overlap,
                                    .checkpoint_every = limits_.checkpoint_every,
@@ -251,20 +275,6 @@ class ModelRun {
   std::vector<at::Tensor> texts_;  // of wanted_texts_, on the CPU: float32 [max_text_tokens, d_model]
   std::unique_ptr<WanVae> vae_;
   std::unique_ptr<WanTransformer> transformer_;
-};
-
-// Sets libtorch's thread count while it lives.
-class ThreadCount {
- public:
-  explicit ThreadCount(std::optional<int64_t> count) {
-    if (count) at::set_num_threads(static_cast<int>(*count));
-  }
-  ~ThreadCount() { at::set_num_threads(before_); }
-  ThreadCount(const ThreadCount&) = delete;
-  ThreadCount& operator=(const ThreadCount&) = delete;
-
- private:
-  int before_ = at::get_num_threads();
 };
 
 }  // namespace

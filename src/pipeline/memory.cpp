@@ -30,7 +30,7 @@ double denoising_bytes(const WanTransformerConfig& config, int64_t tokens) {
   return row * sizeof(float) * static_cast<double>(tokens);
 }
 
-// About 21 tensors as large as the largest level's (a convolution over time puts three frames side by side), for the frames of one chunk.
+// About 22 tensors as large as the largest level's (a convolution over time puts three frames side by side), for the frames of one chunk.
 double decoding_bytes(const WanVaeConfig& config, const ClipSize& clip, int64_t chunk) {
   const auto levels = config.dim_mult.size();
   double floats = 0;  // a pixel of the finished frame
@@ -44,7 +44,7 @@ double decoding_bytes(const WanVaeConfig& config, const ClipSize& clip, int64_t 
   const auto latent_frames = (clip.frames - 1) / config.temporal_ratio() + 1;
   const auto at_once = std::min(chunk > 0 ? chunk : quickest_chunk(config, clip), std::max<int64_t>(1, latent_frames - 1));
   const auto pixels_at_once = static_cast<double>(clip.width * clip.height * (latent_frames == 1 ? 1 : at_once * config.temporal_ratio()));
-  return 21 * floats * sizeof(float) * pixels_at_once + 12 * mebi;
+  return 22 * floats * sizeof(float) * pixels_at_once + 12 * mebi;
 }
 
 // x264 keeps some sixty frames to look ahead over.

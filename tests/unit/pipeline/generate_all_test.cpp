@@ -118,6 +118,10 @@ TEST(GenerateAll, MakesTheSameBytesWithOneThreadAndTwo) {
     requests.push_back(large);
     for (auto& request : requests) request.threads = threads;
     by_threads[threads - 1] = files_of(requests, {});
+    auto alone = small_request(folder / "alone.mp4", 41);  // without company a small clip has all threads it is given
+    alone.prompt = "a red ring";
+    alone.threads = threads;
+    by_threads[threads - 1].merge(files_of({alone}, {}));
   }
   for (const auto& [name, bytes] : by_threads[0]) EXPECT_TRUE(bytes == by_threads[1].at(name)) << name;
 }
