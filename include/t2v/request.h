@@ -32,6 +32,18 @@ struct GenerationRequest {
   std::optional<std::string> trace;                       // folder for the text embedding and the latents of every step
   std::optional<std::string> device, dtype;               // auto, cpu, cuda[:N]; auto, float32, bfloat16, float16
   std::optional<int64_t> threads;
+  std::optional<std::string> memory_limit;  // "2GB"
+  std::optional<int64_t> token_budget;      // of one forward pass
+  std::optional<int64_t> checkpoint_every;  // denoising steps
+};
+
+// Bytes that a run is expected to have in use at its height: resident memory, or the device's.
+struct MemoryEstimate {
+  int64_t program = 0;    // libtorch, libav and the program itself
+  int64_t weights = 0;    // of the networks that are there at once
+  int64_t denoising = 0;  // activations of the largest forward passes that run at once
+  int64_t decoding = 0;   // activations of decoding, and the encoder's frames
+  int64_t peak = 0;       // denoising and decoding together when they overlap
 };
 
 // One clip of a plan.
@@ -55,6 +67,9 @@ struct GenerationPlan {
   int64_t max_text_tokens = 0;
   std::string device, dtype;
   std::optional<int64_t> threads;
+  std::optional<int64_t> memory_limit;      // bytes
+  std::optional<int64_t> token_budget;      // of one forward pass
+  std::optional<int64_t> checkpoint_every;  // denoising steps
   std::optional<std::string> init_latents;
   std::optional<std::string> resize;
   std::string resize_filter;
@@ -66,6 +81,7 @@ struct GenerationPlan {
   int64_t tokens = 0;                 // of one clip and guidance branch
   int64_t branches = 0;               // 2 with guidance, else 1
   int64_t weight_bytes = 0;           // of all components, in the run's dtype
+  MemoryEstimate memory;              // of a run of this plan by itself
   std::vector<std::string> notes;     // what was rounded or cut, a line each
 };
 
@@ -76,9 +92,14 @@ struct ClipResult {
   double denoise_seconds = 0, decode_seconds = 0;  // decode includes encoding the file, which runs beside it
 };
 
+// What a run spends before its first step, all its models together.
+struct PreparationTimes {
+  double load_seconds = 0, text_seconds = 0;
+};
+
 struct GenerationResult {
   std::vector<ClipResult> clips;
-  double load_seconds = 0, text_seconds = 0;
+  PreparationTimes preparation;
 };
 
 }  // namespace t2v

@@ -35,7 +35,7 @@ OrderedJson describe_model(const fs::path& folder) {
   if (d.card) json["card"] = *d.card;
   if (d.licence) json["licence"] = *d.licence;
   json["hash"] = model_hash(model);
-  json["parameters"] = model_element_count(model);
+  json["parameters"] = component_sizes(model).total();
   json["transformer"] = std::to_string(configs.transformer.num_layers) + " blocks, " + std::to_string(configs.transformer.width()) +
                         " wide, " + std::to_string(configs.transformer.num_attention_heads) + " heads";
   json["text_encoder"] = std::to_string(configs.text_encoder.num_layers) + " layers, " + std::to_string(configs.text_encoder.d_model) +

@@ -5,6 +5,7 @@
 #include <cmath>
 
 #include "nn/fused.h"
+#include "nn/ops.h"
 #include "nn/timestep_embedding.h"
 #include "t2v/error.h"
 
@@ -105,7 +106,7 @@ at::Tensor WanBlock::forward(at::Tensor x, const at::Tensor& time, const at::Ten
   x = gated_residual(x, self_attention(modulated_layer_norm(x, attend, eps_), rotary, segments), attend);
   const auto h = norm2_weight_.defined() ? layer_norm_float32(x, norm2_weight_, norm2_bias_, eps_) : x;
   x = x + cross_attention(h, text, context, segments);  // the prompt has no gate
-  return gated_residual(x, feed_out_(at::gelu(feed_in_(modulated_layer_norm(x, feed, eps_)), "tanh")), feed);
+  return gated_residual(x, feed_out_(gelu_tanh(feed_in_(modulated_layer_norm(x, feed, eps_)))), feed);
 }
 
 WanTransformer::WanTransformer(const WanTransformerConfig& config, const WeightScope& weights, at::Device device)
@@ -138,7 +139,7 @@ TextContext WanTransformer::prepare_text(const at::Tensor& embeddings, std::vect
 
 TextContext WanTransformer::prepare_text_rows(const at::Tensor& rows, const at::Tensor& row_of_position,
                                               std::vector<int64_t> text_of_segment) const {
-  const auto text = text_out_(at::gelu(text_in_(rows), "tanh"));  // [R, D]
+  const auto text = text_out_(gelu_tanh(text_in_(rows)));  // [R, D]
   TextContext context;
   context.text_of_segment = std::move(text_of_segment);
   for (const auto& block : blocks_) context.blocks.push_back(block.text_key_values(text, row_of_position));

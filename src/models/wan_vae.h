@@ -55,6 +55,7 @@ class WanVae {
   // Latent frames decoded at once: few enough to bound memory, many enough to keep small clips quick. 0 restores that choice. The result
   // does not depend on it.
   void set_chunk(int64_t latent_frames) { chunk_ = latent_frames; }
+  int64_t chunk() const { return chunk_; }
 
   // The sampler's space: (latents - mean) / std per channel, and back. [z, T, H, W].
   at::Tensor normalise(const at::Tensor& latents) const;

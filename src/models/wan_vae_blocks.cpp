@@ -17,7 +17,7 @@ at::Tensor ChannelNorm::operator()(const at::Tensor& x) const {
 at::Tensor ChannelNorm::silu(const at::Tensor& x) const {
   if (fused::takes(x)) return fused::channel_norm_silu(x, gamma.view({-1}));
   auto normed = (*this)(x);
-  return at::silu_(normed);
+  return silu_in_place(normed);
 }
 
 ChannelNorm load_channel_norm(const WeightScope& weights, int64_t channels, int64_t spatial_dims) {

@@ -1,15 +1,79 @@
 #include "nn/ops.h"
 
 #include <ATen/ATen.h>
+#include <ATen/Parallel.h>
+#include <ATen/core/grad_mode.h>
+
+#include <algorithm>
 
 namespace t2v {
 
+namespace {
+
+// Note: [The same bytes in any company]
+// On the CPU a clip's bytes should depend neither on the number of threads nor on what is computed beside it. libtorch's matrix products
+// and attention already hold to that (for 32 rows and more, measured: docs/performance.md); three things do not, and are avoided here:
+// - a 1x1 convolution is done by one algorithm or another, which round differently, by the number of images and of threads. As a matrix
+//   product over the channels of each pixel it is always done alike;
+// - so is a convolution of a single small image. oneDNN is asked for by name;
+// - vectorised functions treat the last few elements of each thread's share by another formula. Shares of a fixed size make them the same
+//   elements always.
+// Training (with gradients) takes libtorch's own way.
+bool one_way(const at::Tensor& x) { return x.device().is_cpu() && !at::GradMode::is_enabled(); }
+
+bool is_pointwise(const at::Tensor& weight, int64_t stride, std::array<int64_t, 2> padding) {
+  return weight.size(2) == 1 && weight.size(3) == 1 && stride == 1 && padding[0] == 0 && padding[1] == 0;
+}
+
+constexpr int64_t share = 1 << 15;  // elements; a multiple of any vector
+
+// function(out, in) on equal shares of dense x, over the threads.
+template <class Function>
+void in_shares(at::Tensor& out, const at::Tensor& x, const Function& function) {
+  const int64_t count = x.numel();
+  const auto flat_out = out.as_strided({count}, {1});
+  const auto flat = x.as_strided({count}, {1});
+  at::parallel_for(0, (count + share - 1) / share, 1, [&](int64_t begin, int64_t end) {
+    const at::NoGradGuard no_grad;
+    for (int64_t i = begin; i < end; ++i) {
+      const int64_t length = std::min(share, count - i * share);
+      auto part = flat_out.narrow(0, i * share, length);
+      function(part, flat.narrow(0, i * share, length));
+    }
+  });
+}
+
+bool needs_shares(const at::Tensor& x) {
+  return one_way(x) && x.numel() > share && at::get_num_threads() > 1 && x.is_non_overlapping_and_dense();
+}
+
+}  // namespace
+
 at::Tensor convolve_2d(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias, int64_t stride,
                        std::array<int64_t, 2> padding) {
-  if (!x.is_meta()) return at::conv2d(x, weight, bias, stride, padding);
-  const int64_t height = (x.size(2) + 2 * padding[0] - weight.size(2)) / stride + 1;
-  const int64_t width = (x.size(3) + 2 * padding[1] - weight.size(3)) / stride + 1;
-  return at::empty({x.size(0), weight.size(0), height, width}, x.options().memory_format(at::MemoryFormat::ChannelsLast));
+  if (x.is_meta()) {
+    const int64_t height = (x.size(2) + 2 * padding[0] - weight.size(2)) / stride + 1;
+    const int64_t width = (x.size(3) + 2 * padding[1] - weight.size(3)) / stride + 1;
+    return at::empty({x.size(0), weight.size(0), height, width}, x.options().memory_format(at::MemoryFormat::ChannelsLast));
+  }
+  if (one_way(x) && is_pointwise(weight, stride, padding))
+    return at::linear(x.permute({0, 2, 3, 1}), weight.flatten(1), bias).permute({0, 3, 1, 2});
+  if (one_way(x) && x.size(0) == 1 && x.scalar_type() == at::kFloat && at::hasMKLDNN())
+    return at::mkldnn_convolution(x, weight, bias, padding, {stride, stride}, {1, 1}, 1);
+  return at::conv2d(x, weight, bias, stride, padding);
+}
+
+at::Tensor gelu_tanh(const at::Tensor& x) {
+  if (!needs_shares(x)) return at::gelu(x, "tanh");
+  auto out = at::empty_like(x);
+  in_shares(out, x, [](at::Tensor& part, const at::Tensor& values) { at::gelu_out(part, values, "tanh"); });
+  return out;
+}
+
+at::Tensor& silu_in_place(at::Tensor& x) {
+  if (!needs_shares(x)) return at::silu_(x);
+  in_shares(x, x, [](at::Tensor& part, const at::Tensor& values) { at::silu_out(part, values); });
+  return x;
 }
 
 at::Tensor normalise_layer(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias, double epsilon) {

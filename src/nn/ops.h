@@ -1,5 +1,6 @@
-// Operators that libtorch without Python cannot run on the meta device. There they give a tensor of the right shape, so that networks built
-// from Weights::meta can be checked without weights; elsewhere they are ATen's own.
+// Operators that libtorch without Python cannot run on the meta device, where they give a tensor of the right shape, so that networks built
+// from Weights::meta can be checked without weights; and operators whose result on the CPU would depend on what is computed beside it (see
+// the note in ops.cpp).
 #pragma once
 
 #include <ATen/core/Tensor.h>
@@ -11,6 +12,10 @@ namespace t2v {
 // x [N, in, H, W], weight [out, in, h, w], bias [out]; padding: zeros on each side, {h, w} → [N, out, H', W'].
 at::Tensor convolve_2d(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias, int64_t stride,
                        std::array<int64_t, 2> padding);
+
+// gelu with tanh, any shape; silu over x itself. On the CPU each element's result depends on nothing but the element.
+at::Tensor gelu_tanh(const at::Tensor& x);
+at::Tensor& silu_in_place(at::Tensor& x);
 
 // Over the last dimension; weight and bias may be undefined.
 at::Tensor normalise_layer(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias, double epsilon);

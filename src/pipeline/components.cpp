@@ -104,11 +104,9 @@ std::unique_ptr<Tokenizer> load_tokenizer(const ModelFolder& model, const ModelC
   return tokenizer;
 }
 
-int64_t model_element_count(const ModelFolder& model) {
-  int64_t count = 0;
-  for (const auto& component : {text_encoder, transformer, vae})
-    count += open_weights(model, component, at::kCPU, at::kFloat).element_count();
-  return count;
+ComponentSizes component_sizes(const ModelFolder& model) {
+  const auto count = [&](const Component& component) { return open_weights(model, component, at::kCPU, at::kFloat).element_count(); };
+  return {count(text_encoder), count(transformer), count(vae)};
 }
 
 std::string find_model(const std::string& name_or_folder) {

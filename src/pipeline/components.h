@@ -37,8 +37,12 @@ WanVae load_vae(const ModelFolder& model, const ModelConfigs& configs, at::Devic
 // Throws Error{bad_input}, also for a tokenizer with more tokens than the text encoder knows.
 std::unique_ptr<Tokenizer> load_tokenizer(const ModelFolder& model, const ModelConfigs& configs);
 
-// Numbers in the weights of all components together.
-int64_t model_element_count(const ModelFolder& model);
+// Numbers in the weights of each component.
+struct ComponentSizes {
+  int64_t text_encoder = 0, transformer = 0, vae = 0;
+  int64_t total() const { return text_encoder + transformer + vae; }
+};
+ComponentSizes component_sizes(const ModelFolder& model);
 
 // A folder as given, or the name of a model in T2V_MODELS, beside the installed program, or in the source tree the program was built in.
 // Throws Error{bad_input} naming the places that were searched.

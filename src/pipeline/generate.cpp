@@ -1,37 +1,32 @@
-// The whole chain: text, noise, denoising, decoding, file.
+// The whole chain for many clips: text, noise, denoising, decoding, file.
 #include "t2v/generate.h"
 
 #include <ATen/ATen.h>
-#include <ATen/CPUGeneratorImpl.h>
 #include <ATen/Parallel.h>
 #include <ATen/core/grad_mode.h>
 
-#include <chrono>
-#include <filesystem>
+#include <algorithm>
+#include <future>
+#include <map>
 
-#include "base/atomic_file.h"
+#include "pipeline/clip_writer.h"
 #include "pipeline/components.h"
-#include "pipeline/frames.h"
-#include "pipeline/latents_file.h"
-#include "pipeline/provenance.h"
-#include "pipeline/sampling.h"
-#include "pipeline/transcode.h"
-#include "video/encoder.h"
-#include "weights/safetensors.h"
+#include "pipeline/denoising.h"
+#include "pipeline/failures.h"
+#include "pipeline/memory.h"
+#include "pipeline/stopwatch.h"
 
 namespace t2v {
 
-namespace fs = std::filesystem;
-
 namespace {
 
-class Stopwatch {
- public:
-  double seconds() const { return std::chrono::duration<double>(std::chrono::steady_clock::now() - start_).count(); }
+constexpr int64_t text_bytes_at_once = int64_t{256} << 20;
 
- private:
-  std::chrono::steady_clock::time_point start_ = std::chrono::steady_clock::now();
-};
+int64_t total_steps(const std::vector<GenerationPlan>& plans) {
+  int64_t steps = 0;
+  for (const auto& plan : plans) steps += plan.steps * static_cast<int64_t>(plan.clips.size());
+  return steps;
+}
 
 // The last hidden states of one text, zeros beyond its tokens: [max_text_tokens, d_model] float32. Source: pipeline_wan.py,
 // _get_t5_prompt_embeds.
@@ -46,56 +41,12 @@ at::Tensor embed_text(const Tokenizer& tokenizer, const Umt5Encoder& encoder, co
   return at::constant_pad_nd(states, {0, 0, 0, max_tokens - states.size(0)});
 }
 
-// All texts of a plan: the prompt, and the negative prompt when there is guidance. [branches, L, d_model]. The encoder is freed on return.
-at::Tensor embed_texts(const GenerationPlan& plan, const ModelFolder& model, const ModelConfigs& configs, at::Device device,
-                       at::ScalarType dtype) {
-  const auto tokenizer = load_tokenizer(model, configs);
-  const auto encoder = load_text_encoder(model, configs, device, dtype);
-  std::vector<at::Tensor> texts = {embed_text(*tokenizer, encoder, plan.prompt, plan.max_text_tokens, device)};
-  if (plan.branches == 2) texts.push_back(embed_text(*tokenizer, encoder, plan.negative_prompt, plan.max_text_tokens, device));
-  return at::stack(texts);
-}
-
-// One generator per clip, on the CPU whatever the device, drawn in the order and shape of the reference pipeline ([1, C, T, H, W]).
-class ClipNoise {
- public:
-  ClipNoise(int64_t seed, std::vector<int64_t> shape)
-      : generator_(at::detail::createCPUGenerator(static_cast<uint64_t>(seed))), shape_(std::move(shape)) {}
-  at::Tensor next() { return at::randn(shape_, generator_, at::TensorOptions(at::kFloat))[0]; }  // [C, T, H, W]
-
- private:
-  at::Generator generator_;
-  std::vector<int64_t> shape_;
-};
-
-std::string step_file(int64_t step) {
-  char name[40];
-  std::snprintf(name, sizeof name, "step_%04lld.safetensors", static_cast<long long>(step));
-  return name;
-}
-
-void trace_text(const fs::path& folder, const at::Tensor& texts) {
-  std::error_code failed;
-  fs::create_directories(folder, failed);
-  if (failed) throw Error(ErrorKind::output, folder.string() + ": cannot be created (" + failed.message() + ")");
-  std::vector<std::pair<std::string, at::Tensor>> tensors = {{"prompt_embeds", texts[0]}};
-  if (texts.size(0) > 1) tensors.emplace_back("negative_prompt_embeds", texts[1]);
-  save_safetensors(folder / "text.safetensors", tensors);
-}
-
-// Several threads have to be woken for each of a step's hundreds of operations, which costs a small network more than they save it: below
-// about 4 GFLOP a step one thread is quicker (docs/performance.md), and its result is the same however many cores there are.
-bool one_thread_is_quicker(const GenerationPlan& plan, const WanTransformerConfig& config) {
-  const auto width = static_cast<double>(config.width());
-  const double flops_a_token =
-      2 * static_cast<double>(config.num_layers) * (6 * width * width + 2 * width * static_cast<double>(config.ffn_dim));
-  return flops_a_token * static_cast<double>(plan.tokens * plan.branches) < 4e9;
-}
-
 // Sets libtorch's thread count while it lives.
 class ThreadCount {
  public:
-  explicit ThreadCount(int count) { at::set_num_threads(count); }
+  explicit ThreadCount(std::optional<int64_t> count) {
+    if (count) at::set_num_threads(static_cast<int>(*count));
+  }
   ~ThreadCount() { at::set_num_threads(before_); }
   ThreadCount(const ThreadCount&) = delete;
   ThreadCount& operator=(const ThreadCount&) = delete;
@@ -104,116 +55,271 @@ class ThreadCount {
   int before_ = at::get_num_threads();
 };
 
-class Generation {
+// The clips of one model on one device in one dtype: networks are loaded once for all of them.
+class ModelRun {
  public:
-  Generation(const GenerationPlan& plan, Observer& observer)
-      : plan_(plan),
-        observer_(observer),
-        model_(open_model_folder(plan.model_folder)),
-        configs_(read_model_configs(model_)),
-        device_(parse_device(plan.device)),
-        dtype_(parse_dtype(plan.dtype, device_)),
-        patch_(configs_.transformer.patch_size) {
-    if (plan.flow_shift) configs_.scheduler.flow_shift = *plan.flow_shift;
+  ModelRun(std::vector<ClipTask> tasks, BatchLimits limits, Reporter& reporter, PreparationTimes& times)
+      : tasks_(std::move(tasks)), plan_(*tasks_.front().plan), limits_(std::move(limits)), reporter_(reporter), times_(times) {
+    if (!limits_.memory_limit) limits_.memory_limit = plan_.memory_limit;
+    if (!limits_.token_budget) limits_.token_budget = plan_.token_budget;
+    if (!limits_.checkpoint_every) limits_.checkpoint_every = plan_.checkpoint_every;
   }
 
-  GenerationResult run(const std::function<void(const ClipResult&)>& finished) {
-    GenerationResult result;
-    // The small components come first, so that what is wrong with them is said early; the text encoder is freed before the transformer
-    // comes.
-    const Stopwatch loading;
-    observer_.progress({"load", 0, 3});
-    const auto vae = load_vae(model_, configs_, device_);
-    observer_.progress({"load", 1, 3});
-    observer_.check_cancelled();
-    const Stopwatch encoding;
-    const auto texts = embed_texts(plan_, model_, configs_, device_, dtype_);
-    result.text_seconds = encoding.seconds();
-    observer_.progress({"load", 2, 3});
-    observer_.check_cancelled();
-    const auto transformer = load_transformer(model_, configs_, device_, dtype_);
-    hash_ = model_hash(model_);
-    observer_.progress({"load", 3, 3});
-    result.load_seconds = loading.seconds() - result.text_seconds;
-
-    std::vector<int64_t> text_of_segment = {0};
-    if (plan_.branches == 2) text_of_segment.push_back(1);
-    const auto context = transformer.prepare_text(texts, text_of_segment);
-    for (const auto& clip : plan_.clips) {
-      result.clips.push_back(make_clip(clip, vae, transformer, texts, context));
-      finished(result.clips.back());
+  // Every task has its outcome when this returns, unless the run was stopped.
+  void run() {
+    try {
+      open();
+      while (!tasks_.empty() && !reporter_.stopped()) {
+        auto now = next_tasks();
+        load_and_make(now);
+      }
+    } catch (...) {
+      const auto error = as_error(std::current_exception());
+      if (is_cancellation(error) || reporter_.stopped()) throw;
+      fail(tasks_, error);
     }
-    return result;
   }
 
  private:
-  ClipResult make_clip(const PlannedClip& clip, const WanVae& vae, const WanTransformer& transformer, const at::Tensor& texts,
-                       const TextContext& context) {
-    ClipResult result{.output = clip.output, .seed = clip.seed};
-    if (clip.trace) trace_text(*clip.trace, texts);
-    const Stopwatch denoising;
-    const auto latents = denoise(clip, transformer, context);
-    result.denoise_seconds = denoising.seconds();
-    if (clip.save_latents) save_latents(*clip.save_latents, latents, {{"t2v", provenance_of_clip(plan_, clip, hash_).dump()}});
-    const Stopwatch decoding;
-    result.frames = write_clip(clip, vae, latents);
-    result.decode_seconds = decoding.seconds();
-    return result;
-  }
-
-  // [C, T, H, W] in the sampler's space.
-  at::Tensor denoise(const PlannedClip& clip, const WanTransformer& transformer, const TextContext& context) {
-    const bool alone = !plan_.threads && device_.is_cpu() && one_thread_is_quicker(plan_, configs_.transformer);
-    const ThreadCount threads(alone ? 1 : at::get_num_threads());
-    const auto scheduler = make_scheduler(parse_scheduler_kind(plan_.scheduler), configs_.scheduler, plan_.steps, plan_.eta);
-    ClipNoise noise(clip.seed, plan_.latent_shape);
-    const auto drawn = plan_.init_latents ? read_latents(*plan_.init_latents, plan_.latent_shape) : noise.next();
-    const auto initial = (drawn * scheduler->init_noise_sigma()).to(device_);
-    const auto grid = token_grid(initial.sizes(), patch_);
-    SamplingHooks hooks;
-    hooks.noise = [&](int64_t) { return patchify(noise.next(), patch_).to(device_); };
-    if (clip.trace) {
-      hooks.after_step = [&](int64_t step, int64_t timestep, const at::Tensor& values) {
-        save_safetensors(fs::path(*clip.trace) / step_file(step), {{"latents", unpatchify(values, grid, patch_).unsqueeze(0)},
-                                                                   {"timestep", at::tensor({timestep}, at::TensorOptions(at::kLong))}});
-      };
+  void fail(std::vector<ClipTask>& tasks, const Error& error) {
+    for (const auto& task : tasks) {
+      reporter_.count_steps(task.steps_left());
+      reporter_.finished(task.failed(error));
     }
-    const auto values =
-        sample(transformer, context, *scheduler, pack({{initial, {}}}, patch_, plan_.branches), plan_.guidance_scale, hooks, observer_);
-    return unpatchify(values, grid, patch_);
+    tasks.clear();
   }
 
-  // Decodes a few frames at a time while the encoder's thread compresses the ones before.
-  int64_t write_clip(const PlannedClip& clip, const WanVae& vae, const at::Tensor& latents) {
-    EncoderOptions options{.path = clip.output,
-                           .width = static_cast<int>(plan_.width),
-                           .height = static_cast<int>(plan_.height),
-                           .fps = to_rational(plan_.fps)};
-    options.crf = static_cast<int>(plan_.crf);
-    options.resize = planned_resize(plan_.resize, plan_.resize_filter);
-    options.metadata = container_metadata(plan_, clip, hash_);
-    const auto frames = decode_to_file(vae, latents, options, observer_);
-    if (plan_.sidecar) write_file_atomically(clip.output + ".json", provenance_of_clip(plan_, clip, hash_).dump(2) + "\n");
-    return frames;
+  std::filesystem::path checkpoint_of(const PlannedClip& clip) const { return checkpoint_path(clip, limits_.checkpoint_folder); }
+
+  void open() {
+    model_ = open_model_folder(plan_.model_folder);
+    configs_ = read_model_configs(model_);
+    device_ = parse_device(plan_.device);
+    dtype_ = parse_dtype(plan_.dtype, device_);
+    // Reading all weights once more costs time that loading has not: it goes on beside loading and the first steps.
+    hash_ = std::async(std::launch::async, [model = model_] { return model_hash(model); }).share();
+    sizes_ = component_sizes(model_);
+    drop_what_cannot_fit();
+    if (limits_.checkpoint_every) resume();
   }
 
-  const GenerationPlan& plan_;
-  Observer& observer_;
+  RunShape shape_of(const std::vector<ClipSize>& clips) const {
+    return shape_run(configs_, sizes_, device_, dtype_, clips, plan_.threads, limits_.token_budget, limits_.memory_limit);
+  }
+
+  void drop_what_cannot_fit() {
+    if (!limits_.memory_limit) return;
+    std::vector<ClipTask> fitting;
+    for (auto& task : tasks_) {
+      try {
+        shape_of({clip_size(*task.plan)});
+        fitting.push_back(std::move(task));
+      } catch (const Error& error) {
+        reporter_.count_steps(task.plan->steps);
+        reporter_.finished(task.failed(error));
+      }
+    }
+    tasks_ = std::move(fitting);
+  }
+
+  // An allocation has failed though the clip was by itself.
+  Error out_of_memory(const ClipTask& task) const {
+    const auto clip = clip_size(*task.plan);
+    RunShape shape{.pack_tokens = clip.tokens, .decode_chunk = 1};
+    const auto need = estimate_memory(configs_, sizes_, device_, dtype_, {clip}, shape).peak;
+    const auto flags = fitting_flags(configs_, sizes_, device_, dtype_, clip, need * 2 / 3);
+    return {ErrorKind::out_of_memory, task.clip->output + ": out of memory. A clip of " + std::to_string(clip.width) + "x" +
+                                          std::to_string(clip.height) + ", " + std::to_string(clip.frames) + " frames, needs about " +
+                                          bytes_text(need) + (flags.empty() ? "" : "; with a third less, " + flags + " would fit") +
+                                          (device_.is_cuda() && dtype_ == at::kFloat ? ". --dtype bfloat16 halves the weights" : "")};
+  }
+
+  void resume() {
+    std::vector<ClipTask> fitting;
+    for (auto& task : tasks_) {
+      const auto path = checkpoint_of(*task.clip);
+      try {
+        task.checkpoint = read_checkpoint(path, *task.plan, *task.clip, hash_.get());
+        if (task.checkpoint) {
+          reporter_.note(task.clip->output + ": goes on after step " + std::to_string(task.checkpoint->step) + " of " +
+                         std::to_string(task.plan->steps));
+          reporter_.count_steps(task.checkpoint->step);
+        }
+        fitting.push_back(std::move(task));
+      } catch (const Error& error) {
+        reporter_.count_steps(task.plan->steps);
+        reporter_.finished(task.failed(error));
+      }
+    }
+    tasks_ = std::move(fitting);
+  }
+
+  // As many of the tasks, from the front, as have texts that fit into memory at once.
+  std::vector<ClipTask> next_tasks() {
+    const int64_t bytes_a_text = plan_.max_text_tokens * configs_.text_encoder.d_model * static_cast<int64_t>(sizeof(float));
+    const auto texts_at_once = static_cast<std::size_t>(std::max<int64_t>(2, text_bytes_at_once / bytes_a_text));
+    std::map<std::string, std::size_t> place;
+    std::size_t count = 0;
+    texts_.clear();
+    wanted_texts_.clear();
+    const auto place_of = [&](const std::string& text) {
+      const auto [found, is_new] = place.try_emplace(text, wanted_texts_.size());
+      if (is_new) wanted_texts_.push_back(text);
+      return found->second;
+    };
+    for (; count < tasks_.size() && wanted_texts_.size() + 2 <= std::max<std::size_t>(2, texts_at_once); ++count) {
+      auto& task = tasks_[count];
+      task.text = place_of(task.plan->prompt);
+      if (task.plan->branches == 2) task.negative_text = place_of(task.plan->negative_prompt);
+    }
+    const auto middle = tasks_.begin() + static_cast<std::ptrdiff_t>(count);
+    std::vector<ClipTask> now(std::make_move_iterator(tasks_.begin()), std::make_move_iterator(middle));
+    tasks_.erase(tasks_.begin(), middle);
+    return now;
+  }
+
+  void load_and_make(std::vector<ClipTask>& tasks) {
+    try {
+      load();
+    } catch (...) {
+      const auto error = as_error(std::current_exception());
+      if (is_cancellation(error) || reporter_.stopped()) throw;
+      return fail(tasks, error);
+    }
+    // On the CPU large clips are made after the small ones, which share the cores in another way.
+    const auto middle = std::stable_partition(tasks.begin(), tasks.end(), [&](const ClipTask& task) {
+      return device_.is_cuda() || is_small_step(configs_.transformer, task.tokens());
+    });
+    for (const auto& [begin, end] : {std::pair{tasks.begin(), middle}, std::pair{middle, tasks.end()}}) {
+      std::vector<ClipTask> alike(std::make_move_iterator(begin), std::make_move_iterator(end));
+      if (!alike.empty()) make(alike);
+    }
+  }
+
+  // The small components come first, so that what is wrong with them is said early; the text encoder is freed before the transformer comes.
+  void load() {
+    const Stopwatch loading;
+    const double text_before = times_.text_seconds;
+    reporter_.progress({"load", 0, 3});
+    if (!vae_) vae_ = std::make_unique<WanVae>(load_vae(model_, configs_, device_));
+    reporter_.progress({"load", 1, 3});
+    reporter_.check_cancelled();
+    transformer_.reset();
+    embed_texts();
+    release_free_memory();
+    reporter_.progress({"load", 2, 3});
+    reporter_.check_cancelled();
+    transformer_ = std::make_unique<WanTransformer>(load_transformer(model_, configs_, device_, dtype_));
+    reporter_.progress({"load", 3, 3});
+    times_.load_seconds += loading.seconds() - (times_.text_seconds - text_before);
+  }
+
+  void embed_texts() {
+    const Stopwatch encoding;
+    const auto tokenizer = load_tokenizer(model_, configs_);
+    const auto encoder = load_text_encoder(model_, configs_, device_, dtype_);
+    // A small encoder is quicker on one thread, and a short prompt has few rows, which several threads would round differently.
+    constexpr int64_t small_encoder = 50'000'000;
+    const ThreadCount threads(device_.is_cpu() && sizes_.text_encoder < small_encoder ? std::optional<int64_t>(1) : std::nullopt);
+    for (const auto& text : wanted_texts_) {
+      reporter_.check_cancelled();
+      texts_.push_back(embed_text(*tokenizer, encoder, text, plan_.max_text_tokens, device_).cpu());
+    }
+    times_.text_seconds += encoding.seconds();
+  }
+
+  void make(std::vector<ClipTask>& tasks) {
+    const auto hash = [hash = hash_] { return hash.get(); };
+    const auto path = [this](const PlannedClip& clip) { return checkpoint_of(clip); };
+    const auto no_memory = [this](const ClipTask& task) { return out_of_memory(task); };
+    std::vector<ClipSize> clips;
+    for (const auto& task : tasks) clips.push_back(clip_size(*task.plan));
+    const auto shape = shape_of(clips);
+    if (shape.decode_chunk > 0 && limits_.memory_limit)
+      reporter_.note("to stay within " + bytes_text(*limits_.memory_limit) + ": at most " + std::to_string(shape.pack_tokens) +
+                     " tokens at once, decoding one latent frame at a time" + (shape.overlap ? "" : ", one clip after the other"));
+    vae_->set_chunk(shape.decode_chunk);
+    const int threads = at::get_num_threads();
+    ClipWriter writer(*vae_, {shape.workers > 1 ? 1 : threads, hash, path, no_memory}, reporter_);
+    const DenoisingOptions options{.workers = shape.workers,
+                                   .threads = std::max(1, threads / static_cast<int>(shape.workers)),
+                                   .token_budget = shape.token_budget,
+                                   .release_memory = !shape.overlap,
+                                   .checkpoint_every = limits_.checkpoint_every,
+                                   .checkpoint_path = path,
+                                   .model_hash = hash,
+                                   .out_of_memory = no_memory};
+    const auto hand_over = [&](const ClipTask& task, const at::Tensor& latents) {
+      writer.hand_over(task, latents);
+      if (!shape.overlap) writer.wait();
+    };
+    Denoising denoising(*transformer_, configs_, device_, texts_, options, reporter_,
+                        {.hand_over = hand_over, .obstacle = [&](const ClipTask& task) { return writer.obstacle(*task.clip); }});
+    denoising.run(tasks);
+    writer.finish();
+    reporter_.rethrow_reason();
+  }
+
+  std::vector<ClipTask> tasks_;  // not yet begun
+  const GenerationPlan& plan_;   // of the first one: model, device and dtype are those of all
+  BatchLimits limits_;
+  Reporter& reporter_;
+  PreparationTimes& times_;
   ModelFolder model_;
   ModelConfigs configs_;
-  at::Device device_;
-  at::ScalarType dtype_;
-  PatchSize patch_;
-  std::string hash_;
+  at::Device device_ = at::kCPU;
+  at::ScalarType dtype_ = at::kFloat;
+  ComponentSizes sizes_;
+  std::shared_future<std::string> hash_;
+  std::vector<std::string> wanted_texts_;
+  std::vector<at::Tensor> texts_;  // of wanted_texts_, on the CPU: float32 [max_text_tokens, d_model]
+  std::unique_ptr<WanVae> vae_;
+  std::unique_ptr<WanTransformer> transformer_;
 };
 
 }  // namespace
 
-GenerationResult generate(const GenerationPlan& plan, Observer& observer, const std::function<void(const ClipResult&)>& finished) {
+PreparationTimes generate_all(const std::vector<GenerationPlan>& plans, const BatchLimits& limits, Observer& observer,
+                              const std::function<void(const ClipOutcome&)>& finished) {
   const at::NoGradGuard no_grad;
-  if (plan.threads) at::set_num_threads(static_cast<int>(*plan.threads));
-  for (const auto& note : plan.notes) observer.note(note);
-  return Generation(plan, observer).run(finished);
+  Reporter reporter(observer, finished, total_steps(plans));
+  std::map<std::string, std::size_t> place;
+  std::vector<std::vector<ClipTask>> groups;  // in the order in which their first plans come
+  for (std::size_t p = 0; p < plans.size(); ++p) {
+    const auto& plan = plans[p];
+    for (const auto& note : plan.notes) reporter.note(note);
+    const auto key = plan.model_folder + "\n" + plan.device + " " + plan.dtype + " " + std::to_string(plan.threads.value_or(0)) + " " +
+                     std::to_string(plan.memory_limit.value_or(0)) + " " + std::to_string(plan.token_budget.value_or(0)) + " " +
+                     std::to_string(plan.checkpoint_every.value_or(0));
+    const auto [found, is_new] = place.try_emplace(key, groups.size());
+    if (is_new) groups.emplace_back();
+    for (std::size_t c = 0; c < plan.clips.size(); ++c) {
+      ClipTask task;
+      task.plan = &plan;
+      task.clip = &plan.clips[c];
+      task.plan_index = p;
+      task.clip_index = c;
+      groups[found->second].push_back(std::move(task));
+    }
+  }
+  PreparationTimes times;
+  for (auto& group : groups) {
+    if (group.empty()) continue;
+    const ThreadCount threads(group.front().plan->threads);
+    ModelRun(std::move(group), limits, reporter, times).run();
+  }
+  return times;
+}
+
+GenerationResult generate(const GenerationPlan& plan, Observer& observer, const std::function<void(const ClipResult&)>& finished) {
+  GenerationResult result;
+  const std::vector<GenerationPlan> plans(1, plan);
+  result.preparation = generate_all(plans, {}, observer, [&](const ClipOutcome& outcome) {
+    if (outcome.error) throw Error(*outcome.error);
+    result.clips.push_back(*outcome.result);
+    finished(*outcome.result);
+  });
+  return result;
 }
 
 }  // namespace t2v

@@ -17,27 +17,65 @@ void check_finite(const at::Tensor& values, const char* what, int64_t step, int6
                                          "). Nothing was written. Try --dtype float32, a lower --guidance-scale, or check the weights.");
 }
 
+// Where each clip stands among the values of the first branches, and where its unconditional branch begins.
+struct Branches {
+  std::vector<int64_t> begins;         // [clips + 1]
+  std::vector<int64_t> unconditional;  // [clips]; -1 without guidance
+  int64_t count() const { return begins.back(); }
+};
+
+Branches branches_of(const PackedTokens& tokens, const std::vector<double>& guidance_scales) {
+  const auto clips = guidance_scales.size();
+  Branches branches;
+  branches.begins.assign(tokens.segments.begin(), tokens.segments.begin() + static_cast<std::ptrdiff_t>(clips) + 1);
+  std::size_t segment = clips;
+  for (const double scale : guidance_scales) branches.unconditional.push_back(scale > 1 ? tokens.segments[segment++] : -1);
+  if (segment + 1 != tokens.segments.size())
+    throw Error(ErrorKind::internal,
+                "sampling: " + std::to_string(tokens.segment_count()) + " segments, expected " + std::to_string(segment));
+  return branches;
+}
+
+// The values of the first branches, and once more those of the clips with guidance.
+at::Tensor for_all_branches(const at::Tensor& values, const Branches& branches) {
+  std::vector<at::Tensor> parts;
+  parts.push_back(values);
+  for (std::size_t clip = 0; clip < branches.unconditional.size(); ++clip)
+    if (branches.unconditional[clip] >= 0) parts.push_back(values.slice(0, branches.begins[clip], branches.begins[clip + 1]));
+  return parts.size() == 1 ? values : at::cat(parts);
+}
+
+at::Tensor guided(const at::Tensor& prediction, const Branches& branches, const std::vector<double>& guidance_scales) {
+  std::vector<at::Tensor> parts;
+  for (std::size_t clip = 0; clip < guidance_scales.size(); ++clip) {
+    const auto length = branches.begins[clip + 1] - branches.begins[clip];
+    const auto conditional = prediction.narrow(0, branches.begins[clip], length);
+    if (branches.unconditional[clip] < 0) {
+      parts.push_back(conditional);
+      continue;
+    }
+    const auto unconditional = prediction.narrow(0, branches.unconditional[clip], length);
+    parts.push_back(unconditional + guidance_scales[clip] * (conditional - unconditional));
+  }
+  return parts.size() == 1 ? parts[0] : at::cat(parts);
+}
+
 }  // namespace
 
-at::Tensor sample(const Denoiser& denoiser, const TextContext& text, Scheduler& scheduler, PackedTokens tokens, double guidance_scale,
-                  const SamplingHooks& hooks, Observer& observer) {
-  const bool guided = guidance_scale > 1;
-  const int64_t count = tokens.values.size(0) / (guided ? 2 : 1);
+at::Tensor sample(const Denoiser& denoiser, const TextContext& text, Scheduler& scheduler, PackedTokens tokens,
+                  const std::vector<double>& guidance_scales, const SamplingHooks& hooks, Observer& observer, int64_t first_step) {
+  const auto branches = branches_of(tokens, guidance_scales);
   const auto& timesteps = scheduler.timesteps();
   const auto steps = static_cast<int64_t>(timesteps.size());
-  auto values = tokens.values.narrow(0, 0, count);  // float32 [n, C·pt·ph·pw]
+  auto values = tokens.values.narrow(0, 0, branches.count());  // float32 [n, C·pt·ph·pw]
   const auto clean = values;
-  const auto known = tokens.known.defined() ? tokens.known.narrow(0, 0, count).unsqueeze(1) : at::Tensor();
-  for (int64_t step = 0; step < steps; ++step) {
+  const auto known = tokens.known.defined() ? tokens.known.narrow(0, 0, branches.count()).unsqueeze(1) : at::Tensor();
+  for (int64_t step = first_step; step < steps; ++step) {
     observer.check_cancelled();
     const int64_t timestep = timesteps[static_cast<std::size_t>(step)];
-    set_values(tokens, values);
+    tokens.values = for_all_branches(values, branches);
     set_timestep(tokens, static_cast<double>(timestep));
-    auto prediction = denoiser.predict(tokens, text);
-    if (guided) {
-      const auto halves = prediction.chunk(2);
-      prediction = halves[1] + guidance_scale * (halves[0] - halves[1]);
-    }
+    const auto prediction = guided(denoiser.predict(tokens, text), branches, guidance_scales);
     check_finite(prediction, "the network's prediction", step, steps, timestep);
     const auto noise = scheduler.needs_noise(step) ? std::optional<at::Tensor>(hooks.noise(step)) : std::nullopt;
     values = scheduler.step(prediction, step, values, noise);

@@ -4,6 +4,7 @@
 #include <ATen/core/Tensor.h>
 
 #include <functional>
+#include <vector>
 
 #include "models/denoiser.h"
 #include "schedulers/scheduler.h"
@@ -14,14 +15,16 @@ namespace t2v {
 struct SamplingHooks {
   // Standard normal noise for a step, [n, C·pt·ph·pw] like the values of one branch; asked for only when the scheduler needs it.
   std::function<at::Tensor(int64_t step)> noise;
-  // The values of one branch after a step.
+  // The values of one branch after a step, and the scheduler as it then stands.
   std::function<void(int64_t step, int64_t timestep, const at::Tensor& values)> after_step;
 };
 
-// tokens: the initial noise (and known content), packed once per guidance branch: conditional first, then unconditional when guidance_scale
-// > 1. Returns the clean values of one branch [n, C·pt·ph·pw]. Known tokens come back as they were. Source of the guidance: Ho & Salimans
-// 2022, as in diffusers pipeline_wan.py: uncond + scale · (cond - uncond). Throws Error{non_finite} naming the step.
-at::Tensor sample(const Denoiser& denoiser, const TextContext& text, Scheduler& scheduler, PackedTokens tokens, double guidance_scale,
-                  const SamplingHooks& hooks, Observer& observer);
+// Denoises the clips of a pack together, from `first_step` of the schedule on.
+// tokens: the noise (or the sample of an earlier step, and known content) of each clip, one segment a clip, in order; after that, once more
+// each clip whose guidance_scale is above 1, in order: its unconditional branch. guidance_scales: one a clip.
+// Returns the clean values [n, C·pt·ph·pw] of the clips' first branches. Known tokens come back as they were. Source of the guidance: Ho &
+// Salimans 2022, as in diffusers pipeline_wan.py: uncond + scale · (cond - uncond). Throws Error{non_finite} naming the step.
+at::Tensor sample(const Denoiser& denoiser, const TextContext& text, Scheduler& scheduler, PackedTokens tokens,
+                  const std::vector<double>& guidance_scales, const SamplingHooks& hooks, Observer& observer, int64_t first_step = 0);
 
 }  // namespace t2v

@@ -80,6 +80,12 @@ const std::vector<Setting>& generation_settings() {
       {"device", "--device", "Machine", "auto, cpu or cuda[:N]", &R::device},
       {"dtype", "--dtype", "Machine", "auto, float32, bfloat16 or float16", &R::dtype},
       {"threads", "--threads", "Machine", "CPU threads (when absent: all cores, and one to denoise with a small network)", &R::threads},
+      {"memory_limit", "--memory-limit", "Machine", "Hold the run to this much memory (2GB, 800MB), or say what would fit",
+       &R::memory_limit},
+      {"token_budget", "--token-budget", "Machine", "Denoise clips together up to so many tokens (when absent: as many as are quickest)",
+       &R::token_budget},
+      {"checkpoint_every", "--checkpoint-every", "Machine",
+       "Save the state of denoising every so many steps; the same command goes on from there", &R::checkpoint_every},
   };
   return settings;
 }

@@ -1,0 +1,26 @@
+// One clip on its way through a run.
+#pragma once
+
+#include <cstddef>
+#include <optional>
+
+#include "pipeline/checkpoint.h"
+#include "t2v/generate.h"
+
+namespace t2v {
+
+struct ClipTask {
+  const GenerationPlan* plan = nullptr;
+  const PlannedClip* clip = nullptr;
+  std::size_t plan_index = 0, clip_index = 0;
+  std::optional<Checkpoint> checkpoint;     // where it goes on
+  std::size_t text = 0, negative_text = 0;  // among the embeddings of the run; negative_text only with guidance
+  double denoise_seconds = 0;
+
+  int64_t first_step() const { return checkpoint ? checkpoint->step : 0; }
+  int64_t steps_left() const { return plan->steps - first_step(); }
+  int64_t tokens() const { return plan->tokens * plan->branches; }
+  ClipOutcome failed(const Error& error) const { return {plan_index, clip_index, std::nullopt, error}; }
+};
+
+}  // namespace t2v

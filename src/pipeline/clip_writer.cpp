@@ -1,0 +1,180 @@
+#include "pipeline/clip_writer.h"
+
+#include <ATen/ATen.h>
+#include <ATen/Parallel.h>
+#include <ATen/core/grad_mode.h>
+
+#include <fstream>
+
+#include "base/atomic_file.h"
+#include "pipeline/failures.h"
+#include "pipeline/frames.h"
+#include "pipeline/latents_file.h"
+#include "pipeline/memory.h"
+#include "pipeline/provenance.h"
+#include "pipeline/stopwatch.h"
+#include "pipeline/transcode.h"
+
+namespace t2v {
+
+namespace fs = std::filesystem;
+
+namespace {
+
+constexpr std::size_t queue_capacity = 2;
+
+fs::path folder_of(const PlannedClip& clip) { return fs::path(clip.output).parent_path(); }
+
+int64_t chunk_of(const WanVae& vae, const ClipSize& clip) { return vae.chunk() > 0 ? vae.chunk() : quickest_chunk(vae.config(), clip); }
+
+// Whether a small file can still be written there.
+bool is_writable(const fs::path& folder) {
+  try {
+    const AtomicFile probe((folder.empty() ? fs::path(".") : folder) / "t2v-write-test");
+    std::ofstream out(probe.temporary_path(), std::ios::binary);
+    out << std::string(std::size_t{64} << 10, ' ');
+    out.close();
+    return static_cast<bool>(out);
+  } catch (const Error&) {
+    return false;
+  }
+}
+
+}  // namespace
+
+ClipWriter::ClipWriter(WanVae& vae, WriterOptions options, Reporter& reporter)
+    : vae_(vae), options_(std::move(options)), reporter_(reporter), thread_([this] { run(); }) {}
+
+ClipWriter::~ClipWriter() {
+  {
+    const std::lock_guard lock(mutex_);
+    queue_.clear();
+  }
+  finish();
+}
+
+void ClipWriter::hand_over(const ClipTask& task, const at::Tensor& latents) {
+  std::unique_lock lock(mutex_);
+  changed_.wait(lock, [this] { return queue_.size() < queue_capacity || reporter_.stopped(); });
+  if (reporter_.stopped()) return;
+  queue_.push_back({&task, latents});
+  changed_.notify_all();
+}
+
+void ClipWriter::wait() {
+  std::unique_lock lock(mutex_);
+  changed_.wait(lock, [this] { return (queue_.empty() && !writing_) || reporter_.stopped(); });
+}
+
+void ClipWriter::finish() {
+  {
+    const std::lock_guard lock(mutex_);
+    closed_ = true;
+    changed_.notify_all();
+  }
+  if (thread_.joinable()) thread_.join();
+}
+
+std::string ClipWriter::obstacle(const PlannedClip& clip) const {
+  const std::lock_guard lock(mutex_);
+  const auto found = obstacles_.find(folder_of(clip));
+  return found == obstacles_.end() ? "" : found->second;
+}
+
+std::optional<ClipWriter::Entry> ClipWriter::next() {
+  std::unique_lock lock(mutex_);
+  writing_ = false;
+  changed_.notify_all();
+  changed_.wait(lock, [this] { return !queue_.empty() || closed_ || reporter_.stopped(); });
+  if (queue_.empty() || reporter_.stopped()) return std::nullopt;
+  auto entry = std::move(queue_.front());
+  queue_.pop_front();
+  writing_ = true;
+  changed_.notify_all();
+  return entry;
+}
+
+void ClipWriter::run() {
+  const at::NoGradGuard no_grad;
+  at::set_num_threads(options_.threads);
+  while (const auto entry = next()) {
+    try {
+      reporter_.finished(write(*entry->task, entry->latents));
+    } catch (...) {  // cancelled, or the receiver of the outcome has thrown
+      reporter_.stop(std::current_exception());
+    }
+  }
+  const std::lock_guard lock(mutex_);
+  changed_.notify_all();  // whoever waits to hand over sees that the run has stopped
+}
+
+ClipOutcome ClipWriter::write(const ClipTask& task, const at::Tensor& latents) {
+  const auto hash = options_.model_hash();
+  const auto& clip = *task.clip;
+  try {
+    if (clip.save_latents) save_latents(*clip.save_latents, latents, {{"t2v", provenance_of_clip(*task.plan, clip, hash).dump()}});
+    const Stopwatch decoding;
+    const auto frames = decode(task, latents);
+    if (task.plan->sidecar) write_file_atomically(clip.output + ".json", provenance_of_clip(*task.plan, clip, hash).dump(2) + "\n");
+    remove_checkpoint(options_.checkpoint_path(clip));
+    return {task.plan_index, task.clip_index, ClipResult{clip.output, clip.seed, frames, task.denoise_seconds, decoding.seconds()},
+            std::nullopt};
+  } catch (...) {
+    const auto error = as_error(std::current_exception());
+    if (is_cancellation(error)) throw;
+    if (error.kind() == ErrorKind::out_of_memory) {
+      release_free_memory();
+      return task.failed({error.kind(), options_.out_of_memory(task).what() + keep_latents(task, latents)});
+    }
+    if (error.kind() != ErrorKind::output) return task.failed(error);
+    look_for_obstacle(task, error.what());
+    return task.failed({error.kind(), error.what() + keep_latents(task, latents)});
+  }
+}
+
+// Decodes a few frames at a time while the encoder's thread compresses the ones before; once more with the smallest chunks when memory does
+// not suffice.
+int64_t ClipWriter::decode(const ClipTask& task, const at::Tensor& latents) {
+  const auto& plan = *task.plan;
+  EncoderOptions options{.path = task.clip->output,
+                         .width = static_cast<int>(plan.width),
+                         .height = static_cast<int>(plan.height),
+                         .fps = to_rational(plan.fps)};
+  options.crf = static_cast<int>(plan.crf);
+  options.resize = planned_resize(plan.resize, plan.resize_filter);
+  options.metadata = container_metadata(plan, *task.clip, options_.model_hash());
+  try {
+    return decode_to_file(vae_, latents, options, reporter_);
+  } catch (...) {
+    if (as_error(std::current_exception()).kind() != ErrorKind::out_of_memory || options.path == "-" ||
+        chunk_of(vae_, clip_size(plan)) == 1)
+      throw;
+  }
+  reporter_.note("memory did not suffice to decode " + task.clip->output + "; decoding goes on one latent frame at a time");
+  vae_.set_chunk(1);
+  release_free_memory();
+  return decode_to_file(vae_, latents, options, reporter_);
+}
+
+// What took long to make is not thrown away with a file that could not be written. Returns what to add to the message.
+std::string ClipWriter::keep_latents(const ClipTask& task, const at::Tensor& latents) {
+  const auto& clip = *task.clip;
+  if (clip.output == "-") return "";
+  const auto path = clip.save_latents.value_or(clip.output + ".latents.safetensors");
+  try {
+    if (!clip.save_latents || !fs::exists(path))
+      save_latents(path, latents, {{"t2v", provenance_of_clip(*task.plan, clip, options_.model_hash()).dump()}});
+  } catch (const Error&) {
+    return ". Its latents could not be kept either";
+  }
+  return ". Its latents are kept in " + path + "; t2v decode " + path + " -o FILE makes the video of them";
+}
+
+void ClipWriter::look_for_obstacle(const ClipTask& task, const std::string& message) {
+  const auto folder = folder_of(*task.clip);
+  if (task.clip->output == "-" || is_writable(folder)) return;
+  const std::lock_guard lock(mutex_);
+  obstacles_.emplace(folder, message);
+}
+
+}  // namespace t2v

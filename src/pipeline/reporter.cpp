@@ -1,0 +1,51 @@
+#include "pipeline/reporter.h"
+
+namespace t2v {
+
+void Reporter::progress(const Progress& progress) {
+  const std::lock_guard lock(mutex_);
+  if (progress.stage != "decode" || steps_ >= total_steps_) observer_.progress(progress);
+}
+
+void Reporter::note(const std::string& line) {
+  const std::lock_guard lock(mutex_);
+  observer_.note(line);
+}
+
+void Reporter::check_cancelled() {
+  const std::lock_guard lock(mutex_);
+  if (stopped_) std::rethrow_exception(reason_);
+  observer_.check_cancelled();
+}
+
+void Reporter::count_steps(int64_t steps) {
+  const std::lock_guard lock(mutex_);
+  steps_ += steps;
+  if (steps > 0) observer_.progress({"denoise", steps_, total_steps_});
+}
+
+void Reporter::finished(const ClipOutcome& outcome) {
+  const std::lock_guard lock(mutex_);
+  if (stopped_) return;
+  try {
+    finished_(outcome);
+  } catch (...) {
+    reason_ = std::current_exception();
+    stopped_ = true;
+    throw;
+  }
+}
+
+void Reporter::stop(const std::exception_ptr& reason) {
+  const std::lock_guard lock(mutex_);
+  if (stopped_) return;
+  reason_ = reason;
+  stopped_ = true;
+}
+
+void Reporter::rethrow_reason() const {
+  const std::lock_guard lock(mutex_);
+  if (reason_) std::rethrow_exception(reason_);
+}
+
+}  // namespace t2v

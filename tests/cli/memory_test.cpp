@@ -1,0 +1,119 @@
+// Memory: the plan's estimate against the measured peak, --memory-limit, and a real limit on the process.
+#include <cstdio>
+
+#include "base/json.h"
+#include "expect.h"
+
+namespace t2v::test {
+
+namespace {
+
+constexpr int64_t mebi = int64_t{1} << 20;
+
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+constexpr bool measurable = false;  // a sanitizer's shadow memory counts as well
+#else
+constexpr bool measurable = true;
+#endif
+
+// One step each: more of them take no more memory.
+Arguments one_step(const TemporaryFolder& folder, const Arguments& more) {
+  Arguments arguments = {
+      "generate", "-p", "a red circle", "--seed", "1", "--steps", "1", "--progress", "none", "-o", (folder / "{index}.mp4").string()};
+  arguments.insert(arguments.end(), more.begin(), more.end());
+  return arguments;
+}
+
+int64_t estimated_peak(Arguments arguments) {
+  arguments.push_back("--dry-run");
+  return Json::parse(run_program(arguments).out).at("memory").at("peak").get<int64_t>() / mebi;
+}
+
+struct LimitedResult {
+  int code = -1;
+  std::string output;  // stdout and stderr
+};
+
+// With so much address space and no more (RLIMIT_AS).
+LimitedResult run_in(int64_t megabytes, const Arguments& arguments) {
+  std::string command = "ulimit -v " + std::to_string(megabytes * 1024) + "; exec '" + binary().string() + "'";
+  for (const auto& argument : arguments) command += " '" + argument + "'";
+  LimitedResult result;
+  FILE* pipe = ::popen((command + " 2>&1").c_str(), "r");
+  char buffer[4096];
+  while (const auto count = std::fread(buffer, 1, sizeof buffer, pipe)) result.output.append(buffer, count);
+  const int status = ::pclose(pipe);
+  result.code = WIFEXITED(status) ? WEXITSTATUS(status) : 1000 + WTERMSIG(status);
+  return result;
+}
+
+}  // namespace
+
+// docs/memory.md has more cases, within a fifth on a quiet machine; a busy one decides how much of decoding and denoising coincides.
+TEST(CliMemory, TheEstimateIsNearTheMeasuredPeak) {
+  if (!measurable) GTEST_SKIP() << "a sanitizer's own memory counts as well";
+  for (const Arguments& more : std::vector<Arguments>{{},
+                                                      {"--count", "8"},
+                                                      {"--size", "256x256", "--frames", "17"},
+                                                      {"-m", golden("wan-tiny").string(), "--size", "256x256", "--frames", "17"}}) {
+    const TemporaryFolder folder;
+    const auto arguments = one_step(folder, more);
+    const auto result = run_program(arguments);
+    expect_done(result);
+    const auto ratio = static_cast<double>(estimated_peak(arguments)) / static_cast<double>(result.peak_megabytes);
+    std::string name;
+    for (const auto& word : more) name += word + " ";
+    EXPECT_GT(ratio, 0.75) << name;
+    EXPECT_LT(ratio, 1.25) << name;
+  }
+}
+
+TEST(CliMemory, ALimitIsHeldWithSmallerPacksAndTheSameBytes) {
+  const TemporaryFolder folder;
+  const auto free_run =
+      one_step(folder, {"--count", "6", "--size", "128x128", "--frames", "29", "--token-budget", "100000", "--threads", "2"});
+  expect_done(run_program(free_run));
+  std::vector<std::string> clips;
+  for (int i = 0; i < 6; ++i) clips.push_back(bytes_of(folder / (std::to_string(i) + ".mp4")));
+  auto limited_run = free_run;
+  limited_run.insert(limited_run.end(), {"--memory-limit", "330MB"});
+  ASSERT_GT(estimated_peak(free_run), 330);
+  EXPECT_LE(estimated_peak(limited_run), 330);
+  const auto limited = run_program(limited_run);
+  expect_done(limited);
+  EXPECT_NE(limited.err.find("to stay within 330 MB"), std::string::npos) << limited.err;
+  if (measurable) {
+    EXPECT_LT(limited.peak_megabytes, 330 * 1.2);
+  }
+  for (int i = 0; i < 6; ++i) EXPECT_TRUE(bytes_of(folder / (std::to_string(i) + ".mp4")) == clips[static_cast<std::size_t>(i)]) << i;
+}
+
+TEST(CliMemory, WhatCannotFitIsRefusedBeforeLoadingWithFlagsThatWould) {
+  const TemporaryFolder folder;
+  const auto result = run_program(one_step(folder, {"--size", "512x512", "--memory-limit", "400MB"}));
+  expect_refused(result, 5, {"512x512", "17 frames", "400 MB", "--frames", "--size", "would fit"});
+  EXPECT_TRUE(names_in(folder.path()).empty());
+  expect_refused(run_program(one_step(folder, {"--memory-limit", "lots"})), 2, {"--memory-limit", "'lots'"});
+}
+
+TEST(CliMemory, AFailedAllocationHalvesThePackAndSaysSo) {
+  if (!measurable) GTEST_SKIP() << "sanitizers reserve terabytes of address space";
+  const TemporaryFolder folder;
+  const auto result =
+      run_in(850, one_step(folder, {"--count", "24", "--size", "128x128", "--frames", "29", "--token-budget", "100000", "--threads", "1"}));
+  EXPECT_EQ(result.code, 0) << result.output;
+  EXPECT_NE(result.output.find("memory did not suffice to denoise 24 clips together"), std::string::npos) << result.output;
+  EXPECT_EQ(names_in(folder.path()).size(), 24U);
+}
+
+TEST(CliMemory, AFailedAllocationOfAClipByItselfEndsWithTheEstimateAndFlags) {
+  if (!measurable) GTEST_SKIP() << "sanitizers reserve terabytes of address space";
+  const TemporaryFolder folder;
+  const auto result = run_in(850, one_step(folder, {"--size", "1024x1024", "--frames", "1"}));
+  EXPECT_EQ(result.code, 5) << result.output;
+  for (const char* part : {"out of memory", "1024x1024, 1 frames", "needs about", "--size"})
+    EXPECT_NE(result.output.find(part), std::string::npos) << result.output;
+  EXPECT_FALSE(std::filesystem::exists(folder / "0.mp4"));
+}
+
+}  // namespace t2v::test

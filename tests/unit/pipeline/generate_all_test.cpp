@@ -1,0 +1,274 @@
+// Runs of many clips on the shipped model: a clip's bytes and its fate are its own.
+#include <ATen/ATen.h>
+#include <ATen/Parallel.h>
+#include <gtest/gtest.h>
+
+#include <filesystem>
+#include <fstream>
+#include <iterator>
+#include <map>
+
+#include "errors.h"
+#include "paths.h"
+#include "pipeline/checkpoint.h"
+#include "t2v/generate.h"
+#include "weights/safetensors.h"
+
+namespace t2v {
+namespace {
+
+namespace fs = std::filesystem;
+
+std::string bytes_of(const fs::path& path) {
+  std::ifstream file(path, std::ios::binary);
+  return {std::istreambuf_iterator<char>(file), {}};
+}
+
+GenerationRequest small_request(const fs::path& output, int64_t seed) {
+  GenerationRequest request;
+  request.model = test::shipped_model().string();
+  request.prompt = "a red circle bouncing on a navy background";
+  request.output = output.string();
+  request.seed = seed;
+  request.steps = 3;
+  request.frames = 5;
+  request.device = "cpu";
+  return request;
+}
+
+// Requests that differ in all that may differ within one forward pass, and in what may not.
+std::vector<GenerationRequest> unlike_requests(const fs::path& folder) {
+  std::vector<GenerationRequest> requests;
+  const auto add = [&](const std::string& name, const auto& change) {
+    auto request = small_request(folder / name, static_cast<int64_t>(requests.size()) + 1);
+    change(request);
+    requests.push_back(request);
+  };
+  add("plain.mp4", [](auto&) {});
+  add("wide.mp4", [](auto& r) { r.size = "96x32"; });
+  add("long.mp4", [](auto& r) { r.frames = 13; });
+  add("unguided.mp4", [](auto& r) { r.guidance_scale = 1; });
+  add("strong.mp4", [](auto& r) { r.guidance_scale = 9; });
+  add("other.mp4", [](auto& r) { r.prompt = "two green squares moving left", r.negative_prompt = "red"; });
+  add("image.png", [](auto& r) { r.frames = 1; });
+  add("tiny.y4m", [](auto& r) { r.size = "16x16", r.frames = 1; });
+  add("tiny2.y4m", [](auto& r) { r.size = "16x32", r.frames = 5, r.guidance_scale = 1; });
+  add("ancestral.mp4", [](auto& r) { r.scheduler = "ddpm"; });
+  add("ancestral2.mp4", [](auto& r) { r.scheduler = "ddpm", r.frames = 9; });
+  add("longer.mp4", [](auto& r) { r.steps = 5; });
+  return requests;
+}
+
+struct Outcomes {
+  std::map<std::pair<std::size_t, std::size_t>, ClipOutcome> of;
+  std::function<void(const ClipOutcome&)> collect() {
+    return [this](const ClipOutcome& outcome) {
+      EXPECT_NE(outcome.result.has_value(), outcome.error.has_value());
+      EXPECT_TRUE(of.emplace(std::pair{outcome.plan, outcome.clip}, outcome).second);
+    };
+  }
+};
+
+std::vector<GenerationPlan> plan_all(const std::vector<GenerationRequest>& requests) {
+  Planner planner;
+  std::vector<GenerationPlan> plans;
+  for (const auto& request : requests) plans.push_back(planner.plan(request));
+  return plans;
+}
+
+std::map<std::string, std::string> files_of(const std::vector<GenerationRequest>& requests, const BatchLimits& limits) {
+  Observer observer;
+  Outcomes outcomes;
+  const auto plans = plan_all(requests);
+  generate_all(plans, limits, observer, outcomes.collect());
+  std::map<std::string, std::string> files;
+  for (std::size_t i = 0; i < plans.size(); ++i) {
+    const auto& outcome = outcomes.of.at({i, 0});
+    EXPECT_TRUE(outcome.result) << (outcome.error ? outcome.error->what() : "");
+    files[fs::path(plans[i].clips[0].output).filename()] = bytes_of(plans[i].clips[0].output);
+  }
+  return files;
+}
+
+TEST(GenerateAll, MakesTheSameBytesAloneAndInAnyCompany) {
+  const test::TemporaryFolder folder;
+  auto requests = unlike_requests(folder.path());
+  std::map<std::string, std::string> alone;
+  for (const auto& request : requests) alone.merge(files_of({request}, {}));
+  ASSERT_EQ(alone.size(), requests.size());
+  const auto expect_same = [&](const std::map<std::string, std::string>& files) {
+    for (const auto& [name, bytes] : files) EXPECT_TRUE(bytes == alone.at(name)) << name;
+  };
+  expect_same(files_of(requests, {}));
+  expect_same(files_of(requests, {.token_budget = 100'000}));
+  expect_same(files_of(requests, {.token_budget = 1}));
+  std::reverse(requests.begin(), requests.end());
+  expect_same(files_of(requests, {.token_budget = 300}));
+}
+
+TEST(GenerateAll, MakesTheSameBytesWithOneThreadAndTwo) {
+  const test::TemporaryFolder folder;
+  std::map<std::string, std::string> by_threads[2];
+  for (const int64_t threads : {1, 2}) {
+    auto requests = unlike_requests(folder.path());
+    auto large = small_request(folder / "large.mp4", 40);  // a step worth several threads
+    large.size = "160x160";
+    large.frames = 17;
+    large.steps = 1;
+    requests.push_back(large);
+    for (auto& request : requests) request.threads = threads;
+    by_threads[threads - 1] = files_of(requests, {});
+    auto alone = small_request(folder / "alone.mp4", 41);  // without company a small clip has all threads it is given
+    alone.prompt = "a red ring";
+    alone.threads = threads;
+    by_threads[threads - 1].merge(files_of({alone}, {}));
+  }
+  for (const auto& [name, bytes] : by_threads[0]) EXPECT_TRUE(bytes == by_threads[1].at(name)) << name;
+}
+
+TEST(GenerateAll, GoesOnWhenAClipFails) {
+  const test::TemporaryFolder folder;
+  auto bad = small_request(folder / "bad.mp4", 2);
+  save_safetensors(folder / "noise.safetensors", {{"latents", at::randn({1, 8, 2, 8, 8})}});
+  bad.init_latents = (folder / "noise.safetensors").string();
+  const auto plans = plan_all({small_request(folder / "a.mp4", 1), bad, small_request(folder / "b.mp4", 3)});
+  fs::remove(folder / "noise.safetensors");
+  Observer observer;
+  Outcomes outcomes;
+  generate_all(plans, {.token_budget = 100'000}, observer, outcomes.collect());
+  ASSERT_EQ(outcomes.of.size(), 3U);
+  EXPECT_TRUE(outcomes.of.at({0, 0}).result);
+  EXPECT_TRUE(outcomes.of.at({2, 0}).result);
+  ASSERT_TRUE(outcomes.of.at({1, 0}).error);
+  EXPECT_EQ(outcomes.of.at({1, 0}).error->kind(), ErrorKind::bad_input);
+  EXPECT_FALSE(fs::exists(folder / "bad.mp4"));
+}
+
+TEST(GenerateAll, GivesEveryClipOfAModelThatCannotBeLoadedItsError) {
+  const test::TemporaryFolder folder;
+  fs::copy(test::shipped_model(), folder / "model", fs::copy_options::recursive);
+  auto broken = small_request(folder / "broken.mp4", 1);
+  broken.model = (folder / "model").string();
+  broken.output = (folder / "broken-{index}.mp4").string();
+  broken.count = 2;
+  const auto plans = plan_all({broken, small_request(folder / "fine.mp4", 2)});
+  fs::resize_file(folder / "model" / "transformer" / "diffusion_pytorch_model.safetensors", 1000);
+  Observer observer;
+  Outcomes outcomes;
+  generate_all(plans, {}, observer, outcomes.collect());
+  ASSERT_EQ(outcomes.of.size(), 3U);
+  EXPECT_EQ(outcomes.of.at({0, 0}).error->kind(), ErrorKind::bad_input);
+  EXPECT_EQ(outcomes.of.at({0, 1}).error->kind(), ErrorKind::bad_input);
+  EXPECT_TRUE(outcomes.of.at({1, 0}).result);
+}
+
+// Stops the run at the nth check.
+struct Stopping : Observer {
+  explicit Stopping(int n) : left(n) {}
+  void check_cancelled() override {
+    if (left-- == 0) throw Error(ErrorKind::interrupted, "stopped");
+  }
+  int left;
+};
+
+TEST(GenerateAll, StopsWhenToldAndLeavesNothingHalfWritten) {
+  const test::TemporaryFolder folder;
+  std::vector<GenerationRequest> requests;
+  for (int64_t i = 0; i < 6; ++i) requests.push_back(small_request(folder / (std::to_string(i) + ".mp4"), i));
+  const auto plans = plan_all(requests);
+  for (const int checks : {0, 4, 9, 14}) {
+    Stopping observer(checks);
+    Outcomes outcomes;
+    test::expect_error(ErrorKind::interrupted, {"stopped"}, [&] { generate_all(plans, {}, observer, outcomes.collect()); });
+    std::size_t files = 0;
+    for (const auto& entry : fs::directory_iterator(folder.path()))
+      files += entry.path().extension() == ".mp4" && entry.path().filename().string()[0] != '.';
+    EXPECT_EQ(files, outcomes.of.size());
+    for (const auto& [index, outcome] : outcomes.of) fs::remove(outcome.result->output);
+    EXPECT_TRUE(fs::is_empty(folder.path()));
+  }
+}
+
+TEST(GenerateAll, EndsWithWhatTheReceiverThrows) {
+  const test::TemporaryFolder folder;
+  Observer observer;
+  const auto plans = plan_all({small_request(folder / "a.mp4", 1), small_request(folder / "b.mp4", 2)});
+  test::expect_error(ErrorKind::output, {"no more"},
+                     [&] { generate_all(plans, {}, observer, [](const ClipOutcome&) { throw Error(ErrorKind::output, "no more"); }); });
+}
+
+TEST(GenerateAll, GoesOnFromCheckpointsToTheSameBytes) {
+  const test::TemporaryFolder folder;
+  std::vector<GenerationRequest> requests;
+  for (const char* scheduler : {"unipc", "ddpm", "ddim"})
+    for (const int64_t frames : {5, 9}) {
+      auto request = small_request(folder / (std::string(scheduler) + std::to_string(frames) + ".mp4"), frames);
+      request.scheduler = scheduler;
+      request.steps = 8;
+      request.frames = frames;
+      requests.push_back(request);
+    }
+  const auto whole = files_of(requests, {});
+  const auto plans = plan_all(requests);
+  for (const auto& plan : plans) fs::remove(plan.clips[0].output);
+  const BatchLimits limits{.token_budget = 100'000, .memory_limit = {}, .checkpoint_every = 2, .checkpoint_folder = ""};
+  Stopping stopping(24);
+  Outcomes none;
+  test::expect_error(ErrorKind::interrupted, {"stopped"}, [&] { generate_all(plans, limits, stopping, none.collect()); });
+  std::size_t checkpoints = 0;
+  for (const auto& plan : plans) checkpoints += fs::exists(checkpoint_path(plan.clips[0], ""));
+  EXPECT_GT(checkpoints, 0U);
+  struct Notes : Observer {
+    void note(const std::string& line) override { resumed += line.find("goes on after step") != std::string::npos; }
+    std::size_t resumed = 0;
+  } observer;
+  Outcomes outcomes;
+  generate_all(plans, limits, observer, outcomes.collect());
+  EXPECT_EQ(observer.resumed, checkpoints);
+  for (const auto& [name, bytes] : whole) EXPECT_TRUE(bytes_of(folder / name) == bytes) << name;
+  for (const auto& plan : plans) EXPECT_FALSE(fs::exists(checkpoint_path(plan.clips[0], "")));
+}
+
+TEST(GenerateAll, RefusesACheckpointOfOtherSettings) {
+  const test::TemporaryFolder folder;
+  auto request = small_request(folder / "a.mp4", 1);
+  request.steps = 6;
+  const BatchLimits limits{.token_budget = {}, .memory_limit = {}, .checkpoint_every = 1, .checkpoint_folder = folder.path().string()};
+  Stopping stopping(8);
+  Outcomes none;
+  test::expect_error(ErrorKind::interrupted, {}, [&] { generate_all(plan_all({request}), limits, stopping, none.collect()); });
+  request.seed = 2;
+  request.guidance_scale = 3;
+  request.crf = 30;  // has no influence on the latents
+  const auto plans = plan_all({request});
+  ASSERT_TRUE(fs::exists(checkpoint_path(plans[0].clips[0], folder.path().string())));
+  Observer observer;
+  Outcomes outcomes;
+  generate_all(plans, limits, observer, outcomes.collect());
+  ASSERT_TRUE(outcomes.of.at({0, 0}).error);
+  EXPECT_EQ(outcomes.of.at({0, 0}).error->kind(), ErrorKind::usage);
+  const std::string message = outcomes.of.at({0, 0}).error->what();
+  for (const char* part : {"seed 1 there, 2 now", "guidance_scale", "3.0 now", "delete the checkpoint"})
+    EXPECT_NE(message.find(part), std::string::npos) << message;
+  EXPECT_EQ(message.find("crf"), std::string::npos) << message;
+  fs::remove(checkpoint_path(plans[0].clips[0], folder.path().string()));
+  Outcomes again;
+  generate_all(plans, limits, observer, again.collect());
+  EXPECT_TRUE(again.of.at({0, 0}).result);
+}
+
+TEST(GenerateAll, HoldsToAMemoryLimitAndRefusesOnlyWhatCannotFit) {
+  const test::TemporaryFolder folder;
+  auto large = small_request(folder / "large.mp4", 1);
+  large.size = "1024x1024";
+  const auto plans = plan_all({large, small_request(folder / "small.mp4", 2)});
+  Observer observer;
+  Outcomes outcomes;
+  generate_all(plans, {.token_budget = {}, .memory_limit = int64_t{300} << 20}, observer, outcomes.collect());
+  ASSERT_TRUE(outcomes.of.at({0, 0}).error);
+  EXPECT_EQ(outcomes.of.at({0, 0}).error->kind(), ErrorKind::out_of_memory);
+  EXPECT_TRUE(outcomes.of.at({1, 0}).result);
+}
+
+}  // namespace
+}  // namespace t2v
