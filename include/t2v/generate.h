@@ -1,22 +1,68 @@
 // Text to video, in two steps: decide what will be done, then do it.
 #pragma once
 
+#include <cstddef>
 #include <functional>
+#include <map>
+#include <memory>
+#include <optional>
 #include <string>
+#include <vector>
 
+#include "t2v/error.h"
 #include "t2v/observer.h"
 #include "t2v/request.h"
 
 namespace t2v {
 
 // Resolves sizes, defaults and file names and checks everything that can be checked before weights are loaded: prompt, output names and
-// folders, the model's configs. Throws Error{usage, bad_input, output}.
+// folders, the model's configs. What it reads of a model folder it keeps, so that planning a thousand items reads each folder once.
+class Planner {
+ public:
+  Planner();
+  ~Planner();
+  Planner(const Planner&) = delete;
+  Planner& operator=(const Planner&) = delete;
+
+  // Throws Error{usage, bad_input, output}.
+  GenerationPlan plan(const GenerationRequest& request);
+
+ private:
+  struct Model;
+  std::map<std::string, std::unique_ptr<const Model>> models_;  // by name or folder, as asked for
+};
+
+// Planner().plan(request).
 GenerationPlan plan_generation(const GenerationRequest& request);
 
 // The plan as a JSON document, for people and scripts.
 std::string plan_to_json(const GenerationPlan& plan);
 
-// Makes the clips. `finished` is called as each file gets its final name. Throws Error; what was finished before stays.
+// What holds for a run of many clips as a whole.
+struct BatchLimits {
+  std::optional<int64_t> token_budget;      // tokens of one forward pass, all clips and guidance branches together
+  std::optional<int64_t> memory_limit;      // bytes that the process may use
+  std::optional<int64_t> checkpoint_every;  // denoising steps
+  std::string checkpoint_folder;            // empty: beside each clip
+};
+
+// What became of one clip: a result or an error, never both.
+struct ClipOutcome {
+  std::size_t plan = 0, clip = 0;  // indices into the plans given, and into that plan's clips
+  std::optional<ClipResult> result;
+  std::optional<Error> error;
+};
+
+// Makes the clips of all plans. Plans of one model, device and dtype share the loaded networks; clips of any order, size, length and prompt
+// are denoised together where that is quicker, and handed to `finished` as each has its final name or has failed. On the CPU a clip's bytes
+// do not depend on what else the run makes.
+// A clip that fails does not stop the others, whatever the reason: its Error comes in its outcome. What ends the run early is thrown: an
+// Error{interrupted, terminated} of the observer, and what `finished` itself throws. Every clip has one outcome, unless the run ended
+// early. Observer and `finished` are called from threads other than the caller's, one call at a time.
+PreparationTimes generate_all(const std::vector<GenerationPlan>& plans, const BatchLimits& limits, Observer& observer,
+                              const std::function<void(const ClipOutcome&)>& finished);
+
+// Makes the clips of one plan by generate_all. Throws the Error of the first clip that fails; what was finished before stays.
 GenerationResult generate(const GenerationPlan& plan, Observer& observer, const std::function<void(const ClipResult&)>& finished);
 
 std::string version();

@@ -76,9 +76,14 @@ struct ClipResult {
   double denoise_seconds = 0, decode_seconds = 0;  // decode includes encoding the file, which runs beside it
 };
 
+// What a run spends before its first step, all its models together.
+struct PreparationTimes {
+  double load_seconds = 0, text_seconds = 0;
+};
+
 struct GenerationResult {
   std::vector<ClipResult> clips;
-  double load_seconds = 0, text_seconds = 0;
+  PreparationTimes preparation;
 };
 
 }  // namespace t2v

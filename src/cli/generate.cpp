@@ -90,7 +90,7 @@ void run_generate(const GenerateOptions& options) {
   const auto result = generate(plan, *observer, [](const ClipResult& clip) {
     if (clip.output != "-") print_line(clip.output);
   });
-  observer->note("loaded in " + seconds(result.load_seconds) + ", text in " + seconds(result.text_seconds));
+  observer->note("loaded in " + seconds(result.preparation.load_seconds) + ", text in " + seconds(result.preparation.text_seconds));
   for (const auto& clip : result.clips)
     observer->note(clip.output + ": " + std::to_string(clip.frames) + (clip.frames == 1 ? " frame" : " frames") + ", denoised in " +
                    seconds(clip.denoise_seconds) + ", decoded and written in " + seconds(clip.decode_seconds));

@@ -51,7 +51,8 @@ at::Tensor embed_texts(const GenerationPlan& plan, const ModelFolder& model, con
                        at::ScalarType dtype) {
   const auto tokenizer = load_tokenizer(model, configs);
   const auto encoder = load_text_encoder(model, configs, device, dtype);
-  std::vector<at::Tensor> texts = {embed_text(*tokenizer, encoder, plan.prompt, plan.max_text_tokens, device)};
+  std::vector<at::Tensor> texts;
+  texts.push_back(embed_text(*tokenizer, encoder, plan.prompt, plan.max_text_tokens, device));
   if (plan.branches == 2) texts.push_back(embed_text(*tokenizer, encoder, plan.negative_prompt, plan.max_text_tokens, device));
   return at::stack(texts);
 }
@@ -128,13 +129,13 @@ class Generation {
     observer_.check_cancelled();
     const Stopwatch encoding;
     const auto texts = embed_texts(plan_, model_, configs_, device_, dtype_);
-    result.text_seconds = encoding.seconds();
+    result.preparation.text_seconds = encoding.seconds();
     observer_.progress({"load", 2, 3});
     observer_.check_cancelled();
     const auto transformer = load_transformer(model_, configs_, device_, dtype_);
     hash_ = model_hash(model_);
     observer_.progress({"load", 3, 3});
-    result.load_seconds = loading.seconds() - result.text_seconds;
+    result.preparation.load_seconds = loading.seconds() - result.preparation.text_seconds;
 
     std::vector<int64_t> text_of_segment = {0};
     if (plan_.branches == 2) text_of_segment.push_back(1);
@@ -209,11 +210,35 @@ class Generation {
 
 }  // namespace
 
-GenerationResult generate(const GenerationPlan& plan, Observer& observer, const std::function<void(const ClipResult&)>& finished) {
+PreparationTimes generate_all(const std::vector<GenerationPlan>& plans, const BatchLimits&, Observer& observer,
+                              const std::function<void(const ClipOutcome&)>& finished) {
   const at::NoGradGuard no_grad;
-  if (plan.threads) at::set_num_threads(static_cast<int>(*plan.threads));
-  for (const auto& note : plan.notes) observer.note(note);
-  return Generation(plan, observer).run(finished);
+  PreparationTimes times;
+  for (std::size_t index = 0; index < plans.size(); ++index) {
+    const auto& plan = plans[index];
+    std::size_t clip = 0;
+    try {
+      if (plan.threads) at::set_num_threads(static_cast<int>(*plan.threads));
+      for (const auto& note : plan.notes) observer.note(note);
+      const auto made = Generation(plan, observer).run([&](const ClipResult& result) { finished({index, clip++, result, std::nullopt}); });
+      times.load_seconds += made.preparation.load_seconds;
+      times.text_seconds += made.preparation.text_seconds;
+    } catch (const Error& error) {
+      if (error.kind() == ErrorKind::interrupted || error.kind() == ErrorKind::terminated) throw;
+      while (clip < plan.clips.size()) finished({index, clip++, std::nullopt, error});
+    }
+  }
+  return times;
+}
+
+GenerationResult generate(const GenerationPlan& plan, Observer& observer, const std::function<void(const ClipResult&)>& finished) {
+  GenerationResult result;
+  result.preparation = generate_all({plan}, {}, observer, [&](const ClipOutcome& outcome) {
+    if (outcome.error) throw *outcome.error;
+    result.clips.push_back(*outcome.result);
+    finished(*outcome.result);
+  });
+  return result;
 }
 
 }  // namespace t2v

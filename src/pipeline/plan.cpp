@@ -139,8 +139,7 @@ void plan_tokens(GenerationPlan& plan, const ModelConfigs& configs) {
            std::to_string(configs.transformer.rope_max_seq_len) + ". Ask for fewer frames or a smaller size.");
 }
 
-void plan_text(GenerationPlan& plan, const GenerationRequest& request, const ModelDefaults& defaults, const ModelFolder& model,
-               const ModelConfigs& configs) {
+void plan_text(GenerationPlan& plan, const GenerationRequest& request, const ModelDefaults& defaults, const Tokenizer& tokenizer) {
   if (!request.prompt) refuse("a prompt is needed: -p \"what the video shows\"");
   check_text(*request.prompt, "--prompt");
   const auto negative = request.negative_prompt.value_or(defaults.negative_prompt.value_or(""));
@@ -148,9 +147,8 @@ void plan_text(GenerationPlan& plan, const GenerationRequest& request, const Mod
   plan.prompt = clean_prompt(*request.prompt);
   plan.negative_prompt = clean_prompt(negative);
   plan.max_text_tokens = *defaults.max_text_tokens;
-  const auto tokenizer = load_tokenizer(model, configs);
   for (const auto& [text, name] : {std::pair{plan.prompt, "prompt"}, std::pair{plan.negative_prompt, "negative prompt"}}) {
-    const auto tokens = tokenizer->encode(text, static_cast<std::size_t>(plan.max_text_tokens));
+    const auto tokens = tokenizer.encode(text, static_cast<std::size_t>(plan.max_text_tokens));
     if (tokens.tokens_in_prompt > tokens.ids.size())
       plan.notes.push_back(std::string("the ") + name + " has " + std::to_string(tokens.tokens_in_prompt) +
                            " tokens; the model reads the first " + std::to_string(tokens.ids.size()));
@@ -190,13 +188,33 @@ void plan_outputs(GenerationPlan& plan, const GenerationRequest& request) {
 
 }  // namespace
 
-GenerationPlan plan_generation(const GenerationRequest& request) {
+struct Planner::Model {
+  ModelFolder folder;
+  ModelConfigs configs;
+  ModelDefaults defaults;
+  std::unique_ptr<Tokenizer> tokenizer;
+  int64_t elements = 0;
+
+  explicit Model(const std::string& name)
+      : folder(open_model_folder(find_model(name))),
+        configs(read_model_configs(folder)),
+        defaults(with_family_defaults(folder.defaults)),
+        tokenizer(load_tokenizer(folder, configs)),
+        elements(model_element_count(folder)) {}
+};
+
+Planner::Planner() = default;
+Planner::~Planner() = default;
+
+GenerationPlan plan_generation(const GenerationRequest& request) { return Planner().plan(request); }
+
+GenerationPlan Planner::plan(const GenerationRequest& request) {
   GenerationPlan plan;
   plan.model = request.model.value_or("world-64");
-  plan.model_folder = find_model(plan.model);
-  const auto model = open_model_folder(plan.model_folder);
-  const auto configs = read_model_configs(model);
-  const auto defaults = with_family_defaults(model.defaults);
+  auto& kept = models_[plan.model];
+  if (!kept) kept = std::make_unique<const Model>(plan.model);
+  const auto& [model, configs, defaults, tokenizer, elements] = *kept;
+  plan.model_folder = model.root.string();
   const auto device = parse_device(request.device.value_or("auto"));
   const auto dtype = parse_dtype(request.dtype.value_or("auto"), device);
   plan.device = device.str();
@@ -208,7 +226,7 @@ GenerationPlan plan_generation(const GenerationRequest& request) {
                          " that the model is made for; the picture may suffer");
   plan_sampling(plan, request, defaults, configs);
   plan_tokens(plan, configs);
-  plan_text(plan, request, defaults, model, configs);
+  plan_text(plan, request, defaults, *tokenizer);
   plan.resize = request.resize;
   plan.resize_filter = request.resize_filter.value_or("lanczos");
   if (plan.resize_filter != "lanczos" && plan.resize_filter != "nearest")
@@ -221,7 +239,7 @@ GenerationPlan plan_generation(const GenerationRequest& request) {
   plan.threads = request.threads;
   if (plan.threads) check_range(static_cast<double>(*plan.threads), 1, 1024, "--threads");
   plan_outputs(plan, request);
-  plan.weight_bytes = model_element_count(model) * static_cast<int64_t>(c10::elementSize(dtype));
+  plan.weight_bytes = elements * static_cast<int64_t>(c10::elementSize(dtype));
   return plan;
 }
 
