@@ -96,7 +96,7 @@ class Planning {
     if (!drafts_.empty()) make_folders(folders);
     std::vector<BatchItem> items;
     for (auto& draft : drafts_)
-      if (plan(draft)) items.push_back(std::move(draft.item));
+      if (draft.entry->whole && plan(draft)) items.push_back(std::move(draft.item));
     if (mistakes_.empty() && items.empty()) throw Error(ErrorKind::usage, request_.prompts.name + ": holds no prompt");
     if (!mistakes_.empty()) mistakes_.refuse();
     if (request_.keep_folders) folders.keep();
@@ -109,6 +109,7 @@ class Planning {
     int64_t position = 0;
     for (const auto& entry : request_.prompts.entries) {
       auto settings = merge_requests(request_.defaults, entry.settings);
+      if (!settings.prompt && !entry.whole) continue;  // perhaps it is what could not be read
       if (!settings.prompt) {
         mistakes_.add(entry.place, "a prompt is needed: give \"prompt\" here, or --prompt for all");
         continue;

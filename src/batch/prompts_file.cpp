@@ -193,9 +193,9 @@ class Parser {
     add(std::move(entry), before);
   }
 
-  // What is wrong with an entry is said once, not again by its plan.
   void add(PromptsEntry entry, std::size_t defects_before) {
-    if (file_.defects.size() == defects_before) file_.entries.push_back(std::move(entry));
+    entry.whole = file_.defects.size() == defects_before;
+    file_.entries.push_back(std::move(entry));
   }
 
   PromptsFile file_;

@@ -20,6 +20,7 @@ struct PromptsEntry {
   std::optional<std::string> id = {};        // the user's own name for it
   GenerationRequest settings = {};           // what the entry itself says
   std::map<std::string, Place> places = {};  // of each key it gives
+  bool whole = true;                         // false: something of it was wrong and is among the defects
 };
 
 struct PromptsDefect {
