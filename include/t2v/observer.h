@@ -1,6 +1,7 @@
 // How a run tells what it is doing, and how it is told to stop: the only channel between a run and its surroundings.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <string>
 
@@ -16,6 +17,8 @@ class Observer {
  public:
   virtual ~Observer() = default;
   virtual void progress(const Progress&) {}
+  // generate_all begins with a clip: its indices are those of ClipOutcome. It has no outcome yet.
+  virtual void clip_started(std::size_t /*plan*/, std::size_t /*clip*/) {}
   // One line for a person: a rounded size, a cut prompt.
   virtual void note(const std::string&) {}
   // Called between steps and frames; throws Error{interrupted} or Error{terminated} to stop the run there.

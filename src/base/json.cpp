@@ -19,31 +19,46 @@ std::string line_and_column(std::string_view text, std::size_t byte) {
   return "line " + std::to_string(line) + ", column " + std::to_string(column);
 }
 
+// What the parser's callback throws to end the parsing.
+struct Refused {
+  std::string what;
+};
+
 }  // namespace
 
-Json parse_json(std::string_view text, const std::string& where, ErrorKind kind, const JsonLimits& limits) {
+std::optional<JsonDefect> try_parse_json(std::string_view text, Json& parsed, const JsonLimits& limits) {
   if (text.size() > limits.bytes)
-    throw Error(kind, where + ": " + std::to_string(text.size()) + " bytes of JSON; at most " + std::to_string(limits.bytes) + " are read");
+    return JsonDefect{0, std::to_string(text.size()) + " bytes of JSON; at most " + std::to_string(limits.bytes) + " are read"};
   std::vector<std::set<std::string>> keys;  // of each open object
   // The parser calls back before it goes deeper, which is what bounds the nesting.
-  const auto watch = [&](int depth, Json::parse_event_t event, Json& parsed) {
-    if (depth > limits.depth) throw Error(kind, where + ": JSON nested deeper than " + std::to_string(limits.depth) + " levels");
+  const auto watch = [&](int depth, Json::parse_event_t event, Json& value) {
+    if (depth > limits.depth) throw Refused{"JSON nested deeper than " + std::to_string(limits.depth) + " levels"};
     if (event == Json::parse_event_t::object_start) keys.emplace_back();
     if (event == Json::parse_event_t::object_end) keys.pop_back();
-    if (event == Json::parse_event_t::key && limits.refuse_duplicate_keys && !keys.back().insert(parsed.get<std::string>()).second)
-      throw Error(kind, where + ": the key '" + parsed.get<std::string>() + "' stands twice in one object");
+    if (event == Json::parse_event_t::key && limits.refuse_duplicate_keys && !keys.back().insert(value.get<std::string>()).second)
+      throw Refused{"the key '" + value.get<std::string>() + "' stands twice in one object"};
     return true;
   };
   try {
-    return Json::parse(text.begin(), text.end(), watch);
+    parsed = Json::parse(text.begin(), text.end(), watch);
+    return std::nullopt;
+  } catch (const Refused& refused) {
+    return JsonDefect{0, refused.what};
   } catch (const nlohmann::json::parse_error& error) {
     const std::string what = error.what();
     const auto reason = what.find("syntax error");
-    throw Error(kind, where + ": bad JSON at " + line_and_column(text, error.byte == 0 ? 0 : error.byte - 1) + ": " +
-                          (reason == std::string::npos ? what : what.substr(reason)));
+    const std::size_t byte = error.byte == 0 ? 0 : error.byte - 1;
+    return JsonDefect{byte,
+                      "bad JSON at " + line_and_column(text, byte) + ": " + (reason == std::string::npos ? what : what.substr(reason))};
   } catch (const nlohmann::json::exception& error) {
-    throw Error(kind, where + ": bad JSON: " + error.what());
+    return JsonDefect{0, std::string("bad JSON: ") + error.what()};
   }
+}
+
+Json parse_json(std::string_view text, const std::string& where, ErrorKind kind, const JsonLimits& limits) {
+  Json parsed;
+  if (const auto defect = try_parse_json(text, parsed, limits)) throw Error(kind, where + ": " + defect->what);
+  return parsed;
 }
 
 Json read_json(const std::filesystem::path& path, ErrorKind kind, const JsonLimits& limits) {

@@ -22,6 +22,15 @@ struct JsonLimits {
   bool refuse_duplicate_keys = true;
 };
 
+// What keeps a text from being JSON, and where: for those who say the place in their own words.
+struct JsonDefect {
+  std::size_t byte = 0;
+  std::string what;
+};
+
+// Parses `text` into `parsed`; says what is wrong where it cannot.
+std::optional<JsonDefect> try_parse_json(std::string_view text, Json& parsed, const JsonLimits& limits = {});
+
 // Parses `text`; `where` names the source in messages. Throws Error{kind} on bad syntax, too deep nesting, duplicate keys or too many
 // bytes.
 Json parse_json(std::string_view text, const std::string& where, ErrorKind kind = ErrorKind::bad_input, const JsonLimits& limits = {});

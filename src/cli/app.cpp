@@ -95,9 +95,10 @@ int run_command_line(int argc, char** argv) {
   app.require_subcommand(1);
   app.footer(
       "Exit codes: 0 done, 1 internal error, 2 usage, 3 bad model or input file, 4 output not written,\n"
-      "5 out of memory, 6 NaN or infinity, 130 stopped by Ctrl-C, 143 stopped by SIGTERM.\n"
+      "5 out of memory, 6 NaN or infinity, 7 a batch with failed items, 130 stopped by Ctrl-C, 143 stopped by SIGTERM.\n"
       "Progress and messages go to stderr, data (paths of finished files, or the video with -o -) to stdout.");
   add_generate_command(app);
+  add_batch_command(app);
   add_decode_command(app);
   add_encode_command(app);
   add_info_command(app);

@@ -14,6 +14,7 @@ int run_command_line(int argc, char** argv);
 
 // Each adds its subcommand to `app`; what it does runs from a callback after parsing.
 void add_generate_command(CLI::App& app);
+void add_batch_command(CLI::App& app);
 void add_decode_command(CLI::App& app);
 void add_encode_command(CLI::App& app);
 void add_info_command(CLI::App& app);

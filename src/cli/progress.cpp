@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <chrono>
 #include <cstdio>
+#include <map>
 
 #include "base/json.h"
 #include "base/log.h"
@@ -12,7 +13,8 @@
 
 namespace t2v {
 
-const char* const progress_help = "auto (a bar on a terminal, lines elsewhere), bar, plain, json or none";
+const char* const progress_help =
+    "auto (a bar on a terminal, lines elsewhere), bar, plain, json, openjd (Open Job Description, on stdout) or none";
 
 namespace {
 
@@ -35,39 +37,37 @@ class SignalObserver : public Observer {
   void note(const std::string& line) override { log_info(line); }
 };
 
-// How fast a stage goes, from when it was first heard of.
+// How fast each stage goes, from when it was first heard of.
 class Pace {
  public:
   void update(const Progress& progress) {
-    if (progress.stage != stage_ || progress.done < last_done_) {
-      stage_ = progress.stage;
-      start_ = Clock::now();
-      first_done_ = progress.done;
-    }
-    last_done_ = progress.done;
+    const auto [found, is_new] = stages_.try_emplace(progress.stage);
+    auto& stage = found->second;
+    if (is_new || progress.done < stage.last_done) stage = {Clock::now(), progress.done, progress.done};
+    stage.last_done = progress.done;
   }
-  // Seconds a unit, 0 before the second report.
-  double per_unit() const {
-    const auto units = last_done_ - first_done_;
-    return units > 0 ? std::chrono::duration<double>(Clock::now() - start_).count() / static_cast<double>(units) : 0;
+  // ", 0.5 s/step, 12 s left"; nothing before the second report.
+  std::string text(const Progress& progress) const {
+    const auto& stage = stages_.at(progress.stage);
+    const auto units = stage.last_done - stage.first_done;
+    if (units <= 0 || progress.stage == "load") return "";
+    const double each = std::chrono::duration<double>(Clock::now() - stage.start).count() / static_cast<double>(units);
+    const char* unit = progress.stage == "denoise" ? "step" : progress.stage == "clips" ? "clip" : "frame";
+    char text[64];
+    std::snprintf(text, sizeof text, ", %.3g s/%s", each, unit);
+    std::string line = text;
+    if (progress.total > progress.done)
+      line.append(", ").append(duration(each * static_cast<double>(progress.total - progress.done))).append(" left");
+    return line;
   }
 
  private:
-  std::string stage_;
-  int64_t first_done_ = 0, last_done_ = 0;
-  Clock::time_point start_ = Clock::now();
+  struct Stage {
+    Clock::time_point start;
+    int64_t first_done = 0, last_done = 0;
+  };
+  std::map<std::string, Stage> stages_;
 };
-
-std::string pace_text(const Pace& pace, const Progress& progress) {
-  const double each = pace.per_unit();
-  if (each == 0 || progress.stage == "load") return "";
-  char text[64];
-  std::snprintf(text, sizeof text, ", %.3g s/%s", each, progress.stage == "denoise" ? "step" : "frame");
-  std::string line = text;
-  if (progress.total > progress.done)
-    line.append(", ").append(duration(each * static_cast<double>(progress.total - progress.done))).append(" left");
-  return line;
-}
 
 class PlainProgress : public SignalObserver {
  public:
@@ -81,7 +81,7 @@ class PlainProgress : public SignalObserver {
     std::string line = progress.stage;
     line.append(" ").append(std::to_string(progress.done));
     if (progress.total > 0) line.append("/").append(std::to_string(progress.total));
-    std::fprintf(stderr, "%s%s\n", line.c_str(), pace_text(pace_, progress).c_str());
+    std::fprintf(stderr, "%s%s\n", line.c_str(), pace_.text(progress).c_str());
   }
 
  private:
@@ -101,7 +101,7 @@ class BarProgress : public SignalObserver {
                             : 0;
     std::fprintf(stderr, "\r\033[K%-7s [%s%s] %lld/%lld%s", progress.stage.c_str(), std::string(filled, '#').c_str(),
                  std::string(width - filled, '.').c_str(), static_cast<long long>(progress.done), static_cast<long long>(progress.total),
-                 pace_text(pace_, progress).c_str());
+                 pace_.text(progress).c_str());
     std::fflush(stderr);
     shown_ = true;
     if (progress.total > 0 && progress.done == progress.total && progress.stage != "load") {
@@ -134,14 +134,56 @@ class JsonProgress : public SignalObserver {
   static void print(const Json& json) { std::fprintf(stderr, "%s\n", json.dump(-1, ' ', false, Json::error_handler_t::replace).c_str()); }
 };
 
+std::string one_line(std::string text) {
+  std::replace_if(
+      text.begin(), text.end(), [](char c) { return c == '\n' || c == '\r'; }, ' ');
+  return text;
+}
+
+// Lines that a render manager reads on stdout. Source: Open Job Description specification, "How Jobs Are Run".
+class OpenJdProgress : public SignalObserver {
+ public:
+  void progress(const Progress& progress) override {
+    if (progress.total <= 0) return;
+    const double share = static_cast<double>(progress.done) / static_cast<double>(progress.total);
+    if (progress.stage == "clips") {
+      clips_ = progress.total;
+      clips_done_ = progress.done;
+      within_clip_ = 0;
+    } else if (progress.stage == "denoise") {
+      within_clip_ = share;
+    }
+    const auto percent = std::min(100.0, 100 * (static_cast<double>(clips_done_) + within_clip_) / static_cast<double>(clips_));
+    if (percent < told_ + 0.1) return;  // a render manager shows whole percents
+    told_ = percent;
+    std::printf("openjd_progress: %.1f\n", percent);
+    std::fflush(stdout);
+  }
+  void note(const std::string& line) override {
+    std::printf("openjd_status: %s\n", one_line(line).c_str());
+    std::fflush(stdout);
+  }
+
+ private:
+  int64_t clips_ = 1, clips_done_ = 0;
+  double within_clip_ = 0, told_ = 0;
+};
+
 }  // namespace
+
+void tell_failure(const std::string& mode, const std::string& error) {
+  if (mode != "openjd") return;
+  std::printf("openjd_fail: %s\n", one_line(error).c_str());
+  std::fflush(stdout);
+}
 
 std::unique_ptr<Observer> make_progress(const std::string& mode) {
   if (mode == "bar" || (mode == "auto" && isatty(STDERR_FILENO) != 0)) return std::make_unique<BarProgress>();
   if (mode == "plain" || mode == "auto") return std::make_unique<PlainProgress>();
   if (mode == "json") return std::make_unique<JsonProgress>();
+  if (mode == "openjd") return std::make_unique<OpenJdProgress>();
   if (mode == "none") return std::make_unique<SignalObserver>();
-  throw Error(ErrorKind::usage, "--progress should be auto, bar, plain, json or none, found '" + mode + "'");
+  throw Error(ErrorKind::usage, "--progress should be auto, bar, plain, json, openjd or none, found '" + mode + "'");
 }
 
 }  // namespace t2v

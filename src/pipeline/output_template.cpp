@@ -9,20 +9,6 @@ namespace t2v {
 
 namespace {
 
-std::string slug(const std::string& prompt) {
-  std::string text;
-  for (const char c : prompt) {
-    if (text.size() >= 60) break;
-    if (std::isalnum(static_cast<unsigned char>(c)) != 0 && static_cast<unsigned char>(c) < 0x80) {
-      text += static_cast<char>(std::tolower(static_cast<unsigned char>(c)));
-    } else if (!text.empty() && text.back() != '-') {
-      text += '-';
-    }
-  }
-  while (!text.empty() && text.back() == '-') text.pop_back();
-  return text.empty() ? "clip" : text;
-}
-
 std::string date() {
   const std::time_t now = std::time(nullptr);
   std::tm local{};
@@ -43,6 +29,20 @@ std::string padded(int64_t value, const std::string& format, const std::string& 
 }
 
 }  // namespace
+
+std::string file_name_of_prompt(const std::string& prompt, std::size_t length) {
+  std::string text;
+  for (const char c : prompt) {
+    if (text.size() >= length) break;
+    if (std::isalnum(static_cast<unsigned char>(c)) != 0 && static_cast<unsigned char>(c) < 0x80) {
+      text += static_cast<char>(std::tolower(static_cast<unsigned char>(c)));
+    } else if (!text.empty() && text.back() != '-') {
+      text += '-';
+    }
+  }
+  while (!text.empty() && text.back() == '-') text.pop_back();
+  return text.empty() ? "clip" : text;
+}
 
 std::string expand_output(const std::string& pattern, const OutputFields& fields) {
   std::string out;
@@ -67,12 +67,14 @@ std::string expand_output(const std::string& pattern, const OutputFields& fields
     else if (field == "seed")
       out += padded(fields.seed, format, field);
     else if (field == "prompt" && format.empty())
-      out += slug(fields.prompt);
-    else if (field == "date" && format.empty())
+      out += file_name_of_prompt(fields.prompt);
+    else if (field == "date" && format.empty() && !fields.id)
       out += date();
+    else if (field == "id" && format.empty() && fields.id)
+      out += *fields.id;
     else
-      throw Error(ErrorKind::usage,
-                  "output name: '{" + inside + "}' is not known; there are {index} {seed} {prompt} {date}, and {index:04}");
+      throw Error(ErrorKind::usage, "output name: '{" + inside + "}' is not known; there are {index} {seed} {prompt} " +
+                                        (fields.id ? "{id}" : "{date}") + ", and {index:04}");
     i = end + 1;
   }
   return out;

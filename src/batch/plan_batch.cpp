@@ -1,0 +1,259 @@
+#include "batch/plan_batch.h"
+
+#include <algorithm>
+#include <limits>
+#include <map>
+#include <set>
+
+#include "batch/file_hash.h"
+#include "batch/new_folders.h"
+#include "pipeline/output_template.h"
+#include "pipeline/provenance.h"
+#include "pipeline/settings.h"
+#include "t2v/generate.h"
+
+namespace t2v {
+
+namespace fs = std::filesystem;
+
+namespace {
+
+constexpr int64_t most_items = 10'000'000;
+constexpr std::size_t most_lines = 50;  // of mistakes shown
+
+// Mistakes with their places; the same mistake of many entries is one line.
+class Mistakes {
+ public:
+  explicit Mistakes(const PromptsFile& file) : name_(file.name) {
+    for (const auto& defect : file.defects) list_.push_back({defect.place, defect.message, "", ErrorKind::usage});
+  }
+
+  void add(const Place& place, const std::string& what, ErrorKind kind = ErrorKind::usage) {
+    const auto [found, is_new] = seen_.emplace(what, list_.size());
+    if (is_new)
+      list_.push_back({place, place_text(name_, place) + ": " + what, "", kind});
+    else
+      ++repeated_[found->second];
+  }
+
+  bool empty() const { return list_.empty(); }
+
+  [[noreturn]] void refuse() {
+    for (const auto& [index, times] : repeated_)
+      list_[index].more = " (and the same for " + std::to_string(times) + (times == 1 ? " more entry)" : " more entries)");
+    std::stable_sort(list_.begin(), list_.end(), [](const Mistake& a, const Mistake& b) { return a.place < b.place; });
+    const bool one_kind = std::all_of(list_.begin(), list_.end(), [&](const Mistake& m) { return m.kind == list_.front().kind; });
+    std::string text;
+    for (std::size_t i = 0; i < std::min(list_.size(), most_lines); ++i) text += (i == 0 ? "" : "\n") + list_[i].text + list_[i].more;
+    if (list_.size() > most_lines) text += "\n… and " + std::to_string(list_.size() - most_lines) + " more";
+    if (list_.size() > 1) text += "\n" + std::to_string(list_.size()) + " mistakes; nothing was made";
+    throw Error(one_kind ? list_.front().kind : ErrorKind::usage, text);
+  }
+
+ private:
+  struct Mistake {
+    Place place;
+    std::string text, more;
+    ErrorKind kind;
+  };
+  std::string name_;
+  std::vector<Mistake> list_;
+  std::map<std::string, std::size_t> seen_;  // what → index into list_
+  std::map<std::size_t, std::size_t> repeated_;
+};
+
+// A clip before its plan.
+struct Draft {
+  const PromptsEntry* entry = nullptr;
+  BatchItem item;
+  GenerationRequest request = {};  // with seed, count 1, and file names that hold no fields
+};
+
+std::string derived_id(const std::string& prompt, int64_t occurrence) {
+  return file_name_of_prompt(prompt, 40) + "-" + hash_text(prompt + '\0' + std::to_string(occurrence)).substr(0, 10);
+}
+
+int64_t derived_seed(const std::string& id, const std::optional<int64_t>& batch_seed) {
+  return static_cast<int64_t>(hash_number("seed" + std::string(1, '\0') + id + '\0' + std::to_string(batch_seed.value_or(0))) & 0x7fffffff);
+}
+
+// Names are templates once only: the plan expands them again.
+std::string without_fields(const std::string& name) {
+  std::string text;
+  for (const char c : name) text += (c == '{' || c == '}') ? std::string(2, c) : std::string(1, c);
+  return text;
+}
+
+class Planning {
+ public:
+  explicit Planning(const BatchRequest& request) : request_(request), mistakes_(request.prompts) {}
+
+  std::vector<BatchItem> run() {
+    draft();
+    refuse_duplicates();
+    // Folders come before plans, which check that their files can be written.
+    NewFolders folders;
+    if (!drafts_.empty()) make_folders(folders);
+    std::vector<BatchItem> items;
+    for (auto& draft : drafts_)
+      if (draft.entry->whole && plan(draft)) items.push_back(std::move(draft.item));
+    if (mistakes_.empty() && items.empty()) throw Error(ErrorKind::usage, request_.prompts.name + ": holds no prompt");
+    if (!mistakes_.empty()) mistakes_.refuse();
+    if (request_.keep_folders) folders.keep();
+    return items;
+  }
+
+ private:
+  void draft() {
+    std::map<std::string, int64_t> occurrences;
+    int64_t position = 0;
+    for (const auto& entry : request_.prompts.entries) {
+      auto settings = merge_requests(request_.defaults, entry.settings);
+      if (!settings.prompt && !entry.whole) continue;  // perhaps it is what could not be read
+      if (!settings.prompt) {
+        mistakes_.add(entry.place, "a prompt is needed: give \"prompt\" here, or --prompt for all");
+        continue;
+      }
+      const auto occurrence = occurrences[*settings.prompt]++;
+      const auto id = entry.id.value_or(derived_id(*settings.prompt, occurrence));
+      const auto count = settings.count.value_or(1);
+      if (count < 1 || count > 100'000) {
+        mistakes_.add(place_of(entry, "count"), "'count' should be between 1 and 100000, found " + std::to_string(count));
+        continue;
+      }
+      if (position + count > most_items)
+        throw Error(ErrorKind::usage, "more than " + std::to_string(most_items) + " clips; split the batch");
+      const auto seed = entry.settings.seed ? *entry.settings.seed : derived_seed(id, request_.defaults.seed);
+      if (seed < 0 || seed > std::numeric_limits<int64_t>::max() - count) {
+        mistakes_.add(place_of(entry, "seed"), "'seed' should be 0 or more, with room to count up from, found " + std::to_string(seed));
+        continue;
+      }
+      for (int64_t clip = 0; clip < count; ++clip)
+        draft_clip(entry, settings, clip == 0 ? id : id + "." + std::to_string(clip), position++, seed + clip);
+    }
+  }
+
+  void draft_clip(const PromptsEntry& entry, GenerationRequest settings, const std::string& id, int64_t position, int64_t seed) {
+    Draft draft{.entry = &entry, .item = {.id = id, .position = position, .place = entry.place, .prompt = *settings.prompt}};
+    const OutputFields fields{position, seed, *settings.prompt, id};
+    settings.seed = seed;
+    settings.count = 1;
+    try {
+      // A name of the entry's own is relative to the batch's folder and may not leave it; one from a flag is the user's own.
+      draft.item.file = confined(entry.settings.output.value_or(request_.name), fields, "output");
+      settings.output = without_fields((request_.folder / draft.item.file).string());
+      if (entry.settings.save_latents)
+        settings.save_latents = without_fields((request_.folder / confined(*settings.save_latents, fields, "save_latents")).string());
+      else if (settings.save_latents)
+        settings.save_latents = without_fields(expand_output(*settings.save_latents, fields));
+      if (entry.settings.trace)
+        settings.trace = without_fields((request_.folder / confined(*settings.trace, fields, "trace")).string());
+      else if (settings.trace)
+        settings.trace = without_fields(expand_output(*settings.trace, fields));
+    } catch (const Error& error) {
+      return mistakes_.add(place_of(entry, "output"), error.what(), error.kind());
+    }
+    draft.request = std::move(settings);
+    drafts_.push_back(std::move(draft));
+  }
+
+  std::string confined(const std::string& pattern, const OutputFields& fields, const char* key) const {
+    const auto name = expand_output(pattern, fields);
+    if (name == "-") throw Error(ErrorKind::usage, std::string("'") + key + "' cannot be stdout in a batch");
+    if (!stays_within_folder(name))
+      throw Error(ErrorKind::usage,
+                  std::string("'") + key + "': '" + name + "' leaves the batch's folder; names are relative to it, without '..'");
+    const auto normal = fs::path(name).lexically_normal();
+    if (*normal.begin() == ".t2v") throw Error(ErrorKind::usage, std::string("'") + key + "': the folder .t2v is t2v's own");
+    // A link inside the folder can lead out of it all the same.
+    std::error_code failed;
+    const auto root = fs::weakly_canonical(request_.folder, failed),
+               target = fs::weakly_canonical(request_.folder / normal.parent_path(), failed);
+    if (failed || !stays_within_folder(target.lexically_relative(root)))
+      throw Error(ErrorKind::usage, std::string("'") + key + "': '" + name + "' leaves the batch's folder through a symbolic link");
+    return normal.string();
+  }
+
+  void refuse_duplicates() {
+    std::map<std::string, const Draft*> ids, files;
+    const auto where = [&](const Draft& draft) { return "line " + std::to_string(draft.item.place.line); };
+    for (const auto& draft : drafts_) {
+      if (const auto [found, is_new] = ids.emplace(draft.item.id, &draft); !is_new)
+        mistakes_.add(place_of(*draft.entry, "id"), "the id '" + draft.item.id + "' is that of " + where(*found->second) + " already");
+      for (const auto& name : {draft.request.output, draft.request.save_latents, draft.request.trace}) {
+        if (!name) continue;
+        if (const auto [found, is_new] = files.emplace(*name, &draft); !is_new)
+          mistakes_.add(place_of(*draft.entry, "output"),
+                        "'" + *name + "' is written by " + where(*found->second) + " already; add {index} or {id} to the name");
+      }
+    }
+  }
+
+  void make_folders(NewFolders& folders) {
+    folders.create(request_.folder);
+    std::set<fs::path> needed;
+    for (const auto& draft : drafts_) {
+      needed.insert((request_.folder / draft.item.file).parent_path());
+      if (draft.entry->settings.save_latents) needed.insert(fs::path(*draft.request.save_latents).parent_path());
+    }
+    for (const auto& folder : needed) folders.create(folder);
+  }
+
+  bool plan(Draft& draft) {
+    auto& item = draft.item;
+    try {
+      item.plan = planner_.plan(draft.request);
+    } catch (const Error& error) {
+      mistakes_.add(place_of_message(*draft.entry, error.what()), error.what(), error.kind());
+      return false;
+    }
+    auto settings = settings_of_clip(item.plan, item.plan.clips.front());
+    settings.erase("device");
+    const auto dtype = draft.request.dtype.value_or("auto");
+    if (dtype == "auto") settings.erase("dtype");  // it follows the device
+    settings["output"] = item.file;
+    if (item.plan.sidecar) settings["sidecar"] = true;
+    for (const auto& [key, value] : {std::pair{"save_latents", draft.request.save_latents}, std::pair{"trace", draft.request.trace}})
+      if (value) settings[key] = *value;
+    item.settings = settings.dump();
+    item.settings_hash = hash_text(item.settings);
+    return true;
+  }
+
+  static Place place_of(const PromptsEntry& entry, const std::string& key) {
+    const auto found = entry.places.find(key);
+    return found == entry.places.end() ? entry.place : found->second;
+  }
+
+  // The plan names flags; where the entry gave that setting, its place is known.
+  static Place place_of_message(const PromptsEntry& entry, const std::string& message) {
+    for (const auto& setting : generation_settings()) {
+      const std::string flags = std::string(setting.flags) + ",";
+      if (message.starts_with("--") && flags.find(message.substr(0, message.find(' ')) + ",") != std::string::npos)
+        return place_of(entry, setting.key);
+    }
+    return entry.place;
+  }
+
+  const BatchRequest& request_;
+  Mistakes mistakes_;
+  std::vector<Draft> drafts_;
+  Planner planner_;
+};
+
+}  // namespace
+
+std::vector<BatchItem> plan_batch(const BatchRequest& request) { return Planning(request).run(); }
+
+SplitTemplate split_template(const std::string& pattern) {
+  const auto slash = pattern.rfind('/', pattern.find_first_of("{%"));
+  if (slash == std::string::npos) return {".", pattern};
+  return {slash == 0 ? "/" : pattern.substr(0, slash), pattern.substr(slash + 1)};
+}
+
+bool stays_within_folder(const fs::path& name) {
+  if (name.empty() || name.has_root_path()) return false;
+  return std::none_of(name.begin(), name.end(), [](const fs::path& part) { return part == ".."; });
+}
+
+}  // namespace t2v

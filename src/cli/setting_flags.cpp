@@ -1,0 +1,88 @@
+#include "cli/setting_flags.h"
+
+#include <unistd.h>
+
+#include <algorithm>
+#include <cstdlib>
+
+#include "base/log.h"
+#include "base/utf8.h"
+#include "pipeline/settings.h"
+
+namespace t2v {
+
+namespace {
+
+std::string variable_of(const Setting& setting) {
+  std::string name = "T2V_";
+  for (const char* c = setting.key; *c != '\0'; ++c) name += static_cast<char>(std::toupper(static_cast<unsigned char>(*c)));
+  return name;
+}
+
+GenerationRequest from_environment() {
+  GenerationRequest request;
+  std::vector<std::string> known = {"T2V_MODELS", "T2V_SHARDS"};
+  for (const auto& setting : generation_settings()) {
+    known.push_back(variable_of(setting));
+    if (const char* value = std::getenv(known.back().c_str())) set_from_text(request, setting, value, known.back());
+  }
+  for (char** entry = environ; *entry != nullptr; ++entry) {
+    const std::string variable = *entry;
+    const auto name = variable.substr(0, variable.find('='));
+    if (!name.starts_with("T2V_") || std::find(known.begin(), known.end(), name) != known.end()) continue;
+    // Others may have variables of their own under this prefix; what looks like a misspelt setting is worth a word.
+    if (const auto near = nearest_name(name, known))
+      log_warning("environment variable '" + name + "' is no setting and is ignored; did you mean '" + *near + "'?");
+  }
+  return request;
+}
+
+// A JSON object of settings, or a sidecar, whose settings make its clip again.
+GenerationRequest from_config(const std::string& path) {
+  const auto json = read_json(path, ErrorKind::usage);
+  const bool sidecar = json.is_object() && json.contains("t2v") && json.contains("settings");
+  return request_from_json(sidecar ? json.at("settings") : json, path);
+}
+
+// "-s,--seed" → "--seed"
+std::string long_flag(const Setting& setting) {
+  const std::string flags = setting.flags;
+  const auto begin = flags.find("--");
+  return flags.substr(begin, flags.find(',', begin) - begin);
+}
+
+GenerationRequest from_flags(const SettingFlags& flags) {
+  GenerationRequest request;
+  for (const auto& setting : generation_settings())
+    if (const auto found = flags.given.find(setting.key); found != flags.given.end()) {
+      set_from_text(request, setting, found->second, long_flag(setting));
+    }
+  return request;
+}
+
+}  // namespace
+
+std::shared_ptr<SettingFlags> add_setting_flags(CLI::App& command) {
+  auto flags = std::make_shared<SettingFlags>();
+  for (const auto& setting : generation_settings()) {
+    const bool is_flag = std::holds_alternative<std::optional<bool> GenerationRequest::*>(setting.field);
+    auto* option = is_flag ? command.add_flag(setting.flags, setting.help) : command.add_option(setting.flags, setting.help);
+    option->group(setting.group);
+    option->each([flags, key = std::string(setting.key)](const std::string& value) { flags->given[key] = value; });
+    if (!is_flag) {
+      option->expected(1);
+      option->type_name(std::holds_alternative<std::optional<std::string> GenerationRequest::*>(setting.field) ? "TEXT"
+                        : std::holds_alternative<std::optional<double> GenerationRequest::*>(setting.field)    ? "NUMBER"
+                                                                                                               : "INT");
+    }
+  }
+  command.add_option("--config", flags->config, "JSON file of settings, or a clip's sidecar to make it again")->group("Run");
+  return flags;
+}
+
+GenerationRequest request_from(const SettingFlags& flags) {
+  const auto config = flags.config.empty() ? GenerationRequest{} : from_config(flags.config);
+  return merge_requests(merge_requests(config, from_environment()), from_flags(flags));
+}
+
+}  // namespace t2v
