@@ -39,8 +39,7 @@ JudgedObject judge_object(const ObjectLayer& layer) {
   const float unit = layer.frame(0).unit();
   const auto motion = fit_motion(shape.frames, static_cast<float>(layer.width) / unit / 2, static_cast<float>(layer.height) / unit / 2);
   JudgedObject object{layer.colour, shape.shape, motion.motion, nearest_size(motion.radius), 0, shape.misfit};
-  if (shape.spinning)
-    object.motion = static_cast<int>(std::find(world_motions().begin(), world_motions().end(), "spinning") - world_motions().begin());
+  if (shape.spinning) object.motion = world_index(world_motions(), "spinning");
   if (layer.frames < kJudgedFrames) object.motion = -1;
   for (const float alpha : layer.alpha) object.visible_area += alpha > 0.15F ? alpha : 0;
   object.visible_area /= unit * unit * static_cast<double>(layer.frames);

@@ -8,7 +8,7 @@
 
 namespace t2v {
 
-// Indices into the tables of train/world.h; motion is -1 for clips of fewer than kJudgedFrames frames.
+// Indices into the tables of train/world.h; motion is -1 for clips of fewer than 5 frames.
 struct JudgedObject {
   int colour = -1, shape = -1, motion = -1, size = -1;
   double visible_area = 0;  // mean over the frames, in world units squared
@@ -19,8 +19,6 @@ struct JudgedScene {
   int background = -1;
   std::vector<JudgedObject> objects;  // the largest visible area first; none when everything is background
 };
-
-constexpr int64_t kJudgedFrames = 5;
 
 // frames float32 in [-1, 1] or uint8, [3, T, H, W], 8 frames per second. Throws Error{usage} for another shape or type.
 JudgedScene judge_world(const at::Tensor& frames);

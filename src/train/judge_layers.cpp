@@ -131,14 +131,17 @@ ObjectLayer empty_layer(int colour, const Pixels& pixels) {
   return layer;
 }
 
-// background + a (first - background) + b (second - background), both non-negative.
+// How much of each colour is in a pixel: of one alone where that explains it, of both where the objects overlap.
 std::pair<float, float> unmix(const Rgb& offset, const Mixture& first, const Mixture& second) {
+  const float left_first = first.left_over(offset), left_second = second.left_over(offset);
+  if (std::min(left_first, left_second) < kUnexplained * kUnexplained) {
+    if (left_first <= left_second) return {std::min(first.alpha(offset), 1.0F), 0.0F};
+    return {0.0F, std::min(second.alpha(offset), 1.0F)};
+  }
   const float cross = dot(first.direction, second.direction), p = dot(offset, first.direction), q = dot(offset, second.direction);
   const float determinant = first.length2 * second.length2 - cross * cross;
   const float a = (p * second.length2 - q * cross) / determinant, b = (q * first.length2 - p * cross) / determinant;
-  if (a >= 0 && b >= 0) return {std::min(a, 1.0F), std::min(b, 1.0F)};
-  if (first.left_over(offset) <= second.left_over(offset)) return {std::min(first.alpha(offset), 1.0F), 0.0F};
-  return {0.0F, std::min(second.alpha(offset), 1.0F)};
+  return {std::clamp(a, 0.0F, 1.0F), std::clamp(b, 0.0F, 1.0F)};
 }
 
 }  // namespace

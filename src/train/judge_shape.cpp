@@ -16,8 +16,17 @@ namespace {
 
 constexpr float kPi = std::numbers::pi_v<float>;
 constexpr std::size_t kReferenceFrames = 8;
-constexpr double kSpinHandicap = 1.15;                    // a turning template has more freedom
-constexpr std::array<float, 3> kSoftness{1, 2.5F, 4.5F};  // widths in pixels of the edge between 0 and 1
+constexpr float kSmallestArea = 0.008F;  // world units squared: half of a small object
+constexpr int kTurns = 72;
+constexpr float kTurnStep = 2 * kPi / kTurns;
+constexpr double kWorthRefining = 2.5;  // how much worse than the best still template a roughly fitted turning one may be
+constexpr double kSpinHandicap = 1.15;  // a turning template has more freedom
+
+// Sharp frames, and what autoencoders make of them.
+const std::vector<Blur>& blurs() {
+  static const std::vector<Blur> all{Blur(0), Blur(1), Blur(1.8F)};
+  return all;
+}
 
 // A shape of radius 1 at angle 0: its area and the centre of its area.
 struct Moments {
@@ -73,41 +82,6 @@ Seen look(const CoverageFrame& frame) {
   return seen;
 }
 
-struct Window {
-  int64_t left, right, top, bottom;
-};
-
-Window window_of(const CoverageFrame& frame, const Pose& pose, float softness) {
-  const float reach = pose.radius * 1.15F * frame.unit() + softness * 1.5F;
-  const auto clamp = [](float value, int64_t size) { return std::clamp<int64_t>(static_cast<int64_t>(std::floor(value)), 0, size); };
-  const float x = pose.x * frame.unit() + static_cast<float>(frame.width) / 2,
-              y = pose.y * frame.unit() + static_cast<float>(frame.height) / 2;
-  return {clamp(x - reach, frame.width), clamp(x + reach + 1, frame.width), clamp(y - reach, frame.height),
-          clamp(y + reach + 1, frame.height)};
-}
-
-// Σ weight (alpha - template)² - Σ weight alpha²: only pixels that the template covers differ.
-double difference(const CoverageFrame& frame, int shape, const Pose& pose, float softness) {
-  const auto window = window_of(frame, pose, softness);
-  const float unit = frame.unit(), cosine = std::cos(pose.angle) / pose.radius, sine = std::sin(pose.angle) / pose.radius;
-  const float sharpness = pose.radius * unit / softness;
-  const float origin_x = static_cast<float>(frame.width) / unit / 2 + pose.x,
-              origin_y = static_cast<float>(frame.height) / unit / 2 + pose.y;
-  double sum = 0;
-  for (int64_t row = window.top; row < window.bottom; ++row) {
-    const float dy = (static_cast<float>(row) + 0.5F) / unit - origin_y;
-    for (int64_t column = window.left; column < window.right; ++column) {
-      const float dx = (static_cast<float>(column) + 0.5F) / unit - origin_x;
-      const float distance = world_shape_distance(shape, dx * cosine + dy * sine, dy * cosine - dx * sine) * sharpness;
-      if (distance >= 0.5F) continue;
-      const float covered = std::min(0.5F - distance, 1.0F);
-      const auto at = row * frame.width + column;
-      sum += frame.weight[at] * covered * (covered - 2 * frame.alpha[at]);
-    }
-  }
-  return sum;
-}
-
 // The share of a shape at `pose` that lies within the frame.
 float visible_share(const CoverageFrame& frame, int shape, const Pose& pose) {
   constexpr int n = 24;
@@ -156,14 +130,18 @@ Pose pose_from(const Seen& seen, int shape, float angle) {
   return {seen.x - radius * (m.x * c - m.y * s), seen.y - radius * (m.x * s + m.y * c), radius, angle};
 }
 
-// Improves a pose at its angle; the radius too unless it is to be kept. Returns the difference.
-double fit_pose(const CoverageFrame& frame, int shape, float softness, bool keep_radius, Pose& pose) {
+enum class Search { wide, close, wide_at_radius };
+
+// Improves a pose at its angle. Returns the difference.
+double fit_pose(const CoverageFrame& frame, int shape, const Blur& blur, Search search, Pose& pose) {
   std::array<float, 3> at{pose.x, pose.y, pose.radius};
   const float angle = pose.angle;
-  const double best = descend<3>(at, {0.03F, 0.03F, keep_radius ? 0.0F : 0.02F}, 4, [&](const std::array<float, 3>& p) {
-    if (p[2] < 0.04F || p[2] > 0.6F) return std::numeric_limits<double>::infinity();
-    return difference(frame, shape, {p[0], p[1], p[2], angle}, softness);
-  });
+  const float step = search == Search::close ? 0.01F : 0.03F;
+  const double best = descend<3>(at, {step, step, search == Search::wide_at_radius ? 0.0F : step * 0.7F}, search == Search::close ? 2 : 3,
+                                 [&](const std::array<float, 3>& p) {
+                                   if (p[2] < 0.04F || p[2] > 0.6F) return std::numeric_limits<double>::infinity();
+                                   return template_difference(frame, shape, {p[0], p[1], p[2], angle}, blur);
+                                 });
   pose = {at[0], at[1], at[2], angle};
   return best;
 }
@@ -173,92 +151,93 @@ struct Reference {
   double energy = 0;
 };
 
-// Frames spread over the clip that show the object whole; if there are none, those that show most of it.
+// Frames spread over the clip that show the object whole and large, since small ones keep little of their outline; if none shows it whole,
+// those that show most of it.
 Reference choose_frames(const std::vector<Seen>& seen) {
-  std::vector<int64_t> whole;
-  std::vector<float> areas;
-  for (const auto& s : seen)
-    if (!s.cut && s.area > 0.008F) areas.push_back(s.area);
+  float largest = 0;
+  for (const auto& s : seen) largest = std::max(largest, s.cut ? 0 : s.area);
+  std::vector<int64_t> chosen;
   for (std::size_t t = 0; t < seen.size(); ++t)
-    if (!seen[t].cut && seen[t].area > 0.008F) whole.push_back(static_cast<int64_t>(t));
-  Reference reference;
-  if (whole.empty()) {
-    std::vector<int64_t> order(seen.size());
-    std::iota(order.begin(), order.end(), 0);
-    std::stable_sort(order.begin(), order.end(), [&](int64_t a, int64_t b) { return seen[a].area > seen[b].area; });
-    order.resize(std::min(order.size(), kReferenceFrames / 2));
-    whole = order;
+    if (largest > kSmallestArea && !seen[t].cut && seen[t].area > 0.6F * largest) chosen.push_back(static_cast<int64_t>(t));
+  if (chosen.empty()) {
+    chosen.resize(seen.size());
+    std::iota(chosen.begin(), chosen.end(), 0);
+    std::stable_sort(chosen.begin(), chosen.end(), [&](int64_t a, int64_t b) { return seen[a].area > seen[b].area; });
+    chosen.resize(std::min(chosen.size(), kReferenceFrames / 2));
   }
-  const std::size_t kept = std::min(whole.size(), kReferenceFrames);
-  for (std::size_t i = 0; i < kept; ++i) reference.frames.push_back(whole[i * whole.size() / kept]);
+  Reference reference;
+  const std::size_t kept = std::min(chosen.size(), kReferenceFrames);
+  for (std::size_t i = 0; i < kept; ++i) reference.frames.push_back(chosen[i * chosen.size() / kept]);
   for (const auto t : reference.frames) reference.energy += seen[t].energy;
   return reference;
 }
 
 struct Candidate {
   int shape = 0;
-  float softness = 1;
+  const Blur* blur = nullptr;
   double cost = std::numeric_limits<double>::infinity();  // misfit
   float turn = 0, rate = 0;                               // spinning: angle at the first frame, radians per frame
 };
 
 // At angle 0, the pose free in every frame.
 Candidate try_still(const ObjectLayer& layer, const std::vector<Seen>& seen, const Reference& reference, int shape) {
+  std::vector<Pose> poses;
+  for (const auto t : reference.frames) poses.push_back(pose_from(seen[t], shape, 0));
   Candidate best;
-  best.shape = shape;
-  for (const float softness : kSoftness) {
+  for (const auto& blur : blurs()) {
     double cost = reference.energy;
-    for (const auto t : reference.frames) {
-      auto pose = pose_from(seen[t], shape, 0);
-      cost += fit_pose(layer.frame(t), shape, softness, false, pose);
-    }
+    for (std::size_t i = 0; i < poses.size(); ++i)
+      cost += fit_pose(layer.frame(reference.frames[i]), shape, blur, &blur == &blurs().front() ? Search::wide : Search::close, poses[i]);
     cost /= reference.energy;
-    if (cost < best.cost) best.cost = cost, best.softness = softness;
+    if (cost < best.cost) best = {shape, &blur, cost, 0, 0};
   }
   return best;
 }
 
-// Turning evenly about one place, at about the world's rate.
+// Turning evenly at about the world's rate, the poses as the moments say.
 Candidate try_spinning(const ObjectLayer& layer, const std::vector<Seen>& seen, const Reference& reference, int shape) {
-  constexpr int turns = 72;
-  constexpr float step = 2 * kPi / turns;
+  const auto& rough_blur = blurs()[1];
   Candidate best;
-  best.shape = shape;
-  std::vector<std::array<double, turns>> cost_at(reference.frames.size());
+  std::vector<std::array<double, kTurns>> cost_at(reference.frames.size());
   for (std::size_t i = 0; i < reference.frames.size(); ++i)
-    for (int k = 0; k < turns; ++k) {
+    for (int k = 0; k < kTurns; ++k) {
       const auto t = reference.frames[i];
       cost_at[i][static_cast<std::size_t>(k)] =
-          difference(layer.frame(t), shape, pose_from(seen[t], shape, static_cast<float>(k) * step), 2);
+          template_difference(layer.frame(t), shape, pose_from(seen[t], shape, static_cast<float>(k) * kTurnStep), rough_blur);
     }
   for (const float rate : {0.8F, 0.9F, 1.0F, 1.1F, 1.2F})
-    for (int k = 0; k < turns; ++k) {
+    for (int k = 0; k < kTurns; ++k) {
       double cost = reference.energy;
       const float per_frame = rate * kPi / static_cast<float>(kWorldFps);
       for (std::size_t i = 0; i < reference.frames.size(); ++i) {
-        const auto index = k + std::lround(per_frame * static_cast<float>(reference.frames[i]) / step);
-        cost += cost_at[i][static_cast<std::size_t>(index % turns)];
+        const auto index = k + std::lround(per_frame * static_cast<float>(reference.frames[i]) / kTurnStep);
+        cost += cost_at[i][static_cast<std::size_t>(index % kTurns)];
       }
       cost /= reference.energy;
-      if (cost < best.cost) best.cost = cost, best.turn = static_cast<float>(k) * step, best.rate = per_frame;
+      if (cost < best.cost) best = {shape, &rough_blur, cost, static_cast<float>(k) * kTurnStep, per_frame};
     }
+  return best;
+}
+
+// The same about one place with one radius, better fitted.
+Candidate refine_spinning(const ObjectLayer& layer, const std::vector<Seen>& seen, const Reference& reference, const Candidate& rough) {
   Pose mean;
   for (const auto t : reference.frames) {
-    const auto pose = pose_from(seen[t], shape, best.turn + best.rate * static_cast<float>(t));
+    const auto pose = pose_from(seen[t], rough.shape, rough.turn + rough.rate * static_cast<float>(t));
     const auto n = static_cast<float>(reference.frames.size());
     mean.x += pose.x / n, mean.y += pose.y / n, mean.radius += pose.radius / n;
   }
-  const Candidate rough = best;
-  for (const float softness : kSoftness) {
+  Candidate best = rough;
+  for (const auto& blur : blurs()) {
     std::array<float, 5> at{mean.x, mean.y, mean.radius, rough.turn, rough.rate};
-    const double cost = descend<5>(at, {0.02F, 0.02F, 0.02F, step, 0.01F}, 3, [&](const std::array<float, 5>& p) {
+    const double cost = descend<5>(at, {0.02F, 0.02F, 0.02F, kTurnStep, 0.01F}, 3, [&](const std::array<float, 5>& p) {
       if (p[2] < 0.04F || p[2] > 0.6F) return std::numeric_limits<double>::infinity();
       double sum = reference.energy;
       for (const auto t : reference.frames)
-        sum += difference(layer.frame(t), shape, {p[0], p[1], p[2], p[3] + p[4] * static_cast<float>(t)}, softness);
+        sum += template_difference(layer.frame(t), rough.shape, {p[0], p[1], p[2], p[3] + p[4] * static_cast<float>(t)}, blur);
       return sum / reference.energy;
     });
-    if (cost < best.cost) best = {shape, softness, cost, at[3], at[4]};
+    if (cost < best.cost) best = {rough.shape, &blur, cost, at[3], at[4]};
   }
   return best;
 }
@@ -273,7 +252,7 @@ std::vector<FittedFrame> follow(const ObjectLayer& layer, const std::vector<Seen
     frame.present = seen[t].area > 0.004F;
     if (!frame.present) continue;
     frame.pose = pose_from(seen[t], shape.shape, 0);
-    fit_pose(coverage, shape.shape, shape.softness, false, frame.pose);
+    fit_pose(coverage, shape.shape, *shape.blur, Search::wide, frame.pose);
     frame.visible = visible_share(coverage, shape.shape, frame.pose);
     frame.radius_known = !seen[t].cut || frame.visible > 0.7F;
     if (frame.radius_known) radii.push_back(frame.pose.radius);
@@ -287,7 +266,7 @@ std::vector<FittedFrame> follow(const ObjectLayer& layer, const std::vector<Seen
     const auto coverage = layer.frame(static_cast<int64_t>(t));
     frame.pose = pose_from(seen[t], shape.shape, 0);
     frame.pose.radius = radius;
-    fit_pose(coverage, shape.shape, shape.softness, true, frame.pose);
+    fit_pose(coverage, shape.shape, *shape.blur, Search::wide_at_radius, frame.pose);
     frame.visible = visible_share(coverage, shape.shape, frame.pose);
   }
   return fitted;
@@ -299,18 +278,22 @@ FittedShape fit_shape(const ObjectLayer& layer) {
   std::vector<Seen> seen;
   for (int64_t t = 0; t < layer.frames; ++t) seen.push_back(look(layer.frame(t)));
   const auto reference = choose_frames(seen);
-  Candidate best, best_spin;
-  const int spinning = static_cast<int>(std::find(world_motions().begin(), world_motions().end(), "spinning") - world_motions().begin());
+  Candidate still, spin;
+  std::vector<Candidate> rough;
   for (int shape = 0; shape < static_cast<int>(world_shapes().size()); ++shape) {
-    const auto still = try_still(layer, seen, reference, shape);
-    if (still.cost < best.cost) best = still;
-    if (!world_motion_exists(shape, spinning) || layer.frames < 5) continue;
-    const auto spin = try_spinning(layer, seen, reference, shape);
-    if (spin.cost < best_spin.cost) best_spin = spin;
+    const auto found = try_still(layer, seen, reference, shape);
+    if (found.cost < still.cost) still = found;
+    if (world_motion_exists(shape, world_index(world_motions(), "spinning")) && layer.frames >= kJudgedFrames)
+      rough.push_back(try_spinning(layer, seen, reference, shape));
+  }
+  for (const auto& candidate : rough) {
+    if (candidate.cost > kWorthRefining * still.cost + 0.02) continue;
+    const auto found = refine_spinning(layer, seen, reference, candidate);
+    if (found.cost < spin.cost) spin = found;
   }
   FittedShape fitted;
-  fitted.spinning = best_spin.cost * kSpinHandicap < best.cost;
-  const auto& chosen = fitted.spinning ? best_spin : best;
+  fitted.spinning = spin.cost * kSpinHandicap < still.cost;
+  const auto& chosen = fitted.spinning ? spin : still;
   fitted.shape = chosen.shape;
   fitted.misfit = chosen.cost;
   fitted.frames = follow(layer, seen, chosen);

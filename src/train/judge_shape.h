@@ -3,14 +3,11 @@
 
 #include <vector>
 
-#include "train/judge_layers.h"
+#include "train/judge_template.h"
 
 namespace t2v {
 
-// World units and radians, as world_tracks.
-struct Pose {
-  float x = 0, y = 0, radius = 0, angle = 0;
-};
+constexpr int64_t kJudgedFrames = 5;  // in fewer, no motion can be told from another
 
 struct FittedFrame {
   bool present = false;
