@@ -144,6 +144,23 @@ std::pair<float, float> unmix(const Rgb& offset, const Mixture& first, const Mix
   return {std::clamp(a, 0.0F, 1.0F), std::clamp(b, 0.0F, 1.0F)};
 }
 
+// Where an object's soft edge meets the background it can look like the other colour: what lies so close to the other object and is not
+// plainly of its own colour is not believed.
+void forget_edges_of(const ObjectLayer& other, ObjectLayer& layer) {
+  constexpr int64_t reach = 2;
+  for (int64_t t = 0; t < layer.frames; ++t)
+    for (int64_t y = 0; y < layer.height; ++y)
+      for (int64_t x = 0; x < layer.width; ++x) {
+        const auto at = [&](int64_t row, int64_t column) {
+          return static_cast<std::size_t>((t * layer.height + row) * layer.width + column);
+        };
+        if (other.alpha[at(y, x)] < 0.6F) continue;
+        for (int64_t row = std::max<int64_t>(0, y - reach); row < std::min(layer.height, y + reach + 1); ++row)
+          for (int64_t column = std::max<int64_t>(0, x - reach); column < std::min(layer.width, x + reach + 1); ++column)
+            if (layer.alpha[at(row, column)] < 0.9F) layer.alpha[at(row, column)] = layer.weight[at(row, column)] = 0;
+      }
+}
+
 }  // namespace
 
 WorldLayers separate_layers(const at::Tensor& frames) {
@@ -172,6 +189,11 @@ WorldLayers separate_layers(const at::Tensor& frames) {
       layers.objects[0].alpha[at] = a, layers.objects[1].alpha[at] = b;
       layers.objects[0].weight[at] = 1 - b, layers.objects[1].weight[at] = 1 - a;
     }
+  }
+  if (layers.objects.size() == 2) {
+    const auto first = layers.objects[0];
+    forget_edges_of(layers.objects[1], layers.objects[0]);
+    forget_edges_of(first, layers.objects[1]);
   }
   return layers;
 }
