@@ -37,19 +37,20 @@ std::string padded(std::string text, std::size_t width) {
 
 // Rows: asked for; columns: seen. Only rows that were asked for.
 template <std::size_t rows, std::size_t columns>
-void print_confusion(const std::string& what, const std::array<std::array<int64_t, columns>, rows>& table,
-                     const std::vector<std::string>& names) {
-  std::string head = padded(what, 16);
-  for (std::size_t column = 0; column < columns; ++column) head += " " + (column < names.size() ? names[column].substr(0, 12) : "nothing");
+void print_confusion(const std::array<std::array<int64_t, columns>, rows>& table, const std::vector<std::string>& names) {
+  std::vector<std::string> heads;
+  for (const auto& name : names) heads.push_back(name.substr(0, 12));
+  heads.emplace_back("nothing");
+  std::string line = padded("asked \\ seen", 16);
+  for (const auto& head : heads) line.append(1, ' ').append(head);
   print_line("");
-  print_line(head);
+  print_line(line);
   for (std::size_t row = 0; row < rows; ++row) {
     if (std::all_of(table[row].begin(), table[row].end(), [](int64_t n) { return n == 0; })) continue;
-    std::string line = padded(names[row], 16);
+    line = padded(names[row], 16);
     for (std::size_t column = 0; column < columns; ++column) {
-      const auto width = column < names.size() ? std::min<std::size_t>(names[column].size(), 12) : 7;
-      const auto number = table[row][column] == 0 ? "." : std::to_string(table[row][column]);
-      line += " " + std::string(width - std::min(width, number.size()), ' ') + number;
+      const auto number = table[row][column] == 0 ? std::string(1, '.') : std::to_string(table[row][column]);
+      line.append(1 + heads[column].size() - std::min(heads[column].size(), number.size()), ' ').append(number);
     }
     print_line(line);
   }
@@ -62,8 +63,8 @@ void print_report(const AdherenceReport& report) {
         std::pair{"motion", report.motion}, std::pair{"all four", report.all_four}, std::pair{"objects", report.count},
         std::pair{"size", report.object_size}})
     print_line(padded(name, 12) + percent(report, count));
-  print_confusion("asked \\ seen", report.shapes, world_shapes());
-  print_confusion("asked \\ seen", report.motions, world_motions());
+  print_confusion(report.shapes, world_shapes());
+  print_confusion(report.motions, world_motions());
 }
 
 void make_folder(const fs::path& folder) {

@@ -16,6 +16,17 @@ namespace fs = std::filesystem;
 
 namespace {
 
+// Hands on notes and the wish to stop, but not the steps of each pack of clips.
+class WithoutSteps : public Observer {
+ public:
+  explicit WithoutSteps(Observer& observer) : observer_(observer) {}
+  void note(const std::string& text) override { observer_.note(text); }
+  void check_cancelled() override { observer_.check_cancelled(); }
+
+ private:
+  Observer& observer_;
+};
+
 struct Task {
   WorldScene scene;
   std::string caption;
@@ -148,10 +159,12 @@ AdherenceReport judge_model(const WorldNetworks* networks, const AdherenceOption
   const auto tasks = make_tasks(options);
   AdherenceReport report;
   std::string lines;
+  WithoutSteps generating(observer);
+  observer.progress({"judge", 0, options.prompts});
   for (std::size_t first = 0; first < tasks.size(); first += static_cast<std::size_t>(options.clips_per_forward)) {
     const std::size_t last = std::min(tasks.size(), first + static_cast<std::size_t>(options.clips_per_forward));
     const auto clips = make_clips({tasks.begin() + static_cast<std::ptrdiff_t>(first), tasks.begin() + static_cast<std::ptrdiff_t>(last)},
-                                  networks, options, observer);
+                                  networks, options, generating);
     for (std::size_t i = first; i < last; ++i) {
       observer.check_cancelled();
       auto clip = judge_clip(tasks[i].scene, judge_world(clips[i - first]));

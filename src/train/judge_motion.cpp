@@ -15,7 +15,8 @@ namespace t2v {
 namespace {
 
 constexpr double kPi = std::numbers::pi;
-constexpr double kMissing = 0.03;   // squared distance that a frame counts as where the object should be seen and is not
+constexpr double kMissing = 0.02;   // squared distance that a frame counts as where the object should be seen and is not
+constexpr double kOutlier = 0.15;   // distance
 constexpr double kUnlikely = 2e-3;  // squared distance that a parameter far from the world's counts as
 
 // One number of the track over time, with how far each value counts.
@@ -60,16 +61,19 @@ Track read_track(const std::vector<FittedFrame>& frames) {
 
 using Basis = std::function<double(double time)>;
 
-// Weighted least squares of value ≈ Σ c_i basis_i(time) by normal equations with a little damping. Returns Σ weight · residual².
+// A squared residual as it counts: one beyond kOutlier, where a frame of the clip went wrong, counts little more than one at it.
+double robust(double squared) { return squared / (1 + squared / (kOutlier * kOutlier)); }
+
+// The normal equations of value ≈ Σ c_i basis_i(time), with a little damping.
 template <std::size_t n>
-double least_squares(const Series& series, const std::array<Basis, n>& bases, std::array<double, n>& c) {
+std::array<double, n> solve(const Series& series, const std::array<Basis, n>& bases, const std::vector<double>& weight) {
   std::array<std::array<double, n + 1>, n> m{};
   for (std::size_t k = 0; k < series.time.size(); ++k) {
     std::array<double, n> b;
     for (std::size_t i = 0; i < n; ++i) b[i] = bases[i](series.time[k]);
     for (std::size_t i = 0; i < n; ++i) {
-      for (std::size_t j = 0; j < n; ++j) m[i][j] += series.weight[k] * b[i] * b[j];
-      m[i][n] += series.weight[k] * b[i] * series.value[k];
+      for (std::size_t j = 0; j < n; ++j) m[i][j] += weight[k] * b[i] * b[j];
+      m[i][n] += weight[k] * b[i] * series.value[k];
     }
   }
   for (std::size_t i = 0; i < n; ++i) m[i][i] += 1e-6;
@@ -79,12 +83,26 @@ double least_squares(const Series& series, const std::array<Basis, n>& bases, st
       const double f = m[r][i] / m[i][i];
       for (std::size_t j = i; j <= n; ++j) m[r][j] -= f * m[i][j];
     }
+  std::array<double, n> c;
   for (std::size_t i = 0; i < n; ++i) c[i] = m[i][n] / m[i][i];
+  return c;
+}
+
+// Least squares, iteratively reweighted for robust residuals (Geman and McClure). Returns Σ weight · robust(residual²).
+template <std::size_t n>
+double least_squares(const Series& series, const std::array<Basis, n>& bases, std::array<double, n>& c) {
+  auto weight = series.weight;
   double sum = 0;
-  for (std::size_t k = 0; k < series.time.size(); ++k) {
-    double left = series.value[k];
-    for (std::size_t i = 0; i < n; ++i) left -= c[i] * bases[i](series.time[k]);
-    sum += series.weight[k] * left * left;
+  for (int round = 0; round < 3; ++round) {
+    c = solve(series, bases, weight);
+    sum = 0;
+    for (std::size_t k = 0; k < series.time.size(); ++k) {
+      double left = series.value[k];
+      for (std::size_t i = 0; i < n; ++i) left -= c[i] * bases[i](series.time[k]);
+      const double trust = 1 / (1 + left * left / (kOutlier * kOutlier));
+      weight[k] = series.weight[k] * trust * trust;
+      sum += series.weight[k] * robust(left * left);
+    }
   }
   return sum;
 }
@@ -125,8 +143,8 @@ Fit sway(const Track& track) {
   return {cost, unlikely(std::hypot(c[1], c[2]), 0.11, 0.26), track.typical_radius};
 }
 
-// x = cx + a cos - b sin, y = cy + a sin + b cos: one circle, clockwise on the screen.
-Fit circle(const Track& track) {
+// x = cx + a cos - b sin, y = cy ± (a sin + b cos): one circle, clockwise on the screen as the world's, or the other way round.
+Fit circle(const Track& track, double direction) {
   Series both;
   const auto append = [&](const Series& series, double offset) {
     for (std::size_t k = 0; k < series.time.size(); ++k) {
@@ -138,9 +156,10 @@ Fit circle(const Track& track) {
   constexpr double later = 1e4;  // a whole number of periods: tells y's values from x's
   append(track.x, 0);
   append(track.y, later);
-  const std::array<Basis, 4> bases{[](double t) { return t < later / 2 ? 1.0 : 0.0; }, [](double t) { return t < later / 2 ? 0.0 : 1.0; },
-                                   [](double t) { return t < later / 2 ? cosine(t) : sine(t - later); },
-                                   [](double t) { return t < later / 2 ? -sine(t) : cosine(t - later); }};
+  const auto of_x = [](double t) { return t < later / 2; };
+  const std::array<Basis, 4> bases{[&](double t) { return of_x(t) ? 1.0 : 0.0; }, [&](double t) { return of_x(t) ? 0.0 : 1.0; },
+                                   [&](double t) { return of_x(t) ? cosine(t) : direction * sine(t - later); },
+                                   [&](double t) { return of_x(t) ? -sine(t) : direction * cosine(t - later); }};
   std::array<double, 4> c;
   const double cost = least_squares<4>(both, bases, c) + still_cost(track.radius);
   return {cost, unlikely(std::hypot(c[2], c[3]), 0.13, 0.25), track.typical_radius};
@@ -178,7 +197,7 @@ Fit move(const Track& track, const Series& along, const Series& across, double d
     double cost = 0;
     for (std::size_t k = 0; k < along.time.size(); ++k) {
       const double left = wrapped(along.value[k] - start - direction * speed * along.time[k], span);
-      cost += along.weight[k] * left * left;
+      cost += along.weight[k] * robust(left * left);
     }
     for (int64_t t = 0; t < frames; ++t) {
       const double at = wrapped(start + direction * speed * static_cast<double>(t) / kWorldFps, span);
@@ -207,7 +226,7 @@ FittedMotion fit_motion(const std::vector<FittedFrame>& frames, float half_width
     if (name == "moving down") fit = move(track, track.y, track.x, 1, half_height, count, frames);
     if (name == "bouncing") fit = bounce(track);
     if (name == "pulsing") fit = pulse(track);
-    if (name == "circling") fit = circle(track);
+    if (name == "circling") fit = std::min(circle(track, 1), circle(track, -1), [](const Fit& a, const Fit& b) { return a.cost < b.cost; });
     if (name == "swaying") fit = sway(track);
     if (name == "standing still") fit = stand_still(track);
     if (!moving) fit.cost += kMissing * track.missing;

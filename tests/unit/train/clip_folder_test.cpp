@@ -30,11 +30,11 @@ void write_clip(const fs::path& path, int frames, int fps, int width = 32, int h
   sink->finish();
 }
 
-// The mean level of every frame, 0 to 255.
-std::vector<int> levels(const at::Tensor& video) {
+// The number of the frame that every frame was, by its level.
+std::vector<int> numbers(const at::Tensor& video) {
   std::vector<int> list;
   for (int64_t t = 0; t < video.size(1); ++t)
-    list.push_back(static_cast<int>(std::lround((video.select(1, t).mean().item<double>() + 1) * 127.5)));
+    list.push_back(static_cast<int>(std::lround((video.select(1, t).mean().item<double>() + 1) * 12.75)));
   return list;
 }
 
@@ -122,10 +122,10 @@ TEST(ReadClip, TakesTheNearestFramesInTime) {
   const test::TemporaryFolder folder;
   write_clip(folder / "a.y4m", 20, 16);
   const CaptionedClip clip{folder / "a.y4m", "ramp", {32, 16}, 20, 16};
-  EXPECT_EQ(levels(read_clip(clip, 32, 16, 5, 8)), (std::vector<int>{0, 20, 40, 60, 80}));
-  EXPECT_EQ(levels(read_clip(clip, 32, 16, 4, 32)), (std::vector<int>{0, 10, 10, 20}));
-  EXPECT_EQ(levels(read_clip(clip, 32, 16, 3, 8, 0.5)), (std::vector<int>{80, 100, 120}));
-  EXPECT_EQ(levels(read_clip(clip, 32, 16, 3, 8, 1.1)), (std::vector<int>{180, 190, 190}));  // the last frame stays
+  EXPECT_EQ(numbers(read_clip(clip, 32, 16, 5, 8)), (std::vector<int>{0, 2, 4, 6, 8}));
+  EXPECT_EQ(numbers(read_clip(clip, 32, 16, 4, 32)), (std::vector<int>{0, 1, 1, 2}));
+  EXPECT_EQ(numbers(read_clip(clip, 32, 16, 3, 8, 0.5)), (std::vector<int>{8, 10, 12}));
+  EXPECT_EQ(numbers(read_clip(clip, 32, 16, 3, 8, 1.1)), (std::vector<int>{18, 19, 19}));  // the last frame stays
 }
 
 TEST(ReadClip, CutsToTheRatioAboutTheCentreAndResamples) {
