@@ -23,8 +23,8 @@ constexpr double kWorthRefining = 2.5;  // how much worse than the best still te
 constexpr double kSpinHandicap = 1.15;  // a turning template has more freedom
 
 // Sharp frames, and what autoencoders make of them.
-const std::vector<Blur>& blurs() {
-  static const std::vector<Blur> all{Blur(0), Blur(1), Blur(1.8F)};
+const std::vector<Softening>& softenings() {
+  static const std::vector<Softening> all{{0, 1}, {1, 1}, {1.8F, 1}, {1.8F, 2}, {2.5F, 2.5F}};
   return all;
 }
 
@@ -133,14 +133,14 @@ Pose pose_from(const Seen& seen, int shape, float angle) {
 enum class Search { wide, close, wide_at_radius };
 
 // Improves a pose at its angle. Returns the difference.
-double fit_pose(const CoverageFrame& frame, int shape, const Blur& blur, Search search, Pose& pose) {
+double fit_pose(const CoverageFrame& frame, int shape, const Softening& softening, Search search, Pose& pose) {
   std::array<float, 3> at{pose.x, pose.y, pose.radius};
   const float angle = pose.angle;
   const float step = search == Search::close ? 0.01F : 0.03F;
   const double best = descend<3>(at, {step, step, search == Search::wide_at_radius ? 0.0F : step * 0.7F}, search == Search::close ? 2 : 3,
                                  [&](const std::array<float, 3>& p) {
                                    if (p[2] < 0.04F || p[2] > 0.6F) return std::numeric_limits<double>::infinity();
-                                   return template_difference(frame, shape, {p[0], p[1], p[2], angle}, blur);
+                                   return template_difference(frame, shape, {p[0], p[1], p[2], angle}, softening);
                                  });
   pose = {at[0], at[1], at[2], angle};
   return best;
@@ -174,7 +174,7 @@ Reference choose_frames(const std::vector<Seen>& seen) {
 
 struct Candidate {
   int shape = 0;
-  const Blur* blur = nullptr;
+  const Softening* softening = nullptr;
   double cost = std::numeric_limits<double>::infinity();  // misfit
   float turn = 0, rate = 0;                               // spinning: angle at the first frame, radians per frame
 };
@@ -184,26 +184,27 @@ Candidate try_still(const ObjectLayer& layer, const std::vector<Seen>& seen, con
   std::vector<Pose> poses;
   for (const auto t : reference.frames) poses.push_back(pose_from(seen[t], shape, 0));
   Candidate best;
-  for (const auto& blur : blurs()) {
+  for (const auto& softening : softenings()) {
     double cost = reference.energy;
     for (std::size_t i = 0; i < poses.size(); ++i)
-      cost += fit_pose(layer.frame(reference.frames[i]), shape, blur, &blur == &blurs().front() ? Search::wide : Search::close, poses[i]);
+      cost += fit_pose(layer.frame(reference.frames[i]), shape, softening,
+                       &softening == &softenings().front() ? Search::wide : Search::close, poses[i]);
     cost /= reference.energy;
-    if (cost < best.cost) best = {shape, &blur, cost, 0, 0};
+    if (cost < best.cost) best = {shape, &softening, cost, 0, 0};
   }
   return best;
 }
 
 // Turning evenly at about the world's rate, the poses as the moments say.
 Candidate try_spinning(const ObjectLayer& layer, const std::vector<Seen>& seen, const Reference& reference, int shape) {
-  const auto& rough_blur = blurs()[1];
+  const auto& rough_softening = softenings()[1];
   Candidate best;
   std::vector<std::array<double, kTurns>> cost_at(reference.frames.size());
   for (std::size_t i = 0; i < reference.frames.size(); ++i)
     for (int k = 0; k < kTurns; ++k) {
       const auto t = reference.frames[i];
       cost_at[i][static_cast<std::size_t>(k)] =
-          template_difference(layer.frame(t), shape, pose_from(seen[t], shape, static_cast<float>(k) * kTurnStep), rough_blur);
+          template_difference(layer.frame(t), shape, pose_from(seen[t], shape, static_cast<float>(k) * kTurnStep), rough_softening);
     }
   for (const float rate : {0.8F, 0.9F, 1.0F, 1.1F, 1.2F})
     for (int k = 0; k < kTurns; ++k) {
@@ -214,7 +215,7 @@ Candidate try_spinning(const ObjectLayer& layer, const std::vector<Seen>& seen, 
         cost += cost_at[i][static_cast<std::size_t>(index % kTurns)];
       }
       cost /= reference.energy;
-      if (cost < best.cost) best = {shape, &rough_blur, cost, static_cast<float>(k) * kTurnStep, per_frame};
+      if (cost < best.cost) best = {shape, &rough_softening, cost, static_cast<float>(k) * kTurnStep, per_frame};
     }
   return best;
 }
@@ -228,16 +229,16 @@ Candidate refine_spinning(const ObjectLayer& layer, const std::vector<Seen>& see
     mean.x += pose.x / n, mean.y += pose.y / n, mean.radius += pose.radius / n;
   }
   Candidate best = rough;
-  for (const auto& blur : blurs()) {
+  for (const auto& softening : softenings()) {
     std::array<float, 5> at{mean.x, mean.y, mean.radius, rough.turn, rough.rate};
     const double cost = descend<5>(at, {0.02F, 0.02F, 0.02F, kTurnStep, 0.01F}, 3, [&](const std::array<float, 5>& p) {
       if (p[2] < 0.04F || p[2] > 0.6F) return std::numeric_limits<double>::infinity();
       double sum = reference.energy;
       for (const auto t : reference.frames)
-        sum += template_difference(layer.frame(t), rough.shape, {p[0], p[1], p[2], p[3] + p[4] * static_cast<float>(t)}, blur);
+        sum += template_difference(layer.frame(t), rough.shape, {p[0], p[1], p[2], p[3] + p[4] * static_cast<float>(t)}, softening);
       return sum / reference.energy;
     });
-    if (cost < best.cost) best = {rough.shape, &blur, cost, at[3], at[4]};
+    if (cost < best.cost) best = {rough.shape, &softening, cost, at[3], at[4]};
   }
   return best;
 }
@@ -252,7 +253,7 @@ std::vector<FittedFrame> follow(const ObjectLayer& layer, const std::vector<Seen
     frame.present = seen[t].area > 0.004F;
     if (!frame.present) continue;
     frame.pose = pose_from(seen[t], shape.shape, 0);
-    fit_pose(coverage, shape.shape, *shape.blur, Search::wide, frame.pose);
+    fit_pose(coverage, shape.shape, *shape.softening, Search::wide, frame.pose);
     frame.visible = visible_share(coverage, shape.shape, frame.pose);
     frame.radius_known = !seen[t].cut || frame.visible > 0.7F;
     if (frame.radius_known) radii.push_back(frame.pose.radius);
@@ -266,7 +267,7 @@ std::vector<FittedFrame> follow(const ObjectLayer& layer, const std::vector<Seen
     const auto coverage = layer.frame(static_cast<int64_t>(t));
     frame.pose = pose_from(seen[t], shape.shape, 0);
     frame.pose.radius = radius;
-    fit_pose(coverage, shape.shape, *shape.blur, Search::wide_at_radius, frame.pose);
+    fit_pose(coverage, shape.shape, *shape.softening, Search::wide_at_radius, frame.pose);
     frame.visible = visible_share(coverage, shape.shape, frame.pose);
   }
   return fitted;

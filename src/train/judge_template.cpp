@@ -45,7 +45,7 @@ void blur_along(const std::vector<float>& from, std::vector<float>& to, int64_t 
 
 }  // namespace
 
-Blur::Blur(float sigma) {
+Softening::Softening(float sigma, float steepening) : gain(steepening) {
   if (sigma <= 0) return;
   margin = static_cast<int64_t>(std::ceil(2.5F * sigma));
   float sum = 0;
@@ -58,13 +58,15 @@ Blur::Blur(float sigma) {
 }
 
 // Only pixels that the template covers differ.
-double template_difference(const CoverageFrame& frame, int shape, const Pose& pose, const Blur& blur) {
+double template_difference(const CoverageFrame& frame, int shape, const Pose& pose, const Softening& softening) {
   static thread_local Template drawn;
-  draw(drawn, frame, shape, pose, blur.margin);
-  if (blur.margin > 0) {
-    blur_along(drawn.covered, drawn.scratch, 1, blur.taps);
-    blur_along(drawn.scratch, drawn.covered, drawn.width, blur.taps);
+  draw(drawn, frame, shape, pose, softening.margin);
+  if (softening.margin > 0) {
+    blur_along(drawn.covered, drawn.scratch, 1, softening.taps);
+    blur_along(drawn.scratch, drawn.covered, drawn.width, softening.taps);
   }
+  if (softening.gain != 1)
+    for (auto& covered : drawn.covered) covered = std::clamp((covered - 0.5F) * softening.gain + 0.5F, 0.0F, 1.0F);
   double sum = 0;
   for (int64_t row = std::max<int64_t>(0, -drawn.top); row < std::min(drawn.height, frame.height - drawn.top); ++row) {
     const float* covered = drawn.covered.data() + row * drawn.width;

@@ -12,14 +12,16 @@ struct Pose {
   float x = 0, y = 0, radius = 0, angle = 0;
 };
 
-// How the frames' outlines are softened: a Gaussian of so many pixels.
-struct Blur {
+// How the frames' outlines are softened: a Gaussian of so many pixels, then steepened about one half. Steepening leaves edges sharp but
+// corners round, as autoencoders do.
+struct Softening {
   int64_t margin = 0;
   std::vector<float> taps;
-  explicit Blur(float sigma);
+  float gain = 1;
+  Softening(float sigma, float steepening);
 };
 
-// Σ weight (alpha - template)² - Σ weight alpha² over the frame, for the shape drawn at `pose` and blurred.
-double template_difference(const CoverageFrame& frame, int shape, const Pose& pose, const Blur& blur);
+// Σ weight (alpha - template)² - Σ weight alpha² over the frame, for the shape drawn at `pose` and softened.
+double template_difference(const CoverageFrame& frame, int shape, const Pose& pose, const Softening& softening);
 
 }  // namespace t2v
