@@ -24,7 +24,7 @@ constexpr double kSpinHandicap = 1.15;  // a turning template has more freedom
 
 // Sharp frames, and what autoencoders make of them.
 const std::vector<Softening>& softenings() {
-  static const std::vector<Softening> all{{0, 1}, {1, 1}, {1.8F, 1}, {1.8F, 2}, {2.5F, 2.5F}};
+  static const std::vector<Softening> all{{0, 1}, {1, 1}, {1.8F, 1}, {1.8F, 2}, {2.5F, 2.5F}, {3.2F, 3}};
   return all;
 }
 
