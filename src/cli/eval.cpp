@@ -123,6 +123,7 @@ void add_eval_command(CLI::App& app) {
   auto options = std::make_shared<EvalOptions>();
   auto* eval = app.add_subcommand("eval", "Measure how often a model does what its prompt asks for");
   eval->require_subcommand(1);
+  eval->footer("Example:\n  t2v eval world -m world-64 --prompts 72");
   auto* command = eval->add_subcommand("world", "On prompts of the procedural world, judged from the frames (docs/world.md)");
   auto& adherence = options->adherence;
   command->add_option("-m,--model", options->model, "Model folder, or the name of a shipped model")->capture_default_str();

@@ -1,6 +1,7 @@
 #include "train/adherence.h"
 
 #include <ATen/ATen.h>
+#include <ATen/Parallel.h>
 
 #include <algorithm>
 #include <cstdio>
@@ -165,9 +166,13 @@ AdherenceReport judge_model(const WorldNetworks* networks, const AdherenceOption
     const std::size_t last = std::min(tasks.size(), first + static_cast<std::size_t>(options.clips_per_forward));
     const auto clips = make_clips({tasks.begin() + static_cast<std::ptrdiff_t>(first), tasks.begin() + static_cast<std::ptrdiff_t>(last)},
                                   networks, options, generating);
+    observer.check_cancelled();
+    std::vector<JudgedScene> judged(clips.size());
+    at::parallel_for(0, static_cast<int64_t>(clips.size()), 1, [&](int64_t begin, int64_t end) {
+      for (auto i = static_cast<std::size_t>(begin); i < static_cast<std::size_t>(end); ++i) judged[i] = judge_world(clips[i]);
+    });
     for (std::size_t i = first; i < last; ++i) {
-      observer.check_cancelled();
-      auto clip = judge_clip(tasks[i].scene, judge_world(clips[i - first]));
+      auto clip = judge_clip(tasks[i].scene, judged[i - first]);
       clip.caption = tasks[i].caption;
       clip.size = tasks[i].size;
       if (!options.out.empty()) {
