@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "t2v/error.h"
+
 namespace t2v {
 
 namespace {
@@ -77,6 +79,14 @@ const std::vector<std::string>& world_sizes() {
 const std::vector<std::string>& world_backgrounds() {
   static const std::vector<std::string> names{"black", "white", "gray", "navy", "teal", "beige"};
   return names;
+}
+
+int world_index(const std::vector<std::string>& names, const std::string& name) {
+  const auto found = std::find(names.begin(), names.end(), name);
+  if (found != names.end()) return static_cast<int>(found - names.begin());
+  std::string known;
+  for (const auto& each : names) known += (known.empty() ? "'" : ", '") + each + "'";
+  throw Error(ErrorKind::usage, "'" + name + "' is not in the world; there are " + known);
 }
 
 std::array<uint8_t, 3> world_colour_rgb(int colour) { return kColours.at(static_cast<std::size_t>(colour)); }

@@ -33,6 +33,8 @@ const std::vector<std::string>& world_colours();
 const std::vector<std::string>& world_motions();
 const std::vector<std::string>& world_sizes();  // "small", "", "large"
 const std::vector<std::string>& world_backgrounds();
+// Where `name` stands in one of these tables. Throws Error{usage} naming those there are.
+int world_index(const std::vector<std::string>& names, const std::string& name);
 std::array<uint8_t, 3> world_colour_rgb(int colour);
 std::array<uint8_t, 3> world_background_rgb(int background);
 double world_radius(int size);

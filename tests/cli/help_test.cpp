@@ -7,7 +7,7 @@
 namespace t2v::test {
 
 TEST(CliHelp, EverySubcommandHasHelpWithAnExample) {
-  for (const std::string command : {"generate", "decode", "encode", "info"}) {
+  for (const std::string command : {"generate", "decode", "encode", "info", "eval"}) {
     const auto help = run_program({command, "--help"});
     expect_done(help);
     EXPECT_EQ(help.err, "");
@@ -21,7 +21,7 @@ TEST(CliHelp, EverySubcommandHasHelpWithAnExample) {
     EXPECT_NE(generate.find(flag), std::string::npos) << flag;
   const auto program = run_program({"--help"});
   expect_done(program);
-  for (const char* command : {"generate", "decode", "encode", "info", "143"})
+  for (const char* command : {"generate", "decode", "encode", "info", "eval", "143"})
     EXPECT_NE(program.out.find(command), std::string::npos) << command;
 }
 

@@ -1,0 +1,243 @@
+#include "train/adherence.h"
+
+#include <ATen/ATen.h>
+#include <ATen/Parallel.h>
+
+#include <algorithm>
+#include <cstdio>
+
+#include "base/atomic_file.h"
+#include "pipeline/frames.h"
+#include "t2v/error.h"
+#include "video/encoder.h"
+
+namespace t2v {
+
+namespace fs = std::filesystem;
+
+namespace {
+
+// Hands on notes and the wish to stop, but not the steps of each pack of clips.
+class WithoutSteps : public Observer {
+ public:
+  explicit WithoutSteps(Observer& observer) : observer_(observer) {}
+  void note(const std::string& text) override { observer_.note(text); }
+  void check_cancelled() override { observer_.check_cancelled(); }
+
+ private:
+  Observer& observer_;
+};
+
+struct Task {
+  WorldScene scene;
+  std::string caption;
+  PixelSize size;
+  uint64_t seed = 0;
+};
+
+std::vector<Task> make_tasks(const AdherenceOptions& options) {
+  std::vector<Task> tasks;
+  for (int64_t i = 0; i < options.prompts; ++i) {
+    WorldRandom random(options.seed, static_cast<uint64_t>(i));
+    Task task;
+    task.scene = sample_world_scene(random, options.side, static_cast<double>(options.objects - 1));
+    task.caption = world_caption(task.scene, random);
+    task.size = options.sizes[static_cast<std::size_t>(i) % options.sizes.size()];
+    task.seed = random.next() >> 1;
+    tasks.push_back(std::move(task));
+  }
+  return tasks;
+}
+
+std::vector<at::Tensor> make_clips(const std::vector<Task>& tasks, const WorldNetworks* networks, const AdherenceOptions& options,
+                                   Observer& observer) {
+  if (options.source == AdherenceSource::model) {
+    std::vector<WorldClipRequest> requests;
+    for (const auto& task : tasks) requests.push_back({task.caption, task.size, options.frames, task.seed});
+    return generate_world_clips(*networks, requests, options.sampling, observer);
+  }
+  std::vector<at::Tensor> clips;
+  for (const auto& task : tasks) {
+    clips.push_back(render_world(task.scene, options.frames, task.size.width, task.size.height));
+    if (options.source == AdherenceSource::autoencoder)
+      clips.back() = through_autoencoder(*networks->vae, clips.back().to(networks->device));
+  }
+  return clips;
+}
+
+void keep_clip(const at::Tensor& clip, const JudgedClip& judged, const fs::path& path) {
+  const auto sink = open_encoder({.path = path.string(),
+                                  .width = static_cast<int>(judged.size.width),
+                                  .height = static_cast<int>(judged.size.height),
+                                  .fps = to_rational(kWorldFps),
+                                  .metadata = {{"title", judged.caption}}});
+  for (const auto& frame : to_frames(clip)) sink->write(frame);
+  sink->finish();
+}
+
+std::string clip_name(std::size_t index, int64_t frames) {
+  char name[32];
+  std::snprintf(name, sizeof name, "%05zu%s", index, frames == 1 ? ".png" : ".mp4");
+  return name;
+}
+
+void count(AdherenceReport& report, JudgedClip clip) {
+  report.background += clip.background, report.count += clip.count, report.colour += clip.colour, report.shape += clip.shape;
+  report.motion += clip.motion, report.object_size += clip.object_size, report.all_four += clip.all_four();
+  for (const auto& object : clip.scene.objects) {
+    const auto seen = find_object(clip.scene, clip.judged, object);
+    const auto column = [](int index, std::size_t none) { return index < 0 ? none : static_cast<std::size_t>(index); };
+    auto& shapes = report.shapes[static_cast<std::size_t>(object.shape)];
+    auto& motions = report.motions[static_cast<std::size_t>(object.motion)];
+    ++shapes[column(seen ? seen->shape : -1, shapes.size() - 1)];
+    ++motions[column(seen ? seen->motion : -1, motions.size() - 1)];
+  }
+  report.clips.push_back(std::move(clip));
+}
+
+Json object_to_json(int size, int colour, int shape, int motion) {
+  const auto name = [](const std::vector<std::string>& names, int index) {
+    return index < 0 ? Json() : Json(names[static_cast<std::size_t>(index)]);
+  };
+  return {{"size", name(world_sizes(), size)},
+          {"colour", name(world_colours(), colour)},
+          {"shape", name(world_shapes(), shape)},
+          {"motion", name(world_motions(), motion)}};
+}
+
+template <std::size_t rows, std::size_t columns>
+Json confusion_to_json(const std::array<std::array<int64_t, columns>, rows>& table, const std::vector<std::string>& names) {
+  Json json = Json::object();
+  for (std::size_t asked = 0; asked < rows; ++asked)
+    for (std::size_t seen = 0; seen < columns; ++seen)
+      if (table[asked][seen] > 0) json[names[asked]][seen < names.size() ? names[seen] : "nothing"] = table[asked][seen];
+  return json;
+}
+
+}  // namespace
+
+std::optional<JudgedObject> find_object(const WorldScene& scene, const JudgedScene& judged, const WorldObject& object) {
+  if (scene.objects.size() == 1 && !judged.objects.empty()) return judged.objects.front();
+  for (const auto& seen : judged.objects)
+    if (seen.colour == object.colour) return seen;
+  return std::nullopt;
+}
+
+JudgedClip judge_clip(const WorldScene& scene, const JudgedScene& judged) {
+  JudgedClip clip;
+  clip.scene = scene;
+  clip.judged = judged;
+  clip.background = judged.background == scene.background;
+  clip.count = judged.objects.size() == scene.objects.size();
+  clip.colour = clip.shape = clip.motion = clip.object_size = true;
+  for (const auto& object : scene.objects) {
+    const auto seen = find_object(scene, judged, object);
+    clip.colour = clip.colour && seen && seen->colour == object.colour;
+    clip.shape = clip.shape && seen && seen->shape == object.shape;
+    clip.motion = clip.motion && seen && seen->motion == object.motion;
+    clip.object_size = clip.object_size && seen && seen->size == object.size;
+  }
+  return clip;
+}
+
+void check_adherence(const AdherenceOptions& options) {
+  const auto refuse = [](const std::string& what) { throw Error(ErrorKind::usage, what); };
+  if (options.prompts < 1 || options.prompts > 100'000)
+    refuse("prompts should be between 1 and 100000, found " + std::to_string(options.prompts));
+  if (options.objects != 1 && options.objects != 2) refuse("objects should be 1 or 2, found " + std::to_string(options.objects));
+  if (options.frames < 1 || options.frames > 1000) refuse("frames should be between 1 and 1000, found " + std::to_string(options.frames));
+  if (options.sizes.empty() || options.clips_per_forward < 1) refuse("judging needs a frame size, and at least one clip a forward pass");
+  for (const auto& size : options.sizes)
+    if (std::min(size.width, size.height) < 32 || std::max(size.width, size.height) > 4096)
+      refuse("frames of " + std::to_string(size.width) + "x" + std::to_string(size.height) +
+             " cannot be judged; sides of 32 to 4096 pixels can");
+}
+
+AdherenceReport judge_model(const WorldNetworks* networks, const AdherenceOptions& options, Observer& observer) {
+  check_adherence(options);
+  if (options.source != AdherenceSource::ground_truth && networks == nullptr)
+    throw Error(ErrorKind::internal, "judge_model: only ground truth can be judged without networks");
+  const auto tasks = make_tasks(options);
+  AdherenceReport report;
+  std::string lines;
+  WithoutSteps generating(observer);
+  observer.progress({"judge", 0, options.prompts});
+  for (std::size_t first = 0; first < tasks.size(); first += static_cast<std::size_t>(options.clips_per_forward)) {
+    const std::size_t last = std::min(tasks.size(), first + static_cast<std::size_t>(options.clips_per_forward));
+    const auto clips = make_clips({tasks.begin() + static_cast<std::ptrdiff_t>(first), tasks.begin() + static_cast<std::ptrdiff_t>(last)},
+                                  networks, options, generating);
+    observer.check_cancelled();
+    std::vector<JudgedScene> judged(clips.size());
+    at::parallel_for(0, static_cast<int64_t>(clips.size()), 1, [&](int64_t begin, int64_t end) {
+      for (auto i = static_cast<std::size_t>(begin); i < static_cast<std::size_t>(end); ++i) judged[i] = judge_world(clips[i]);
+    });
+    for (std::size_t i = first; i < last; ++i) {
+      auto clip = judge_clip(tasks[i].scene, judged[i - first]);
+      clip.caption = tasks[i].caption;
+      clip.size = tasks[i].size;
+      if (!options.out.empty()) {
+        clip.file = clip_name(i, options.frames);
+        keep_clip(clips[i - first], clip, options.out / clip.file);
+        lines += clip_to_json(clip).dump() + "\n";
+      }
+      count(report, std::move(clip));
+      observer.progress({"judge", static_cast<int64_t>(i) + 1, options.prompts});
+    }
+  }
+  if (!options.out.empty()) write_file_atomically(options.out / "judged.jsonl", lines);
+  return report;
+}
+
+Json clip_to_json(const JudgedClip& clip) {
+  Json asked = Json::array(), seen = Json::array();
+  for (const auto& object : clip.scene.objects) asked.push_back(object_to_json(object.size, object.colour, object.shape, object.motion));
+  for (const auto& object : clip.judged.objects) {
+    seen.push_back(object_to_json(object.size, object.colour, object.shape, object.motion));
+    seen.back()["misfit"] = object.misfit;
+  }
+  Json json = {{"prompt", clip.caption},
+               {"width", clip.size.width},
+               {"height", clip.size.height},
+               {"asked", {{"background", world_backgrounds()[static_cast<std::size_t>(clip.scene.background)]}, {"objects", asked}}},
+               {"seen", {{"background", world_backgrounds()[static_cast<std::size_t>(clip.judged.background)]}, {"objects", seen}}},
+               {"right",
+                {{"background", clip.background},
+                 {"count", clip.count},
+                 {"colour", clip.colour},
+                 {"shape", clip.shape},
+                 {"motion", clip.motion},
+                 {"size", clip.object_size},
+                 {"all_four", clip.all_four()}}}};
+  if (!clip.file.empty()) json["file_name"] = clip.file;
+  return json;
+}
+
+Json report_to_json(const AdherenceReport& report, const AdherenceOptions& options) {
+  Json json = {{"prompts", report.clips.size()},
+               {"objects", options.objects},
+               {"side", options.side == WorldSide::held_out   ? "held-out"
+                        : options.side == WorldSide::training ? "training"
+                                                              : "any"},
+               {"seed", options.seed},
+               {"frames", options.frames},
+               {"source", options.source == AdherenceSource::model         ? "model"
+                          : options.source == AdherenceSource::autoencoder ? "autoencoder"
+                                                                           : "ground truth"},
+               {"right",
+                {{"background", report.share(report.background)},
+                 {"count", report.share(report.count)},
+                 {"colour", report.share(report.colour)},
+                 {"shape", report.share(report.shape)},
+                 {"motion", report.share(report.motion)},
+                 {"size", report.share(report.object_size)},
+                 {"all_four", report.share(report.all_four)}}},
+               {"shapes", confusion_to_json(report.shapes, world_shapes())},
+               {"motions", confusion_to_json(report.motions, world_motions())}};
+  for (const auto& size : options.sizes) json["sizes"].push_back({size.width, size.height});
+  if (options.source == AdherenceSource::model)
+    json["sampling"] = {
+        {"scheduler", options.sampling.scheduler}, {"steps", options.sampling.steps}, {"guidance_scale", options.sampling.guidance_scale}};
+  return json;
+}
+
+}  // namespace t2v

@@ -1,0 +1,76 @@
+// How often a model makes what its prompt asks for: prompts from the procedural world, clips from the model, judged by judge_world.
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <filesystem>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "base/json.h"
+#include "pipeline/sizes.h"
+#include "t2v/observer.h"
+#include "train/judge.h"
+#include "train/world.h"
+#include "train/world_generator.h"
+
+namespace t2v {
+
+enum class AdherenceSource {
+  model,         // clips generated from the captions
+  autoencoder,   // the scenes' own pictures through the model's autoencoder: what the model could reach at best
+  ground_truth,  // the scenes' own pictures: how far the judge itself is to be believed
+};
+
+struct AdherenceOptions {
+  int64_t prompts = 72;
+  int64_t objects = 1;  // 1 or 2 in every scene
+  WorldSide side = WorldSide::held_out;
+  uint64_t seed = 1;  // of scenes, captions and noise; clip i depends on the seed and i alone
+  AdherenceSource source = AdherenceSource::model;
+  int64_t frames = 17;
+  std::vector<PixelSize> sizes = {{64, 64}, {80, 48}, {48, 80}};  // in turn
+  WorldSampling sampling;
+  int64_t clips_per_forward = 6;
+  std::filesystem::path out;  // where the clips and judged.jsonl are kept; nowhere when empty
+};
+
+// One clip: what was asked for, what was seen. Of two objects both must be right; they are matched by colour.
+struct JudgedClip {
+  std::string caption;
+  WorldScene scene;
+  PixelSize size;
+  JudgedScene judged;
+  bool background = false, count = false, colour = false, shape = false, motion = false, object_size = false;
+  bool all_four() const { return background && colour && shape && motion; }
+  std::string file;  // where it was kept
+};
+
+struct AdherenceReport {
+  std::vector<JudgedClip> clips;
+  int64_t background = 0, count = 0, colour = 0, shape = 0, motion = 0, object_size = 0, all_four = 0;
+  // Asked for → seen, by object; the last column counts objects that were not seen.
+  std::array<std::array<int64_t, 9>, 8> shapes{};
+  std::array<std::array<int64_t, 11>, 10> motions{};
+  double share(int64_t count_of) const { return clips.empty() ? 0 : static_cast<double>(count_of) / static_cast<double>(clips.size()); }
+};
+
+// What was seen of an object of the scene: the object of its colour, or the largest one where the scene has no other.
+std::optional<JudgedObject> find_object(const WorldScene& scene, const JudgedScene& judged, const WorldObject& object);
+
+// Judges one clip against the scene it should show.
+JudgedClip judge_clip(const WorldScene& scene, const JudgedScene& judged);
+
+// Throws Error{usage} for options that make no sense.
+void check_adherence(const AdherenceOptions& options);
+
+// `networks` may be null for ground_truth. Progress: stage "judge", clips. Throws Error{usage} for options that make no sense,
+// Error{output} for a folder that cannot be written, and what generating throws.
+AdherenceReport judge_model(const WorldNetworks* networks, const AdherenceOptions& options, Observer& observer);
+
+Json clip_to_json(const JudgedClip& clip);
+// The counts as shares of all clips, the two confusion tables, and how the clips were made.
+Json report_to_json(const AdherenceReport& report, const AdherenceOptions& options);
+
+}  // namespace t2v

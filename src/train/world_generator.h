@@ -1,0 +1,69 @@
+// Clips of a model in memory, several in one forward pass: for judging them, without plan, file or encoder.
+#pragma once
+
+#include <ATen/core/Tensor.h>
+
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "models/denoiser.h"
+#include "models/wan_vae.h"
+#include "pipeline/components.h"
+#include "pipeline/sizes.h"
+#include "t2v/observer.h"
+
+namespace t2v {
+
+// The networks to be judged, wherever they come from: a model folder or a trainer.
+struct WorldNetworks {
+  const Tokenizer* tokenizer = nullptr;
+  const Umt5Encoder* text_encoder = nullptr;
+  const Denoiser* denoiser = nullptr;
+  const WanVae* vae = nullptr;
+  SchedulerConfig scheduler;
+  int64_t max_text_tokens = 32;
+  at::Device device = at::kCPU;
+};
+
+struct WorldSampling {
+  std::string scheduler = "ddim";
+  int64_t steps = 20;
+  double guidance_scale = 6;
+  std::string negative_prompt;
+};
+
+// A model folder with its networks loaded.
+struct LoadedWorldModel {
+  ModelFolder folder;
+  ModelConfigs configs;
+  std::unique_ptr<Tokenizer> tokenizer;
+  std::unique_ptr<Umt5Encoder> text_encoder;
+  std::unique_ptr<WanTransformer> transformer;
+  std::unique_ptr<WanVae> vae;
+  at::Device device = at::kCPU;
+  WorldNetworks networks() const;
+};
+
+// Loads everything, or the autoencoder alone. Throws Error{bad_input}, also when t2v.json says that the model does not run at the world's 8
+// frames per second.
+LoadedWorldModel load_world_model(const std::string& name_or_folder, const std::string& device, const std::string& dtype,
+                                  bool only_autoencoder);
+
+struct WorldClipRequest {
+  std::string prompt;
+  PixelSize size;
+  int64_t frames = 17;
+  uint64_t seed = 0;  // the noise is that of t2v generate with this seed
+};
+
+// One clip per request, float32 [3, T, H, W] in [-1, 1], of any sizes and lengths; all of them share each forward pass. Throws Error{usage}
+// for sizes and lengths that the autoencoder cannot hold, Error{non_finite}.
+std::vector<at::Tensor> generate_world_clips(const WorldNetworks& networks, const std::vector<WorldClipRequest>& requests,
+                                             const WorldSampling& sampling, Observer& observer);
+
+// A clip as the autoencoder gives it back.
+at::Tensor through_autoencoder(const WanVae& vae, const at::Tensor& clip);
+
+}  // namespace t2v

@@ -1,0 +1,67 @@
+// t2v eval world: the table, the JSON, what is kept, and what is refused before anything is loaded.
+#include <fstream>
+#include <nlohmann/json.hpp>
+
+#include "expect.h"
+#include "paths.h"
+#include "video/decoder.h"
+
+namespace t2v::test {
+
+TEST(CliEval, FindsTheWorldsOwnPicturesRight) {
+  const auto result = run_program({"eval", "world", "--ground-truth", "--prompts", "9", "--json", "--progress", "none"});
+  expect_done(result);
+  const auto json = nlohmann::json::parse(result.out);
+  EXPECT_EQ(json["prompts"], 9);
+  EXPECT_EQ(json["source"], "ground truth");
+  EXPECT_EQ(json["side"], "held-out");
+  EXPECT_EQ(json["sizes"].size(), 3U);
+  for (const char* what : {"background", "colour", "shape", "motion", "all_four", "count"}) EXPECT_EQ(json["right"][what], 1.0) << what;
+}
+
+TEST(CliEval, JudgesAndKeepsTheClipsOfAModel) {
+  const TemporaryFolder folder;
+  const auto out = folder / "kept";
+  const auto result = run_program(
+      {"eval", "world", "--prompts", "3", "--frames", "5", "--steps", "4", "--size", "64x64", "--out", out.string(), "--progress", "none"});
+  expect_done(result);
+  for (const char* part : {"3 clips", "background", "colour", "shape", "motion", "all four"})
+    EXPECT_NE(result.out.find(part), std::string::npos) << part;
+  std::ifstream lines(out / "judged.jsonl");
+  int count = 0;
+  for (std::string line; std::getline(lines, line); ++count) {
+    const auto json = nlohmann::json::parse(line);
+    EXPECT_TRUE(json["right"]["all_four"].is_boolean());
+    EXPECT_FALSE(json["prompt"].get<std::string>().empty());
+    const auto reader = open_video(out / json["file_name"].get<std::string>());
+    EXPECT_EQ(reader->info().width, 64);
+    EXPECT_EQ(reader->info().fps.numerator, 8);
+    int frames = 0;
+    while (reader->read()) ++frames;
+    EXPECT_EQ(frames, 5);
+  }
+  EXPECT_EQ(count, 3);
+}
+
+TEST(CliEval, SaysTheSameWhateverIsPackedTogether) {
+  const auto eval = [](const char* pack) {
+    return run_program(
+        {"eval", "world", "--prompts", "4", "--frames", "5", "--steps", "4", "--pack", pack, "--json", "--progress", "none"});
+  };
+  const auto alone = eval("1"), together = eval("4");
+  expect_done(alone);
+  EXPECT_EQ(alone.out, together.out);
+}
+
+TEST(CliEval, RefusesWhatMakesNoSense) {
+  expect_refused(run_program({"eval", "world", "--prompts", "0"}), 2, {"prompts should be between 1 and"});
+  expect_refused(run_program({"eval", "world", "--objects", "3"}), 2, {"objects should be 1 or 2", "3"});
+  expect_refused(run_program({"eval", "world", "--side", "left"}), 2, {"--side", "'left'"});
+  expect_refused(run_program({"eval", "world", "--ground-truth", "--vae"}), 2, {"--ground-truth", "--vae"});
+  expect_refused(run_program({"eval", "world", "--frames", "6"}), 2, {"6 frames", "ask for 5"});
+  expect_refused(run_program({"eval", "world", "--size", "60x64"}), 2, {"60x64", "multiples of 16x16"});
+  expect_refused(run_program({"eval", "world", "-m", "no-such-model"}), 3, {"no-such-model"});
+  expect_refused(run_program({"eval"}), 2, {"subcommand"});
+}
+
+}  // namespace t2v::test

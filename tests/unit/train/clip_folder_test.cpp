@@ -1,0 +1,168 @@
+#include "train/clip_folder.h"
+
+#include <ATen/ATen.h>
+#include <gtest/gtest.h>
+
+#include <fstream>
+
+#include "errors.h"
+#include "paths.h"
+#include "video/encoder.h"
+
+namespace t2v {
+namespace {
+
+namespace fs = std::filesystem;
+
+void write_text(const fs::path& path, const std::string& text) { std::ofstream(path, std::ios::binary) << text; }
+
+// Frame i is gray of level 10 i, but for its left half, which is white when `half` is set.
+void write_clip(const fs::path& path, int frames, int fps, int width = 32, int height = 16, bool half = false) {
+  fs::create_directories(path.parent_path());
+  const auto sink = open_encoder({.path = path.string(), .width = width, .height = height, .fps = {fps, 1}});
+  for (int i = 0; i < frames; ++i) {
+    Frame frame{width, height, std::vector<uint8_t>(static_cast<std::size_t>(width * height * 3), static_cast<uint8_t>(10 * i))};
+    for (int at = 0; half && at < width * height; ++at)
+      for (int c = 0; c < 3; ++c)
+        if (at % width < width / 2) frame.rgb[static_cast<std::size_t>(at * 3 + c)] = 255;
+    sink->write(frame);
+  }
+  sink->finish();
+}
+
+// The number of the frame that every frame was, by its level.
+std::vector<int> numbers(const at::Tensor& video) {
+  std::vector<int> list;
+  for (int64_t t = 0; t < video.size(1); ++t)
+    list.push_back(static_cast<int>(std::lround((video.select(1, t).mean().item<double>() + 1) * 12.75)));
+  return list;
+}
+
+TEST(ClipFolder, ReadsCaptionsBesideClips) {
+  const test::TemporaryFolder folder;
+  write_clip(folder / "b.mp4", 5, 8);
+  write_text(folder / "b.txt", "  a gray ramp\n");
+  write_clip(folder / "inner/a.png", 1, 8, 20, 30);
+  write_text(folder / "inner/a.txt", "nothing at all");
+  write_text(folder / "notes.md", "not a clip");
+  write_text(folder / ".hidden.mp4", "not a clip");
+  const auto clips = list_clip_folder(folder.path());
+  ASSERT_EQ(clips.size(), 2U);
+  EXPECT_EQ(clips[0].file, folder / "b.mp4");
+  EXPECT_EQ(clips[0].caption, "a gray ramp");
+  EXPECT_EQ(clips[0].size, (PixelSize{32, 16}));
+  EXPECT_EQ(clips[0].frames, 5);
+  EXPECT_EQ(clips[0].fps, 8);
+  EXPECT_EQ(clips[1].caption, "nothing at all");
+  EXPECT_EQ(clips[1].frames, 1);
+  EXPECT_EQ(clips[1].fps, 0);
+}
+
+TEST(ClipFolder, ReadsMetadata) {
+  const test::TemporaryFolder folder;
+  write_clip(folder / "data/one.mp4", 3, 8);
+  write_clip(folder / "two.webp.y4m", 2, 30);
+  write_text(folder / "metadata.jsonl",
+             "{\"file_name\": \"data/one.mp4\", \"text\": \"first\", \"more\": 1}\n\n{\"file_name\": \"two.webp.y4m\", \"text\": \"zweite: "
+             "ü\"}\n");
+  const auto clips = list_clip_folder(folder.path());
+  ASSERT_EQ(clips.size(), 2U);
+  EXPECT_EQ(clips[0].caption, "first");
+  EXPECT_EQ(clips[1].caption, "zweite: ü");
+  EXPECT_EQ(clips[1].fps, 30);
+}
+
+TEST(ClipFolder, ReportsEverythingThatIsWrongAtOnce) {
+  const test::TemporaryFolder folder;
+  write_clip(folder / "fine.mp4", 3, 8);
+  write_text(folder / "fine.txt", "fine");
+  write_clip(folder / "silent.mp4", 3, 8);
+  write_clip(folder / "cut.mp4", 9, 8);
+  write_text(folder / "cut.txt", "cut short");
+  fs::resize_file(folder / "cut.mp4", fs::file_size(folder / "cut.mp4") - 200);
+  write_text(folder / "noise.png", "this is no picture");
+  write_text(folder / "noise.txt", "noise");
+  write_text(folder / "lonely.txt", "no clip");
+  write_clip(folder / "blank.mp4", 3, 8);
+  write_text(folder / "blank.txt", " \n");
+  write_clip(folder / "bytes.mp4", 3, 8);
+  write_text(folder / "bytes.txt", "bad \xff byte");
+  test::expect_error(ErrorKind::bad_input,
+                     {"silent.mp4: has no caption", "silent.txt", "cut.mp4", "noise.png", "lonely.txt: there is no clip",
+                      "blank.txt: the caption is empty", "bytes.txt: the caption has", "at byte 4"},
+                     [&] { list_clip_folder(folder.path()); });
+  try {
+    list_clip_folder(folder.path());
+  } catch (const Error& error) {
+    EXPECT_EQ(std::string(error.what()).find("fine.mp4"), std::string::npos);
+  }
+}
+
+TEST(ClipFolder, ReportsBadMetadataByLine) {
+  const test::TemporaryFolder folder;
+  write_clip(folder / "a.mp4", 2, 8);
+  write_clip(folder / "b.mp4", 2, 8);
+  write_text(folder / "metadata.jsonl",
+             "{\"file_name\": \"a.mp4\", \"text\": \"a\"}\n{\"file_name\": \"a.mp4\", \"text\": \"again\"}\n{\"file_name\": "
+             "\n{\"file_name\": \"../c.mp4\", \"text\": \"c\"}\n"
+             "{\"file_name\": \"d.mp4\", \"text\": \"d\"}\n{\"file_name\": \"b.mp4\"}\n");
+  test::expect_error(ErrorKind::bad_input,
+                     {"line 2: a second caption", "line 3", "line 4: file_name '../c.mp4' leaves the folder", "line 5: there is no file",
+                      "line 6", "'text'", "b.mp4: has no caption in metadata.jsonl"},
+                     [&] { list_clip_folder(folder.path()); });
+}
+
+TEST(ClipFolder, RefusesEmptyAndMissingFolders) {
+  const test::TemporaryFolder folder;
+  test::expect_error(ErrorKind::bad_input, {"holds no videos or images"}, [&] { list_clip_folder(folder.path()); });
+  test::expect_error(ErrorKind::bad_input, {"nowhere", "cannot be listed"}, [&] { list_clip_folder(folder / "nowhere"); });
+}
+
+TEST(ReadClip, TakesTheNearestFramesInTime) {
+  const test::TemporaryFolder folder;
+  write_clip(folder / "a.y4m", 20, 16);
+  const CaptionedClip clip{folder / "a.y4m", "ramp", {32, 16}, 20, 16};
+  EXPECT_EQ(numbers(read_clip(clip, 32, 16, 5, 8)), (std::vector<int>{0, 2, 4, 6, 8}));
+  EXPECT_EQ(numbers(read_clip(clip, 32, 16, 4, 32)), (std::vector<int>{0, 1, 1, 2}));
+  EXPECT_EQ(numbers(read_clip(clip, 32, 16, 3, 8, 0.5)), (std::vector<int>{8, 10, 12}));
+  EXPECT_EQ(numbers(read_clip(clip, 32, 16, 3, 8, 1.1)), (std::vector<int>{18, 19, 19}));  // the last frame stays
+}
+
+TEST(ReadClip, CutsToTheRatioAboutTheCentreAndResamples) {
+  const test::TemporaryFolder folder;
+  write_clip(folder / "a.png", 1, 8, 96, 32, /*half=*/true);
+  const CaptionedClip clip{folder / "a.png", "half", {96, 32}, 1, 0};
+  const auto video = read_clip(clip, 16, 16, 3, 8);
+  ASSERT_EQ(video.sizes(), (std::vector<int64_t>{3, 3, 16, 16}));
+  EXPECT_TRUE(video.is_contiguous());
+  EXPECT_NEAR(video.narrow(3, 0, 7).min().item<double>(), 1, 1e-5);
+  EXPECT_NEAR(video.narrow(3, 9, 7).max().item<double>(), -1, 1e-5);
+  EXPECT_NEAR(video.mean().item<double>(), 0, 1e-5);
+  const auto tall = read_clip(clip, 48, 96, 1, 8);  // enlarged
+  EXPECT_EQ(tall.sizes(), (std::vector<int64_t>{3, 1, 96, 48}));
+  EXPECT_NEAR(tall.mean().item<double>(), 0, 1e-4);
+}
+
+TEST(ReadClip, RefusesAFileThatIsGone) {
+  test::expect_error(ErrorKind::bad_input, {"gone.mp4"}, [] { read_clip({"gone.mp4", "", {32, 32}, 5, 8}, 32, 32, 5, 8); });
+}
+
+TEST(ChooseBucket, TakesTheNearestRatioAndTheLongestLengthThatFits) {
+  const std::vector<PixelSize> sizes{{64, 64}, {80, 48}, {48, 80}};
+  const auto choose = [&](PixelSize size, int64_t frames, double fps) {
+    return choose_bucket({"a", "", size, frames, fps}, sizes, 17, 4, 8);
+  };
+  EXPECT_EQ(choose({1920, 1080}, 100, 24).size, (PixelSize{80, 48}));
+  EXPECT_EQ(choose({1080, 1920}, 100, 24).size, (PixelSize{48, 80}));
+  EXPECT_EQ(choose({500, 520}, 100, 24).size, (PixelSize{64, 64}));
+  EXPECT_EQ(choose({64, 64}, 1, 0).frames, 1);
+  EXPECT_EQ(choose({64, 64}, 4, 8).frames, 1);
+  EXPECT_EQ(choose({64, 64}, 5, 8).frames, 5);
+  EXPECT_EQ(choose({64, 64}, 16, 8).frames, 13);
+  EXPECT_EQ(choose({64, 64}, 500, 8).frames, 17);
+  EXPECT_EQ(choose({64, 64}, 25, 24).frames, 9);  // a second and the frame at its end
+  test::expect_error(ErrorKind::usage, {"no size"}, [] { choose_bucket({"a", "", {64, 64}, 1, 0}, {}, 17, 4, 8); });
+}
+
+}  // namespace
+}  // namespace t2v

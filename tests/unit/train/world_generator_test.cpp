@@ -1,0 +1,102 @@
+#include "train/world_generator.h"
+
+#include <ATen/ATen.h>
+#include <gtest/gtest.h>
+
+#include "errors.h"
+#include "paths.h"
+#include "pipeline/frames.h"
+#include "t2v/generate.h"
+#include "train/adherence.h"
+#include "video/decoder.h"
+
+namespace t2v {
+namespace {
+
+const LoadedWorldModel& shipped() {
+  static const auto model = load_world_model(test::shipped_model().string(), "cpu", "float32", false);
+  return model;
+}
+
+WorldSampling quick(double guidance_scale) {
+  return {.scheduler = "ddim", .steps = 3, .guidance_scale = guidance_scale, .negative_prompt = "blue"};
+}
+
+TEST(WorldGenerator, MakesTheFramesOfTheProgram) {
+  const test::TemporaryFolder folder;
+  Observer observer;
+  const std::string prompt = "a red circle bouncing on a navy background";
+  GenerationRequest request;
+  request.model = test::shipped_model().string();
+  request.prompt = prompt;
+  request.negative_prompt = "blue";
+  request.size = "80x48";
+  request.frames = 5;
+  request.steps = 3;
+  request.seed = 12;
+  request.device = "cpu";
+  request.output = (folder / "%d.png").string();
+  generate(plan_generation(request), observer, [](const ClipResult&) {});
+  const auto reader = open_video(folder / "%d.png");
+  std::vector<Frame> expected;
+  while (auto frame = reader->read()) expected.push_back(std::move(*frame));
+
+  const auto clips =
+      generate_world_clips(shipped().networks(), {{prompt, {80, 48}, 5, 12}, {"a blue star", {64, 64}, 1, 3}}, quick(6), observer);
+  ASSERT_EQ(clips.size(), 2U);
+  EXPECT_EQ(clips[1].sizes(), (std::vector<int64_t>{3, 1, 64, 64}));
+  const auto difference = (clips[0] - from_frames(expected)).abs().max().item<double>();
+  EXPECT_LT(difference, 2.0 / 255);  // half of it is the rounding of 8-bit files
+}
+
+TEST(WorldGenerator, DrawsFreshNoisePerClipForSchedulersThatAskForIt) {
+  Observer observer;
+  const std::vector<WorldClipRequest> requests{{"a red circle", {64, 64}, 1, 1}, {"a red circle", {64, 64}, 1, 2}};
+  auto sampling = quick(1);
+  sampling.scheduler = "ddpm";
+  const auto together = generate_world_clips(shipped().networks(), requests, sampling, observer);
+  const auto alone = generate_world_clips(shipped().networks(), {requests[1]}, sampling, observer);
+  EXPECT_LT((together[1] - alone[0]).abs().max().item<double>(), 1e-3);
+  EXPECT_GT((together[0] - together[1]).abs().max().item<double>(), 1e-2);
+}
+
+TEST(WorldGenerator, RefusesWhatTheAutoencoderCannotHold) {
+  Observer observer;
+  const auto make = [&](PixelSize size, int64_t frames) {
+    generate_world_clips(shipped().networks(), {{"a", size, frames, 1}}, quick(1), observer);
+  };
+  test::expect_error(ErrorKind::usage, {"64x60", "multiples of 16x16"}, [&] { make({64, 60}, 5); });
+  test::expect_error(ErrorKind::usage, {"7 frames", "ask for 5"}, [&] { make({64, 64}, 7); });
+}
+
+TEST(JudgeModel, StopsWhenItIsToldTo) {
+  struct Stop : Observer {
+    void check_cancelled() override { throw Error(ErrorKind::interrupted, "stopped"); }
+  } observer;
+  const auto networks = shipped().networks();
+  AdherenceOptions options;
+  options.sampling = quick(1);
+  test::expect_error(ErrorKind::interrupted, {"stopped"}, [&] { judge_model(&networks, options, observer); });
+}
+
+TEST(JudgeModel, JudgesTheSameScenesWhateverTheSource) {
+  Observer observer;
+  const auto networks = shipped().networks();
+  AdherenceOptions options;
+  options.prompts = 4;
+  options.frames = 5;
+  options.sampling = quick(1);
+  const auto model = judge_model(&networks, options, observer);
+  options.source = AdherenceSource::ground_truth;
+  const auto truth = judge_model(nullptr, options, observer);
+  ASSERT_EQ(model.clips.size(), 4U);
+  for (std::size_t i = 0; i < 4; ++i) {
+    EXPECT_EQ(model.clips[i].caption, truth.clips[i].caption);
+    EXPECT_EQ(model.clips[i].size, truth.clips[i].size);
+    for (const auto& object : truth.clips[i].scene.objects) EXPECT_TRUE(world_held_out(object));
+  }
+  EXPECT_EQ(truth.all_four, 4);
+}
+
+}  // namespace
+}  // namespace t2v
