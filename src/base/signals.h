@@ -3,6 +3,8 @@
 
 namespace t2v {
 
+// Also: a write to a closed pipe or beyond ulimit -f is an error of that write, and a mapped file that shrinks ends the program with
+// exit 3.
 void install_signal_handlers();
 
 // Throws Error{interrupted} or Error{terminated} if a signal has arrived.

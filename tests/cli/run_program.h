@@ -19,20 +19,13 @@
 #include <utility>
 #include <vector>
 
+#include "bytes.h"
 #include "paths.h"
 
 namespace t2v::test {
 
 using Arguments = std::vector<std::string>;
 using Environment = std::vector<std::pair<std::string, std::string>>;
-
-inline std::string bytes_of(const std::filesystem::path& path) {
-  std::ifstream file(path, std::ios::binary);
-  if (!file) throw std::runtime_error(path.string() + " cannot be read");
-  return {std::istreambuf_iterator<char>(file), {}};
-}
-
-inline void write_bytes(const std::filesystem::path& path, const std::string& bytes) { std::ofstream(path, std::ios::binary) << bytes; }
 
 inline std::vector<std::string> lines_of(const std::string& text) {
   std::vector<std::string> lines;
