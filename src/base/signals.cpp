@@ -35,6 +35,12 @@ void install_signal_handlers() {
   install_mapped_file_handler();
 }
 
+void let_signals_end_the_program() {
+  signal(SIGINT, SIG_DFL);
+  signal(SIGTERM, SIG_DFL);
+  throw_if_signalled();
+}
+
 void throw_if_signalled() {
   const int signal = received;
   if (signal == SIGINT) throw Error(ErrorKind::interrupted, "stopped by SIGINT (Ctrl-C); unfinished files were removed");

@@ -7,6 +7,9 @@ namespace t2v {
 // exit 3.
 void install_signal_handlers();
 
+// For commands that write no files: from now on the first signal ends the program.
+void let_signals_end_the_program();
+
 // Throws Error{interrupted} or Error{terminated} if a signal has arrived.
 void throw_if_signalled();
 
