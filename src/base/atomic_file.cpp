@@ -8,7 +8,9 @@
 #include <cerrno>
 #include <cstring>
 #include <string>
+#include <utility>
 
+#include "base/file_ops.h"
 #include "t2v/error.h"
 
 namespace t2v {
@@ -47,56 +49,62 @@ void forget(const std::string& name) {
 
 fs::path folder_of(const fs::path& path) { return path.has_parent_path() ? path.parent_path() : fs::path("."); }
 
-void sync_path(const fs::path& path, int flags) {
-  const int file = ::open(path.c_str(), flags | O_CLOEXEC);
-  if (file < 0) fail("cannot be opened to sync it", path, errno);
-  const int result = ::fsync(file);
-  const int error = errno;
-  ::close(file);
-  if (result != 0 && error != EINVAL) fail("cannot be synced to disk", path, error);  // EINVAL: a file system without fsync on folders
+// The extension stays last, because encoders choose their format by it. Names may have 255 bytes, so that a long one is shortened here.
+fs::path temporary_name(const fs::path& path) {
+  static std::atomic<unsigned> counter{0};
+  return folder_of(path) / ("." + path.filename().string().substr(0, 150) + ".t2v-" + std::to_string(::getpid()) + "-" +
+                            std::to_string(counter++) + ".tmp" + path.extension().string().substr(0, 50));
+}
+
+// Makes a new name in the folder durable. A folder that may be written but not read cannot be synced, nor can one on a file system that
+// does not know the operation.
+void sync_folder(const fs::path& folder) {
+  const int file = open_file(folder.c_str(), O_RDONLY | O_DIRECTORY);
+  if (file == -EACCES) return;
+  if (file < 0) fail("cannot be opened to sync it", folder, -file);
+  const int error = sync_file(file);
+  const int close_error = close_file(file);
+  if (error != 0 && error != EINVAL) fail("cannot be synced to disk", folder, error);
+  if (close_error != 0) fail("cannot be synced to disk", folder, close_error);
 }
 
 }  // namespace
 
 AtomicFile::AtomicFile(fs::path path) : path_(std::move(path)) {
-  static std::atomic<unsigned> counter{0};
-  // The extension stays last, because encoders choose their format by it.
-  temporary_ = folder_of(path_) / ("." + path_.filename().string() + ".t2v-" + std::to_string(::getpid()) + "-" +
-                                   std::to_string(counter++) + ".tmp" + path_.extension().string());
-  const int file = ::open(temporary_.c_str(), O_CREAT | O_EXCL | O_WRONLY | O_CLOEXEC, 0666);
-  if (file < 0) fail("cannot be written", path_, errno);
-  ::close(file);
+  // A name may be taken: by a file that a killed run of the same process number left, or by another machine on the same network folder.
+  constexpr int attempts = 1000;
+  for (int attempt = 0; attempt < attempts; ++attempt) {
+    temporary_ = temporary_name(path_);
+    descriptor_ = open_file(temporary_.c_str(), O_CREAT | O_EXCL | O_RDWR, 0666);
+    if (descriptor_ != -EEXIST) break;
+  }
+  if (descriptor_ < 0) fail("cannot be written", path_, -descriptor_);
   remember(temporary_.string());
 }
 
 AtomicFile::~AtomicFile() {
   forget(temporary_.string());
-  if (!committed_) ::unlink(temporary_.c_str());
+  if (descriptor_ >= 0) close_file(descriptor_);
+  if (!committed_) file_ops().unlink(temporary_.c_str());
+}
+
+void AtomicFile::write(const void* data, std::size_t size) {
+  if (const int error = write_fully(descriptor_, data, size); error != 0) fail("cannot be written", path_, error);
 }
 
 void AtomicFile::commit() {
-  sync_path(temporary_, O_WRONLY);
-  if (::rename(temporary_.c_str(), path_.c_str()) != 0) fail("cannot be given its final name", path_, errno);
+  const int sync_error = sync_file(descriptor_);
+  const int close_error = close_file(std::exchange(descriptor_, -1));
+  if (sync_error != 0 && sync_error != EINVAL) fail("cannot be synced to disk", path_, sync_error);
+  if (close_error != 0) fail("cannot be written", path_, close_error);
+  if (const int error = rename_file(temporary_.c_str(), path_.c_str()); error != 0) fail("cannot be given its final name", path_, error);
   committed_ = true;
-  sync_path(folder_of(path_), O_RDONLY | O_DIRECTORY);
+  sync_folder(folder_of(path_));
 }
 
 void write_file_atomically(const fs::path& path, std::string_view contents) {
   AtomicFile file(path);
-  const int out = ::open(file.temporary_path().c_str(), O_WRONLY | O_TRUNC | O_CLOEXEC);
-  if (out < 0) fail("cannot be written", path, errno);
-  std::size_t done = 0;
-  while (done < contents.size()) {
-    const auto written = ::write(out, contents.data() + done, contents.size() - done);
-    if (written < 0 && errno == EINTR) continue;
-    if (written < 0) {
-      const int error = errno;
-      ::close(out);
-      fail("cannot be written", path, error);
-    }
-    done += static_cast<std::size_t>(written);
-  }
-  if (::close(out) != 0) fail("cannot be written", path, errno);
+  file.write(contents.data(), contents.size());
   file.commit();
 }
 

@@ -1,6 +1,7 @@
 // Files that are complete or absent: written under a temporary name in the same folder, synced, then renamed.
 #pragma once
 
+#include <cstddef>
 #include <filesystem>
 #include <string_view>
 
@@ -17,11 +18,16 @@ class AtomicFile {
 
   const std::filesystem::path& path() const { return path_; }
   const std::filesystem::path& temporary_path() const { return temporary_; }
-  // Syncs the temporary file and renames it to path(). Throws Error{output}, with the temporary file removed.
+  // Open for reading and writing until commit().
+  int descriptor() const { return descriptor_; }
+  // Appends all of it. Throws Error{output}.
+  void write(const void* data, std::size_t size);
+  // Syncs and closes the temporary file and renames it to path(). Throws Error{output}; the temporary file is then removed.
   void commit();
 
  private:
   std::filesystem::path path_, temporary_;
+  int descriptor_ = -1;
   bool committed_ = false;
 };
 

@@ -6,6 +6,7 @@
 #include <atomic>
 
 #include "base/atomic_file.h"
+#include "base/mapped_file.h"
 #include "t2v/error.h"
 
 namespace t2v {
@@ -30,6 +31,14 @@ void install_signal_handlers() {
   sigaction(SIGINT, &action, nullptr);
   sigaction(SIGTERM, &action, nullptr);
   signal(SIGPIPE, SIG_IGN);  // a closed stdout is reported as EPIPE by the write that meets it
+  signal(SIGXFSZ, SIG_IGN);  // so is a file that reaches the limit of its size (ulimit -f)
+  install_mapped_file_handler();
+}
+
+void let_signals_end_the_program() {
+  signal(SIGINT, SIG_DFL);
+  signal(SIGTERM, SIG_DFL);
+  throw_if_signalled();
 }
 
 void throw_if_signalled() {

@@ -3,7 +3,12 @@
 
 namespace t2v {
 
+// Also: a write to a closed pipe or beyond ulimit -f is an error of that write, and a mapped file that shrinks ends the program with
+// exit 3.
 void install_signal_handlers();
+
+// For commands that write no files: from now on the first signal ends the program.
+void let_signals_end_the_program();
 
 // Throws Error{interrupted} or Error{terminated} if a signal has arrived.
 void throw_if_signalled();

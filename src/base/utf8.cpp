@@ -50,6 +50,20 @@ std::optional<TextDefect> find_text_defect(std::string_view text) {
   return std::nullopt;
 }
 
+std::string printable(std::string_view text) {
+  std::string shown;
+  for (std::size_t i = 0; i < text.size();) {
+    const auto [code, length] = decode(text, i);
+    const bool control = (code < 0x20 && code != '\t' && code != '\n') || (code >= 0x7F && code < 0xA0);
+    if (length == 0 || control)
+      shown += "\xEF\xBF\xBD";
+    else
+      shown += text.substr(i, length);
+    i += std::max<std::size_t>(length, 1);
+  }
+  return shown;
+}
+
 std::size_t edit_distance(std::string_view a, std::string_view b) {
   std::vector<std::size_t> row(b.size() + 1);
   for (std::size_t j = 0; j <= b.size(); ++j) row[j] = j;

@@ -5,6 +5,9 @@
 
 #include <filesystem>
 
+#include "base/json.h"
+#include "base/signals.h"
+#include "base/utf8.h"
 #include "cli/app.h"
 #include "pipeline/components.h"
 #include "t2v/generate.h"
@@ -60,8 +63,23 @@ OrderedJson describe_tensors(const fs::path& path) {
   const auto file = SafetensorsFile::open(path);
   OrderedJson json = {{"file", path.string()}, {"bytes", file->size_in_bytes()}};
   for (const auto& [key, value] : file->metadata()) json["metadata"][key] = value;
-  for (const auto& [name, entry] : file->entries()) json["tensors"][name] = entry.dtype + " " + Json(entry.shape).dump();
+  json["tensors"] = OrderedJson::object();
+  auto& tensors = json["tensors"].get_ref<OrderedJson::object_t&>();
+  tensors.reserve(file->entries().size());
+  // Straight into the list: looking up each of a hostile file's half a million names would take minutes.
+  for (const auto& [name, entry] : file->entries()) tensors.emplace_back(name, entry.dtype + " " + Json(entry.shape).dump());
   return json;
+}
+
+// The settings that t2v stores as a clip's comment, or another program's comment as it is.
+OrderedJson parsed_comment(const std::string& comment) {
+  try {
+    const auto parsed = parse_json(comment, "comment");
+    if (parsed.is_object()) return OrderedJson::parse(parsed.dump());
+  } catch (const Error&) {
+    // no JSON, or too deep to be ours
+  }
+  return comment;
 }
 
 OrderedJson describe_video(const std::string& path) {
@@ -73,11 +91,7 @@ OrderedJson describe_video(const std::string& path) {
   json["pixel_format"] = info.pixel_format;
   json["colour_space"] = info.colour_space;
   json["colour_range"] = info.colour_range;
-  for (const auto& [key, value] : info.metadata) {
-    const auto parsed =
-        key == "comment" ? OrderedJson::parse(value, nullptr, /*allow_exceptions=*/false) : OrderedJson(OrderedJson::value_t::discarded);
-    json["metadata"][key] = parsed.is_object() ? parsed : OrderedJson(value);
-  }
+  for (const auto& [key, value] : info.metadata) json["metadata"][key] = key == "comment" ? parsed_comment(value) : OrderedJson(value);
   return json;
 }
 
@@ -89,14 +103,18 @@ OrderedJson describe(const std::string& what) {
   return describe_model(find_model(what));
 }
 
+std::string json_text(const OrderedJson& json, int indent = -1) {
+  return json.dump(indent, ' ', /*ensure_ascii=*/false, OrderedJson::error_handler_t::replace);
+}
+
 // "key: value" lines, nested objects indented.
 void print_lines(const OrderedJson& json, const std::string& indent) {
   for (const auto& [key, value] : json.items()) {
     if (value.is_object()) {
-      print_line(indent + key + ":");
+      print_line(indent + printable(key) + ":");
       print_lines(value, indent + "  ");
     } else {
-      print_line(indent + key + ": " + (value.is_string() ? value.get<std::string>() : value.dump()));
+      print_line(indent + printable(key) + ": " + printable(value.is_string() ? value.get<std::string>() : json_text(value)));
     }
   }
 }
@@ -114,9 +132,10 @@ void add_info_command(CLI::App& app) {
   command->add_flag("--json", options->json, "Print JSON");
   command->footer("Examples:\n  t2v info\n  t2v info world-64\n  t2v info clip.mp4 --json");
   command->callback([options] {
+    let_signals_end_the_program();  // it writes no file that would be left behind
     const auto json = describe(options->what);
     if (options->json)
-      print_line(json.dump(2, ' ', false, OrderedJson::error_handler_t::replace));
+      print_line(json_text(json, 2));
     else
       print_lines(json, "");
   });

@@ -1,56 +1,34 @@
 #include "video/output_file.h"
 
-#include <fcntl.h>
 #include <unistd.h>
 
-#include <cerrno>
 #include <cstring>
-#include <utility>
 
+#include "base/file_ops.h"
 #include "t2v/error.h"
 
 namespace t2v {
 
 OutputFile::OutputFile(const std::string& name) : name_(name) {
-  if (name == "-") {
-    descriptor_ = STDOUT_FILENO;
-    return;
-  }
-  file_.emplace(name);
-  descriptor_ = ::open(file_->temporary_path().c_str(), O_WRONLY | O_TRUNC | O_CLOEXEC);
-  if (descriptor_ < 0) fail(errno);
+  if (name != "-") file_.emplace(name);
 }
 
-OutputFile::~OutputFile() {
-  if (file_ && descriptor_ >= 0) ::close(descriptor_);
-}
+int OutputFile::descriptor() const { return file_ ? file_->descriptor() : STDOUT_FILENO; }
 
 void OutputFile::write(const void* data, std::size_t size) {
   if (const int error = try_write(data, size); error != 0) fail(error);
 }
 
 int OutputFile::try_write(const void* data, std::size_t size) {
-  const auto* bytes = static_cast<const char*>(data);
-  while (size > 0 && error_ == 0) {
-    const auto written = ::write(descriptor_, bytes, size);
-    if (written < 0 && errno == EINTR) continue;
-    if (written < 0) {
-      error_ = errno;
-      break;
-    }
-    bytes += written;
-    size -= static_cast<std::size_t>(written);
-  }
+  if (error_ == 0) error_ = write_fully(descriptor(), data, size);
   return error_;
 }
 
-int64_t OutputFile::seek(int64_t offset, int whence) { return ::lseek(descriptor_, offset, whence); }
+int64_t OutputFile::seek(int64_t offset, int whence) { return ::lseek(descriptor(), offset, whence); }
 
 void OutputFile::finish() {
   if (error_ != 0) fail(error_);
-  if (!file_) return;
-  if (::close(std::exchange(descriptor_, -1)) != 0) fail(errno);
-  file_->commit();
+  if (file_) file_->commit();
 }
 
 void OutputFile::fail(int error) const {

@@ -1,4 +1,4 @@
-// The file that a sink writes: AtomicFile plus its descriptor, or standard output.
+// The file that a sink writes: an AtomicFile, or standard output.
 #pragma once
 
 #include <cstddef>
@@ -14,9 +14,6 @@ class OutputFile {
  public:
   // "-" is standard output. Throws Error{output}.
   explicit OutputFile(const std::string& name);
-  ~OutputFile();  // without finish(): the file is removed
-  OutputFile(const OutputFile&) = delete;
-  OutputFile& operator=(const OutputFile&) = delete;
 
   // Writes all of it; throws Error{output} with the system's reason.
   void write(const void* data, std::size_t size);
@@ -25,7 +22,7 @@ class OutputFile {
   int64_t seek(int64_t offset, int whence);
   // The first errno of try_write, or 0.
   int error() const { return error_; }
-  // Closes, and gives the file its name. Throws Error{output}.
+  // Closes, and gives the file its name; without it the file is removed in the end. Throws Error{output}.
   void finish();
   [[noreturn]] void fail(int error) const;
 
@@ -33,9 +30,10 @@ class OutputFile {
   std::string temporary_path() const { return file_ ? file_->temporary_path().string() : name_; }
 
  private:
+  int descriptor() const;
+
   std::string name_;
   std::optional<AtomicFile> file_;
-  int descriptor_ = -1;
   int error_ = 0;
 };
 

@@ -1,17 +1,13 @@
 #include "weights/safetensors.h"
 
 #include <ATen/ATen.h>
-#include <fcntl.h>
-#include <sys/mman.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
-#include <cerrno>
+#include <algorithm>
 #include <cstring>
-#include <fstream>
 #include <nlohmann/json.hpp>
 
 #include "base/atomic_file.h"
+#include "base/mapped_file.h"
 #include "t2v/error.h"
 #include "weights/safetensors_header.h"
 
@@ -48,57 +44,31 @@ constexpr DtypeName dtypes[] = {{"BOOL", at::kBool},
 
 }  // namespace
 
-struct SafetensorsFile::Mapping {
-  const std::byte* bytes = nullptr;
-  std::size_t size = 0;
-
-  explicit Mapping(const fs::path& path) {
-    const int file = ::open(path.c_str(), O_RDONLY | O_CLOEXEC);
-    if (file < 0) throw Error(ErrorKind::bad_input, path.string() + ": cannot be read (" + std::strerror(errno) + ")");
-    struct stat status {};
-    if (::fstat(file, &status) != 0 || !S_ISREG(status.st_mode)) {
-      ::close(file);
-      throw Error(ErrorKind::bad_input, path.string() + ": not a regular file");
-    }
-    size = static_cast<std::size_t>(status.st_size);
-    void* mapped = size == 0 ? nullptr : ::mmap(nullptr, size, PROT_READ, MAP_PRIVATE, file, 0);
-    const int error = errno;
-    ::close(file);
-    if (mapped == MAP_FAILED) throw Error(ErrorKind::bad_input, path.string() + ": cannot be mapped (" + std::strerror(error) + ")");
-    bytes = static_cast<const std::byte*>(mapped);
-  }
-  ~Mapping() {
-    if (bytes != nullptr) ::munmap(const_cast<std::byte*>(bytes), size);
-  }
-  Mapping(const Mapping&) = delete;
-  Mapping& operator=(const Mapping&) = delete;
-};
-
 std::shared_ptr<const SafetensorsFile> SafetensorsFile::open(const fs::path& path) {
   std::shared_ptr<SafetensorsFile> file(new SafetensorsFile);
   file->path_ = path;
-  file->mapping_ = std::make_shared<const Mapping>(path);
+  file->mapping_ = std::make_shared<const MappedFile>(path);
   const auto& mapping = *file->mapping_;
   uint64_t header_bytes = 0;
-  if (mapping.size < sizeof header_bytes)
+  if (mapping.size() < sizeof header_bytes)
     throw Error(ErrorKind::bad_input,
-                path.string() + ": " + std::to_string(mapping.size) + " bytes are too few for a safetensors file; fetch it again");
-  std::memcpy(&header_bytes, mapping.bytes, sizeof header_bytes);  // little-endian, as are the machines this builds for
+                path.string() + ": " + std::to_string(mapping.size()) + " bytes are too few for a safetensors file; fetch it again");
+  std::memcpy(&header_bytes, mapping.bytes(), sizeof header_bytes);  // little-endian, as are the machines this builds for
   if (header_bytes > max_header_bytes)
     throw Error(ErrorKind::bad_input, path.string() + ": claims a header of " + std::to_string(header_bytes) + " bytes, more than the " +
                                           std::to_string(max_header_bytes) + " that are read; this is not a safetensors file");
-  if (header_bytes > mapping.size - sizeof header_bytes)
+  if (header_bytes > mapping.size() - sizeof header_bytes)
     throw Error(ErrorKind::bad_input, path.string() + ": claims a header of " + std::to_string(header_bytes) + " bytes, but has only " +
-                                          std::to_string(mapping.size) + "; the file is truncated, fetch it again");
+                                          std::to_string(mapping.size()) + "; the file is truncated, fetch it again");
   file->data_begin_ = sizeof header_bytes + header_bytes;
-  const std::string_view json(reinterpret_cast<const char*>(mapping.bytes) + sizeof header_bytes, header_bytes);
-  auto header = parse_safetensors_header(json, mapping.size - file->data_begin_, path.string());
+  const std::string_view json(reinterpret_cast<const char*>(mapping.bytes()) + sizeof header_bytes, header_bytes);
+  auto header = parse_safetensors_header(json, mapping.size() - file->data_begin_, path.string());
   file->entries_ = std::move(header.entries);
   file->metadata_ = std::move(header.metadata);
   return file;
 }
 
-std::size_t SafetensorsFile::size_in_bytes() const { return mapping_->size; }
+std::size_t SafetensorsFile::size_in_bytes() const { return mapping_->size(); }
 
 at::Tensor SafetensorsFile::tensor(const std::string& name) const {
   const auto found = entries_.find(name);
@@ -115,7 +85,7 @@ at::Tensor SafetensorsFile::tensor(const std::string& name) const {
     shape.back() /= 2;
   }
   if (entry.begin == entry.end) return at::empty(shape, type->type);
-  auto* address = const_cast<std::byte*>(mapping_->bytes) + data_begin_ + entry.begin;
+  auto* address = const_cast<std::byte*>(mapping_->bytes()) + data_begin_ + entry.begin;
   const auto bytes = at::from_blob(
       address, {static_cast<int64_t>(entry.end - entry.begin)}, [keep = mapping_](void*) {}, at::TensorOptions(at::kByte));
   if (entry.dtype == "BOOL") return bytes.ne(0).view(shape);  // a byte other than 0 or 1 is no bool for the compiler
@@ -144,13 +114,9 @@ void save_safetensors(const fs::path& path, const std::vector<std::pair<std::str
   const uint64_t length = text.size();
 
   AtomicFile file(path);
-  std::ofstream out(file.temporary_path(), std::ios::binary);
-  out.write(reinterpret_cast<const char*>(&length), sizeof length);
-  out.write(text.data(), static_cast<std::streamsize>(text.size()));
-  for (const auto& tensor : contents)
-    out.write(static_cast<const char*>(tensor.const_data_ptr()), static_cast<std::streamsize>(tensor.nbytes()));
-  out.close();
-  if (!out) throw Error(ErrorKind::output, path.string() + ": cannot be written (" + std::strerror(errno) + ")");
+  file.write(&length, sizeof length);
+  file.write(text.data(), text.size());
+  for (const auto& tensor : contents) file.write(tensor.const_data_ptr(), tensor.nbytes());
   file.commit();
 }
 

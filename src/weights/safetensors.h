@@ -13,6 +13,8 @@
 
 namespace t2v {
 
+class MappedFile;
+
 struct TensorEntry {
   std::string name;
   std::string dtype;  // as in the file: "F32", "BF16", …
@@ -36,11 +38,10 @@ class SafetensorsFile {
   at::Tensor tensor(const std::string& name) const;
 
  private:
-  struct Mapping;
   SafetensorsFile() = default;
 
   std::filesystem::path path_;
-  std::shared_ptr<const Mapping> mapping_;
+  std::shared_ptr<const MappedFile> mapping_;
   std::size_t data_begin_ = 0;
   std::map<std::string, TensorEntry> entries_;
   std::map<std::string, std::string> metadata_;

@@ -19,20 +19,13 @@
 #include <utility>
 #include <vector>
 
+#include "bytes.h"
 #include "paths.h"
 
 namespace t2v::test {
 
 using Arguments = std::vector<std::string>;
 using Environment = std::vector<std::pair<std::string, std::string>>;
-
-inline std::string bytes_of(const std::filesystem::path& path) {
-  std::ifstream file(path, std::ios::binary);
-  if (!file) throw std::runtime_error(path.string() + " cannot be read");
-  return {std::istreambuf_iterator<char>(file), {}};
-}
-
-inline void write_bytes(const std::filesystem::path& path, const std::string& bytes) { std::ofstream(path, std::ios::binary) << bytes; }
 
 inline std::vector<std::string> lines_of(const std::string& text) {
   std::vector<std::string> lines;
@@ -51,14 +44,22 @@ struct ProgramResult {
   long peak_megabytes = 0;
 };
 
+// What is unusual about a start.
+struct Start {
+  Arguments wrapper = {};                   // a program, with its arguments, that is to start ours: strace -o …
+  std::function<void()> prepare = nullptr;  // in the new process, before it becomes the program; stdin, stdout and stderr are in place
+};
+
 // A started program. Its output goes to files in a folder of its own, so that no full pipe can stop it.
 class Program {
  public:
-  explicit Program(const Arguments& arguments, const Environment& extra = {}, const std::filesystem::path& folder = {}) {
-    Arguments words = {binary().string()};
+  explicit Program(const Arguments& arguments, const Environment& extra = {}, const std::filesystem::path& folder = {},
+                   const Start& start = {}) {
+    Arguments words = start.wrapper;
+    words.push_back(binary().string());
     words.insert(words.end(), arguments.begin(), arguments.end());
     Arguments variables = {"T2V_MODELS=" + (source_dir() / "models").string()};
-    for (const char* kept : {"PATH", "HOME", "TMPDIR", "LD_LIBRARY_PATH", "ASAN_OPTIONS", "UBSAN_OPTIONS"})
+    for (const char* kept : {"PATH", "HOME", "TMPDIR", "LD_LIBRARY_PATH", "ASAN_OPTIONS", "UBSAN_OPTIONS", "TSAN_OPTIONS"})
       if (const char* value = std::getenv(kept)) variables.push_back(std::string(kept) + "=" + value);
     for (const auto& [name, value] : extra) variables.push_back(name + "=" + value);
     const auto pointers = [](Arguments& texts) {
@@ -79,7 +80,8 @@ class Program {
       const int err_file = ::open(err.c_str(), O_CREAT | O_WRONLY | O_TRUNC, 0600);
       const bool ready =
           ::dup2(in, 0) == 0 && ::dup2(out_file, 1) == 1 && ::dup2(err_file, 2) == 2 && (folder.empty() || ::chdir(folder.c_str()) == 0);
-      if (ready) ::execve(argv[0], argv.data(), envp.data());
+      if (ready && start.prepare) start.prepare();
+      if (ready) ::execvpe(argv[0], argv.data(), envp.data());
       ::_exit(127);
     }
   }
@@ -129,8 +131,9 @@ class Program {
   pid_t process_ = -1;
 };
 
-inline ProgramResult run_program(const Arguments& arguments, const Environment& extra = {}, const std::filesystem::path& folder = {}) {
-  return Program(arguments, extra, folder).finish();
+inline ProgramResult run_program(const Arguments& arguments, const Environment& extra = {}, const std::filesystem::path& folder = {},
+                                 const Start& start = {}) {
+  return Program(arguments, extra, folder, start).finish();
 }
 
 // t2v generate of a small, quick clip (5 frames, 2 steps, seed 3), and `more`.

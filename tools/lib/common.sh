@@ -68,9 +68,9 @@ build_jobs() {
   echo $(( memory < 1 ? 1 : memory < $(nproc) ? memory : $(nproc) ))
 }
 
-# leave_root SCRIPT: under `sudo SCRIPT` the packages are installed by now; goes on as the user who called, so that the build and the cache are theirs.
+# leave_root SCRIPT [ARGUMENT...]: under `sudo SCRIPT` the packages are installed by now; goes on as the user who called, so that the build and the cache are theirs.
 leave_root() {
   local user=${SUDO_USER:-root}
   if [ "$EUID" -ne 0 ] || [ "$user" = root ] || [ "$(stat -c %U "$source_dir")" != "$user" ]; then return; fi
-  exec runuser -u "$user" -- env -u SUDO_USER HOME="$(getent passwd "$user" | cut -d: -f6)" "$1"
+  exec runuser -u "$user" -- env -u SUDO_USER HOME="$(getent passwd "$user" | cut -d: -f6)" "$@"
 }

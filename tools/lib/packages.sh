@@ -10,6 +10,9 @@ build_packages=(
   ca-certificates unzip
 )
 
+# For tools/test and tools/fuzz besides: the fuzz targets, and the system calls of a run.
+test_packages=(clang libclang-rt-14-dev strace)
+
 # The same things, as seen without Debian's package manager.
 build_commands=(g++ cmake ninja pkg-config unzip)
 build_modules=(libavcodec libavformat libavutil libswscale nlohmann_json CLI11 spdlog libutf8proc libxxhash sqlite3 gtest benchmark)

@@ -49,6 +49,17 @@ TEST(FindTextDefect, NamesTheByteAndTheDefect) {
   }
 }
 
+TEST(Printable, LeavesNothingThatATerminalObeys) {
+  EXPECT_EQ(printable("größer\t赤\n"), "größer\t赤\n");
+  EXPECT_EQ(printable("a\x1b[31mb\r\x07"), "a\xEF\xBF\xBD[31mb\xEF\xBF\xBD\xEF\xBF\xBD");
+  EXPECT_EQ(printable("x\xC2\x9B!\xff\x7f"), "x\xEF\xBF\xBD!\xEF\xBF\xBD\xEF\xBF\xBD");
+}
+
+TEST(NearestName, SpendsNoTimeOnANameOfMegabytes) {
+  // At a nanosecond a step, comparing it would take an hour.
+  EXPECT_FALSE(nearest_name(std::string(50'000'000, 'x'), std::vector<std::string>(10'000, "guidance_scale")));
+}
+
 TEST(NearestName, FindsAMisspeltNameAndNothingFarOff) {
   const std::vector<std::string> names = {"steps", "seed", "guidance_scale", "negative_prompt"};
   EXPECT_EQ(nearest_name("step", names), "steps");

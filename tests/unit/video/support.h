@@ -7,12 +7,11 @@
 #include <array>
 #include <cstdlib>
 #include <filesystem>
-#include <fstream>
 #include <functional>
-#include <iterator>
 #include <string>
 #include <vector>
 
+#include "bytes.h"
 #include "paths.h"
 #include "t2v/error.h"
 #include "video/decoder.h"
@@ -82,13 +81,6 @@ inline int largest_difference(const Frame& a, const Frame& b, int margin = 0) {
     }
   return largest;
 }
-
-inline std::string bytes_of(const std::filesystem::path& path) {
-  std::ifstream file(path, std::ios::binary);
-  return {std::istreambuf_iterator<char>(file), {}};
-}
-
-inline void write_bytes(const std::filesystem::path& path, const std::string& bytes) { std::ofstream(path, std::ios::binary) << bytes; }
 
 inline std::vector<std::string> names_in(const std::filesystem::path& folder) {
   std::vector<std::string> names;

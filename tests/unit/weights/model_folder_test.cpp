@@ -93,7 +93,7 @@ TEST_F(ModelFolderTest, HashIsOfTheContentsNotOfThePlace) {
 TEST_F(ModelFolderTest, HashChangesWithOneByteOrOneName) {
   const auto hash = model_hash(open_model_folder(root()));
   const auto weights = root() / "vae" / "diffusion_pytorch_model.safetensors";
-  const auto before = test::read_bytes(weights);
+  const auto before = test::bytes_of(weights);
   auto bytes = before;
   bytes.back() = static_cast<char>(bytes.back() ^ 1);
   test::write_bytes(weights, bytes);

@@ -5,6 +5,7 @@
 #include <sys/resource.h>
 
 #include "errors.h"
+#include "faulty_files.h"
 #include "paths.h"
 #include "support.h"
 
@@ -142,6 +143,14 @@ TEST(Safetensors, SavedTensorsComeBackAsTheyWere) {
   }
 }
 
+TEST(Safetensors, AreCompleteOrAbsentAfterEveryFaultOfTheDisk) {
+  const auto save = [](const std::filesystem::path& folder) {
+    save_safetensors(folder / "x.safetensors", {{"a", at::arange(5000)}, {"b", at::ones({3})}});
+  };
+  test::expect_complete_or_absent_after_every_fault(save);
+  test::expect_same_after_short_and_interrupted_writes(save);
+}
+
 TEST(Safetensors, RefusesHostileHeaders) {
   struct Case {
     const char* what;
@@ -253,7 +262,7 @@ TEST(Safetensors, RefusesWhatIsNoFile) {
 TEST(Safetensors, RefusesAValidFileCutAtAnyByte) {
   const test::TemporaryFolder folder;
   save_safetensors(folder / "whole", {{"a", at::arange(6).to(at::kFloat)}, {"b", at::ones({2, 2})}}, {{"format", "pt"}});
-  const auto whole = test::read_bytes(folder / "whole");
+  const auto whole = test::bytes_of(folder / "whole");
   const auto cut = folder / "cut";
   for (std::size_t length = 0; length < whole.size(); ++length) {
     test::write_bytes(cut, whole.substr(0, length));

@@ -1,0 +1,46 @@
+// Starts with little of something.
+#pragma once
+
+#include <sys/prctl.h>
+#include <sys/resource.h>
+
+#include "run_program.h"
+
+namespace t2v::test {
+
+inline void set_limit(decltype(RLIMIT_AS) which, rlim_t value) {
+  const rlimit limit{value, value};
+  ::setrlimit(which, &limit);
+}
+
+// Sanitizers reserve terabytes of addresses and slow everything down.
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+constexpr bool has_sanitizer = true;
+#else
+constexpr bool has_sanitizer = false;
+#endif
+
+// 1.5 GB of addresses, most of which libtorch's libraries take, and `seconds` of processor time, after which the kernel kills the program:
+// what a hostile file may cost. (Loading libtorch takes about 0.4 of the seconds.)
+inline Start with_little_memory_and_time(rlim_t seconds = 3) {
+  return {.prepare = [seconds] {
+    if (has_sanitizer) return;
+    set_limit(RLIMIT_AS, rlim_t{1500} << 20);
+    set_limit(RLIMIT_CPU, seconds);
+  }};
+}
+
+// One thread and one memory arena, so that the addresses do not depend on the number of processors.
+inline const Environment one_thread = {{"OMP_NUM_THREADS", "1"}, {"MALLOC_ARENA_MAX", "1"}};
+
+// Not even root writes where the permissions say no.
+inline Start without_override() {
+  constexpr int cap_dac_override = 1;
+  return {.prepare = [] { ::prctl(PR_CAPBSET_DROP, cap_dac_override, 0, 0, 0); }};
+}
+
+inline Start with_umask(mode_t mask) {
+  return {.prepare = [mask] { ::umask(mask); }};
+}
+
+}  // namespace t2v::test
