@@ -103,6 +103,7 @@ int run_command_line(int argc, char** argv) {
   add_encode_command(app);
   add_info_command(app);
   add_eval_command(app);
+  add_train_command(app);
   try {
     app.parse(reversed_arguments(argc, argv));
     return 0;

@@ -2,7 +2,11 @@
 
 #include <ATen/ATen.h>
 
+#include <algorithm>
 #include <memory>
+
+#include "t2v/error.h"
+#include "train/clip_folder.h"
 
 namespace t2v {
 
@@ -13,6 +17,7 @@ class WorldSource : public ClipSource {
   WorldSource(std::vector<std::array<int64_t, 2>> sizes, double two_objects_share)
       : sizes_(std::move(sizes)), two_objects_share_(two_objects_share) {}
 
+  std::size_t size_of(uint64_t seed, uint64_t index) const override { return WorldRandom(seed ^ 0x5e1ec7, index).index(sizes_.size()); }
   TrainingClip training_clip(uint64_t seed, uint64_t index, std::size_t size, int64_t frames) const override {
     return draw(WorldRandom(seed, 2 * index), WorldSide::training, size, frames);
   }
@@ -33,7 +38,56 @@ class WorldSource : public ClipSource {
   double two_objects_share_;
 };
 
+constexpr int64_t temporal_ratio = 4;  // of Wan's autoencoder
+constexpr uint64_t one_held_out_in = 20;
+
+class FolderSource : public ClipSource {
+ public:
+  FolderSource(const std::filesystem::path& folder, std::vector<std::array<int64_t, 2>> sizes, double fps)
+      : sizes_(std::move(sizes)), fps_(fps) {
+    for (const auto& [width, height] : sizes_) pixel_sizes_.push_back({width, height});
+    const auto clips = list_clip_folder(folder);
+    for (std::size_t i = 0; i < clips.size(); ++i) {
+      const bool held_out = clips.size() >= one_held_out_in && i % one_held_out_in == 0;
+      (held_out ? held_out_ : training_).push_back(clips[i]);
+    }
+    if (training_.empty()) throw Error(ErrorKind::bad_input, folder.string() + ": holds no clips to train on");
+    if (held_out_.empty()) held_out_ = training_;
+  }
+
+  std::size_t size_of(uint64_t, uint64_t index) const override {
+    const auto bucket = choose_bucket(training_[index % training_.size()], pixel_sizes_, 1, temporal_ratio, fps_);
+    return static_cast<std::size_t>(std::find(pixel_sizes_.begin(), pixel_sizes_.end(), bucket.size) - pixel_sizes_.begin());
+  }
+  TrainingClip training_clip(uint64_t seed, uint64_t index, std::size_t size, int64_t frames) const override {
+    return read(training_[index % training_.size()], WorldRandom(seed, index), size, frames);
+  }
+  TrainingClip held_out_clip(uint64_t seed, uint64_t index, std::size_t size, int64_t frames) const override {
+    return read(held_out_[index % held_out_.size()], WorldRandom(seed, index), size, frames);
+  }
+  const std::vector<std::array<int64_t, 2>>& sizes() const override { return sizes_; }
+
+ private:
+  // A part of the clip that begins anywhere, as long as it can be.
+  TrainingClip read(const CaptionedClip& clip, WorldRandom random, std::size_t size, int64_t frames) const {
+    const auto bucket = choose_bucket(clip, pixel_sizes_, frames, temporal_ratio, fps_);
+    const double seconds = clip.fps > 0 ? static_cast<double>(clip.frames) / clip.fps : 0;
+    const double slack = std::max(0.0, seconds - static_cast<double>(bucket.frames) / fps_);
+    const auto [width, height] = sizes_.at(size);
+    return {read_clip(clip, width, height, bucket.frames, fps_, random.uniform() * slack), clip.caption, {}};
+  }
+
+  std::vector<std::array<int64_t, 2>> sizes_;
+  std::vector<PixelSize> pixel_sizes_;
+  double fps_;
+  std::vector<CaptionedClip> training_, held_out_;
+};
+
 }  // namespace
+
+std::unique_ptr<ClipSource> make_folder_source(const std::filesystem::path& folder, std::vector<std::array<int64_t, 2>> sizes, double fps) {
+  return std::make_unique<FolderSource>(folder, std::move(sizes), fps);
+}
 
 std::unique_ptr<ClipSource> make_world_source(std::vector<std::array<int64_t, 2>> sizes, double two_objects_share) {
   return std::make_unique<WorldSource>(std::move(sizes), two_objects_share);

@@ -5,6 +5,7 @@
 
 #include <array>
 #include <cstdint>
+#include <filesystem>
 #include <memory>
 #include <string>
 #include <vector>
@@ -19,18 +20,24 @@ struct TrainingClip {
   std::vector<WorldTrack> tracks;  // where things are, if the source knows
 };
 
-// One of `clips()` clips, or of an endless number. Safe to call from several threads.
+// Clips by number. Safe to call from several threads; the same arguments give the same clip.
 class ClipSource {
  public:
   virtual ~ClipSource() = default;
-  // Clip number `index` of the training side at a trained size (an index into sizes()) and length; the same for the same arguments.
+  // Which of sizes() clip `index` is trained at.
+  virtual std::size_t size_of(uint64_t seed, uint64_t index) const = 0;
+  // Clip `index` of the training side at sizes()[size], of at most `frames` frames: 1 + 4·k of them.
   virtual TrainingClip training_clip(uint64_t seed, uint64_t index, std::size_t size, int64_t frames) const = 0;
   // The same on the side that is never trained on.
   virtual TrainingClip held_out_clip(uint64_t seed, uint64_t index, std::size_t size, int64_t frames) const = 0;
   virtual const std::vector<std::array<int64_t, 2>>& sizes() const = 0;  // {width, height}
 };
 
-// The procedural world, without end. Caption dropout is not the source's business.
+// The procedural world, without end.
 std::unique_ptr<ClipSource> make_world_source(std::vector<std::array<int64_t, 2>> sizes, double two_objects_share);
+
+// A folder of captioned clips (list_clip_folder), brought to `fps`. One clip in twenty is held out where there are twenty. Throws
+// Error{bad_input} with everything that is wrong with the folder.
+std::unique_ptr<ClipSource> make_folder_source(const std::filesystem::path& folder, std::vector<std::array<int64_t, 2>> sizes, double fps);
 
 }  // namespace t2v

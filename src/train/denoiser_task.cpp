@@ -163,6 +163,8 @@ DenoiserTask::Loss DenoiserTask::loss_of(const ParameterSet& parameters, const s
   Loss loss{errors.sum(),
             {{"clips", static_cast<double>(samples.size())}, {"tokens", static_cast<double>(tokens.values.size(0))}, {"padding", 0}}};
   const at::NoGradGuard no_grad;
+  for (const auto& length : config_.lengths)  // every lane names the same metrics, whatever it holds
+    loss.metrics["loss_" + std::to_string(length.frames)] = loss.metrics["loss_" + std::to_string(length.frames) + "_weight"] = 0;
   int64_t at_token = 0;
   for (const auto& group : groups) {
     const auto name = "loss_" + std::to_string(group.frames);
@@ -177,7 +179,6 @@ DenoiserTask::Loss DenoiserTask::loss_of(const ParameterSet& parameters, const s
 
 Metrics DenoiserTask::run_lane(int64_t lane, const ParameterSet& replica) {
   const auto& samples = lanes_[static_cast<std::size_t>(lane)];
-  if (samples.empty()) return {{"loss", 0}, {"weight", 0}};
   auto loss = loss_of(replica, samples,
                       WorldRandom(config_.seed, static_cast<uint64_t>(step_ * config_.lanes + lane) + (uint64_t{3} << 40)).next());
   (loss.sum / step_weight_).backward();

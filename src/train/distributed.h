@@ -9,22 +9,21 @@
 
 namespace t2v {
 
+// They meet at a key-value store of c10d (TCPStore) that process 0 serves, and exchange gradients through it in buckets; every process adds
+// them in the order of ranks, so that all have the same bits. libtorch's wheels hold no headers of Gloo or NCCL, so those are not used.
 class Processes {
  public:
-  // From RANK, WORLD_SIZE, MASTER_ADDR, MASTER_PORT, or Slurm's SLURM_PROCID, SLURM_NTASKS with the first two of those; alone without them.
-  // Gloo on the CPU, NCCL where `device` is a GPU. Throws Error{usage} when some are there and others missing, Error{internal} when the
-  // processes do not find each other.
-  static Processes from_environment(at::Device device);
+  // From RANK, WORLD_SIZE, MASTER_ADDR and MASTER_PORT, or Slurm's SLURM_PROCID and SLURM_NTASKS with the last two; one process without
+  // them. Throws Error{usage} when some are missing or make no sense, Error{internal} when the processes do not find each other.
+  static Processes from_environment();
   Processes();  // one process
   ~Processes();
   Processes(Processes&&) noexcept;
 
   int64_t rank() const { return rank_; }
   int64_t count() const { return count_; }
-  // Adds each tensor over all processes, in place, in buckets of some megabytes.
+  // Adds each tensor over all processes, in place. Float32 or float64, of the same shapes on all.
   void sum(std::vector<at::Tensor>& tensors) const;
-  // All processes get process 0's tensors.
-  void broadcast(std::vector<at::Tensor>& tensors) const;
 
  private:
   struct Group;

@@ -44,8 +44,7 @@ void LatentCache::make_shard(int64_t shard, Workers& workers) {
   workers.run(config_.clips_per_shard, [&](int64_t i) {
     const at::NoGradGuard no_grad;
     const auto index = static_cast<uint64_t>(shard * config_.clips_per_shard + i);
-    const auto size = static_cast<std::size_t>(WorldRandom(config_.seed, index ^ 0x5e1ec7ULL).index(source_->sizes().size()));
-    const auto clip = source_->training_clip(config_.seed, index, size, config_.frames);
+    const auto clip = source_->training_clip(config_.seed, index, source_->size_of(config_.seed, index), config_.frames);
     auto& entry = made[static_cast<std::size_t>(i)];
     entry.latents = vae_.normalise(vae_.encode(clip.frames).mean).to(at::kHalf);
     if (!at::isfinite(entry.latents).all().item<bool>())

@@ -31,6 +31,7 @@ class ParameterSet {
   static ParameterSet load(const std::vector<std::pair<std::string, std::vector<int64_t>>>& wanted, const std::filesystem::path& folder,
                            const std::string& stem);
 
+  void add(Parameter parameter) { parameters_.push_back(std::move(parameter)); }
   void add(const std::string& prefix, const ParameterSet& other);
   // The parameters whose names begin with the prefix, without it; they share storage with these.
   ParameterSet part(const std::string& prefix) const;

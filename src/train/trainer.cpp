@@ -5,12 +5,12 @@
 
 #include <chrono>
 #include <cmath>
-#include <fstream>
 #include <numbers>
 
 #include "base/json.h"
 #include "t2v/error.h"
 #include "train/checkpoint.h"
+#include "train/report.h"
 #include "train/workers.h"
 
 namespace t2v {
@@ -34,13 +34,12 @@ class Training {
         observer_(observer),
         optimizer_(parameters, config.optimizer),
         workers_(config.workers),
-        newest_(config.folder / (config.stage + "-newest.safetensors")) {
-    auto values = parameters_.values();
-    for (auto& value : values) value = value.detach();
-    processes_.broadcast(values);
-  }
+        newest_(config.folder / (config.stage + "-newest.safetensors")) {}
 
   ParameterSet run() {
+    if (task_.lanes() < processes_.count())
+      throw Error(ErrorKind::usage, config_.stage + ": " + std::to_string(processes_.count()) + " processes share " +
+                                        std::to_string(task_.lanes()) + " lanes; 'lanes' should be at least as many");
     if (config_.resume) {
       if (const auto found = load_checkpoint(newest_, optimizer_, config_.fingerprint)) {
         at_ = *found;
@@ -203,11 +202,7 @@ class Training {
 
   void write_line(const Json& line) {
     if (processes_.rank() != 0) return;
-    const auto path = config_.folder / "metrics.jsonl";
-    std::ofstream file(path, std::ios::app);
-    file << line.dump() << "\n";
-    file.flush();
-    if (!file) throw Error(ErrorKind::output, path.string() + ": cannot be written; the last checkpoint is " + newest_.string());
+    append_metrics(config_.folder, line);
   }
 
   TrainingTask& task_;

@@ -1,0 +1,46 @@
+// A training config: what is trained on what, in which stages. JSON; every key is checked.
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <filesystem>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "base/json.h"
+#include "train/denoiser_task.h"
+#include "train/trainer.h"
+#include "train/vae_task.h"
+
+namespace t2v {
+
+enum class StageKind { vae, vae_decoder, denoiser };
+
+struct StageConfig {
+  StageKind kind = StageKind::denoiser;
+  ScheduleConfig schedule;
+  OptimizerConfig optimizer;
+  double checkpoint_minutes = 5, evaluate_minutes = 10, spike_factor = 10;
+  int64_t log_steps = 20;
+  int64_t adherence_prompts = 0;  // judged at each evaluation of a denoiser that is trained on the world
+  VaeTaskConfig vae;              // of the kind that `kind` says
+  DenoiserTaskConfig denoiser;
+  int64_t cached_frames = 17;
+  Json text;  // the stage as written, schedule and evaluation left out: what a checkpoint belongs to
+};
+
+struct TrainingConfig {
+  std::string architecture;            // model folder whose configs and tokenizer are used
+  std::optional<std::string> weights;  // model folder to begin from; from nothing without it
+  uint64_t seed = 1;
+  std::optional<std::string> data;  // folder of clips; the procedural world without it
+  double two_objects_share = 0.25;
+  std::vector<std::array<int64_t, 2>> sizes;  // {width, height}; those of the architecture's t2v.json when absent
+  std::vector<StageConfig> stages;
+};
+
+// Throws Error{usage} naming the key, for unknown keys with the nearest known one.
+TrainingConfig parse_training_config(const Json& json, const std::string& where);
+
+}  // namespace t2v

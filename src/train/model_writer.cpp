@@ -1,0 +1,42 @@
+#include "train/model_writer.h"
+
+#include "base/atomic_file.h"
+#include "base/json.h"
+#include "t2v/error.h"
+#include "weights/safetensors.h"
+
+namespace t2v {
+
+namespace fs = std::filesystem;
+
+void copy_architecture(const fs::path& from, const fs::path& to) {
+  const auto copy = [&](const fs::path& part, fs::copy_options options) {
+    std::error_code failed;
+    fs::create_directories((to / part).parent_path(), failed);
+    fs::copy(from / part, to / part, options | fs::copy_options::overwrite_existing, failed);
+    if (failed)
+      throw Error(ErrorKind::output, (to / part).string() + ": cannot be copied from " + from.string() + " (" + failed.message() + ")");
+  };
+  for (const char* file :
+       {"model_index.json", "scheduler/scheduler_config.json", "text_encoder/config.json", "transformer/config.json", "vae/config.json"})
+    copy(file, fs::copy_options::none);
+  copy("tokenizer", fs::copy_options::recursive);
+  if (fs::exists(from / "t2v.json")) copy("t2v.json", fs::copy_options::none);
+}
+
+void write_component(const fs::path& model, const std::string& component, const ParameterSet& parameters) {
+  std::vector<std::pair<std::string, at::Tensor>> tensors;
+  for (const auto& parameter : parameters.list()) tensors.emplace_back(parameter.name, parameter.value.detach());
+  const auto stem = component == "text_encoder" ? "model" : "diffusion_pytorch_model";
+  save_safetensors(model / component / (std::string(stem) + ".safetensors"), tensors, {{"format", "pt"}});
+}
+
+void write_latent_statistics(const fs::path& model, const LatentStatistics& statistics) {
+  const auto path = model / "vae" / "config.json";
+  auto config = read_json(path);
+  config["latents_mean"] = statistics.mean;
+  config["latents_std"] = statistics.deviation;
+  write_file_atomically(path, config.dump(2) + "\n");
+}
+
+}  // namespace t2v

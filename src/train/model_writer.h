@@ -1,0 +1,21 @@
+// Writing a diffusers folder.
+#pragma once
+
+#include <filesystem>
+#include <string>
+
+#include "train/parameters.h"
+#include "train/vae_task.h"
+
+namespace t2v {
+
+// Copies configs, tokenizer and t2v.json of a model folder, without weights and cards. Throws Error{output}, Error{bad_input}.
+void copy_architecture(const std::filesystem::path& from, const std::filesystem::path& to);
+
+// The weights of one component, atomically. Throws Error{output}.
+void write_component(const std::filesystem::path& model, const std::string& component, const ParameterSet& parameters);
+
+// Sets latents_mean and latents_std in vae/config.json, atomically.
+void write_latent_statistics(const std::filesystem::path& model, const LatentStatistics& statistics);
+
+}  // namespace t2v

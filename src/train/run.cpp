@@ -1,0 +1,318 @@
+#include "train/run.h"
+
+#include <ATen/ATen.h>
+#include <ATen/Parallel.h>
+#include <ATen/core/grad_mode.h>
+
+#include <algorithm>
+#include <fstream>
+#include <thread>
+
+#include "base/atomic_file.h"
+#include "pipeline/components.h"
+#include "t2v/error.h"
+#include "text/prompt.h"
+#include "train/adherence.h"
+#include "train/model_writer.h"
+#include "train/report.h"
+#include "weights/safetensors.h"
+
+namespace t2v {
+
+namespace fs = std::filesystem;
+
+namespace {
+
+constexpr const char* stage_names[] = {"vae", "vae-decoder", "denoiser"};
+
+// The parameters that a network asks for.
+std::vector<std::pair<std::string, std::vector<int64_t>>> vae_parameters(const WanVaeConfig& config) {
+  auto meta = Weights::meta();
+  const WanVae network(config, meta.root());
+  return meta.asked();
+}
+std::vector<std::pair<std::string, std::vector<int64_t>>> transformer_parameters(const WanTransformerConfig& config) {
+  auto meta = Weights::meta();
+  const WanTransformer network(config, meta.root(), at::kMeta);
+  return meta.asked();
+}
+std::vector<std::pair<std::string, std::vector<int64_t>>> text_parameters(const Umt5Config& config) {
+  auto meta = Weights::meta();
+  const Umt5Encoder network(config, meta.root());
+  return meta.asked();
+}
+
+bool belongs_to_decoder(const std::string& name) { return name.starts_with("decoder.") || name.starts_with("post_quant_conv."); }
+
+class TrainingRun {
+ public:
+  TrainingRun(TrainingConfig config, const TrainingRequest& request, const Processes& processes, Observer& observer)
+      : config_(std::move(config)),
+        request_(request),
+        processes_(processes),
+        observer_(observer),
+        folder_(request.out),
+        model_folder_(request.out / "model") {
+    const auto architecture = open_model_folder(find_model(config_.architecture));
+    configs_ = read_model_configs(architecture);
+    defaults_ = architecture.defaults;
+    if (config_.sizes.empty()) config_.sizes = defaults_.sizes;
+    if (config_.sizes.empty())
+      throw Error(ErrorKind::usage,
+                  request.config + ": 'sizes' should list the trained sizes; " + config_.architecture + " has none in its t2v.json");
+    check_sizes();
+    source_ = config_.data ? make_folder_source(*config_.data, config_.sizes, defaults_.fps.value_or(16))
+                           : make_world_source(config_.sizes, config_.two_objects_share);
+    if (processes_.rank() == 0 && !fs::exists(model_folder_ / "model_index.json")) begin(architecture.root);
+    workers_ = request.threads.value_or(std::max(1U, std::thread::hardware_concurrency()));
+  }
+
+  void run() {
+    double planned = 0;
+    for (const auto& stage : config_.stages) planned += stage.schedule.minutes.value_or(0);
+    for (std::size_t i = 0; i < config_.stages.size(); ++i) {
+      auto stage = config_.stages[i];
+      if (request_.minutes) {
+        stage.schedule.minutes = planned > 0 ? *request_.minutes * stage.schedule.minutes.value_or(0) / planned
+                                             : *request_.minutes / static_cast<double>(config_.stages.size());
+        stage.schedule.steps = std::nullopt;
+      }
+      const auto name = std::to_string(i + 1) + "-" + stage_names[static_cast<int>(stage.kind)];
+      if (fs::exists(folder_ / (name + ".done"))) {
+        observer_.note(name + ": done before");
+        continue;
+      }
+      if (stage.kind == StageKind::denoiser)
+        train_denoiser(stage, name);
+      else
+        train_vae(stage, name);
+      if (processes_.rank() == 0) write_file_atomically(folder_ / (name + ".done"), "");
+    }
+  }
+
+ private:
+  void check_sizes() const {
+    const auto multiple = size_multiple(configs_);
+    for (const auto& [width, height] : config_.sizes)
+      if (width < multiple || height < multiple || width % multiple != 0 || height % multiple != 0)
+        throw Error(ErrorKind::usage, request_.config + ": size " + std::to_string(width) + "x" + std::to_string(height) +
+                                          " should be multiples of " + std::to_string(multiple));
+    for (const auto& stage : config_.stages)
+      for (const auto& kind : stage.vae.kinds)
+        if (stage.kind != StageKind::denoiser && !kind.crop &&
+            std::find(config_.sizes.begin(), config_.sizes.end(), std::array<int64_t, 2>{kind.width, kind.height}) == config_.sizes.end())
+          throw Error(ErrorKind::usage, request_.config + ": clips of " + std::to_string(kind.width) + "x" + std::to_string(kind.height) +
+                                            " that are no crops should have a size listed in 'sizes'");
+  }
+
+  // The run's model before its first step.
+  void begin(const fs::path& architecture) {
+    copy_architecture(architecture, model_folder_);
+    const auto begin_from = config_.weights ? std::optional(open_model_folder(find_model(*config_.weights))) : std::nullopt;
+    const auto component = [&](const std::string& name, const std::vector<std::pair<std::string, std::vector<int64_t>>>& wanted,
+                               uint64_t stream) {
+      const auto stem = name == "text_encoder" ? "model" : "diffusion_pytorch_model";
+      write_component(model_folder_, name,
+                      begin_from ? ParameterSet::load(wanted, begin_from->component(name), stem)
+                                 : ParameterSet::initialise(wanted, config_.seed + stream));
+    };
+    component("vae", vae_parameters(configs_.vae), 1);
+    component("transformer", transformer_parameters(configs_.transformer), 2);
+    component("text_encoder", text_parameters(configs_.text_encoder), 3);
+  }
+
+  TrainerConfig trainer_config(const StageConfig& stage, const std::string& name) const {
+    TrainerConfig trainer;
+    trainer.stage = name;
+    trainer.folder = folder_;
+    trainer.schedule = stage.schedule;
+    trainer.optimizer = stage.optimizer;
+    trainer.workers = workers_;
+    trainer.checkpoint_minutes = stage.checkpoint_minutes;
+    trainer.evaluate_minutes = stage.evaluate_minutes;
+    trainer.log_steps = stage.log_steps;
+    trainer.spike_factor = stage.spike_factor;
+    trainer.fingerprint = Json{{"stage", stage.text},
+                               {"seed", config_.seed},
+                               {"sizes", config_.sizes},
+                               {"data", config_.data.value_or("world")},
+                               {"two_objects", config_.two_objects_share}}
+                              .dump();
+    trainer.resume = request_.resume;
+    return trainer;
+  }
+
+  // Keeps the best averaged weights of a stage beside the newest.
+  void keep_best(const std::string& name, double score, const ParameterSet& average) {
+    const auto path = folder_ / (name + "-best.safetensors");
+    double best = -1e300;
+    if (fs::exists(path)) {
+      const auto metadata = SafetensorsFile::open(path)->metadata();
+      if (const auto found = metadata.find("score"); found != metadata.end()) best = std::strtod(found->second.c_str(), nullptr);
+    }
+    if (score < best) return;
+    std::vector<std::pair<std::string, at::Tensor>> tensors;
+    for (const auto& parameter : average.list()) tensors.emplace_back(parameter.name, parameter.value.detach());
+    save_safetensors(path, tensors, {{"score", std::to_string(score)}});
+  }
+
+  void train_vae(const StageConfig& stage, const std::string& name) {
+    const auto model = open_model_folder(model_folder_);
+    const auto all = ParameterSet::load(vae_parameters(configs_.vae), model.component("vae"), "diffusion_pytorch_model");
+    ParameterSet frozen, trained;
+    for (const auto& parameter : all.list()) {
+      ParameterSet& set = stage.vae.decoder_only && !belongs_to_decoder(parameter.name) ? frozen : trained;
+      set.add(parameter);
+    }
+    VaeTask task(configs_.vae, stage.vae, frozen, source_);
+    const auto whole = [&](const ParameterSet& part) {
+      ParameterSet set = frozen;
+      set.add("", part);
+      return set;
+    };
+    TrainerHooks hooks;
+    hooks.evaluated = [&](const Metrics& metrics, const ParameterSet& average, double) {
+      write_component(model_folder_, "vae", whole(average));
+      keep_best(name, metrics.at("psnr"), average);
+      write_training_report(folder_);
+    };
+    const auto average = train(task, trained, trainer_config(stage, name), processes_, hooks, observer_);
+    if (processes_.rank() != 0) return;
+    write_component(model_folder_, "vae", whole(average));
+    if (!stage.vae.decoder_only) {
+      auto weights = whole(average).weights();
+      write_latent_statistics(model_folder_, measure_latents(WanVae(configs_.vae, weights.root()), *source_, config_.seed, 64));
+    }
+  }
+
+  void train_denoiser(const StageConfig& stage, const std::string& name) {
+    const auto model = open_model_folder(model_folder_);
+    configs_ = read_model_configs(model);  // with the statistics that a stage before has measured
+    const auto vae = load_vae(model, configs_, at::kCPU);
+    const auto tokenizer = load_tokenizer(model, configs_);
+    const auto max_tokens = model.defaults.max_text_tokens.value_or(512);
+    ParameterSet parameters;
+    parameters.add("transformer.", ParameterSet::load(transformer_parameters(configs_.transformer), model.component("transformer"),
+                                                      "diffusion_pytorch_model"));
+    parameters.add("text_encoder.", ParameterSet::load(text_parameters(configs_.text_encoder), model.component("text_encoder"), "model"));
+
+    LatentCacheConfig cache_config;
+    cache_config.folder = folder_ / "latents";
+    fs::create_directories(cache_config.folder);
+    cache_config.seed = config_.seed;
+    cache_config.frames = stage.cached_frames;
+    cache_config.max_text_tokens = max_tokens;
+    cache_config.fingerprint = Json{
+        {"model", model_hash_of_vae(model)},
+        {"frames", stage.cached_frames},
+        {"sizes", config_.sizes},
+        {"data", config_.data.value_or("world")},
+        {"two_objects", config_.two_objects_share},
+        {"seed", config_.seed}}.dump();
+    const auto cache = std::make_shared<LatentCache>(cache_config, vae, *tokenizer, source_);
+
+    auto task_config = stage.denoiser;
+    task_config.objective.scheduler = configs_.scheduler;
+    task_config.max_text_tokens = max_tokens;
+    task_config.empty_caption = tokenizer->encode("", static_cast<std::size_t>(max_tokens)).ids;
+    DenoiserTask task(configs_.transformer, configs_.text_encoder, task_config, cache,
+                      held_out_clips(vae, *tokenizer, task_config.evaluation_clips, max_tokens));
+
+    TrainerHooks hooks;
+    hooks.evaluated = [&](const Metrics& metrics, const ParameterSet& average, double) {
+      write_denoiser(average);
+      double score = -metrics.at("held_out_loss");
+      if (stage.adherence_prompts > 0 && !config_.data) score = judge(stage, name);
+      keep_best(name, score, average);
+      write_training_report(folder_);
+    };
+    const auto average = train(task, parameters, trainer_config(stage, name), processes_, hooks, observer_);
+    if (processes_.rank() == 0) write_denoiser(average);
+  }
+
+  std::string model_hash_of_vae(const ModelFolder& model) const {
+    std::string text;
+    const auto file = SafetensorsFile::open(model.component("vae") / "diffusion_pytorch_model.safetensors");
+    for (const auto& [name, entry] : file->entries())
+      text += name + std::to_string(file->tensor(name).sum(at::kDouble).item<double>()) + ";";
+    return std::to_string(std::hash<std::string>{}(text));
+  }
+
+  void write_denoiser(const ParameterSet& average) {
+    write_component(model_folder_, "transformer", average.part("transformer."));
+    write_component(model_folder_, "text_encoder", average.part("text_encoder."));
+  }
+
+  std::vector<CachedClip> held_out_clips(const WanVae& vae, const Tokenizer& tokenizer, int64_t count, int64_t max_tokens) const {
+    const at::NoGradGuard no_grad;
+    std::vector<CachedClip> clips;
+    for (int64_t i = 0; i < count; ++i) {
+      const auto clip =
+          source_->held_out_clip(config_.seed, static_cast<uint64_t>(i), static_cast<std::size_t>(i) % source_->sizes().size(), 17);
+      clips.push_back({vae.normalise(vae.encode(clip.frames).mean).to(at::kHalf),
+                       tokenizer.encode(clean_prompt(clip.caption), static_cast<std::size_t>(max_tokens)).ids});
+    }
+    return clips;
+  }
+
+  // The share of held-out prompts with all four attributes right; the clips of the last evaluation stay in samples/ for the report.
+  double judge(const StageConfig& stage, const std::string& name) {
+    const auto loaded = load_world_model(model_folder_.string(), "cpu", "float32", false);
+    AdherenceOptions options;
+    options.prompts = stage.adherence_prompts;
+    options.sizes.clear();
+    for (const auto& [width, height] : config_.sizes) options.sizes.push_back({width, height});
+    options.sampling = {defaults_.scheduler.value_or("ddim"), defaults_.steps.value_or(20), defaults_.guidance_scale.value_or(6.0), ""};
+    options.out = folder_ / "samples";
+    fs::create_directories(options.out);
+    const auto networks = loaded.networks();
+    const auto report = judge_model(&networks, options, observer_);
+    const Json line = {{"stage", name},
+                       {"event", "adherence"},
+                       {"clips", report.clips.size()},
+                       {"background", report.share(report.background)},
+                       {"colour", report.share(report.colour)},
+                       {"shape", report.share(report.shape)},
+                       {"motion", report.share(report.motion)},
+                       {"all_four", report.share(report.all_four)}};
+    append_metrics(folder_, line);
+    observer_.note(name + ": adherence " + line.dump());
+    return report.share(report.all_four);
+  }
+
+  TrainingConfig config_;
+  const TrainingRequest& request_;
+  const Processes& processes_;
+  Observer& observer_;
+  fs::path folder_, model_folder_;
+  ModelConfigs configs_;
+  ModelDefaults defaults_;
+  std::shared_ptr<ClipSource> source_;
+  int64_t workers_ = 1;
+};
+
+}  // namespace
+
+fs::path run_training(const TrainingRequest& request, Observer& observer) {
+  auto config = parse_training_config(read_json(request.config, ErrorKind::usage), request.config);
+  if (request.model) config.architecture = *request.model, config.weights = *request.model;
+  if (request.data) config.data = *request.data;
+  if (config.architecture.empty())
+    throw Error(ErrorKind::usage, request.config + ": 'architecture' should name a model folder, or pass --model");
+  if (request.minutes && *request.minutes <= 0) throw Error(ErrorKind::usage, "--minutes should be above 0");
+  if (request.threads && (*request.threads < 1 || *request.threads > 1024))
+    throw Error(ErrorKind::usage, "--threads should be between 1 and 1024");
+  const auto processes = Processes::from_environment();
+  std::error_code failed;
+  if (!request.resume && processes.rank() == 0 && fs::exists(request.out / "model", failed))
+    throw Error(ErrorKind::usage,
+                request.out.string() + ": holds a training run already; pass --resume to go on with it, or another --out");
+  fs::create_directories(request.out, failed);
+  if (failed) throw Error(ErrorKind::output, request.out.string() + ": cannot be created (" + failed.message() + ")");
+  check_writable_folder(request.out);
+  at::set_num_threads(1);
+  TrainingRun(std::move(config), request, processes, observer).run();
+  return request.out / "model";
+}
+
+}  // namespace t2v

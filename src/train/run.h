@@ -1,0 +1,32 @@
+// A training run: a config's stages one after the other, in a folder that a run which was stopped goes on in.
+//
+//   RUN/model/               the model so far, a diffusers folder like any other
+//   RUN/1-vae-newest.safetensors   the newest checkpoint of a stage; 1-vae-best.safetensors its best averaged weights; 1-vae.done when it
+//   is over RUN/latents/             encoded clips RUN/metrics.jsonl, RUN/report.html, RUN/samples/
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <optional>
+#include <string>
+
+#include "t2v/observer.h"
+#include "train/config.h"
+
+namespace t2v {
+
+struct TrainingRequest {
+  std::string config;  // JSON file
+  std::filesystem::path out;
+  bool resume = false;
+  std::optional<std::string> model;  // begin from this model: its architecture and weights
+  std::optional<std::string> data;   // folder of clips
+  std::optional<double> minutes;     // of all stages together, in the config's proportions
+  std::optional<int64_t> threads;    // workers; all processors when absent
+};
+
+// Returns the folder of the trained model. Throws Error: usage (config, a run folder that is in use without `resume`), bad_input, output,
+// non_finite; interrupted and terminated after a checkpoint.
+std::filesystem::path run_training(const TrainingRequest& request, Observer& observer);
+
+}  // namespace t2v
