@@ -11,7 +11,9 @@ namespace {
 
 // [K, D] → [1 or N, D]
 at::Tensor rows_of_tokens(const at::Tensor& rows, const Modulation& modulation) {
-  return modulation.level_of_token.defined() ? rows.index_select(0, modulation.level_of_token) : rows;
+  if (!modulation.level_of_token.defined()) return rows;
+  if (rows.is_meta()) return rows.index({modulation.level_of_token});  // the meta device has no index_select
+  return rows.index_select(0, modulation.level_of_token);
 }
 
 }  // namespace
