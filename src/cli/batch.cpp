@@ -208,7 +208,6 @@ void add_batch_command(CLI::App& app) {
       ->add_option("--redo", options->redo,
                    "failed: try failed items again; changed: replace clips whose settings changed; all: make everything again")
       ->group("Batch");
-  command->add_option("--token-budget", options->limits.token_budget, "Tokens of one forward pass, all its clips together")
       ->group("Machine");
   command->add_option("--status", options->status, "Show how far the batch in this folder is, and stop")->group("Batch")->type_name("DIR");
   command->add_flag("--json", options->json, "Results, or the status, as JSON lines on stdout")->group("Run");

@@ -97,13 +97,14 @@ Captions captions_of_metadata(const fs::path& folder, Problems& problems) {
   for (int64_t number = 1; std::getline(lines, line); ++number) {
     if (trimmed(line).empty()) continue;
     const auto where = (folder / kMetadata).string() + ", line " + std::to_string(number);
+    std::error_code ignored;
     try {
       const auto json = parse_json(line, where);
       const auto name = fs::path(json_get<std::string>(json, "file_name", where)).lexically_normal();
       const auto text = json_get<std::string>(json, "text", where);
       if (name.is_absolute() || name.empty() || *name.begin() == "..")
         problems.add(where, "file_name '" + name.string() + "' leaves the folder");
-      else if (!fs::is_regular_file(folder / name))
+      else if (!fs::is_regular_file(folder / name, ignored))
         problems.add(where, "there is no file " + (folder / name).string());
       else
         add_caption(captions, name, text, where, problems);

@@ -96,8 +96,8 @@ std::vector<at::Tensor> generate_world_clips(const WorldNetworks& networks, cons
       parts.push_back(patchify(at::randn(shapes[i], generators[i], at::TensorOptions(at::kFloat))[0], patch));
     return at::cat(parts).to(networks.device);
   };
-  const auto values = sample(*networks.denoiser, context, *scheduler, tokens,
-                             std::vector<double>(static_cast<std::size_t>(count), sampling.guidance_scale), hooks, observer);
+  const std::vector<double> guidance_scales(requests.size(), sampling.guidance_scale);
+  const auto values = sample(*networks.denoiser, context, *scheduler, tokens, guidance_scales, hooks, observer);
 
   std::vector<at::Tensor> videos;
   for (int64_t i = 0; i < count; ++i) {

@@ -33,7 +33,7 @@ Share judge_scenes(
 
 TEST(Judge, ReadsOneObjectBack) {
   for (const auto& [width, height] : {std::pair{64, 64}, std::pair{80, 48}, std::pair{48, 80}}) {
-    const auto share = judge_scenes(20, 0, 17, width, height);
+    const auto share = judge_scenes(12, 0, 17, width, height);
     EXPECT_EQ(share.all_four, share.clips) << width << "x" << height;
     EXPECT_EQ(share.count, share.clips);
     EXPECT_GE(share.size, share.clips - 1);
@@ -41,14 +41,14 @@ TEST(Judge, ReadsOneObjectBack) {
 }
 
 TEST(Judge, ReadsTwoObjectsBack) {
-  const auto share = judge_scenes(20, 1, 17, 80, 48);
+  const auto share = judge_scenes(10, 1, 17, 80, 48);
   EXPECT_EQ(share.all_four, share.clips);
   EXPECT_EQ(share.count, share.clips);
 }
 
 TEST(Judge, ReadsShortLongAndLargeClips) {
   for (const auto& [frames, width, height] : {std::tuple{9, 64, 64}, std::tuple{33, 48, 80}, std::tuple{17, 128, 128}}) {
-    const auto share = judge_scenes(12, 0, frames, width, height);
+    const auto share = judge_scenes(6, 0, frames, width, height);
     EXPECT_EQ(share.all_four, share.clips) << frames << " frames of " << width << "x" << height;
   }
 }
@@ -59,7 +59,7 @@ TEST(Judge, ReadsBlurredNoisyTintedClips) {
     const auto blurred = at::avg_pool2d(video.transpose(0, 1), 3, 1, 1, false, /*count_include_pad=*/false).transpose(0, 1);
     return blurred * 0.93 + 0.03 + at::randn_like(blurred) * 0.04;
   };
-  const auto share = judge_scenes(24, 0, 17, 64, 64, soften);
+  const auto share = judge_scenes(16, 0, 17, 64, 64, soften);
   EXPECT_GE(share.all_four, share.clips - 1);
 }
 
