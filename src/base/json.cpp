@@ -1,5 +1,6 @@
 #include "base/json.h"
 
+#include <algorithm>
 #include <fstream>
 #include <set>
 #include <sstream>
@@ -83,6 +84,12 @@ int64_t json_size(const Json& object, const std::string& key, const std::string&
 }
 
 namespace detail {
+
+bool holds_only_integers(const Json& value) {
+  if (value.is_array()) return std::all_of(value.begin(), value.end(), holds_only_integers);
+  if (value.is_number_unsigned()) return value.get<uint64_t>() <= static_cast<uint64_t>(std::numeric_limits<int64_t>::max());
+  return value.is_number_integer();
+}
 
 void throw_json_type(const std::string& key, const std::string& where, const Json* found, const char* expected) {
   if (found == nullptr) throw Error(ErrorKind::bad_input, where + ": the key '" + key + "' is missing");

@@ -1,6 +1,7 @@
 // JSON files with errors that name the file and the key. nlohmann_json underneath; nesting and size are bounded, since no file is trusted.
 #pragma once
 
+#include <array>
 #include <cstddef>
 #include <cstdint>
 #include <filesystem>
@@ -9,6 +10,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "t2v/error.h"
 
@@ -51,7 +53,22 @@ int64_t json_size(const Json& object, const std::string& key, const std::string&
 
 namespace detail {
 [[noreturn]] void throw_json_type(const std::string& key, const std::string& where, const Json* found, const char* expected);
-}
+
+// Whether everything in lists of lists is an integer that int64_t holds. nlohmann_json would cast any number to the element's type, which
+// is undefined for one that does not fit.
+bool holds_only_integers(const Json& value);
+
+// What lists of lists are made of in the end: std::vector<std::array<int64_t, 2>> of int64_t.
+template <class T>
+struct Leaf {
+  using type = T;
+};
+template <class T>
+struct Leaf<std::vector<T>> : Leaf<T> {};
+template <class T, std::size_t n>
+struct Leaf<std::array<T, n>> : Leaf<T> {};
+
+}  // namespace detail
 
 template <class T>
 T json_get(const Json& object, const std::string& key, const std::string& where) {
@@ -65,6 +82,8 @@ T json_get(const Json& object, const std::string& key, const std::string& where)
       detail::throw_json_type(key, where, &*found, "a smaller integer");
   } else if constexpr (std::is_floating_point_v<T>) {
     if (!found->is_number()) detail::throw_json_type(key, where, &*found, "a number");
+  } else if constexpr (std::is_same_v<typename detail::Leaf<T>::type, int64_t>) {
+    if (!detail::holds_only_integers(*found)) detail::throw_json_type(key, where, &*found, "a list of integers");
   }
   try {
     return found->get<T>();

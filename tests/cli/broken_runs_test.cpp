@@ -180,6 +180,16 @@ TEST(FailureClass24, AReaderThatGoesAwayEndsWithFour) {
   }
 }
 
+TEST(FailureClass25, OneAndTwoThreadsMakeTheSameBytes) {
+  const TemporaryFolder folder;
+  for (const char* size : {"64x64", "80x48"}) {
+    for (const char* threads : {"1", "2"})
+      expect_done(
+          run_program(quick_clip(folder / (std::string(threads) + ".y4m"), {"--size", size, "--frames", "9", "--threads", threads})));
+    EXPECT_EQ(bytes_of(folder / "1.y4m"), bytes_of(folder / "2.y4m")) << size;
+  }
+}
+
 TEST(FailureClass27, FilesHaveThePermissionsThatTheUmaskLeavesFromTheirFirstByte) {
   for (const auto& [mask, file_mode, folder_mode] :
        std::vector<std::array<mode_t, 3>>{{077, 0600, 0700}, {022, 0644, 0755}, {027, 0640, 0750}}) {

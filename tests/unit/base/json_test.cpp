@@ -75,6 +75,15 @@ TEST(JsonGet, NamesTheKeyTheTypeAndWhatWasFound) {
   EXPECT_EQ(json_get_or<int64_t>(object, "width", 7, "t2v.json"), 7);
 }
 
+TEST(JsonGet, ListsOfIntegersHoldNothingElse) {
+  const Json object = {{"good", {{1, 2}, {3, -4}}}, {"real", {1, 2.5}}, {"beyond", {1e90}}, {"huge", {18446744073709551615ULL}}};
+  using Pairs = std::vector<std::array<int64_t, 2>>;
+  EXPECT_EQ(json_get<Pairs>(object, "good", "t2v.json"), (Pairs{{1, 2}, {3, -4}}));
+  for (const char* key : {"real", "beyond", "huge"})
+    test::expect_error(ErrorKind::bad_input, {"t2v.json", key, "a list of integers"},
+                       [&] { json_get<std::vector<int64_t>>(object, key, "t2v.json"); });
+}
+
 TEST(JsonSize, BoundsAPositiveInteger) {
   const Json object = {{"zero", 0}, {"less", -3}, {"ten", 10}, {"eleven", 11}};
   EXPECT_EQ(json_size(object, "ten", "config.json", 10), 10);
