@@ -22,7 +22,6 @@ struct BatchOptions {
   std::string prompts, out_dir, format, redo, status, log_json;
   std::optional<std::string> shard;
   std::string progress = "auto";
-  BatchLimits limits;
   bool json = false;
   bool dry_run = false;
 };
@@ -109,7 +108,7 @@ std::string summary_line(const BatchSummary& summary, double seconds) {
 
 void make_batch(const BatchOptions& options, EventLog& log) {
   const auto start = std::chrono::steady_clock::now();
-  BatchRun run{.shard = find_shard(options.shard), .limits = options.limits};
+  BatchRun run{.shard = find_shard(options.shard)};
   if (!options.redo.empty()) run.redo = parse_redo(options.redo);
   const auto progress = make_progress(options.progress);
   ClipsProgress clips(*progress);
