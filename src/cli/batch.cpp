@@ -207,7 +207,6 @@ void add_batch_command(CLI::App& app) {
       ->add_option("--redo", options->redo,
                    "failed: try failed items again; changed: replace clips whose settings changed; all: make everything again")
       ->group("Batch");
-      ->group("Machine");
   command->add_option("--status", options->status, "Show how far the batch in this folder is, and stop")->group("Batch")->type_name("DIR");
   command->add_flag("--json", options->json, "Results, or the status, as JSON lines on stdout")->group("Run");
   command->add_option("--progress", options->progress, progress_help)->group("Run");
