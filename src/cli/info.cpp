@@ -37,6 +37,7 @@ OrderedJson describe_model(const fs::path& folder) {
   OrderedJson json = {{"model", folder.string()}, {"pipeline", model.pipeline_class}};
   if (d.card) json["card"] = *d.card;
   if (d.licence) json["licence"] = *d.licence;
+  if (!d.words.empty()) json["words"] = d.words;
   json["hash"] = model_hash(model);
   json["parameters"] = component_sizes(model).total();
   json["transformer"] = std::to_string(configs.transformer.num_layers) + " blocks, " + std::to_string(configs.transformer.width()) +

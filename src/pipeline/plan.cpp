@@ -1,5 +1,6 @@
 // From what was asked to what will be done.
 #include <algorithm>
+#include <cctype>
 #include <cmath>
 #include <cstdio>
 #include <filesystem>
@@ -140,6 +141,27 @@ void plan_tokens(GenerationPlan& plan, const ModelConfigs& configs) {
            std::to_string(configs.transformer.rope_max_seq_len) + ". Ask for fewer frames or a smaller size.");
 }
 
+// One line that names the words of a text that a model of few words has never seen.
+void note_unknown_words(GenerationPlan& plan, const std::string& text, const std::vector<std::string>& known) {
+  std::string unknown;
+  std::vector<std::string> seen;
+  std::string word;
+  for (const char c : text + " ") {
+    if (std::isalnum(static_cast<unsigned char>(c)) != 0 || (static_cast<unsigned char>(c) & 0x80U) != 0) {
+      word += static_cast<char>(std::tolower(static_cast<unsigned char>(c)));
+      continue;
+    }
+    const bool is_new = !word.empty() && std::find(known.begin(), known.end(), word) == known.end() &&
+                        std::find(seen.begin(), seen.end(), word) == seen.end();
+    if (is_new) unknown += (unknown.empty() ? "'" : ", '") + word + "'", seen.push_back(word);
+    word.clear();
+  }
+  if (unknown.empty()) return;
+  std::string all;
+  for (const auto& one : known) all += (all.empty() ? "" : " ") + one;
+  plan.notes.push_back("the model has never seen " + unknown + " and will make something else; its words are: " + all);
+}
+
 void plan_text(GenerationPlan& plan, const GenerationRequest& request, const ModelDefaults& defaults, const Tokenizer& tokenizer) {
   if (!request.prompt) refuse("a prompt is needed: -p \"what the video shows\"");
   check_text(*request.prompt, "--prompt");
@@ -154,6 +176,7 @@ void plan_text(GenerationPlan& plan, const GenerationRequest& request, const Mod
       plan.notes.push_back(std::string("the ") + name + " has " + std::to_string(tokens.tokens_in_prompt) +
                            " tokens; the model reads the first " + std::to_string(tokens.ids.size()));
   }
+  if (!defaults.words.empty()) note_unknown_words(plan, plan.prompt, defaults.words);
 }
 
 void plan_outputs(GenerationPlan& plan, const GenerationRequest& request) {

@@ -197,6 +197,9 @@ TrainingConfig parse_training_config(const Json& json, const std::string& where)
   keys.take_optional("data", config.data);
   keys.take("two_objects_share", config.two_objects_share, 0, 1);
   keys.take("sizes", config.sizes);
+  if (const auto* defaults = keys.find("defaults")) config.defaults = *defaults;
+  if (!config.defaults.is_object())
+    throw Error(ErrorKind::usage, where + ": 'defaults' should be an object of settings as t2v.json has them");
   if (const auto* stages = keys.find("stages"); stages != nullptr && stages->is_array())
     for (const auto& stage : *stages)
       config.stages.push_back(parse_stage(stage, where + ", stage " + std::to_string(config.stages.size() + 1)));

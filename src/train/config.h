@@ -37,6 +37,7 @@ struct TrainingConfig {
   std::optional<std::string> data;  // folder of clips; the procedural world without it
   double two_objects_share = 0.25;
   std::vector<std::array<int64_t, 2>> sizes;  // {width, height}; those of the architecture's t2v.json when absent
+  Json defaults = Json::object();             // what the run's model has otherwise in its t2v.json
   std::vector<StageConfig> stages;
 };
 

@@ -3,6 +3,7 @@
 #include "base/atomic_file.h"
 #include "base/json.h"
 #include "t2v/error.h"
+#include "weights/model_folder.h"
 #include "weights/safetensors.h"
 
 namespace t2v {
@@ -22,6 +23,15 @@ void copy_architecture(const fs::path& from, const fs::path& to) {
     copy(file, fs::copy_options::none);
   copy("tokenizer", fs::copy_options::recursive);
   if (fs::exists(from / "t2v.json")) copy("t2v.json", fs::copy_options::none);
+}
+
+void change_defaults(const fs::path& model, const Json& changes) {
+  if (changes.empty()) return;
+  const auto path = model / "t2v.json";
+  auto defaults = fs::exists(path) ? read_json(path) : Json::object();
+  defaults.update(changes);
+  write_file_atomically(path, defaults.dump(2) + "\n");
+  open_model_folder(model);  // refuses what t2v.json does not know
 }
 
 void write_component(const fs::path& model, const std::string& component, const ParameterSet& parameters) {

@@ -4,6 +4,7 @@
 #include <filesystem>
 #include <string>
 
+#include "base/json.h"
 #include "train/parameters.h"
 #include "train/vae_task.h"
 
@@ -11,6 +12,9 @@ namespace t2v {
 
 // Copies configs, tokenizer and t2v.json of a model folder, without weights and cards. Throws Error{output}, Error{bad_input}.
 void copy_architecture(const std::filesystem::path& from, const std::filesystem::path& to);
+
+// Sets keys of t2v.json, atomically. Throws Error{bad_input} for keys that it does not have.
+void change_defaults(const std::filesystem::path& model, const Json& changes);
 
 // The weights of one component, atomically. Throws Error{output}.
 void write_component(const std::filesystem::path& model, const std::string& component, const ParameterSet& parameters);

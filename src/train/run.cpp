@@ -108,6 +108,7 @@ class TrainingRun {
   // The run's model before its first step.
   void begin(const fs::path& architecture) {
     copy_architecture(architecture, model_folder_);
+    change_defaults(model_folder_, config_.defaults);
     const auto begin_from = config_.weights ? std::optional(open_model_folder(find_model(*config_.weights))) : std::nullopt;
     const auto component = [&](const std::string& name, const std::vector<std::pair<std::string, std::vector<int64_t>>>& wanted,
                                uint64_t stream) {

@@ -43,6 +43,7 @@ ModelDefaults parse_defaults(const Json& json, const std::string& where) {
       {"licence", [&](const auto& key) { read_text(d.licence, json, key, where); }},
       {"card", [&](const auto& key) { read_text(d.card, json, key, where); }},
       {"per_frame_timesteps", [&](const auto& key) { d.per_frame_timesteps = json_get<bool>(json, key, where); }},
+      {"words", [&](const auto& key) { d.words = json_get<std::vector<std::string>>(json, key, where); }},
       {"sizes",
        [&](const auto& key) {
          d.sizes = json_get<std::vector<std::array<int64_t, 2>>>(json, key, where);

@@ -17,6 +17,7 @@ struct ModelDefaults {
   std::optional<double> fps, guidance_scale;
   std::optional<std::string> scheduler, negative_prompt, licence, card;
   std::vector<std::array<int64_t, 2>> sizes;  // trained {width, height}
+  std::vector<std::string> words;                     // all that the model was trained on, where they are few: others mean nothing to it
   bool per_frame_timesteps = false;           // trained with a noise level per latent frame
 };
 
