@@ -3,6 +3,7 @@
 #include <map>
 
 #include "batch/file_hash.h"
+#include "batch/leftovers.h"
 #include "batch/manifest.h"
 #include "batch/new_folders.h"
 
@@ -166,6 +167,7 @@ BatchSummary run_batch(const std::vector<BatchItem>& items, const BatchRun& run,
     ++(skipped ? summary.skipped : summary.failed);
     report(report_of_row(*decision.row, run.folder, skipped ? ItemReport::What::skipped : ItemReport::What::left_failed));
   }
+  remove_leftovers(missing, run.folder);
   for (const auto& id : decisions.replaced) manifest.remove(id);
   manifest.enter(rows, keep);
   if (missing.empty()) return summary;

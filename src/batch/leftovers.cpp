@@ -1,0 +1,57 @@
+#include "batch/leftovers.h"
+
+#include <algorithm>
+#include <map>
+#include <optional>
+#include <set>
+#include <string>
+
+#include "video/output_name.h"
+
+namespace t2v {
+
+namespace fs = std::filesystem;
+
+namespace {
+
+// The final name behind ".NAME.t2v-PID-N.tmp.EXT", as AtomicFile writes it.
+std::optional<std::string> final_name(const std::string& temporary) {
+  const auto end = temporary.rfind(".t2v-");
+  if (!temporary.starts_with('.') || end == std::string::npos || end < 2 || temporary.find(".tmp", end) == std::string::npos)
+    return std::nullopt;
+  return temporary.substr(1, end - 1);
+}
+
+struct Names {
+  std::set<std::string> files;
+  std::vector<ImagePattern> patterns;
+
+  bool hold(const std::string& name) const {
+    return files.contains(name) || std::any_of(patterns.begin(), patterns.end(), [&](const ImagePattern& pattern) {
+             return name.starts_with(pattern.prefix) && name.ends_with(pattern.suffix);
+           });
+  }
+};
+
+}  // namespace
+
+void remove_leftovers(const std::vector<BatchItem>& items, const fs::path& folder) {
+  std::map<fs::path, Names> folders;
+  for (const auto& item : items) {
+    const auto path = folder / item.file;
+    auto& names = folders[path.parent_path()];
+    if (auto pattern = parse_image_pattern(path))
+      names.patterns.push_back(std::move(*pattern));
+    else
+      names.files.insert(path.filename().string());
+    names.files.insert(path.filename().string() + ".json");
+  }
+  std::error_code ignored;
+  for (const auto& [where, names] : folders)
+    for (const auto& entry : fs::directory_iterator(where, ignored)) {
+      const auto name = final_name(entry.path().filename().string());
+      if (name && names.hold(*name)) fs::remove(entry.path(), ignored);
+    }
+}
+
+}  // namespace t2v
