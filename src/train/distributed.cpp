@@ -44,7 +44,17 @@ struct Processes::Group {
 };
 
 Processes::Processes() = default;
-Processes::~Processes() = default;
+// Process 0 serves the store until the others have said that they are done with it.
+Processes::~Processes() {
+  if (!group_ || !group_->store) return;
+  try {
+    const auto key = [](int64_t rank) { return "left/" + std::to_string(rank); };
+    if (rank_ != 0) group_->store->set(key(rank_), std::vector<uint8_t>{1});
+    for (int64_t rank = 1; rank_ == 0 && rank < count_; ++rank) group_->store->wait({key(rank)}, std::chrono::seconds(30));
+  } catch (const std::exception&) {
+    // A process that has died says nothing.
+  }
+}
 Processes::Processes(Processes&&) noexcept = default;
 
 Processes Processes::from_environment() {
@@ -109,6 +119,11 @@ void Processes::sum(std::vector<at::Tensor>& tensors) const {
     tensor.copy_(total.narrow(0, begin, tensor.numel()).view(tensor.sizes()));
     begin += tensor.numel();
   }
+}
+
+void Processes::wait_for_all() const {
+  std::vector<at::Tensor> nothing = {at::zeros({1})};
+  sum(nothing);
 }
 
 }  // namespace t2v

@@ -24,6 +24,8 @@ class Processes {
   int64_t count() const { return count_; }
   // Adds each tensor over all processes, in place. Float32 or float64, of the same shapes on all.
   void sum(std::vector<at::Tensor>& tensors) const;
+  // Returns when all processes have come here: what one has written before, the others can read after.
+  void wait_for_all() const;
 
  private:
   struct Group;

@@ -64,6 +64,7 @@ class TrainingRun {
     source_ = config_.data ? make_folder_source(*config_.data, config_.sizes, defaults_.fps.value_or(16))
                            : make_world_source(config_.sizes, config_.two_objects_share);
     if (processes_.rank() == 0 && !fs::exists(model_folder_ / "model_index.json")) begin(architecture.root);
+    processes_.wait_for_all();
     workers_ = request.threads.value_or(std::max(1U, std::thread::hardware_concurrency()));
   }
 
@@ -87,6 +88,7 @@ class TrainingRun {
       else
         train_vae(stage, name);
       if (processes_.rank() == 0) write_file_atomically(folder_ / (name + ".done"), "");
+      processes_.wait_for_all();
     }
   }
 

@@ -1,0 +1,145 @@
+// t2v train as a user runs it, on runs of a few steps.
+#include <gtest/gtest.h>
+#include <sys/wait.h>
+
+#include <csignal>
+#include <fstream>
+#include <nlohmann/json.hpp>
+
+#include "expect.h"
+
+namespace t2v::test {
+namespace {
+
+namespace fs = std::filesystem;
+using Json = nlohmann::json;
+
+fs::path write_config(const TemporaryFolder& folder, int denoiser_steps, const Json& more = Json::object()) {
+  Json denoiser = {{"train", "denoiser"},
+                   {"steps", denoiser_steps},
+                   {"warmup_steps", 2},
+                   {"lanes", 2},
+                   {"tokens_per_lane", 160},
+                   {"cached_frames", 9},
+                   {"first_shards", 1},
+                   {"evaluation_clips", 2},
+                   {"log_steps", 1},
+                   {"checkpoint_minutes", 0},
+                   {"lengths", {{{"frames", 1}, {"share", 1}}, {{"frames", 9}, {"share", 1}}}}};
+  denoiser.update(more);
+  const Json vae = {{"train", "vae"},          {"steps", 2},
+                    {"warmup_steps", 1},       {"lanes", 2},
+                    {"pixels_per_lane", 6000}, {"evaluation_clips", 1},
+                    {"log_steps", 1},          {"clips", {{{"width", 32}, {"height", 32}, {"frames", 5}, {"crop", true}}}}};
+  const Json config = {{"architecture", shipped_model().string()}, {"seed", 3}, {"stages", {vae, denoiser}}};
+  const auto path = folder / "config.json";
+  std::ofstream(path) << config.dump(1);
+  return path;
+}
+
+std::vector<double> losses_of(const fs::path& run, const std::string& stage) {
+  std::vector<double> losses;
+  std::ifstream file(run / "metrics.jsonl");
+  for (std::string text; std::getline(file, text);) {
+    const auto line = Json::parse(text);
+    if (line["stage"] == stage && line.contains("loss")) losses.push_back(line["loss"].get<double>());
+  }
+  return losses;
+}
+
+std::string weights_of_run(const fs::path& run) { return bytes_of(run / "model" / "transformer" / "diffusion_pytorch_model.safetensors"); }
+
+TEST(CliTrain, ARunFromNothingMakesAModelThatGenerates) {
+  const TemporaryFolder folder;
+  const auto config = write_config(folder, 3);
+  const auto run = folder / "run";
+  const auto result = run_program({"train", config.string(), "--out", run.string()});
+  expect_done(result);
+  EXPECT_EQ(result.out, (run / "model").string() + "\n");
+  EXPECT_EQ(losses_of(run, "1-vae").size(), 2U);
+  EXPECT_EQ(losses_of(run, "2-denoiser").size(), 3U);
+  const auto page = bytes_of(run / "report.html");
+  EXPECT_NE(page.find("<svg"), std::string::npos);
+  EXPECT_NE(page.find("PSNR"), std::string::npos);
+  EXPECT_EQ(page.find("http"), std::string::npos) << "the page needs the network";
+  const auto clip = folder / "clip.mp4";
+  expect_done(run_program(
+      {"generate", "-m", (run / "model").string(), "-p", "a red circle", "--frames", "5", "--steps", "2", "-o", clip.string()}));
+  EXPECT_GT(fs::file_size(clip), 0U);
+  // The folder holds a run now.
+  const auto again = run_program({"train", config.string(), "--out", run.string()});
+  EXPECT_EQ(again.code, 2);
+  EXPECT_NE(again.err.find("--resume"), std::string::npos) << again.err;
+  expect_done(run_program({"train", config.string(), "--out", run.string(), "--resume"}));
+}
+
+TEST(CliTrain, AStoppedRunGoesOnToTheSameBits) {
+  const TemporaryFolder folder;
+  const auto config = write_config(folder, 40);
+  expect_done(run_program({"train", config.string(), "--out", (folder / "whole").string()}));
+  Program program({"train", config.string(), "--out", (folder / "halves").string()});
+  const auto checkpoint = folder / "halves" / "2-denoiser-newest.safetensors";
+  for (int i = 0; i < 6000 && !fs::exists(checkpoint); ++i) ::usleep(10'000);
+  program.signal(SIGTERM);
+  const auto stopped = program.finish();
+  EXPECT_EQ(stopped.code, 143) << stopped.err;
+  expect_done(run_program({"train", config.string(), "--out", (folder / "halves").string(), "--resume"}));
+  EXPECT_TRUE(weights_of_run(folder / "whole") == weights_of_run(folder / "halves"));
+}
+
+TEST(CliTrain, TwoProcessesGiveTheLossesOfOne) {
+  const TemporaryFolder folder;
+  const auto config = write_config(folder, 4);
+  expect_done(run_program({"train", config.string(), "--out", (folder / "one").string()}));
+  const auto port = std::to_string(20000 + ::getpid() % 20000);
+  const auto variables = [&](const char* rank) {
+    return Environment{{"WORLD_SIZE", "2"}, {"RANK", rank}, {"MASTER_ADDR", "127.0.0.1"}, {"MASTER_PORT", port}};
+  };
+  const Arguments arguments = {"train", config.string(), "--out", (folder / "two").string()};
+  Program first(arguments, variables("0")), second(arguments, variables("1"));
+  expect_done(first.finish());
+  expect_done(second.finish());
+  for (const char* stage : {"1-vae", "2-denoiser"}) {
+    const auto alone = losses_of(folder / "one", stage);
+    const auto shared = losses_of(folder / "two", stage);
+    ASSERT_EQ(alone.size(), shared.size());
+    for (std::size_t i = 0; i < alone.size(); ++i) EXPECT_NEAR(shared[i] / alone[i], 1, 1e-4) << stage << " step " << i + 1;
+  }
+}
+
+TEST(CliTrain, GoesOnWithAModelOnAFolderOfClips) {
+  const TemporaryFolder folder;
+  const auto clips = folder / "clips";
+  fs::create_directory(clips);
+  expect_done(run_program({"generate", "-p", "a red circle", "--frames", "9", "--steps", "2", "--seed", "1", "--count", "2", "-o",
+                           (clips / "{index}.mp4").string()}));
+  std::ofstream(clips / "0.txt") << "a red circle";
+  std::ofstream(clips / "1.txt") << "a blue star";
+  const auto config = write_config(folder, 2);
+  auto json = Json::parse(bytes_of(config));
+  json["stages"].erase(0);
+  json.erase("architecture");
+  std::ofstream(config) << json.dump();
+  const auto run = folder / "run";
+  expect_done(
+      run_program({"train", config.string(), "--model", shipped_model().string(), "--data", clips.string(), "--out", run.string()}));
+  EXPECT_NE(weights_of_run(run), bytes_of(shipped_model() / "transformer" / "diffusion_pytorch_model.safetensors"));
+  EXPECT_EQ(bytes_of(run / "model" / "vae" / "diffusion_pytorch_model.safetensors").size() > 0, true);
+  fs::resize_file(clips / "1.mp4", 200);
+  const auto damaged = run_program(
+      {"train", config.string(), "--model", shipped_model().string(), "--data", clips.string(), "--out", (folder / "other").string()});
+  EXPECT_EQ(damaged.code, 3);
+  EXPECT_NE(damaged.err.find("1.mp4"), std::string::npos) << damaged.err;
+}
+
+TEST(CliTrain, AMisspeltKeyIsNamed) {
+  const TemporaryFolder folder;
+  const auto config = write_config(folder, 2, {{"caption_droput", 0.1}});
+  const auto result = run_program({"train", config.string(), "--out", (folder / "run").string()});
+  EXPECT_EQ(result.code, 2);
+  EXPECT_NE(result.err.find("did you mean 'caption_dropout'"), std::string::npos) << result.err;
+  EXPECT_FALSE(fs::exists(folder / "run"));
+}
+
+}  // namespace
+}  // namespace t2v::test

@@ -1,0 +1,134 @@
+#include "train/optimizer.h"
+
+#include <ATen/ATen.h>
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <limits>
+
+#include "golden.h"
+#include "train/objective.h"
+
+namespace t2v {
+namespace {
+
+ParameterSet one_parameter(const std::string& name, const at::Tensor& value) {
+  ParameterSet set;
+  set.add({name, value.detach().clone().requires_grad_(true)});
+  return set;
+}
+
+TEST(Orthogonalise, MakesSingularValuesNearlyOne) {
+  for (const auto& [rows, columns] : {std::pair{12, 12}, std::pair{6, 40}, std::pair{40, 6}}) {
+    const auto x = test::random_normal({3, rows, columns}, 5);
+    const auto singular = at::linalg_svdvals(orthogonalise(x));
+    EXPECT_GT(singular.min().item<double>(), 0.3) << rows << "x" << columns;
+    EXPECT_LT(singular.max().item<double>(), 1.4) << rows << "x" << columns;
+    // A batch is its matrices one by one.
+    EXPECT_LE(test::relative_error(orthogonalise(x)[1], orthogonalise(x.narrow(0, 1, 1))[0]), 1e-5);
+  }
+}
+
+TEST(Muon, TakesMatricesAndConvolutionsInside) {
+  EXPECT_TRUE(is_muon_parameter("transformer.blocks.0.attn1.to_q.weight", {8, 8}));
+  EXPECT_TRUE(is_muon_parameter("decoder.up_blocks.0.resnets.0.conv1.weight", {8, 8, 3, 3, 3}));
+  for (const char* name : {"text_encoder.shared.weight", "transformer.patch_embedding.weight", "transformer.proj_out.weight",
+                           "encoder.conv_in.weight", "decoder.conv_out.weight", "transformer.scale_shift_table"})
+    EXPECT_FALSE(is_muon_parameter(name, {8, 8})) << name;
+  EXPECT_FALSE(is_muon_parameter("transformer.blocks.0.attn1.to_q.bias", {8}));
+  EXPECT_FALSE(is_muon_parameter("encoder.norm_out.gamma", {8, 1, 1, 1}));
+}
+
+TEST(AdamW, FollowsTheFormula) {
+  OptimizerConfig config;
+  config.muon = false;
+  config.adam_learning_rate = 0.1;
+  config.weight_decay = 0.5;
+  config.clip_norm = 0;
+  const auto parameters = one_parameter("w", at::full({1, 1}, 2.0F));
+  Optimizer optimizer(parameters, config);
+  double value = 2, first = 0, second = 0;
+  const double gradients[] = {0.3, -1.0, 0.25};
+  for (int t = 1; t <= 3; ++t) {
+    std::vector<at::Tensor> gradient = {at::full({1, 1}, static_cast<float>(gradients[t - 1]))};
+    optimizer.step(gradient, 0.5);
+    const double rate = 0.1 * 0.5;
+    first = 0.9 * first + 0.1 * gradients[t - 1];
+    second = 0.95 * second + 0.05 * gradients[t - 1] * gradients[t - 1];
+    value *= 1 - rate * 0.5;
+    value -= rate * first / (1 - std::pow(0.9, t)) / (std::sqrt(second / (1 - std::pow(0.95, t))) + 1e-8);
+    EXPECT_NEAR(parameters.list()[0].value.item<double>(), value, 1e-5);
+  }
+}
+
+TEST(Optimizer, ClipsTheWholeGradient) {
+  OptimizerConfig config;
+  config.clip_norm = 1;
+  const auto parameters = one_parameter("w", at::zeros({4}));
+  Optimizer optimizer(parameters, config);
+  std::vector<at::Tensor> gradients = {at::full({4}, 10.0F)};
+  EXPECT_NEAR(optimizer.step(gradients, 1), 20, 1e-4);
+  EXPECT_NEAR(gradients[0].norm().item<double>(), 1, 1e-4);
+}
+
+TEST(Optimizer, ANonFiniteGradientChangesNothing) {
+  const auto parameters = one_parameter("w", at::ones({2, 2}));
+  Optimizer optimizer(parameters, {});
+  std::vector<at::Tensor> gradients = {at::full({2, 2}, std::numeric_limits<float>::quiet_NaN())};
+  EXPECT_FALSE(std::isfinite(optimizer.step(gradients, 1)));
+  EXPECT_TRUE(at::equal(parameters.list()[0].value.detach(), at::ones({2, 2})));
+  EXPECT_EQ(optimizer.steps(), 0);
+}
+
+SchedulerConfig zero_snr(PredictionType type) {
+  SchedulerConfig scheduler;
+  scheduler.beta_schedule = BetaSchedule::squaredcos_cap_v2;
+  scheduler.rescale_betas_zero_snr = type == PredictionType::v_prediction;
+  scheduler.prediction_type = type;
+  return scheduler;
+}
+
+TEST(Objective, TargetsAreTheirFormulas) {
+  const auto clean = test::random_normal({3, 4}, 1), noise = test::random_normal({3, 4}, 2);
+  const auto alpha = at::full({1}, 0.6F), sigma = at::full({1}, 0.8F);
+  const auto target = [&](PredictionType type) { return Objective({.scheduler = zero_snr(type)}).target(clean, noise, alpha, sigma); };
+  EXPECT_TRUE(at::equal(target(PredictionType::epsilon), noise));
+  EXPECT_TRUE(at::equal(target(PredictionType::v_prediction), alpha * noise - sigma * clean));
+  EXPECT_TRUE(at::equal(target(PredictionType::flow_prediction), noise - clean));
+}
+
+TEST(Objective, ZeroTerminalSnrEndsInPureNoise) {
+  const auto last = Objective({.scheduler = zero_snr(PredictionType::v_prediction)}).level(0.9999);
+  EXPECT_EQ(last.timestep, 999);
+  EXPECT_NEAR(last.alpha, 0, 1e-6);
+  EXPECT_NEAR(last.sigma, 1, 1e-6);
+}
+
+TEST(Objective, FramesShareALevelOrBeginCleanOrHaveTheirOwn) {
+  ObjectiveConfig config{.scheduler = zero_snr(PredictionType::v_prediction)};
+  config.first_clean_share = 0.3;
+  config.independent_share = 0.2;
+  const Objective objective(config);
+  WorldRandom random(1);
+  int clean = 0, own = 0;
+  constexpr int draws = 4000;
+  for (int i = 0; i < draws; ++i) {
+    const auto levels = objective.draw(5, random);
+    ASSERT_EQ(levels.size(), 5U);
+    if (levels[0].weight == 0) {
+      ++clean;
+      EXPECT_EQ(levels[0].timestep, 0);
+      EXPECT_EQ(levels[0].alpha, 1);
+      EXPECT_EQ(levels[0].sigma, 0);
+      EXPECT_GT(levels[4].weight, 0) << "a clip with nothing to learn from";
+    } else if (levels[3].timestep != levels[4].timestep) {
+      ++own;
+    }
+  }
+  EXPECT_NEAR(clean / static_cast<double>(draws), 0.3, 0.03);
+  EXPECT_NEAR(own / static_cast<double>(draws), 0.2, 0.03);
+  EXPECT_EQ(objective.draw(1, random).size(), 1U);
+}
+
+}  // namespace
+}  // namespace t2v
