@@ -71,7 +71,7 @@ WanBlock::WanBlock(const WanTransformerConfig& config, const WeightScope& weight
 
 KeyValues WanBlock::text_key_values(const at::Tensor& rows, const at::Tensor& row_of_position) const {
   const auto heads = [&](const at::Tensor& x) {
-    const auto placed = at::embedding(x, row_of_position);  // [texts, L, D]
+    const auto placed = rows_at(x, row_of_position);  // [texts, L, D]
     return placed.view({placed.size(0), placed.size(1), heads_, head_dim_}).transpose(1, 2).contiguous();
   };
   return {heads(rms_norm(to_k_(rows), norm_k_, eps_)), heads(to_v_(rows))};  // [texts, heads, L, head_dim]

@@ -52,10 +52,7 @@ at::Tensor segment_cross_attention(const at::Tensor& q, const KeyValues& text, c
     bool in_order = true;
     for (int64_t s = 0; s < run.count; ++s) in_order = in_order && texts[static_cast<std::size_t>(s)] == texts[0] + s;
     const auto index = in_order ? at::Tensor() : at::tensor(texts, at::TensorOptions(at::kLong)).to(q.device());
-    const auto of_segments = [&](const at::Tensor& x) {
-      if (in_order) return x.narrow(0, texts[0], run.count);
-      return x.is_meta() ? x.index({index}) : x.index_select(0, index);  // the meta device has no index_select
-    };
+    const auto of_segments = [&](const at::Tensor& x) { return in_order ? x.narrow(0, texts[0], run.count) : rows_at(x, index); };
     parts.push_back(
         from_batch(attend(as_batch(q.slice(0, run.begin, run.end), run.count), of_segments(text.keys), of_segments(text.values))));
   }

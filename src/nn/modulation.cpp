@@ -11,9 +11,7 @@ namespace {
 
 // [K, D] → [1 or N, D]
 at::Tensor rows_of_tokens(const at::Tensor& rows, const Modulation& modulation) {
-  if (!modulation.level_of_token.defined()) return rows;
-  if (rows.is_meta()) return rows.index({modulation.level_of_token});  // the meta device has no index_select
-  return rows.index_select(0, modulation.level_of_token);
+  return modulation.level_of_token.defined() ? rows_at(rows, modulation.level_of_token) : rows;
 }
 
 }  // namespace

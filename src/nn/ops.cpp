@@ -76,6 +76,12 @@ at::Tensor& silu_in_place(at::Tensor& x) {
   return x;
 }
 
+at::Tensor rows_at(const at::Tensor& x, const at::Tensor& index) {
+  if (x.is_meta()) return x.index({index});
+  if (x.dim() == 2) return at::embedding(x, index);  // the gradient of index_select takes a call for each row
+  return x.index_select(0, index);
+}
+
 at::Tensor normalise_layer(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias, double epsilon) {
   return x.is_meta() ? at::empty_like(x) : at::layer_norm(x, {x.size(-1)}, weight, bias, epsilon);
 }

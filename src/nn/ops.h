@@ -17,6 +17,9 @@ at::Tensor convolve_2d(const at::Tensor& x, const at::Tensor& weight, const at::
 at::Tensor gelu_tanh(const at::Tensor& x);
 at::Tensor& silu_in_place(at::Tensor& x);
 
+// Rows of x [R, …] by index, int64 of any shape → [index…, …]. Rows may be asked for more than once; their gradients are added up.
+at::Tensor rows_at(const at::Tensor& x, const at::Tensor& index);
+
 // Over the last dimension; weight and bias may be undefined.
 at::Tensor normalise_layer(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias, double epsilon);
 
