@@ -38,6 +38,9 @@ void Database::fail(int code) const {
     case SQLITE_CORRUPT:
     case SQLITE_NOTADB:
     case SQLITE_MISMATCH:
+    case SQLITE_ERROR:  // the statements are ours: what they ask for is missing from the file
+    case SQLITE_CONSTRAINT:
+    case SQLITE_TOOBIG:
       throw Error(ErrorKind::bad_input, path_.string() + ": is no intact manifest (" + reason +
                                             "). Move it away; finished files stay, and --redo all makes them again.");
     case SQLITE_NOMEM:
