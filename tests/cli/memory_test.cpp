@@ -99,8 +99,11 @@ TEST(CliMemory, WhatCannotFitIsRefusedBeforeLoadingWithFlagsThatWould) {
 TEST(CliMemory, AFailedAllocationHalvesThePackAndSaysSo) {
   if (!measurable) GTEST_SKIP() << "sanitizers reserve terabytes of address space";
   const TemporaryFolder folder;
-  const auto result =
-      run_in(850, one_step(folder, {"--count", "24", "--size", "128x128", "--frames", "29", "--token-budget", "100000", "--threads", "1"}));
+  auto arguments = one_step(folder, {"--count", "24", "--size", "128x128", "--frames", "29", "--token-budget", "100000", "--threads", "1"});
+  // Raw frames: an H.264 encoder takes memory of its own, and whether it gets it at this limit is a matter of timing.
+  for (auto& word : arguments)
+    if (word.ends_with(".mp4")) word = (folder / "{index}.y4m").string();
+  const auto result = run_in(850, arguments);
   EXPECT_EQ(result.code, 0) << result.output;
   EXPECT_NE(result.output.find("memory did not suffice to denoise 24 clips together"), std::string::npos) << result.output;
   EXPECT_EQ(names_in(folder.path()).size(), 24U);
