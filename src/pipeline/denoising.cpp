@@ -150,6 +150,7 @@ void Denoising::denoise(const Pack& whole) {
         task->failed({ErrorKind::output, task->clip->output + ": was not begun, after another clip failed there: " + obstacle}));
   }
   if (pack.empty()) return;
+  for (const auto* task : pack) reporter_.clip_started(task->plan_index, task->clip_index);
   use_threads(is_quicker_on_one_thread(*pack.front()) ? 1 : options_.threads);
   const Stopwatch watch;
   std::vector<at::Tensor> latents;

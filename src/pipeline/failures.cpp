@@ -35,6 +35,8 @@ Error as_error(const std::exception_ptr& exception) {
       return {ErrorKind::out_of_memory, "out of memory"};
     return {ErrorKind::internal, std::string("internal error: ") + error.what()};
   } catch (const std::exception& error) {
+    // oneDNN's own exception, which says no more than this when its scratch memory or its code cannot be allocated.
+    if (std::string(error.what()) == "could not create a primitive") return {ErrorKind::out_of_memory, "out of memory"};
     return {ErrorKind::internal, std::string("internal error: ") + error.what()};
   }
 }

@@ -12,6 +12,11 @@ void Reporter::note(const std::string& line) {
   observer_.note(line);
 }
 
+void Reporter::clip_started(std::size_t plan, std::size_t clip) {
+  const std::lock_guard lock(mutex_);
+  observer_.clip_started(plan, clip);
+}
+
 void Reporter::check_cancelled() {
   const std::lock_guard lock(mutex_);
   if (stopped_) std::rethrow_exception(reason_);

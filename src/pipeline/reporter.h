@@ -20,6 +20,7 @@ class Reporter : public Observer {
   // Decoding is told only once all denoising is done: before that it runs beside it, and would be told in between.
   void progress(const Progress& progress) override;
   void note(const std::string& line) override;
+  void clip_started(std::size_t plan, std::size_t clip) override;
   // Throws what the observer throws, and after stop() throws at once.
   void check_cancelled() override;
 
