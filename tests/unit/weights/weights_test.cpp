@@ -138,5 +138,23 @@ TEST(MetaWeights, GiveEveryTensorOnTheMetaDevice) {
   EXPECT_NO_THROW(weights.finish());
 }
 
+TEST(WeightsInMemory, ReportMissingMisshapedAndUnexpectedNames) {
+  auto weights = Weights::from_tensors({{"a", at::ones({2})}, {"b", at::ones({3})}, {"extra", at::ones({1})}});
+  EXPECT_TRUE(at::equal(weights.take("a", {2}, Precision::model), at::ones({2})));
+  weights.take("b", {4}, Precision::model);
+  weights.take("gone", {5}, Precision::model);
+  test::expect_error(ErrorKind::bad_input, {"weights in memory", "b should be [4], found [3]", "missing: gone [5]", "extra"},
+                     [&] { weights.finish(); });
+}
+
+TEST(WeightsInMemory, ACastIsPartOfTheGradient) {
+  const auto leaf = at::ones({2}).requires_grad_(true);
+  auto weights = Weights::from_tensors({{"a", leaf}}, at::kBFloat16);
+  const auto taken = weights.take("a", {2}, Precision::model);
+  EXPECT_EQ(taken.scalar_type(), at::kBFloat16);
+  (taken.to(at::kFloat) * 3).sum().backward();
+  EXPECT_TRUE(at::equal(leaf.grad(), at::full({2}, 3.0F)));
+}
+
 }  // namespace
 }  // namespace t2v
