@@ -34,11 +34,10 @@ def denoiser_step(model, encoder, tokenizer, counts):
 
 
 def vae_step(vae, clips):
-    for _ in range(clips):  # one at a time was the faster of the two ways here
-        frames = torch.rand(1, 3, 17, 64, 64) * 2 - 1
-        mean = vae.encode(frames).latent_dist.mean
-        out = vae.decode(mean + 0.12 * torch.randn_like(mean)).sample
-        ((out - frames).square().mean() / clips).backward()
+    frames = torch.rand(clips, 3, 17, 64, 64) * 2 - 1
+    mean = vae.encode(frames).latent_dist.mean
+    out = vae.decode(mean + 0.12 * torch.randn_like(mean)).sample
+    (out - frames).square().mean().backward()
     return clips
 
 
