@@ -49,6 +49,21 @@ TEST_F(WanVaeTest, EncodesInChunksAsInOnePiece) {
   }
 }
 
+TEST_F(WanVaeTest, SeveralClipsAreTheClipsOneByOne) {
+  const auto frames = test::random_normal({3, 3, 9, 16, 24}, 1).clamp(-1, 1);
+  const auto [mean, logvar] = vae.encode_clips(frames);
+  const auto latents = test::random_normal({3, 16, 3, 2, 3}, 2);
+  const auto decoded = vae.decode_clips(latents);
+  ASSERT_EQ(mean.sizes(), (std::vector<int64_t>{3, 16, 3, 2, 3}));
+  ASSERT_EQ(decoded.sizes(), (std::vector<int64_t>{3, 3, 9, 16, 24}));
+  for (int64_t clip = 0; clip < 3; ++clip) {
+    const auto one = vae.encode(frames[clip]);
+    EXPECT_LE(test::relative_error(mean[clip], one.mean), close) << clip;
+    EXPECT_LE(test::relative_error(logvar[clip], one.logvar), close) << clip;
+    EXPECT_LE(test::relative_error(decoded[clip].clamp(-1, 1), vae.decode(latents[clip])), close) << clip;
+  }
+}
+
 TEST_F(WanVaeTest, StreamsFramesInOrderOneAndThenFourToALatent) {
   const auto latents = test::random_normal({16, 4, 4, 4}, 1);
   vae.set_chunk(1);

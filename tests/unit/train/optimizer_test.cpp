@@ -3,9 +3,12 @@
 #include <ATen/ATen.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cmath>
 #include <limits>
+#include <map>
 
+#include "errors.h"
 #include "golden.h"
 #include "train/objective.h"
 
@@ -69,6 +72,48 @@ TEST(Optimizer, ClipsTheWholeGradient) {
   std::vector<at::Tensor> gradients = {at::full({4}, 10.0F)};
   EXPECT_NEAR(optimizer.step(gradients, 1), 20, 1e-4);
   EXPECT_NEAR(gradients[0].norm().item<double>(), 1, 1e-4);
+}
+
+TEST(Optimizer, TheAverageFollowsTheParameters) {
+  OptimizerConfig config;
+  config.muon = false;
+  const auto parameters = one_parameter("w", at::full({1}, 2.0F));
+  Optimizer optimizer(parameters, config);
+  double average = 2;
+  for (int t = 1; t <= 3; ++t) {
+    std::vector<at::Tensor> gradients = {at::ones({1})};
+    optimizer.step(gradients, 1);
+    const double decay = std::min(config.ema_decay, (1.0 + t) / (10.0 + t));
+    average = decay * average + (1 - decay) * parameters.list()[0].value.item<double>();
+    EXPECT_NEAR(optimizer.average().list()[0].value.item<double>(), average, 1e-6);
+  }
+}
+
+TEST(Optimizer, ARestoredOneTakesTheSameNextStep) {
+  const auto start = [] {
+    ParameterSet set;
+    set.add({"inner.weight", test::random_normal({6, 4}, 1).requires_grad_(true)});
+    set.add({"inner.bias", test::random_normal({6}, 2).requires_grad_(true)});
+    return set;
+  };
+  const auto step = [](Optimizer& optimizer, int64_t seed) {
+    std::vector<at::Tensor> gradients = {test::random_normal({6, 4}, seed), test::random_normal({6}, seed + 1)};
+    optimizer.step(gradients, 1);
+  };
+  Optimizer one(start(), {}), other(start(), {});
+  step(one, 3), step(one, 5);
+  std::map<std::string, at::Tensor> saved;
+  for (const auto& [name, tensor] : one.state()) saved[name] = tensor.clone();
+  other.restore(Weights::from_tensors(saved), one.steps());
+  step(one, 7), step(other, 7);
+  const auto expected = one.state(), found = other.state();
+  ASSERT_EQ(found.size(), expected.size());
+  for (std::size_t i = 0; i < found.size(); ++i) {
+    EXPECT_TRUE(at::equal(found[i].second, expected[i].second)) << found[i].first;
+    EXPECT_FALSE(at::equal(found[i].second, saved.at(found[i].first))) << found[i].first;
+  }
+  saved.erase("first.inner.bias");
+  test::expect_error(ErrorKind::bad_input, {"missing: first.inner.bias"}, [&] { other.restore(Weights::from_tensors(saved), 2); });
 }
 
 TEST(Optimizer, ANonFiniteGradientChangesNothing) {
