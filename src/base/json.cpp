@@ -30,6 +30,9 @@ struct Refused {
 std::optional<JsonDefect> try_parse_json(std::string_view text, Json& parsed, const JsonLimits& limits) {
   if (text.size() > limits.bytes)
     return JsonDefect{0, std::to_string(text.size()) + " bytes of JSON; at most " + std::to_string(limits.bytes) + " are read"};
+  // The parser takes a NUL byte for the end of the text, and what stands behind it would go unseen.
+  if (const auto nul = text.find('\0'); nul != std::string_view::npos)
+    return JsonDefect{nul, "bad JSON at " + line_and_column(text, nul) + ": syntax error: a NUL byte"};
   std::vector<std::set<std::string>> keys;  // of each open object
   // The parser calls back before it goes deeper, which is what bounds the nesting.
   const auto watch = [&](int depth, Json::parse_event_t event, Json& value) {

@@ -2,6 +2,8 @@
 
 #include <gtest/gtest.h>
 
+#include <string_view>
+
 #include <fstream>
 
 #include "errors.h"
@@ -57,6 +59,11 @@ TEST(ReadJson, NamesAFileThatCannotBeReadOrIsTooLarge) {
   test::expect_error(ErrorKind::bad_input, {folder.path().string()}, [&] { read_json(folder.path()); });
   test::expect_error(ErrorKind::bad_input, {(folder / "large.json").string(), "11 bytes"},
                      [&] { read_json(folder / "large.json", ErrorKind::bad_input, limits); });
+}
+
+TEST(ParseJson, ANulByteIsNoEnd) {
+  using namespace std::string_view_literals;
+  test::expect_error(ErrorKind::bad_input, {"t2v.json", "NUL byte"}, [] { parse_json("{\"a\": 1}\0 {\"b"sv, "t2v.json"); });
 }
 
 TEST(JsonGet, NamesTheKeyTheTypeAndWhatWasFound) {
