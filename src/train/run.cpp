@@ -5,7 +5,6 @@
 #include <ATen/core/grad_mode.h>
 
 #include <algorithm>
-#include <fstream>
 #include <thread>
 
 #include "base/atomic_file.h"

@@ -79,21 +79,21 @@ class Training {
     task_.begin_step(at_.step, progress(), workers_);
     auto [gradients, metrics] = run_lanes();
     const double loss = metrics["loss"] / metrics["weight"];
-    double norm = optimizer_would_explode(loss) ? std::numeric_limits<double>::quiet_NaN() : gradient_norm(gradients);
+    double norm = std::isfinite(loss) ? gradient_norm(gradients) : loss;
     if (!std::isfinite(norm) || (at_.step > 200 && norm > config_.spike_factor * at_.norm_mean)) return go_back(loss, norm);
     norm = optimizer_.step(gradients, factor);
     at_.norm_mean = at_.step == 0 ? norm : 0.99 * at_.norm_mean + 0.01 * norm;
     ++at_.step;
-    at_.seconds += seconds_since(start);
+    const double seconds = seconds_since(start);
+    at_.seconds += seconds;
     for (const auto& [name, value] : metrics) recent_[name] += value;
     recent_norm_ += norm;
     ++recent_steps_;
-    recent_seconds_ += seconds_since(start);
+    recent_seconds_ += seconds;
     if (at_.step % config_.log_steps == 0) log(factor);
     observer_.progress({"train " + config_.stage, static_cast<int64_t>(progress() * 1000), 1000});
   }
 
-  static bool optimizer_would_explode(double loss) { return !std::isfinite(loss); }
   static double gradient_norm(const std::vector<at::Tensor>& gradients) {
     return at::stack(at::_foreach_norm(gradients)).norm().item<double>();
   }
