@@ -35,10 +35,8 @@ void change_defaults(const fs::path& model, const Json& changes) {
 }
 
 void write_component(const fs::path& model, const std::string& component, const ParameterSet& parameters) {
-  std::vector<std::pair<std::string, at::Tensor>> tensors;
-  for (const auto& parameter : parameters.list()) tensors.emplace_back(parameter.name, parameter.value.detach());
   const auto stem = component == "text_encoder" ? "model" : "diffusion_pytorch_model";
-  save_safetensors(model / component / (std::string(stem) + ".safetensors"), tensors, {{"format", "pt"}});
+  save_safetensors(model / component / (std::string(stem) + ".safetensors"), parameters.tensors(), {{"format", "pt"}});
 }
 
 void write_latent_statistics(const fs::path& model, const LatentStatistics& statistics) {

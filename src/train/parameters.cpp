@@ -99,10 +99,10 @@ std::vector<at::Tensor> ParameterSet::values() const {
   return values;
 }
 
-int64_t ParameterSet::count() const {
-  int64_t count = 0;
-  for (const auto& parameter : parameters_) count += parameter.value.numel();
-  return count;
+std::vector<std::pair<std::string, at::Tensor>> ParameterSet::tensors() const {
+  std::vector<std::pair<std::string, at::Tensor>> tensors;
+  for (const auto& parameter : parameters_) tensors.emplace_back(parameter.name, parameter.value.detach());
+  return tensors;
 }
 
 }  // namespace t2v

@@ -45,7 +45,8 @@ class ParameterSet {
   const std::vector<Parameter>& list() const& { return parameters_; }
   const std::vector<Parameter>& list() const&& = delete;
   std::vector<at::Tensor> values() const;
-  int64_t count() const;
+  // {name, tensor} without gradients, as save_safetensors takes them.
+  std::vector<std::pair<std::string, at::Tensor>> tensors() const;
 
  private:
   std::vector<Parameter> parameters_;

@@ -153,9 +153,7 @@ class TrainingRun {
       if (const auto found = metadata.find("score"); found != metadata.end()) best = std::strtod(found->second.c_str(), nullptr);
     }
     if (score < best) return;
-    std::vector<std::pair<std::string, at::Tensor>> tensors;
-    for (const auto& parameter : average.list()) tensors.emplace_back(parameter.name, parameter.value.detach());
-    save_safetensors(path, tensors, {{"score", std::to_string(score)}});
+    save_safetensors(path, average.tensors(), {{"score", std::to_string(score)}});
   }
 
   void train_vae(const StageConfig& stage, const std::string& name) {
