@@ -152,7 +152,7 @@ std::pair<at::Tensor, at::Tensor> WanTransformer::embed_time(const at::Tensor& t
   return {temb, proj.view({timesteps.size(0), 6, config_.width()})};
 }
 
-at::Tensor WanTransformer::predict(const PackedTokens& tokens, const TextContext& text) const {
+at::Tensor WanTransformer::predict(const PackedTokens& tokens, const TextContext& text, at::Tensor* middle) const {
   // Tokens of equal noise level share one time embedding. The meta device has no values to compare.
   at::Tensor levels = tokens.timesteps;
   at::Tensor level_of_token;
@@ -165,8 +165,10 @@ at::Tensor WanTransformer::predict(const PackedTokens& tokens, const TextContext
   const auto [temb, time] = embed_time(levels);
   const auto rotary = rotary_.at_positions(tokens.positions);
   auto x = patch_embedding_(tokens.values);  // [N, D]
-  for (std::size_t i = 0; i < blocks_.size(); ++i)
+  for (std::size_t i = 0; i < blocks_.size(); ++i) {
+    if (middle != nullptr && i == blocks_.size() / 2) *middle = x;
     x = blocks_[i].forward(x, time, level_of_token, rotary, text.blocks[i], text, tokens.segments);
+  }
   const auto rows = (scale_shift_table_ + temb.unsqueeze(1)).unbind(1);  // [K, D] x 2
   const Modulation out{rows[0], rows[1], {}, level_of_token};
   return proj_out_(modulated_layer_norm(x, out, config_.eps)).to(at::kFloat);

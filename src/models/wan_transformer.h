@@ -63,7 +63,9 @@ class WanTransformer : public Denoiser {
   // The same for texts that share rows, as their padding does: rows [R, text_dim]; row_of_position int64 [texts, L] says which row stands
   // where.
   TextContext prepare_text_rows(const at::Tensor& rows, const at::Tensor& row_of_position, std::vector<int64_t> text_of_segment) const;
-  at::Tensor predict(const PackedTokens& tokens, const TextContext& text) const override;
+  at::Tensor predict(const PackedTokens& tokens, const TextContext& text) const override { return predict(tokens, text, nullptr); }
+  // The same; `middle`, if given, becomes the tokens [N, D] after half of the blocks.
+  at::Tensor predict(const PackedTokens& tokens, const TextContext& text, at::Tensor* middle) const;
 
  private:
   // timesteps float32 [K] → {[K, D], [K, 6, D]}, float32.

@@ -31,7 +31,7 @@ class WorldSource : public ClipSource {
     const auto [width, height] = sizes_.at(size);
     const auto scene = sample_world_scene(random, side, two_objects_share_);
     auto caption = world_caption(scene, random);
-    return {render_world(scene, frames, width, height), std::move(caption), world_tracks(scene, frames, width, height)};
+    return {render_world(scene, frames, width, height), std::move(caption), world_tracks(scene, frames, width, height), scene.objects};
   }
 
   std::vector<std::array<int64_t, 2>> sizes_;
@@ -74,7 +74,7 @@ class FolderSource : public ClipSource {
     const double seconds = clip.fps > 0 ? static_cast<double>(clip.frames) / clip.fps : 0;
     const double slack = std::max(0.0, seconds - static_cast<double>(bucket.frames) / fps_);
     const auto [width, height] = sizes_.at(size);
-    return {read_clip(clip, width, height, bucket.frames, fps_, random.uniform() * slack), clip.caption, {}};
+    return {read_clip(clip, width, height, bucket.frames, fps_, random.uniform() * slack), clip.caption, {}, {}};
   }
 
   std::vector<std::array<int64_t, 2>> sizes_;

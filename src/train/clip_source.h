@@ -17,7 +17,8 @@ namespace t2v {
 struct TrainingClip {
   at::Tensor frames;  // float32 [3, T, H, W] in [-1, 1]
   std::string caption;
-  std::vector<WorldTrack> tracks;  // where things are, if the source knows
+  std::vector<WorldTrack> tracks;    // where things are, if the source knows
+  std::vector<WorldObject> objects;  // and what
 };
 
 // Clips by number. Safe to call from several threads; the same arguments give the same clip.

@@ -125,6 +125,8 @@ void parse_denoiser(Keys& keys, StageConfig& stage) {
   keys.take("steps_per_shard", task.steps_per_shard, 0, 1e9);
   keys.take("most_shards", task.most_shards, 1, 1e6);
   keys.take("evaluation_clips", task.evaluation_clips, 1, 10000);
+  keys.take("helper_weight", task.helper_weight, 0, 1000);
+  keys.take("helper_share", task.helper_share, 0, 1);
   keys.take("cached_frames", stage.cached_frames, 1, 257);
   keys.take("adherence_prompts", stage.adherence_prompts, 0, 10000);
   std::string sampling = "logit_normal";

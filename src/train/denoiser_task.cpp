@@ -8,6 +8,7 @@
 #include <map>
 
 #include "tokens/packed_tokens.h"
+#include "train/scene_helper.h"
 
 namespace t2v {
 
@@ -77,6 +78,7 @@ int64_t DenoiserTask::draw_length(WorldRandom& random, double progress) const {
 
 void DenoiserTask::begin_step(int64_t step, double progress, Workers& workers) {
   step_ = step;
+  helper_weight_ = config_.helper_weight * std::max(0.0, 1 - progress / std::max(1e-9, config_.helper_share));
   const int64_t more = config_.steps_per_shard > 0 ? step / config_.steps_per_shard : 0;
   cache_->grow(std::min(config_.most_shards, config_.first_shards + more), workers);
   WorldRandom random(config_.seed, static_cast<uint64_t>(step) + (uint64_t{2} << 40));
@@ -88,6 +90,7 @@ void DenoiserTask::begin_step(int64_t step, double progress, Workers& workers) {
     Sample sample;
     sample.frames = draw_length(random, progress);
     sample.latents = clip.latents.narrow(1, 0, std::min(clip.latents.size(1), (sample.frames - 1) / 4 + 1));
+    if (helper_weight_ > 0) sample.labels = clip.labels.narrow(1, 0, sample.latents.size(1));
     sample.caption = random.uniform() < config_.caption_dropout ? &config_.empty_caption : &clip.tokens;
     sample.levels = objective_.draw(sample.latents.size(1), random);
     const int64_t tokens = tokens_of(sample.latents);
@@ -108,7 +111,8 @@ void DenoiserTask::begin_step(int64_t step, double progress, Workers& workers) {
   }
 }
 
-DenoiserTask::Loss DenoiserTask::loss_of(const ParameterSet& parameters, const std::vector<Sample>& samples, uint64_t noise_seed) const {
+DenoiserTask::Loss DenoiserTask::loss_of(const ParameterSet& parameters, const std::vector<Sample>& samples, double helper_weight,
+                                         uint64_t noise_seed) const {
   const auto device = parameters.list().front().value.device();
   auto transformer_weights = parameters.part("transformer.").weights();
   auto text_weights = parameters.part("text_encoder.").weights();
@@ -123,7 +127,7 @@ DenoiserTask::Loss DenoiserTask::loss_of(const ParameterSet& parameters, const s
   auto generator = at::detail::createCPUGenerator(noise_seed);
   PackedTokens tokens;
   tokens.segments = {0};
-  std::vector<at::Tensor> values, targets, positions, timesteps, weights;
+  std::vector<at::Tensor> values, targets, positions, timesteps, weights, labels;
   struct Group {
     int64_t frames, tokens;
   };
@@ -135,6 +139,8 @@ DenoiserTask::Loss DenoiserTask::loss_of(const ParameterSet& parameters, const s
     std::vector<float> numbers;
     for (; end < samples.size() && samples[end].latents.sizes() == at::IntArrayRef(shape); ++end) {
       clips.push_back(samples[end].latents);
+      if (helper_weight > 0)  // what most of a token's pixels show would miss small things: what any of them shows
+        labels.push_back(patchify(samples[end].labels, transformer_.patch_size).view({-1, 2, transformer_.patch_size.volume()}).amax(2));
       for (const auto& level : samples[end].levels) numbers.insert(numbers.end(), {level.timestep, level.alpha, level.sigma, level.weight});
     }
     const auto count = static_cast<int64_t>(end - begin);
@@ -159,9 +165,17 @@ DenoiserTask::Loss DenoiserTask::loss_of(const ParameterSet& parameters, const s
   tokens.positions = at::cat(positions);
   tokens.timesteps = at::cat(timesteps);
   const auto weight = at::cat(weights);
-  const auto errors = (transformer.predict(tokens, context) - at::cat(targets)).square().mean(1) * weight;  // [N]
+  at::Tensor middle;
+  const auto predicted = transformer.predict(tokens, context, helper_weight > 0 ? &middle : nullptr);
+  const auto errors = (predicted - at::cat(targets)).square().mean(1) * weight;  // [N]
   Loss loss{errors.sum(),
             {{"clips", static_cast<double>(samples.size())}, {"tokens", static_cast<double>(tokens.values.size(0))}, {"padding", 0}}};
+  if (helper_weight > 0) {
+    const auto helper = parameters.part("helper.");
+    const auto named = scene_helper_loss(middle, helper.list()[0].value, helper.list()[1].value, at::cat(labels).to(at::kLong).to(device));
+    loss.sum = loss.sum + helper_weight * named;
+    loss.metrics["helper_loss"] = named.item<double>();
+  }
   const at::NoGradGuard no_grad;
   for (const auto& length : config_.lengths)  // every lane names the same metrics, whatever it holds
     loss.metrics["loss_" + std::to_string(length.frames)] = loss.metrics["loss_" + std::to_string(length.frames) + "_weight"] = 0;
@@ -179,7 +193,7 @@ DenoiserTask::Loss DenoiserTask::loss_of(const ParameterSet& parameters, const s
 
 Metrics DenoiserTask::run_lane(int64_t lane, const ParameterSet& replica) {
   const auto& samples = lanes_[static_cast<std::size_t>(lane)];
-  auto loss = loss_of(replica, samples,
+  auto loss = loss_of(replica, samples, helper_weight_,
                       WorldRandom(config_.seed, static_cast<uint64_t>(step_ * config_.lanes + lane) + (uint64_t{3} << 40)).next());
   (loss.sum / step_weight_).backward();
   return loss.metrics;
@@ -193,12 +207,15 @@ Metrics DenoiserTask::evaluate(const ParameterSet& average) {
     for (std::size_t i = begin; i < std::min(held_out_.size(), begin + clips_at_once); ++i) {
       const auto& clip = held_out_[i];
       const auto level = objective_.level((static_cast<double>(i % 8) + 0.5) / 8);
-      samples.push_back({clip.latents, &clip.tokens, 4 * (clip.latents.size(1) - 1) + 1,
+      samples.push_back({clip.latents,
+                         {},
+                         &clip.tokens,
+                         4 * (clip.latents.size(1) - 1) + 1,
                          std::vector<TrainingLevel>(static_cast<std::size_t>(clip.latents.size(1)), level)});
     }
     std::stable_sort(samples.begin(), samples.end(),
                      [](const Sample& a, const Sample& b) { return a.latents.sizes().vec() < b.latents.sizes().vec(); });
-    for (const auto& [name, value] : loss_of(average, samples, begin + 1).metrics) sums[name] += value;
+    for (const auto& [name, value] : loss_of(average, samples, 0, begin + 1).metrics) sums[name] += value;
   }
   return {{"held_out_loss", sums["loss"] / std::max(1e-12, sums["weight"])}};
 }

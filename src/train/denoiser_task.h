@@ -31,9 +31,11 @@ struct DenoiserTaskConfig {
   int64_t first_shards = 32, steps_per_shard = 0;  // of the cache: there from the start; one more every so many steps (0: none)
   int64_t most_shards = 128;
   int64_t evaluation_clips = 96;
+  double helper_weight = 0;   // of scene_helper_loss, per token, at the beginning
+  double helper_share = 0.6;  // of the schedule, over which it falls to 0
 };
 
-// The networks over parameters named "transformer.…" and "text_encoder.…".
+// The networks over parameters named "transformer.…" and "text_encoder.…", and "helper.…" (scene_helper_parameters) if it has a weight.
 class DenoiserTask : public TrainingTask {
  public:
   DenoiserTask(const WanTransformerConfig& transformer, const Umt5Config& text_encoder, const DenoiserTaskConfig& config,
@@ -50,6 +52,7 @@ class DenoiserTask : public TrainingTask {
   // One clip of a step.
   struct Sample {
     at::Tensor latents;  // float16 [z, T, H, W]
+    at::Tensor labels;   // uint8 [2, T, H, W], or undefined
     const std::vector<int64_t>* caption = nullptr;
     int64_t frames = 0;  // in pixels' time
     std::vector<TrainingLevel> levels;
@@ -58,7 +61,7 @@ class DenoiserTask : public TrainingTask {
     at::Tensor sum;  // over tokens, weighted
     Metrics metrics;
   };
-  Loss loss_of(const ParameterSet& parameters, const std::vector<Sample>& samples, uint64_t noise_seed) const;
+  Loss loss_of(const ParameterSet& parameters, const std::vector<Sample>& samples, double helper_weight, uint64_t noise_seed) const;
   int64_t tokens_of(const at::Tensor& latents) const;
   int64_t draw_length(WorldRandom& random, double progress) const;
 
@@ -70,6 +73,7 @@ class DenoiserTask : public TrainingTask {
   std::vector<CachedClip> held_out_;
   int64_t step_ = 0;
   double step_weight_ = 1;
+  double helper_weight_ = 0;  // in this step
   std::vector<std::vector<Sample>> lanes_;
 };
 

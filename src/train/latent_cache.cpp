@@ -6,6 +6,7 @@
 #include "base/json.h"
 #include "t2v/error.h"
 #include "text/prompt.h"
+#include "train/scene_helper.h"
 #include "weights/safetensors.h"
 
 namespace t2v {
@@ -35,7 +36,11 @@ bool LatentCache::read_shard(int64_t shard) {
   if (json_get<std::string>(state, "fingerprint", path.string()) != config_.fingerprint) return false;
   const auto tokens = json_get<std::vector<std::vector<int64_t>>>(state, "tokens", path.string());
   if (tokens.size() != static_cast<std::size_t>(config_.clips_per_shard)) return false;
-  for (std::size_t i = 0; i < tokens.size(); ++i) clips_.push_back({file->tensor(std::to_string(i)).clone(), tokens[i]});
+  for (std::size_t i = 0; i < tokens.size(); ++i) {
+    const auto labels = std::to_string(i) + ".labels";
+    clips_.push_back({file->tensor(std::to_string(i)).clone(), tokens[i],
+                      file->entries().contains(labels) ? file->tensor(labels).clone() : at::Tensor()});
+  }
   return true;
 }
 
@@ -49,12 +54,14 @@ void LatentCache::make_shard(int64_t shard, Workers& workers) {
     entry.latents = vae_.normalise(vae_.encode(clip.frames).mean).to(at::kHalf);
     if (!at::isfinite(entry.latents).all().item<bool>())
       throw Error(ErrorKind::non_finite, "the autoencoder's latents hold NaN or infinity; train it first");
+    if (!clip.objects.empty()) entry.labels = scene_labels(clip, entry.latents.sizes());
     entry.tokens = tokenizer_.encode(clean_prompt(clip.caption), static_cast<std::size_t>(config_.max_text_tokens)).ids;
   });
   std::vector<std::pair<std::string, at::Tensor>> tensors;
   Json tokens = Json::array();
   for (std::size_t i = 0; i < made.size(); ++i) {
     tensors.emplace_back(std::to_string(i), made[i].latents);
+    if (made[i].labels.defined()) tensors.emplace_back(std::to_string(i) + ".labels", made[i].labels);
     tokens.push_back(made[i].tokens);
     clips_.push_back(std::move(made[i]));
   }

@@ -19,6 +19,7 @@ namespace t2v {
 struct CachedClip {
   at::Tensor latents;           // float16 [z, T, H, W], normalised
   std::vector<int64_t> tokens;  // of the caption
+  at::Tensor labels;            // scene_labels, if the source knows its objects
 };
 
 struct LatentCacheConfig {

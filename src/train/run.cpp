@@ -14,6 +14,7 @@
 #include "train/adherence.h"
 #include "train/model_writer.h"
 #include "train/report.h"
+#include "train/scene_helper.h"
 #include "weights/safetensors.h"
 
 namespace t2v {
@@ -196,6 +197,13 @@ class TrainingRun {
                                                       "diffusion_pytorch_model"));
     parameters.add("text_encoder.", ParameterSet::load(text_parameters(configs_.text_encoder), model.component("text_encoder"), "model"));
 
+    if (stage.denoiser.helper_weight > 0) {
+      if (config_.data)
+        throw Error(ErrorKind::usage,
+                    request_.config + ": 'helper_weight' needs scenes whose objects are known; with 'data' it should be 0");
+      parameters.add("helper.", ParameterSet::initialise(scene_helper_parameters(configs_.transformer.width()), config_.seed + 4));
+    }
+
     LatentCacheConfig cache_config;
     cache_config.folder = folder_ / "latents";
     fs::create_directories(cache_config.folder);
@@ -250,7 +258,8 @@ class TrainingRun {
       const auto clip =
           source_->held_out_clip(config_.seed, static_cast<uint64_t>(i), static_cast<std::size_t>(i) % source_->sizes().size(), 17);
       clips.push_back({vae.normalise(vae.encode(clip.frames).mean).to(at::kHalf),
-                       tokenizer.encode(clean_prompt(clip.caption), static_cast<std::size_t>(max_tokens)).ids});
+                       tokenizer.encode(clean_prompt(clip.caption), static_cast<std::size_t>(max_tokens)).ids,
+                       {}});
     }
     return clips;
   }

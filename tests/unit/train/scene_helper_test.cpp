@@ -1,0 +1,87 @@
+#include "train/scene_helper.h"
+
+#include <ATen/ATen.h>
+#include <gtest/gtest.h>
+
+#include <cmath>
+
+#include "train/parameters.h"
+
+namespace t2v {
+namespace {
+
+TrainingClip clip_of(const WorldScene& scene, int64_t frames, int64_t width, int64_t height) {
+  return {render_world(scene, frames, width, height), "", world_tracks(scene, frames, width, height), scene.objects};
+}
+
+// How much of a pixel is the object's colour, by the scene's two colours: 0 is background.
+double share_of_object(const at::Tensor& pixel, const WorldScene& scene) {
+  const auto object = world_colour_rgb(scene.objects[0].colour), background = world_background_rgb(scene.background);
+  double along = 0, length = 0;
+  for (std::size_t c = 0; c < 3; ++c) {
+    const double step = (object[c] - background[c]) / 127.5;
+    along += (pixel[static_cast<int64_t>(c)].item<double>() - (background[c] / 127.5 - 1)) * step;
+    length += step * step;
+  }
+  return along / length;
+}
+
+TEST(SceneLabels, NameWhatThePictureShows) {
+  int64_t named = 0, shown = 0;
+  for (uint64_t seed = 0; seed < 20; ++seed) {
+    WorldRandom random(seed);
+    auto scene = sample_world_scene(random, WorldSide::any, 0);
+    scene.objects[0].shape = world_index(world_shapes(), "circle");  // the others do not fill their circle
+    scene.objects[0].motion = world_index(world_motions(), "standing still");
+    const auto clip = clip_of(scene, 9, 80, 48);
+    const auto labels = scene_labels(clip, {8, 3, 6, 10});
+    ASSERT_EQ(labels.sizes(), (std::vector<int64_t>{2, 3, 6, 10}));
+    for (int64_t i = 0; i < 6; ++i)
+      for (int64_t j = 0; j < 10; ++j) {
+        const auto shape = labels[0][2][i][j].item<int64_t>(), colour = labels[1][2][i][j].item<int64_t>();
+        const auto pixel = clip.frames.select(1, 8).slice(1, 8 * i + 3, 8 * i + 5).slice(2, 8 * j + 3, 8 * j + 5).mean({1, 2});
+        const double share = share_of_object(pixel, scene);  // at the outline the middle of a cell is a mixture
+        named += shape != 0;
+        EXPECT_EQ(shape, shape == 0 ? 0 : scene.objects[0].shape + 1);
+        EXPECT_EQ(colour, shape == 0 ? 0 : scene.objects[0].colour + 1);
+        shown += share > 0.5;
+        if (shape != 0) {
+          EXPECT_GT(share, 0.3) << seed << " " << i << " " << j;
+        }
+      }
+  }
+  EXPECT_GT(static_cast<double>(named), 0.6 * static_cast<double>(shown));  // not the outline's cells
+}
+
+TEST(SceneLabels, FollowTheObject) {
+  WorldScene scene{{{}}, 0};
+  scene.objects[0].motion = world_index(world_motions(), "moving right");
+  const auto labels = scene_labels(clip_of(scene, 17, 64, 64), {8, 5, 8, 8})[0].gt(0).to(at::kFloat);
+  const auto columns = at::arange(8, at::kFloat);
+  double before = -1;
+  for (int64_t t = 1; t < 4; ++t) {  // 0.3 units, 2.4 columns, from one latent frame to the next; in the last it wraps around
+    const double column = ((labels[t].sum(0) * columns).sum() / labels[t].sum()).item<double>();
+    EXPECT_GT(column, before + (t > 1 ? 1 : 0)) << t;
+    before = column;
+  }
+}
+
+TEST(SceneHelper, LearnsLabelsThatTheTokensHold) {
+  const auto labels = at::arange(64, at::kLong).remainder(9).view({-1, 1}).repeat({1, 2});
+  const auto tokens = at::one_hot(labels.select(1, 0), 16).to(at::kFloat);
+  const auto set = ParameterSet::initialise(scene_helper_parameters(16), 1);
+  const auto loss = [&] { return scene_helper_loss(tokens, set.list()[0].value, set.list()[1].value, labels); };
+  EXPECT_NEAR(loss().item<double>(), 64 * 2 * std::log(9), 64 * 2 * 0.5);
+  for (int step = 0; step < 200; ++step) {
+    (loss() / 64).backward();
+    for (const auto& parameter : set.list()) {
+      auto value = parameter.value.detach();
+      value.sub_(parameter.value.grad(), 0.5);
+      parameter.value.mutable_grad() = at::Tensor();
+    }
+  }
+  EXPECT_LT(loss().item<double>(), 64 * 2 * 0.02);
+}
+
+}  // namespace
+}  // namespace t2v
