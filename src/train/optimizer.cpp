@@ -3,6 +3,7 @@
 #include <ATen/ATen.h>
 #include <ATen/core/grad_mode.h>
 
+#include <algorithm>
 #include <cmath>
 #include <map>
 
@@ -38,16 +39,22 @@ Optimizer::Optimizer(const ParameterSet& parameters, const OptimizerConfig& conf
     second_.push_back(by_muon_[i] ? at::Tensor() : at::zeros_like(value.detach()));
     if (by_muon_[i]) groups[{value.size(0), value.numel() / value.size(0)}].push_back(i);
   }
-  for (auto& [shape, members] : groups) muon_groups_.push_back(std::move(members));
+  // As many at once as keep a batched product busy, few enough for the workers to share.
+  constexpr std::size_t at_once = 8;
+  for (const auto& [shape, members] : groups)
+    for (std::size_t begin = 0; begin < members.size(); begin += at_once)
+      muon_groups_.emplace_back(members.begin() + static_cast<std::ptrdiff_t>(begin),
+                                members.begin() + static_cast<std::ptrdiff_t>(std::min(begin + at_once, members.size())));
 }
 
-double Optimizer::step(std::vector<at::Tensor>& gradients, double factor) {
+double Optimizer::step(std::vector<at::Tensor>& gradients, double factor, Workers& workers) {
   const at::NoGradGuard no_grad;
   const auto norm = at::stack(at::_foreach_norm(gradients)).norm().item<double>();
   if (!std::isfinite(norm)) return norm;
   if (config_.clip_norm > 0 && norm > config_.clip_norm) at::_foreach_mul_(gradients, config_.clip_norm / (norm + 1e-6));
   ++steps_;
-  step_muon(gradients, factor);
+  workers.run(static_cast<int64_t>(muon_groups_.size()),
+              [&](int64_t i) { step_muon(gradients, muon_groups_[static_cast<std::size_t>(i)], factor); });
   step_adam(gradients, factor);
   // The average follows quickly at first, so that early evaluations see what was learned.
   const double decay = std::min(config_.ema_decay, (1.0 + static_cast<double>(steps_)) / (10.0 + static_cast<double>(steps_)));
@@ -55,21 +62,20 @@ double Optimizer::step(std::vector<at::Tensor>& gradients, double factor) {
   return norm;
 }
 
-void Optimizer::step_muon(std::vector<at::Tensor>& gradients, double factor) {
+void Optimizer::step_muon(const std::vector<at::Tensor>& gradients, const std::vector<std::size_t>& group, double factor) {
+  const at::NoGradGuard no_grad;  // of this thread
   const double rate = config_.muon_learning_rate * factor;
-  for (const auto& group : muon_groups_) {
-    std::vector<at::Tensor> directions;
-    for (const auto i : group) {
-      first_[i].lerp_(gradients[i], 1 - config_.muon_momentum);
-      directions.push_back(at::lerp(gradients[i], first_[i], config_.muon_momentum).flatten(1));  // Nesterov
-    }
-    const auto updates = orthogonalise(at::stack(directions));  // [B, rows, columns]
-    const double shape_factor = std::sqrt(std::max(1.0, static_cast<double>(updates.size(1)) / static_cast<double>(updates.size(2))));
-    for (std::size_t k = 0; k < group.size(); ++k) {
-      auto value = parameters_.list()[group[k]].value;
-      if (config_.weight_decay > 0) value.mul_(1 - rate * config_.weight_decay);
-      value.add_(updates[static_cast<int64_t>(k)].reshape(value.sizes()), -rate * shape_factor);
-    }
+  std::vector<at::Tensor> directions;
+  for (const auto i : group) {
+    first_[i].lerp_(gradients[i], 1 - config_.muon_momentum);
+    directions.push_back(at::lerp(gradients[i], first_[i], config_.muon_momentum).flatten(1));  // Nesterov
+  }
+  const auto updates = orthogonalise(at::stack(directions));  // [B, rows, columns]
+  const double shape_factor = std::sqrt(std::max(1.0, static_cast<double>(updates.size(1)) / static_cast<double>(updates.size(2))));
+  for (std::size_t k = 0; k < group.size(); ++k) {
+    auto value = parameters_.list()[group[k]].value;
+    if (config_.weight_decay > 0) value.mul_(1 - rate * config_.weight_decay);
+    value.add_(updates[static_cast<int64_t>(k)].reshape(value.sizes()), -rate * shape_factor);
   }
 }
 

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "train/parameters.h"
+#include "train/workers.h"
 
 namespace t2v {
 
@@ -36,8 +37,8 @@ class Optimizer {
   Optimizer(const ParameterSet& parameters, const OptimizerConfig& config);
 
   // gradients: one tensor per parameter, in their order; consumed. factor: of the peak learning rates. Returns the norm of the gradient
-  // before clipping; when that is not finite nothing is changed.
-  double step(std::vector<at::Tensor>& gradients, double factor);
+  // before clipping; when that is not finite nothing is changed. The workers share Muon's matrices.
+  double step(std::vector<at::Tensor>& gradients, double factor, Workers& workers);
 
   const ParameterSet& average() const { return average_; }
 
@@ -47,14 +48,14 @@ class Optimizer {
   int64_t steps() const { return steps_; }
 
  private:
-  void step_muon(std::vector<at::Tensor>& gradients, double factor);
+  void step_muon(const std::vector<at::Tensor>& gradients, const std::vector<std::size_t>& group, double factor);
   void step_adam(std::vector<at::Tensor>& gradients, double factor);
 
   ParameterSet parameters_, average_;
   OptimizerConfig config_;
   std::vector<bool> by_muon_;
   std::vector<at::Tensor> first_, second_;             // momentum, and AdamW's second moment (undefined for Muon)
-  std::vector<std::vector<std::size_t>> muon_groups_;  // parameters of one matrix shape
+  std::vector<std::vector<std::size_t>> muon_groups_;  // a few parameters of one matrix shape each
   int64_t steps_ = 0;
 };
 

@@ -81,7 +81,7 @@ class Training {
     const double loss = metrics["loss"] / metrics["weight"];
     double norm = std::isfinite(loss) ? gradient_norm(gradients) : loss;
     if (!std::isfinite(norm) || (at_.step > 200 && norm > config_.spike_factor * at_.norm_mean)) return go_back(loss, norm);
-    norm = optimizer_.step(gradients, factor);
+    norm = optimizer_.step(gradients, factor, workers_);
     at_.norm_mean = at_.step == 0 ? norm : 0.99 * at_.norm_mean + 0.01 * norm;
     ++at_.step;
     const double seconds = seconds_since(start);

@@ -32,6 +32,11 @@ TEST(Orthogonalise, MakesSingularValuesNearlyOne) {
   }
 }
 
+Workers& workers() {
+  static Workers two(2);
+  return two;
+}
+
 TEST(Muon, TakesMatricesAndConvolutionsInside) {
   EXPECT_TRUE(is_muon_parameter("transformer.blocks.0.attn1.to_q.weight", {8, 8}));
   EXPECT_TRUE(is_muon_parameter("decoder.up_blocks.0.resnets.0.conv1.weight", {8, 8, 3, 3, 3}));
@@ -54,7 +59,7 @@ TEST(AdamW, FollowsTheFormula) {
   const double gradients[] = {0.3, -1.0, 0.25};
   for (int t = 1; t <= 3; ++t) {
     std::vector<at::Tensor> gradient = {at::full({1, 1}, static_cast<float>(gradients[t - 1]))};
-    optimizer.step(gradient, 0.5);
+    optimizer.step(gradient, 0.5, workers());
     const double rate = 0.1 * 0.5;
     first = 0.9 * first + 0.1 * gradients[t - 1];
     second = 0.95 * second + 0.05 * gradients[t - 1] * gradients[t - 1];
@@ -70,7 +75,7 @@ TEST(Optimizer, ClipsTheWholeGradient) {
   const auto parameters = one_parameter("w", at::zeros({4}));
   Optimizer optimizer(parameters, config);
   std::vector<at::Tensor> gradients = {at::full({4}, 10.0F)};
-  EXPECT_NEAR(optimizer.step(gradients, 1), 20, 1e-4);
+  EXPECT_NEAR(optimizer.step(gradients, 1, workers()), 20, 1e-4);
   EXPECT_NEAR(gradients[0].norm().item<double>(), 1, 1e-4);
 }
 
@@ -82,7 +87,7 @@ TEST(Optimizer, TheAverageFollowsTheParameters) {
   double average = 2;
   for (int t = 1; t <= 3; ++t) {
     std::vector<at::Tensor> gradients = {at::ones({1})};
-    optimizer.step(gradients, 1);
+    optimizer.step(gradients, 1, workers());
     const double decay = std::min(config.ema_decay, (1.0 + t) / (10.0 + t));
     average = decay * average + (1 - decay) * parameters.list()[0].value.item<double>();
     EXPECT_NEAR(optimizer.average().list()[0].value.item<double>(), average, 1e-6);
@@ -98,7 +103,7 @@ TEST(Optimizer, ARestoredOneTakesTheSameNextStep) {
   };
   const auto step = [](Optimizer& optimizer, int64_t seed) {
     std::vector<at::Tensor> gradients = {test::random_normal({6, 4}, seed), test::random_normal({6}, seed + 1)};
-    optimizer.step(gradients, 1);
+    optimizer.step(gradients, 1, workers());
   };
   Optimizer one(start(), {}), other(start(), {});
   step(one, 3), step(one, 5);
@@ -120,7 +125,7 @@ TEST(Optimizer, ANonFiniteGradientChangesNothing) {
   const auto parameters = one_parameter("w", at::ones({2, 2}));
   Optimizer optimizer(parameters, {});
   std::vector<at::Tensor> gradients = {at::full({2, 2}, std::numeric_limits<float>::quiet_NaN())};
-  EXPECT_FALSE(std::isfinite(optimizer.step(gradients, 1)));
+  EXPECT_FALSE(std::isfinite(optimizer.step(gradients, 1, workers())));
   EXPECT_TRUE(at::equal(parameters.list()[0].value.detach(), at::ones({2, 2})));
   EXPECT_EQ(optimizer.steps(), 0);
 }
