@@ -194,6 +194,26 @@ struct ChannelNormSilu : Function<ChannelNormSilu> {
   }
 };
 
+struct GeluTanh : Function<GeluTanh> {
+  static Variable forward(AutogradContext* context, const Variable& x_in) {
+    const auto x = x_in.contiguous();
+    const int64_t d = x.size(-1);
+    auto y = at::empty_like(x);
+    for_rows(x.numel() / d, d,
+             [&](int64_t first, int64_t last) { rows::gelu_tanh(first, last, d, x.const_data_ptr<float>(), y.mutable_data_ptr<float>()); });
+    context->save_for_backward({x});
+    return y;
+  }
+  static variable_list backward(AutogradContext* context, const variable_list& grads) {
+    const auto x = context->get_saved_variables()[0];
+    const auto grad_y = grads[0].contiguous();
+    auto grad_x = at::empty_like(x);
+    rows::gelu_tanh_backward(x.numel() / x.size(-1), x.size(-1), x.const_data_ptr<float>(), grad_y.const_data_ptr<float>(),
+                             grad_x.mutable_data_ptr<float>());
+    return {grad_x};
+  }
+};
+
 }  // namespace
 
 at::Tensor modulated_layer_norm(const at::Tensor& x, const at::Tensor& shift, const at::Tensor& scale, const at::Tensor& row,
@@ -213,5 +233,7 @@ QueryKeyValue normed_rotated_qkv(const at::Tensor& qkv, const at::Tensor& weight
 }
 
 at::Tensor channel_norm_silu(const at::Tensor& x, const at::Tensor& gamma) { return ChannelNormSilu::apply(x, gamma); }
+
+at::Tensor gelu_tanh(const at::Tensor& x) { return GeluTanh::apply(x); }
 
 }  // namespace t2v::fused

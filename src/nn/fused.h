@@ -32,4 +32,7 @@ QueryKeyValue normed_rotated_qkv(const at::Tensor& qkv, const at::Tensor& weight
 // silu(x / |x| · sqrt(C) · gamma) over the channels of each pixel; x [T, C, H, W] channels last, gamma [C].
 at::Tensor channel_norm_silu(const at::Tensor& x, const at::Tensor& gamma);
 
+// gelu with tanh; any shape.
+at::Tensor gelu_tanh(const at::Tensor& x);
+
 }  // namespace t2v::fused

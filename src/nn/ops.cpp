@@ -6,6 +6,8 @@
 
 #include <algorithm>
 
+#include "nn/fused.h"
+
 namespace t2v {
 
 namespace {
@@ -64,6 +66,7 @@ at::Tensor convolve_2d(const at::Tensor& x, const at::Tensor& weight, const at::
 }
 
 at::Tensor gelu_tanh(const at::Tensor& x) {
+  if (fused::takes(x) && x.numel() > 0) return fused::gelu_tanh(x);
   if (!needs_shares(x)) return at::gelu(x, "tanh");
   auto out = at::empty_like(x);
   in_shares(out, x, [](at::Tensor& part, const at::Tensor& values) { at::gelu_out(part, values, "tanh"); });

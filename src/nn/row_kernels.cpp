@@ -230,4 +230,35 @@ void channel_norm_silu_backward(int64_t n_rows, int64_t d, const float* x, const
   }
 }
 
+namespace {
+// (1 + tanh(u)) / 2 is the logistic function of 2·u.
+constexpr float gelu_slope = 1.5957691216F;  // 2 · sqrt(2 / pi)
+constexpr float gelu_cubic = 0.044715F;
+}  // namespace
+
+T2V_FOR_EACH_CPU
+void gelu_tanh(int64_t first, int64_t last, int64_t d, const float* x, float* y) {
+  for (int64_t n = first; n < last; ++n) {
+    const float* in = x + n * d;
+    float* out = y + n * d;
+#pragma omp simd
+    for (int64_t i = 0; i < d; ++i) out[i] = in[i] / (1.0F + exp_of(-gelu_slope * (in[i] + gelu_cubic * in[i] * in[i] * in[i])));
+  }
+}
+
+T2V_FOR_EACH_CPU
+void gelu_tanh_backward(int64_t n_rows, int64_t d, const float* x, const float* grad_y, float* grad_x) {
+  for (int64_t n = 0; n < n_rows; ++n) {
+    const float* in = x + n * d;
+    const float* from = grad_y + n * d;
+    float* out = grad_x + n * d;
+#pragma omp simd
+    for (int64_t i = 0; i < d; ++i) {
+      const float open = 1.0F / (1.0F + exp_of(-gelu_slope * (in[i] + gelu_cubic * in[i] * in[i] * in[i])));
+      const float slope = gelu_slope * (1.0F + 3.0F * gelu_cubic * in[i] * in[i]);
+      out[i] = from[i] * open * (1.0F + in[i] * slope * (1.0F - open));
+    }
+  }
+}
+
 }  // namespace t2v::rows

@@ -48,4 +48,8 @@ void channel_norm_silu(int64_t first, int64_t last, int64_t d, const float* x, c
 void channel_norm_silu_backward(int64_t n, int64_t d, const float* x, const float* gamma, const float* grad_y, float* grad_x,
                                 float* grad_gamma);
 
+// y = x / 2 · (1 + tanh(sqrt(2 / pi) · (x + 0.044715 · x³))). x, y [n, d].
+void gelu_tanh(int64_t first, int64_t last, int64_t d, const float* x, float* y);
+void gelu_tanh_backward(int64_t n, int64_t d, const float* x, const float* grad_y, float* grad_x);
+
 }  // namespace t2v::rows

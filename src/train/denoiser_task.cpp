@@ -6,6 +6,7 @@
 
 #include <algorithm>
 #include <map>
+#include <numeric>
 
 #include "tokens/packed_tokens.h"
 #include "train/scene_helper.h"
@@ -14,11 +15,11 @@ namespace t2v {
 
 namespace {
 
-// The texts of a packed batch: rows of the encoder's output, the last one the zeros that stand for padding.
+// The texts of a packed batch: rows of the encoder's output, the last one the zeros that stand for padding. A text is listed for every
+// segment that has it, so that the segments' keys and values need no second gathering.
 struct EncodedTexts {
   at::Tensor rows;             // [R, d_model]
-  at::Tensor row_of_position;  // int64 [texts, max_text_tokens]
-  std::vector<int64_t> text_of_segment;
+  at::Tensor row_of_position;  // int64 [segments, max_text_tokens]
 };
 
 // Each different caption is encoded once, captions of equal length together.
@@ -44,12 +45,12 @@ EncodedTexts encode_texts(const Umt5Encoder& encoder, const std::vector<const st
   rows.push_back(at::zeros({1, rows.front().size(1)}, rows.front().options()));
   texts.rows = at::cat(rows);
   std::vector<int64_t> flat;
-  for (auto& places : positions) {
+  for (const auto* caption : captions) {
+    auto& places = positions[static_cast<std::size_t>(by_length[caption->size()][*caption])];
     places.resize(static_cast<std::size_t>(max_tokens), next_row);
     flat.insert(flat.end(), places.begin(), places.end());
   }
   texts.row_of_position = at::tensor(flat, at::TensorOptions(at::kLong)).view({-1, max_tokens}).to(device);
-  for (const auto* caption : captions) texts.text_of_segment.push_back(by_length[caption->size()][*caption]);
   return texts;
 }
 
@@ -121,8 +122,10 @@ DenoiserTask::Loss DenoiserTask::loss_of(const ParameterSet& parameters, const s
 
   std::vector<const std::vector<int64_t>*> captions;
   for (const auto& sample : samples) captions.push_back(sample.caption);
-  auto texts = encode_texts(encoder, captions, config_.max_text_tokens, device);
-  const auto context = transformer.prepare_text_rows(texts.rows, texts.row_of_position, std::move(texts.text_of_segment));
+  const auto texts = encode_texts(encoder, captions, config_.max_text_tokens, device);
+  std::vector<int64_t> text_of_segment(captions.size());
+  std::iota(text_of_segment.begin(), text_of_segment.end(), 0);
+  const auto context = transformer.prepare_text_rows(texts.rows, texts.row_of_position, std::move(text_of_segment));
 
   auto generator = at::detail::createCPUGenerator(noise_seed);
   PackedTokens tokens;

@@ -90,6 +90,13 @@ TEST(Fused, ChannelNormSiluIsTheComposedOne) {
   expect_same(fused::channel_norm_silu(x, gamma), at::silu(normed), {x, gamma}, {wx, wgamma});
 }
 
+TEST(Fused, GeluTanhIsTheComposedOne) {
+  const auto x =
+      leaf(at::cat({test::random_normal({7, 19}, 1) * 4, at::tensor({-60.0F, -9.0F, -0.0F, 0.0F, 1e-20F, 9.0F, 60.0F}).view({7, 1})}, 1));
+  const auto wx = wide_leaf(x);
+  expect_same(fused::gelu_tanh(x), at::gelu(wx, "tanh"), {x}, {wx});
+}
+
 TEST(Fused, NaNIsPassedOn) {
   auto x = test::random_normal({3, 8}, 1);
   x[1][2] = std::numeric_limits<float>::quiet_NaN();
@@ -98,6 +105,7 @@ TEST(Fused, NaNIsPassedOn) {
   EXPECT_FALSE(fused::modulated_layer_norm(x, zero, zero, {}, 1e-6)[0].isnan().any().item<bool>());
   EXPECT_TRUE(fused::rms_norm(x, at::ones({8}), 1e-6)[1].isnan().all().item<bool>());
   EXPECT_TRUE(fused::channel_norm_silu(x.view({3, 8, 1, 1}), at::ones({8}))[1].isnan().any().item<bool>());
+  EXPECT_TRUE(fused::gelu_tanh(x)[1][2].isnan().item<bool>());
 }
 
 }  // namespace
