@@ -213,6 +213,8 @@ class TrainingRun {
     cache_config.fingerprint = Json{
         {"model", model_hash_of_vae(model)},
         {"frames", stage.cached_frames},
+        {"max_text_tokens", max_tokens},
+        {"labels", !config_.data},
         {"sizes", config_.sizes},
         {"data", config_.data.value_or("world")},
         {"two_objects", config_.two_objects_share},
