@@ -99,6 +99,7 @@ int run_command_line(int argc, char** argv) {
       "Progress and messages go to stderr, data (paths of finished files, or the video with -o -) to stdout.");
   add_generate_command(app);
   add_batch_command(app);
+  add_report_command(app);
   add_decode_command(app);
   add_encode_command(app);
   add_info_command(app);

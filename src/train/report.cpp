@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "base/atomic_file.h"
+#include "base/html.h"
 #include "t2v/error.h"
 
 namespace t2v {
@@ -24,38 +25,10 @@ using Curve = std::vector<Point>;
 // Title of a chart → name of a curve → points; one set of charts for each stage.
 using Charts = std::map<std::string, std::map<std::string, Curve>>;
 
-std::string escape(const std::string& text) {
-  std::string out;
-  for (const char c : text) {
-    if (c == '&')
-      out += "&amp;";
-    else if (c == '<')
-      out += "&lt;";
-    else if (c == '>')
-      out += "&gt;";
-    else if (c == '"')
-      out += "&quot;";
-    else
-      out += c;
-  }
-  return out;
-}
-
 std::string number(double value) {
   char text[32];
   std::snprintf(text, sizeof text, "%.4g", value);
   return text;
-}
-
-std::string base64(const std::string& bytes) {
-  constexpr char digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-  std::string out;
-  for (std::size_t i = 0; i < bytes.size(); i += 3) {
-    uint32_t group = 0;
-    for (std::size_t k = 0; k < 3; ++k) group = group << 8 | (i + k < bytes.size() ? static_cast<unsigned char>(bytes[i + k]) : 0U);
-    for (std::size_t k = 0; k < 4; ++k) out += i + k > bytes.size() ? '=' : digits[group >> (18 - 6 * k) & 63];
-  }
-  return out;
 }
 
 std::string read_text(const fs::path& path) {
@@ -79,7 +52,7 @@ std::string draw_chart(const std::string& title, const std::map<std::string, Cur
   const auto x = [&](double minutes) { return left + (width - left) * minutes / most_minutes; };
   const auto y = [&](double value) { return top + (height - bottom - top) * (high - value) / (high - low); };
   std::ostringstream svg;
-  svg << "<figure><figcaption>" << escape(title) << "</figcaption><svg viewBox='0 0 " << width + 8 << ' ' << height << "' role='img'>";
+  svg << "<figure><figcaption>" << escape_html(title) << "</figcaption><svg viewBox='0 0 " << width + 8 << ' ' << height << "' role='img'>";
   for (int line = 0; line <= 4; ++line) {
     const double value = low + (high - low) * line / 4;
     svg << "<line x1='" << left << "' x2='" << width << "' y1='" << y(value) << "' y2='" << y(value) << "' class='grid'/><text x='"
@@ -93,7 +66,7 @@ std::string draw_chart(const std::string& title, const std::map<std::string, Cur
     svg << "<polyline fill='none' stroke='" << paint << "' stroke-width='1.5' points='";
     for (const auto& [minutes, value] : curve) svg << number(x(minutes)) << ',' << number(y(value)) << ' ';
     svg << "'/>";
-    legend += "<span style='color:" + std::string(paint) + "'>" + escape(name) + " " + number(curve.back().value) + "</span> ";
+    legend += "<span style='color:" + std::string(paint) + "'>" + escape_html(name) + " " + number(curve.back().value) + "</span> ";
   }
   svg << "</svg><p>" << legend << "</p></figure>\n";
   return svg.str();
@@ -135,8 +108,8 @@ std::string draw_samples(const fs::path& run) {
     if (!line.is_object() || !line.contains("file") || !line["file"].is_string()) continue;
     const auto clip = run / "samples" / fs::path(line["file"].get<std::string>()).filename();
     if (!fs::exists(clip)) continue;
-    html += "<figure class='clip'><video autoplay loop muted playsinline src='data:video/mp4;base64," + base64(read_text(clip)) +
-            "'></video><figcaption>" + escape(line.value("caption", "")) + (line.value("all_four", false) ? " ✓" : "") +
+    html += "<figure class='clip'><video autoplay loop muted playsinline src='" + data_uri("video/mp4", read_text(clip)) +
+            "'></video><figcaption>" + escape_html(line.value("caption", "")) + (line.value("all_four", false) ? " ✓" : "") +
             "</figcaption></figure>\n";
     ++shown;
   }
@@ -165,7 +138,7 @@ void write_training_report(const fs::path& run) {
       "figcaption{font-weight:400;font-size:12px}video{width:100%;image-rendering:pixelated;border-radius:4px}</style></"
       "head><body><h1>Training run</h1>\n";
   for (const auto& [stage, charts] : read_charts(run)) {
-    html += "<h2>" + escape(stage) + "</h2><div class='charts'>\n";
+    html += "<h2>" + escape_html(stage) + "</h2><div class='charts'>\n";
     for (const auto& [title, curves] : charts) html += draw_chart(title, curves);
     html += "</div>\n";
   }

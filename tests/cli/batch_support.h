@@ -5,6 +5,7 @@
 #include <nlohmann/json.hpp>
 
 #include "expect.h"
+#include "model_copy.h"
 #include "video/decoder.h"
 
 namespace t2v::test {
@@ -41,6 +42,21 @@ inline nlohmann::json status_of(const std::filesystem::path& folder) {
   const auto result = run_program({"batch", "--status", folder.string(), "--json"});
   expect_done(result);
   return nlohmann::json::parse(result.out);
+}
+
+// A line of a prompts file whose clip of one frame fails with exit 6; it needs a file, which is put into the folder.
+inline nlohmann::json failing_item(const std::filesystem::path& folder) {
+  // The largest numbers that there are make infinities in the first step.
+  const std::vector<float> huge(std::size_t{16} * 1 * 8 * 8, 3e38F);
+  const auto shape = nlohmann::json::parse(run_program({"generate", "-p", "a", "--frames", "1", "--dry-run"}).out).at("latent_shape");
+  std::size_t count = 1;
+  for (const auto& side : shape) count *= side.get<std::size_t>();
+  EXPECT_LE(count, huge.size());
+  RawTensors tensors;
+  tensors.data.assign(reinterpret_cast<const char*>(huge.data()), count * sizeof(float));
+  tensors.header["latents"] = {{"dtype", "F32"}, {"shape", shape}, {"data_offsets", {0, tensors.data.size()}}};
+  write_raw_tensors(folder / "huge.safetensors", tensors);
+  return {{"id", "bad"}, {"prompt", "b"}, {"init_latents", (folder / "huge.safetensors").string()}};
 }
 
 inline std::vector<nlohmann::json> json_lines(const std::string& text) {

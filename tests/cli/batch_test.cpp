@@ -1,7 +1,6 @@
 // t2v batch: what it makes, what it says, what it refuses.
 #include "batch_support.h"
 
-#include "model_copy.h"
 
 namespace t2v::test {
 
@@ -126,17 +125,7 @@ TEST(CliBatch, TakesPromptsFromStdin) {
 // Failure class 21.
 TEST(CliBatch, AnItemThatFailsDoesNotStopTheOthers) {
   const TemporaryFolder folder;
-  // The largest numbers that there are make infinities in the first step.
-  const std::vector<float> huge(std::size_t{16} * 1 * 8 * 8, 3e38F);
-  const auto shape = nlohmann::json::parse(run_program({"generate", "-p", "a", "--frames", "1", "--dry-run"}).out).at("latent_shape");
-  std::size_t count = 1;
-  for (const auto& side : shape) count *= side.get<std::size_t>();
-  ASSERT_LE(count, huge.size());
-  RawTensors tensors;
-  tensors.data.assign(reinterpret_cast<const char*>(huge.data()), count * sizeof(float));
-  tensors.header["latents"] = {{"dtype", "F32"}, {"shape", shape}, {"data_offsets", {0, tensors.data.size()}}};
-  write_raw_tensors(folder / "huge.safetensors", tensors);
-  nlohmann::json bad = {{"id", "bad"}, {"prompt", "b"}, {"init_latents", (folder / "huge.safetensors").string()}};
+  const auto bad = failing_item(folder.path());
   write_bytes(folder / "p.jsonl", "{\"id\": \"a\", \"prompt\": \"a\"}\n" + bad.dump() + "\n{\"id\": \"c\", \"prompt\": \"c\"}\n");
 
   const auto result = run_program(batch(folder / "p.jsonl", folder / "out", {"--json", "--log-json", (folder / "log.jsonl").string()}));
