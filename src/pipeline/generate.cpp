@@ -58,14 +58,20 @@ class ThreadCount {
 // The clips of one model on one device in one dtype: networks are loaded once for all of them.
 class ModelRun {
  public:
-  ModelRun(std::vector<ClipTask> tasks, BatchLimits limits, Reporter& reporter, PreparationTimes& times)
-      : tasks_(std::move(tasks)), plan_(*tasks_.front().plan), limits_(std::move(limits)), reporter_(reporter), times_(times) {
+  // only_model: all clips of the run are of this model, so that what is wrong with it is the run's failure and not each clip's.
+  ModelRun(std::vector<ClipTask> tasks, BatchLimits limits, bool only_model, Reporter& reporter, PreparationTimes& times)
+      : tasks_(std::move(tasks)),
+        plan_(*tasks_.front().plan),
+        limits_(std::move(limits)),
+        only_model_(only_model),
+        reporter_(reporter),
+        times_(times) {
     if (!limits_.memory_limit) limits_.memory_limit = plan_.memory_limit;
     if (!limits_.token_budget) limits_.token_budget = plan_.token_budget;
     if (!limits_.checkpoint_every) limits_.checkpoint_every = plan_.checkpoint_every;
   }
 
-  // Every task has its outcome when this returns, unless the run was stopped.
+  // Every task has its outcome when this returns, unless the run was stopped. Throws what ends the run.
   void run() {
     try {
       open();
@@ -75,7 +81,7 @@ class ModelRun {
       }
     } catch (...) {
       const auto error = as_error(std::current_exception());
-      if (is_cancellation(error) || reporter_.stopped()) throw;
+      if (is_cancellation(error) || reporter_.stopped() || only_model_) throw;
       fail(tasks_, error);
     }
   }
@@ -183,7 +189,7 @@ class ModelRun {
       load();
     } catch (...) {
       const auto error = as_error(std::current_exception());
-      if (is_cancellation(error) || reporter_.stopped()) throw;
+      if (is_cancellation(error) || reporter_.stopped() || only_model_) throw;
       return fail(tasks, error);
     }
     // On the CPU large clips are made after the small ones, which share the cores in another way.
@@ -263,6 +269,7 @@ class ModelRun {
   std::vector<ClipTask> tasks_;  // not yet begun
   const GenerationPlan& plan_;   // of the first one: model, device and dtype are those of all
   BatchLimits limits_;
+  bool only_model_;
   Reporter& reporter_;
   PreparationTimes& times_;
   ModelFolder model_;
@@ -306,7 +313,7 @@ PreparationTimes generate_all(const std::vector<GenerationPlan>& plans, const Ba
   for (auto& group : groups) {
     if (group.empty()) continue;
     const ThreadCount threads(group.front().plan->threads);
-    ModelRun(std::move(group), limits, reporter, times).run();
+    ModelRun(std::move(group), limits, groups.size() == 1, reporter, times).run();
   }
   return times;
 }

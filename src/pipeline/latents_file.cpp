@@ -36,6 +36,11 @@ at::Tensor read_latents(const std::filesystem::path& path, const std::vector<int
   return values;
 }
 
+void check_latents_name(const std::filesystem::path& path, const std::string& flag) {
+  if (path.extension() != ".safetensors")
+    throw Error(ErrorKind::usage, flag + " '" + path.string() + "': latents are a safetensors file; give a name that ends in .safetensors");
+}
+
 void save_latents(const std::filesystem::path& path, const at::Tensor& latents, const std::map<std::string, std::string>& metadata) {
   save_safetensors(path, {{"latents", latents.unsqueeze(0)}}, metadata);
 }

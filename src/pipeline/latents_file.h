@@ -14,6 +14,9 @@ namespace t2v {
 // float32 [C, T, H, W] on the CPU. shape: [1, C, T, H, W] that it must have; -1 for any size. Throws Error{bad_input}.
 at::Tensor read_latents(const std::filesystem::path& path, const std::vector<int64_t>& shape);
 
+// Throws Error{usage} naming the flag unless the name ends in .safetensors.
+void check_latents_name(const std::filesystem::path& path, const std::string& flag);
+
 // latents [C, T, H, W]. Throws Error{output}.
 void save_latents(const std::filesystem::path& path, const at::Tensor& latents, const std::map<std::string, std::string>& metadata);
 

@@ -203,6 +203,7 @@ void plan_outputs(GenerationPlan& plan, const GenerationRequest& request) {
                   .fps = to_rational(plan.fps),
                   .resize = planned_resize(plan.resize, plan.resize_filter)},
                  plan.frames);
+    if (clip.save_latents) check_latents_name(*clip.save_latents, "--save-latents");
     if (clip.save_latents) check_writable_folder(fs::path(*clip.save_latents).parent_path());
     if (clip.trace && fs::exists(*clip.trace) && !fs::is_directory(*clip.trace))
       throw Error(ErrorKind::output, *clip.trace + ": is a file; --trace takes a folder");

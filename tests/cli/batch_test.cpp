@@ -1,7 +1,6 @@
 // t2v batch: what it makes, what it says, what it refuses.
 #include "batch_support.h"
 
-
 namespace t2v::test {
 
 TEST(CliBatch, MakesAClipForEachPromptAndPrintsItsPath) {
@@ -120,6 +119,41 @@ TEST(CliBatch, TakesPromptsFromStdin) {
   EXPECT_EQ(lines[0].at("settings").at("prompt"), "a, b");
   EXPECT_EQ(lines[1].at("settings").at("steps"), 2);
   EXPECT_FALSE(std::filesystem::exists(folder / "out"));
+}
+
+// A defect that only loading finds.
+void poison(RawTensors& tensors) {
+  const auto name = tensors.header.begin().key() == "__metadata__" ? std::next(tensors.header.begin()).key() : tensors.header.begin().key();
+  auto values = floats_of(tensors, name);
+  values.back() = std::numeric_limits<float>::quiet_NaN();
+  set_floats(tensors, name, values);
+}
+
+// What is wrong with the model is wrong for all: the batch ends, and its items wait for a better one.
+TEST(CliBatch, AModelThatCannotBeLoadedEndsTheBatch) {
+  const TemporaryFolder folder;
+  ModelCopy model(folder / "model");
+  const auto weights = "transformer/diffusion_pytorch_model.safetensors";
+  model.change_tensors(weights, poison);
+  write_bytes(folder / "p.txt", numbered_prompts(3));
+  const auto arguments = batch(folder / "p.txt", folder / "out", {"--model", model.path()});
+  expect_refused(run_program(arguments), 3, {"model/transformer: ", "NaN"});
+  EXPECT_EQ(status_of(folder / "out").at("pending"), 3);
+  EXPECT_EQ(status_of(folder / "out").at("failed"), 0);
+  model.replace(weights, bytes_of(shipped_model() / weights));
+  expect_done(run_program(arguments));
+  EXPECT_EQ(clips_in(folder / "out").size(), 3U);
+}
+
+// With several models only the clips of the bad one fail.
+TEST(CliBatch, OneOfTwoModelsThatCannotBeLoadedFailsItsClips) {
+  const TemporaryFolder folder;
+  ModelCopy model(folder / "model");
+  model.change_tensors("vae/diffusion_pytorch_model.safetensors", poison);
+  write_bytes(folder / "p.jsonl", nlohmann::json{{"prompt", "a"}, {"id", "bad"}, {"model", model.path()}}.dump() + "\n" +
+                                      R"({"prompt": "b", "id": "good"})" + "\n");
+  EXPECT_EQ(run_program(batch(folder / "p.jsonl", folder / "out")).code, 7);
+  EXPECT_EQ(clips_in(folder / "out").size(), 1U);
 }
 
 // Failure class 21.

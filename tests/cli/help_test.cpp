@@ -7,7 +7,7 @@
 namespace t2v::test {
 
 TEST(CliHelp, EverySubcommandHasHelpWithAnExample) {
-  for (const std::string command : {"generate", "decode", "encode", "info", "eval"}) {
+  for (const std::string command : {"generate", "batch", "report", "decode", "encode", "info", "eval", "train"}) {
     const auto help = run_program({command, "--help"});
     expect_done(help);
     EXPECT_EQ(help.err, "");
@@ -21,7 +21,7 @@ TEST(CliHelp, EverySubcommandHasHelpWithAnExample) {
     EXPECT_NE(generate.find(flag), std::string::npos) << flag;
   const auto program = run_program({"--help"});
   expect_done(program);
-  for (const char* command : {"generate", "decode", "encode", "info", "eval", "143"})
+  for (const char* command : {"generate", "batch", "report", "decode", "encode", "info", "eval", "train", "143"})
     EXPECT_NE(program.out.find(command), std::string::npos) << command;
 }
 

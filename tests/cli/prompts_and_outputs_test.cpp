@@ -79,6 +79,7 @@ TEST(CliOutput, FoldersThatCannotBeWrittenEndWithFourBeforeWeightsLoad) {
                  {"missing"});
   expect_refused(run_program(quick_clip(folder / "a.mp4", model.with({"--trace", (folder / "file").string()}))), 4, {"file"});
   expect_refused(run_program({"encode", (folder / "file").string(), "-o", (folder / "missing/l.safetensors").string()}), 4, {"missing"});
+  expect_refused(run_program({"encode", (folder / "file").string(), "-o", (folder / "l.mp4").string()}), 2, {"l.mp4", ".safetensors"});
 }
 
 TEST(CliOutput, NamesThatCannotWorkEndWithTwoBeforeWeightsLoad) {
@@ -99,6 +100,7 @@ TEST(CliOutput, NamesThatCannotWorkEndWithTwoBeforeWeightsLoad) {
   refused("clip.mp4", {"--resize-filter", "cubic"}, {"lanczos or nearest", "cubic"});
   refused("clip.mp4", {"--count", "2"}, {"{index}", "2 times"});
   refused("{index}.mp4", {"--count", "2", "--save-latents", "l.safetensors"}, {"--save-latents", "{index}"});
+  refused("clip.mp4", {"--save-latents", "l.mp4"}, {"--save-latents", "l.mp4", ".safetensors"});
   refused("{nonsense}.mp4", {}, {"{nonsense}", "{index} {seed} {prompt} {date}"});
   refused("{index.mp4", {}, {"{index.mp4"});
   refused("clip\xff.mp4", {}, {"--output", "invalid UTF-8 at byte 4"});
