@@ -105,12 +105,12 @@ std::string draw_samples(const fs::path& run) {
   int shown = 0;
   for (std::string text; shown < 24 && std::getline(file, text);) {
     const auto line = Json::parse(text, nullptr, false);
-    if (!line.is_object() || !line.contains("file") || !line["file"].is_string()) continue;
-    const auto clip = run / "samples" / fs::path(line["file"].get<std::string>()).filename();
+    if (!line.is_object() || !line.contains("file_name") || !line["file_name"].is_string()) continue;
+    const auto clip = run / "samples" / fs::path(line["file_name"].get<std::string>()).filename();
     if (!fs::exists(clip)) continue;
     html += "<figure class='clip'><video autoplay loop muted playsinline src='" + data_uri("video/mp4", read_text(clip)) +
-            "'></video><figcaption>" + escape_html(line.value("caption", "")) + (line.value("all_four", false) ? " ✓" : "") +
-            "</figcaption></figure>\n";
+            "'></video><figcaption>" + escape_html(line.value("prompt", "")) +
+            (line.value(Json::json_pointer("/right/all_four"), false) ? " ✓" : "") + "</figcaption></figure>\n";
     ++shown;
   }
   return html.empty() ? "" : "<h2>Held-out prompts at the last evaluation</h2><div class='clips'>\n" + html + "</div>\n";
