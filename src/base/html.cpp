@@ -6,9 +6,26 @@
 
 namespace t2v {
 
+namespace {
+
+// Of well-formed UTF-8, at `position`.
+bool is_bidi_control(std::string_view text, std::size_t position) {
+  const auto code = text.substr(position, 3);
+  return (code >= "\u202A" && code <= "\u202E") || (code >= "\u2066" && code <= "\u2069");
+}
+
+}  // namespace
+
 std::string escape_html(std::string_view text) {
+  const auto shown = printable(text);
   std::string out;
-  for (const char c : printable(text)) {
+  for (std::size_t i = 0; i < shown.size(); ++i) {
+    const char c = shown[i];
+    if (is_bidi_control(shown, i)) {
+      out += "\uFFFD";
+      i += 2;
+      continue;
+    }
     switch (c) {
       case '&':
         out += "&amp;";

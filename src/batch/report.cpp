@@ -13,6 +13,7 @@
 #include "base/json.h"
 #include "base/signals.h"
 #include "batch/file_hash.h"
+#include "batch/plan_batch.h"
 #include "batch/report_page.h"
 #include "batch/resume.h"
 #include "t2v/error.h"
@@ -67,10 +68,22 @@ std::string utc(double seconds) {
 
 // Where a row's file is; nothing when its name, which comes out of a file, leads out of the folder.
 std::optional<fs::path> place_of(const fs::path& folder, const std::string& file) {
-  const auto name = fs::path(file).lexically_normal();
-  if (name.empty() || name.is_absolute() || *name.begin() == ".." || name == ".") return std::nullopt;
-  return folder / name;
+  if (!stays_within_folder(file)) return std::nullopt;
+  return folder / file;
 }
+
+// The page is renamed to its name, whatever has that name: a clip, a manifest or a device must not.
+void check_page_name(const fs::path& out) {
+  const auto extension = out.extension();
+  if (extension != ".html" && extension != ".htm")
+    throw Error(ErrorKind::usage, "--out '" + out.string() + "' should be the name of a page, NAME.html");
+  std::error_code failed;
+  if (fs::exists(out, failed) && !fs::is_regular_file(out, failed))
+    throw Error(ErrorKind::output, out.string() + ": is there already, and no file that the page could replace");
+}
+
+// Of a folder that may be given as DIR/ or as a dot.
+std::string name_of(const fs::path& folder) { return (fs::absolute(folder) / "").lexically_normal().parent_path().filename().string(); }
 
 // One clip of the page.
 struct Entry {
@@ -91,7 +104,8 @@ Entry judge_row(const fs::path& folder, ManifestRow row) {
     entry.state = "missing";
   else if (*found != FileHash{entry.row.bytes, entry.row.hash})
     entry.state = "changed";
-  entry.playable = entry.state == "done" && entry.path->extension() == ".mp4";
+  const auto extension = entry.path ? entry.path->extension() : fs::path();
+  entry.playable = entry.state == "done" && (extension == ".mp4" || extension == ".mov");
   return entry;
 }
 
@@ -138,7 +152,7 @@ std::string reference(const fs::path& path) {
 class Page {
  public:
   Page(const fs::path& folder, const BatchReportOptions& options) : folder_(folder), options_(options), file_(options.out) {
-    base_ = fs::absolute(options.out).parent_path();
+    base_ = fs::absolute(options.out).lexically_normal().parent_path();
   }
 
   BatchReport write() {
@@ -175,7 +189,7 @@ class Page {
       latest = std::max(latest, entry.row.updated);
     }
     nonce_ = hash_text(secret);
-    const auto name = escape_html(fs::absolute(folder_).lexically_normal().filename().string());
+    const auto name = escape_html(name_of(folder_));
     std::string summary;
     for (const auto& [state, count] : counts) summary += (summary.empty() ? "" : ", ") + std::to_string(count) + " " + state;
     put("<!doctype html>\n<html lang='en'><head><meta charset='utf-8'><meta name='viewport' content='width=device-width'>\n"
@@ -190,8 +204,9 @@ class Page {
   }
 
   std::string footer() const {
-    std::string text = std::to_string(report_.embedded) + " clips are within this page";
-    if (report_.linked > 0) text += ", " + std::to_string(report_.linked) + " are played from their files beside it";
+    const auto clips = [](int64_t count) { return std::to_string(count) + (count == 1 ? " clip is " : " clips are "); };
+    auto text = clips(report_.embedded) + "within this page";
+    if (report_.linked > 0) text += ", " + clips(report_.linked) + "played from files beside it: keep the page where it is";
     return text + ".";
   }
 
@@ -203,8 +218,10 @@ class Page {
       return data_uri("video/mp4", read_bytes(*entry.path));
     }
     ++report_.linked;
-    return reference(fs::absolute(*entry.path).lexically_relative(base_));
+    return link_to(*entry.path);
   }
+
+  std::string link_to(const fs::path& path) const { return reference(fs::absolute(path).lexically_normal().lexically_relative(base_)); }
 
   std::string picture(const Entry& entry) {
     const auto still = entry.state == "done" ? still_of(entry) : std::nullopt;
@@ -241,15 +258,19 @@ class Page {
     if (row.state == ItemState::failed)
       html += "<p class='error'>exit " + std::to_string(row.exit_code) + ", " + failure_name(row.exit_code) + ": " +
               escape_html(row.error) + "</p>\n";
-    return html + details(row) + "</article>\n";
+    return html + details(entry) + "</article>\n";
   }
 
-  static std::string details(const ManifestRow& row) {
+  std::string details(const Entry& entry) const {
+    const auto& row = entry.row;
     std::string list;
     const auto add = [&](const std::string& key, const std::string& value) {
       if (!value.empty()) list += "<dt>" + escape_html(key) + "</dt><dd>" + escape_html(value) + "</dd>";
     };
-    add("file", row.file);
+    if (entry.state == "done" && !parse_image_pattern(*entry.path))
+      list += "<dt>file</dt><dd><a href='" + link_to(*entry.path) + "'>" + escape_html(row.file) + "</a></dd>";
+    else
+      add("file", row.file);
     const auto settings = Json::parse(row.settings, nullptr, false);
     if (settings.is_object())
       for (const auto& [key, value] : settings.items())
@@ -277,6 +298,7 @@ BatchReport write_batch_report(const fs::path& folder, const BatchReportOptions&
     throw Error(ErrorKind::usage, folder.string() + ": holds no manifest of t2v batch; give the folder that a batch was made into");
   auto settings = options;
   if (settings.out.empty()) settings.out = folder / "report.html";
+  check_page_name(settings.out);
   return Page(folder, settings).write();
 }
 

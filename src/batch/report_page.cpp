@@ -22,7 +22,7 @@ input, select, button { font: inherit; padding: .25rem .5rem; border: 1px solid 
 output { color: var(--soft); margin-left: auto; }
 main { display: grid; grid-template-columns: repeat(auto-fill, minmax(15rem, 1fr)); gap: 1rem; padding-top: 1rem; }
 article { display: flex; flex-direction: column; border: 1px solid var(--line); border-radius: 10px; overflow: hidden;
-  background: var(--card); }
+  background: var(--card); content-visibility: auto; contain-intrinsic-size: auto 26rem; }
 article[hidden] { display: none; }
 article > :not(.picture) { margin: .35rem .75rem; }
 .picture { aspect-ratio: 1; background: color-mix(in srgb, CanvasText 8%, Canvas); display: grid; place-items: center; }
@@ -30,7 +30,9 @@ article > :not(.picture) { margin: .35rem .75rem; }
 .picture.small video, .picture.small img { image-rendering: pixelated; }
 .picture.unplayable { outline: 2px solid var(--failed); outline-offset: -2px; }
 .picture span { color: var(--soft); padding: 1rem; text-align: center; }
-h2 { font-size: .95rem; font-weight: 600; overflow-wrap: anywhere; }
+h2 { font-size: .95rem; font-weight: 600; overflow-wrap: anywhere; display: -webkit-box; -webkit-box-orient: vertical;
+  -webkit-line-clamp: 5; overflow: hidden; flex: none; }
+article:has(details[open]) h2 { display: block; }
 .facts { color: var(--soft); font-size: .85rem; overflow-wrap: anywhere; }
 .state { font-weight: 600; color: var(--waiting); }
 [data-state=done] .state { color: var(--done); }
@@ -117,7 +119,14 @@ for (const video of sheet.querySelectorAll('video')) {
   for (const event of ['pointerenter', 'focus']) video.addEventListener(event, () => ask(true));
   for (const event of ['pointerleave', 'blur']) video.addEventListener(event, () => ask(document.activeElement === video));
   video.addEventListener('playing', () => frame.classList.add('played'));
-  video.addEventListener('error', () => frame.classList.add('unplayable'));
+  video.addEventListener('error', () => {
+    if (frame.classList.contains('unplayable')) return;
+    frame.classList.add('unplayable');
+    const why = document.createElement('p');
+    why.className = 'error';
+    why.textContent = 'This browser cannot play the clip, or its file is no longer beside the page.';
+    frame.after(why);
+  });
 }
 form.hidden = false;
 fromAddress();

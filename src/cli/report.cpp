@@ -14,7 +14,7 @@ void add_report_command(CLI::App& app) {
   auto options = std::make_shared<Options>();
   auto* command = app.add_subcommand("report", "Write one web page that shows a batch: clips, prompts, seeds, settings, failures, times");
   command->add_option("folder", options->folder, "Folder that t2v batch made clips into")->required()->type_name("DIR");
-  command->add_option("-o,--out", options->out, "The page (default DIR/report.html)")->type_name("FILE");
+  command->add_option("-o,--out", options->out, "The page (default DIR/report.html)")->type_name("FILE.html");
   command
       ->add_option("--embed", options->embed,
                    "MiB of clips to put into the page, so that it can be sent on alone; clips beyond are played from their files")

@@ -11,6 +11,11 @@ TEST(Html, NothingLeavesItsElementOrAttribute) {
   EXPECT_EQ(escape_html(std::string("a\0b\x1b\xff", 5)), "a\uFFFDb\uFFFD\uFFFD");
 }
 
+TEST(Html, NoCharacterReordersItsSurroundings) {
+  EXPECT_EQ(escape_html("a\u202Eb\u2066c\u2069"), "a\uFFFDb\uFFFDc\uFFFD");
+  EXPECT_EQ(escape_html("\u2029\u202F\u2065\u206A دائرة"), "\u2029\u202F\u2065\u206A دائرة");
+}
+
 // Source: RFC 4648, section 10.
 TEST(Html, Base64IsTheStandards) {
   EXPECT_EQ(base64(""), "");
