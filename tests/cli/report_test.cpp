@@ -111,7 +111,7 @@ TEST(ReportOfUnfinished, ShowsWhatIsBeingMadeAndWhatWaits) {
     return bytes_of(out / "report.html");
   };
   {
-    Program working(batch(folder / "prompts.txt", out, {"--steps", "5000"}));
+    Program working(batch(folder / "prompts.txt", out, {"--steps", "1000"}));
     working.wait_for("load 3/3");
     for (int attempt = 0; attempt < 300 && count(html(), "data-state='running'") == 0; ++attempt)
       std::this_thread::sleep_for(std::chrono::milliseconds(100));
