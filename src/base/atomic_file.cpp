@@ -71,6 +71,11 @@ void sync_folder(const fs::path& folder) {
 }  // namespace
 
 AtomicFile::AtomicFile(fs::path path) : path_(std::move(path)) {
+  // Renaming would replace a device such as /dev/null for the whole machine.
+  std::error_code unknown;
+  const auto type = fs::symlink_status(path_, unknown).type();
+  if (type == fs::file_type::character || type == fs::file_type::block || type == fs::file_type::fifo || type == fs::file_type::socket)
+    throw Error(ErrorKind::output, path_.string() + ": is a device or pipe, which a finished file would replace; name a file");
   // A name may be taken: by a file that a killed run of the same process number left, or by another machine on the same network folder.
   constexpr int attempts = 1000;
   for (int attempt = 0; attempt < attempts; ++attempt) {

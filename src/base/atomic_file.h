@@ -9,7 +9,8 @@ namespace t2v {
 
 class AtomicFile {
  public:
-  // Reserves a temporary name beside `path` (".NAME.t2v-PID-N.tmp.EXT") and creates it, mode 0666 less the umask. Throws Error{output}.
+  // Reserves a temporary name beside `path` (".NAME.t2v-PID-N.tmp.EXT") and creates it, mode 0666 less the umask. Throws Error{output}, also
+  // when `path` is a device or pipe.
   explicit AtomicFile(std::filesystem::path path);
   // Removes the temporary file unless commit() was called.
   ~AtomicFile();

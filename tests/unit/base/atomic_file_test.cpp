@@ -100,5 +100,14 @@ TEST(CheckWritableFolder, RefusesAMissingFolderAndAFile) {
     test::expect_error(ErrorKind::output, {(folder / name).string(), "not a folder"}, [&] { check_writable_folder(folder / name); });
 }
 
+TEST(AtomicFile, ReplacesNoPipe) {
+  const test::TemporaryFolder folder;
+  const auto pipe = folder / "clip.mp4";
+  ASSERT_EQ(::mkfifo(pipe.c_str(), 0600), 0);
+  test::expect_error(ErrorKind::output, {"clip.mp4: is a device or pipe"}, [&] { const AtomicFile file(pipe); });
+  EXPECT_EQ(entries(folder.path()), 1U);
+  EXPECT_TRUE(fs::is_fifo(pipe));
+}
+
 }  // namespace
 }  // namespace t2v
