@@ -1,4 +1,4 @@
-# cmake --install: a tree that runs from any folder. libtorch comes along in lib/t2v; Debian's libraries (FFmpeg, spdlog, utf8proc, xxhash) are expected on the machine.
+# cmake --install: a tree that runs from any folder. libtorch comes along in lib/t2v; Debian's libraries (FFmpeg, spdlog, utf8proc, xxhash, sentencepiece) are expected on the machine.
 include(GNUInstallDirs)
 include(CMakePackageConfigHelpers)
 

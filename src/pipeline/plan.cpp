@@ -19,6 +19,7 @@
 #include "schedulers/scheduler.h"
 #include "t2v/generate.h"
 #include "text/prompt.h"
+#include "text/words.h"
 #include "video/encoder.h"
 
 namespace t2v {
@@ -145,16 +146,10 @@ void plan_tokens(GenerationPlan& plan, const ModelConfigs& configs) {
 void note_unknown_words(GenerationPlan& plan, const std::string& text, const std::vector<std::string>& known) {
   std::string unknown;
   std::vector<std::string> seen;
-  std::string word;
-  for (const char c : text + " ") {
-    if (std::isalnum(static_cast<unsigned char>(c)) != 0 || (static_cast<unsigned char>(c) & 0x80U) != 0) {
-      word += static_cast<char>(std::tolower(static_cast<unsigned char>(c)));
-      continue;
-    }
-    const bool is_new = !word.empty() && std::find(known.begin(), known.end(), word) == known.end() &&
-                        std::find(seen.begin(), seen.end(), word) == seen.end();
+  for (const auto& word : words_of(text)) {
+    const bool is_new =
+        std::find(known.begin(), known.end(), word) == known.end() && std::find(seen.begin(), seen.end(), word) == seen.end();
     if (is_new) unknown += (unknown.empty() ? "'" : ", '") + word + "'", seen.push_back(word);
-    word.clear();
   }
   if (unknown.empty()) return;
   std::string all;

@@ -25,6 +25,16 @@ class WorldSource : public ClipSource {
     return draw(WorldRandom(seed, 2 * index + 1), WorldSide::held_out, size, frames);
   }
   const std::vector<std::array<int64_t, 2>>& sizes() const override { return sizes_; }
+  std::vector<std::string> training_captions(uint64_t seed) const override {
+    constexpr uint64_t count = 20'000;
+    std::vector<std::string> captions;
+    for (uint64_t index = 0; index < count; ++index) {
+      WorldRandom random(seed, 2 * index);
+      const auto scene = sample_world_scene(random, WorldSide::training, two_objects_share_);
+      captions.push_back(world_caption(scene, random));
+    }
+    return captions;
+  }
 
  private:
   TrainingClip draw(WorldRandom random, WorldSide side, std::size_t size, int64_t frames) const {
@@ -66,6 +76,11 @@ class FolderSource : public ClipSource {
     return read(held_out_[index % held_out_.size()], WorldRandom(seed, index), size, frames);
   }
   const std::vector<std::array<int64_t, 2>>& sizes() const override { return sizes_; }
+  std::vector<std::string> training_captions(uint64_t) const override {
+    std::vector<std::string> captions;
+    for (const auto& clip : training_) captions.push_back(clip.caption);
+    return captions;
+  }
 
  private:
   // A part of the clip that begins anywhere, as long as it can be.

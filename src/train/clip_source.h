@@ -32,6 +32,8 @@ class ClipSource {
   // The same on the side that is never trained on.
   virtual TrainingClip held_out_clip(uint64_t seed, uint64_t index, std::size_t size, int64_t frames) const = 0;
   virtual const std::vector<std::array<int64_t, 2>>& sizes() const = 0;  // {width, height}
+  // Captions of the training side as they occur, for a tokenizer: all of a folder's, many of a source without end.
+  virtual std::vector<std::string> training_captions(uint64_t seed) const = 0;
 };
 
 // The procedural world, without end.

@@ -198,6 +198,15 @@ TrainingConfig parse_training_config(const Json& json, const std::string& where)
   keys.take("seed", config.seed);
   keys.take_optional("data", config.data);
   keys.take("two_objects_share", config.two_objects_share, 0, 1);
+  if (const auto* tokenizer = keys.find("tokenizer")) {
+    Keys inner(*tokenizer, keys.where("tokenizer"));
+    auto& size = config.tokenizer.emplace().vocab_size;
+    inner.take_optional("vocab_size", size);
+    if (size && (*size < 4 || *size > 1'000'000))
+      throw Error(ErrorKind::usage,
+                  keys.where("tokenizer") + ": 'vocab_size' should be between 4 and 1000000, found " + std::to_string(*size));
+    inner.finish();
+  }
   keys.take("sizes", config.sizes);
   if (const auto* defaults = keys.find("defaults")) config.defaults = *defaults;
   if (!config.defaults.is_object())

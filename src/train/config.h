@@ -30,12 +30,18 @@ struct StageConfig {
   Json text;  // the stage as written, schedule and evaluation left out: what a checkpoint belongs to
 };
 
+// A tokenizer that is trained on the captions, for a model from nothing.
+struct TokenizerConfig {
+  std::optional<int64_t> vocab_size;  // special tokens included; without it as many as the captions give, at most 8192
+};
+
 struct TrainingConfig {
   std::string architecture;            // model folder whose configs and tokenizer are used
   std::optional<std::string> weights;  // model folder to begin from; from nothing without it
   uint64_t seed = 1;
   std::optional<std::string> data;  // folder of clips; the procedural world without it
   double two_objects_share = 0.25;
+  std::optional<TokenizerConfig> tokenizer;   // the architecture's without it
   std::vector<std::array<int64_t, 2>> sizes;  // {width, height}; those of the architecture's t2v.json when absent
   Json defaults = Json::object();             // what the run's model has otherwise in its t2v.json
   std::vector<StageConfig> stages;

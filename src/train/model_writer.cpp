@@ -34,6 +34,21 @@ void change_defaults(const fs::path& model, const Json& changes) {
   open_model_folder(model);  // refuses what t2v.json does not know
 }
 
+void write_words(const fs::path& model, const std::vector<std::string>& words) {
+  const auto path = model / "t2v.json";
+  auto defaults = fs::exists(path) ? read_json(path) : Json::object();
+  defaults.erase("words");
+  if (!words.empty()) defaults["words"] = words;
+  write_file_atomically(path, defaults.dump(2) + "\n");
+}
+
+void write_vocab_size(const fs::path& model, int64_t vocab_size) {
+  const auto path = model / "text_encoder" / "config.json";
+  auto config = read_json(path);
+  config["vocab_size"] = vocab_size;
+  write_file_atomically(path, config.dump(2) + "\n");
+}
+
 void write_component(const fs::path& model, const std::string& component, const ParameterSet& parameters) {
   const auto stem = component == "text_encoder" ? "model" : "diffusion_pytorch_model";
   save_safetensors(model / component / (std::string(stem) + ".safetensors"), parameters.tensors(), {{"format", "pt"}});

@@ -3,6 +3,7 @@
 
 #include <filesystem>
 #include <string>
+#include <vector>
 
 #include "base/json.h"
 #include "train/parameters.h"
@@ -15,6 +16,12 @@ void copy_architecture(const std::filesystem::path& from, const std::filesystem:
 
 // Sets keys of t2v.json, atomically. Throws Error{bad_input} for keys that it does not have.
 void change_defaults(const std::filesystem::path& model, const Json& changes);
+
+// The words that the model knows, in t2v.json, atomically; no such list when there are none.
+void write_words(const std::filesystem::path& model, const std::vector<std::string>& words);
+
+// Sets vocab_size in text_encoder/config.json, atomically.
+void write_vocab_size(const std::filesystem::path& model, int64_t vocab_size);
 
 // The weights of one component, atomically. Throws Error{output}.
 void write_component(const std::filesystem::path& model, const std::string& component, const ParameterSet& parameters);

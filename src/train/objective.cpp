@@ -56,8 +56,12 @@ TrainingLevel Objective::level(double share) const {
   if (config_.min_snr_gamma > 0) {
     const double snr = std::max(1e-8, std::pow(level.alpha / std::max(level.sigma, 1e-4F), 2.0));
     const double on_clean = std::min(snr, config_.min_snr_gamma);
-    // The loss on epsilon is SNR times that on the clean sample, the one on v SNR + 1 times.
-    level.weight = static_cast<float>(on_clean / (config_.scheduler.prediction_type == PredictionType::epsilon ? snr : snr + 1));
+    // The loss on the clean sample, in units of the one on epsilon, v (1 / (SNR + 1), which is sigma² there) and the flow.
+    const auto type = config_.scheduler.prediction_type;
+    if (type == PredictionType::flow_prediction)
+      level.weight = static_cast<float>(on_clean * level.sigma * level.sigma);
+    else
+      level.weight = static_cast<float>(on_clean / (type == PredictionType::epsilon ? snr : snr + 1));
   }
   return level;
 }

@@ -15,6 +15,7 @@
 #include "train/model_writer.h"
 #include "train/report.h"
 #include "train/scene_helper.h"
+#include "train/tokenizer_trainer.h"
 #include "weights/safetensors.h"
 
 namespace t2v {
@@ -65,6 +66,12 @@ class TrainingRun {
                            : make_world_source(config_.sizes, config_.two_objects_share);
     if (processes_.rank() == 0 && !fs::exists(model_folder_ / "model_index.json")) begin(architecture.root);
     processes_.wait_for_all();
+    configs_ = read_model_configs(open_model_folder(model_folder_));
+    if (const auto& wanted = config_.tokenizer;
+        wanted && wanted->vocab_size.value_or(configs_.text_encoder.vocab_size) != configs_.text_encoder.vocab_size)
+      throw Error(ErrorKind::usage, request.config + ": 'vocab_size' of the tokenizer is " + std::to_string(*wanted->vocab_size) +
+                                        ", the run in " + request.out.string() + " began with " +
+                                        std::to_string(configs_.text_encoder.vocab_size) + "; train into another folder");
     workers_ = request.threads.value_or(std::max(1U, std::thread::hardware_concurrency()));
   }
 
@@ -107,10 +114,17 @@ class TrainingRun {
                                             " that are no crops should have a size listed in 'sizes'");
   }
 
-  // The run's model before its first step.
+  // The run's model before its first step. What can be wrong with the captions shows before anything is written.
   void begin(const fs::path& architecture) {
+    std::vector<std::string> captions;
+    std::optional<TrainedTokenizer> tokenizer;
+    if (config_.tokenizer) {
+      for (const auto& caption : source_->training_captions(config_.seed)) captions.push_back(clean_prompt(caption));
+      tokenizer = train_tokenizer(captions, config_.tokenizer->vocab_size, request_.config + ", tokenizer");
+    }
     copy_architecture(architecture, model_folder_);
     change_defaults(model_folder_, config_.defaults);
+    if (tokenizer) use_tokenizer(*tokenizer, captions);
     const auto begin_from = config_.weights ? std::optional(open_model_folder(find_model(*config_.weights))) : std::nullopt;
     const auto component = [&](const std::string& name, const std::vector<std::pair<std::string, std::vector<int64_t>>>& wanted,
                                uint64_t stream) {
@@ -122,6 +136,26 @@ class TrainingRun {
     component("vae", vae_parameters(configs_.vae), 1);
     component("transformer", transformer_parameters(configs_.transformer), 2);
     component("text_encoder", text_parameters(configs_.text_encoder), 3);
+  }
+
+  void use_tokenizer(const TrainedTokenizer& trained, const std::vector<std::string>& captions) {
+    constexpr std::size_t most_words = 1000;  // where a list still says something
+    write_tokenizer(model_folder_ / "tokenizer", trained);
+    write_vocab_size(model_folder_, trained.vocab_size);
+    write_words(model_folder_, words_of_captions(captions, most_words));
+    const auto model = open_model_folder(model_folder_);
+    configs_ = read_model_configs(model);
+    const auto tokenizer = load_tokenizer(model, configs_);
+    const auto most = static_cast<std::size_t>(model.defaults.max_text_tokens.value_or(512));
+    std::size_t longest = 0, cut = 0;
+    for (const auto& caption : captions) {
+      const auto count = tokenizer->encode(caption, most).tokens_in_prompt;
+      longest = std::max(longest, count);
+      cut += count > most;
+    }
+    observer_.note("tokenizer: " + std::to_string(trained.vocab_size) + " pieces from " + std::to_string(captions.size()) +
+                   " captions, the longest of which has " + std::to_string(longest) + " tokens" +
+                   (cut == 0 ? "" : "; " + std::to_string(cut) + " are cut to max_text_tokens, " + std::to_string(most)));
   }
 
   TrainerConfig trainer_config(const StageConfig& stage, const std::string& name) const {
@@ -310,6 +344,9 @@ fs::path run_training(const TrainingRequest& request, Observer& observer) {
   if (request.data) config.data = *request.data;
   if (config.architecture.empty())
     throw Error(ErrorKind::usage, request.config + ": 'architecture' should name a model folder, or pass --model");
+  if (config.tokenizer && config.weights)
+    throw Error(ErrorKind::usage, request.config + ": 'tokenizer' trains a new one, which needs a model from nothing; " + *config.weights +
+                                      " keeps the one its weights were trained with. Leave out one of the two.");
   if (request.minutes && *request.minutes <= 0) throw Error(ErrorKind::usage, "--minutes should be above 0");
   if (request.threads && (*request.threads < 1 || *request.threads > 1024))
     throw Error(ErrorKind::usage, "--threads should be between 1 and 1024");

@@ -87,6 +87,20 @@ TEST(CliTrain, AStoppedRunGoesOnToTheSameBits) {
   EXPECT_TRUE(weights_of_run(folder / "whole") == weights_of_run(folder / "halves"));
 }
 
+TEST(CliTrain, AFolderThatGoesAwayEndsTheRunWithItsCheckpointWhole) {
+  const TemporaryFolder folder;
+  auto config = write_config(folder, 2000);
+  Program program({"train", config.string(), "--out", (folder / "run").string()});
+  for (int i = 0; i < 6000 && !fs::exists(folder / "run" / "2-denoiser-newest.safetensors"); ++i) ::usleep(10'000);
+  fs::rename(folder / "run", folder / "moved");
+  const auto result = program.finish();
+  EXPECT_EQ(result.code, 4) << result.err;
+  EXPECT_NE(result.err.find((folder / "run").string()), std::string::npos) << result.err;
+  config = write_config(folder, 2);  // fewer steps than the checkpoint has: it is read, and the stage is over
+  expect_done(run_program({"train", config.string(), "--out", (folder / "moved").string(), "--resume"}));
+  EXPECT_TRUE(fs::exists(folder / "moved" / "2-denoiser.done"));
+}
+
 TEST(CliTrain, TwoProcessesGiveTheLossesOfOne) {
   const TemporaryFolder folder;
   const auto config = write_config(folder, 4);
@@ -130,6 +144,66 @@ TEST(CliTrain, GoesOnWithAModelOnAFolderOfClips) {
       {"train", config.string(), "--model", shipped_model().string(), "--data", clips.string(), "--out", (folder / "other").string()});
   EXPECT_EQ(damaged.code, 3);
   EXPECT_NE(damaged.err.find("1.mp4"), std::string::npos) << damaged.err;
+}
+
+// Two clips of things that the shipped model knows no words for.
+void write_clips(const fs::path& clips) {
+  fs::create_directory(clips);
+  expect_done(run_program({"generate", "-p", "a red circle", "--frames", "5", "--steps", "1", "--seed", "1", "--count", "2", "-o",
+                           (clips / "{index}.mp4").string()}));
+  std::ofstream(clips / "0.txt") << "A kestrel hovering over a hedgerow";
+  std::ofstream(clips / "1.txt") << "a lapwing standing in a meadow";
+}
+
+TEST(CliTrain, ATokenizerIsTrainedOnTheCaptionsOfAFolder) {
+  const TemporaryFolder folder;
+  const auto clips = folder / "clips", run = folder / "run";
+  write_clips(clips);
+  const auto path = write_config(folder, 2);
+  auto config = Json::parse(bytes_of(path));
+  config["data"] = clips.string();
+  config["tokenizer"] = {{"vocab_size", 25}};
+  config["stages"].erase(0);
+  std::ofstream(path) << config.dump();
+  expect_done(run_program({"train", path.string(), "--out", run.string()}));
+  EXPECT_EQ(Json::parse(bytes_of(run / "model" / "text_encoder" / "config.json"))["vocab_size"], 25);
+  const auto generate = [&](const std::string& prompt) {
+    return run_program({"generate", "-m", (run / "model").string(), "-p", prompt, "--frames", "1", "--steps", "1", "-o",
+                        (folder / ("clip" + std::to_string(prompt.size()) + ".png")).string()});
+  };
+  const auto known = generate("a kestrel standing in a meadow");
+  expect_done(known);
+  EXPECT_EQ(known.err.find("never seen"), std::string::npos) << known.err;
+  const auto other = generate("a red kestrel");
+  expect_done(other);
+  EXPECT_NE(other.err.find("never seen 'red'"), std::string::npos) << other.err;
+  EXPECT_NE(other.err.find("lapwing"), std::string::npos) << other.err;
+  expect_done(run_program({"train", path.string(), "--out", run.string(), "--resume"}));
+  config["tokenizer"]["vocab_size"] = 26;
+  std::ofstream(path) << config.dump();
+  const auto changed = run_program({"train", path.string(), "--out", run.string(), "--resume"});
+  EXPECT_EQ(changed.code, 2);
+  EXPECT_NE(changed.err.find("'vocab_size' of the tokenizer is 26"), std::string::npos) << changed.err;
+}
+
+TEST(CliTrain, ATokenizerThatDoesNotFitIsRefusedBeforeAnythingIsWritten) {
+  const TemporaryFolder folder;
+  const auto clips = folder / "clips", run = folder / "run";
+  write_clips(clips);
+  const auto path = write_config(folder, 2);
+  auto config = Json::parse(bytes_of(path));
+  config["data"] = clips.string();
+  for (const int size : {5, 5000}) {
+    config["tokenizer"] = {{"vocab_size", size}};
+    std::ofstream(path) << config.dump();
+    const auto refused = run_program({"train", path.string(), "--out", run.string()});
+    EXPECT_EQ(refused.code, 2);
+    EXPECT_NE(refused.err.find("'vocab_size' should be between "), std::string::npos) << refused.err;
+    EXPECT_FALSE(fs::exists(run / "model"));
+  }
+  const auto with_weights = run_program({"train", path.string(), "--model", shipped_model().string(), "--out", run.string()});
+  EXPECT_EQ(with_weights.code, 2);
+  EXPECT_NE(with_weights.err.find("needs a model from nothing"), std::string::npos) << with_weights.err;
 }
 
 TEST(CliTrain, AMisspeltKeyIsNamed) {

@@ -6,6 +6,7 @@ build_packages=(
   g++ cmake ninja-build pkg-config ccache
   libavcodec-dev libavformat-dev libavutil-dev libswscale-dev
   nlohmann-json3-dev libcli11-dev libspdlog-dev libutf8proc-dev libxxhash-dev libsqlite3-dev
+  libsentencepiece-dev
   libgtest-dev libbenchmark-dev
   ca-certificates unzip
 )
@@ -15,7 +16,7 @@ test_packages=(clang libclang-rt-14-dev strace chromium-headless-shell)
 
 # The same things, as seen without Debian's package manager.
 build_commands=(g++ cmake ninja pkg-config unzip)
-build_modules=(libavcodec libavformat libavutil libswscale nlohmann_json CLI11 spdlog libutf8proc libxxhash sqlite3 gtest benchmark)
+build_modules=(libavcodec libavformat libavutil libswscale nlohmann_json CLI11 spdlog libutf8proc libxxhash sqlite3 sentencepiece gtest benchmark)
 
 # find_pip: sets pip_client to a Python that has pip. Python is the download client for libtorch, and nothing else.
 find_pip() {

@@ -62,6 +62,20 @@ TEST_F(WanTransformerTest, PacksClipsOfEqualSizeAsABatch) {
   }
 }
 
+TEST_F(WanTransformerTest, TextsThatShareRowsAreTextsThatHoldThem) {
+  const auto rows = test::random_normal({6, config.text_dim}, 1);
+  const auto row_of_position = at::tensor(std::vector<int64_t>{0, 1, 5, 5, 2, 3, 4, 5}).view({2, 4});
+  const auto texts = rows.index_select(0, row_of_position.flatten()).view({2, 4, config.text_dim});
+  const auto shared = network.prepare_text_rows(rows, row_of_position, {1, 0});
+  const auto whole = network.prepare_text(texts, {1, 0});
+  EXPECT_EQ(shared.text_of_segment, whole.text_of_segment);
+  ASSERT_EQ(shared.blocks.size(), whole.blocks.size());
+  for (std::size_t i = 0; i < whole.blocks.size(); ++i) {
+    EXPECT_LE(test::relative_error(shared.blocks[i].keys, whole.blocks[i].keys), close) << i;
+    EXPECT_LE(test::relative_error(shared.blocks[i].values, whole.blocks[i].values), close) << i;
+  }
+}
+
 TEST_F(WanTransformerTest, ReadsTheTimestepOfEveryToken) {
   const Clip clip{test::random_normal({16, 2, 4, 6}, 1), {}};
   const auto text = test::random_normal({9, config.text_dim}, 2);

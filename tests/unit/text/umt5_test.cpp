@@ -43,6 +43,15 @@ TEST(Umt5, TakesTheTiedEmbeddingUnderEitherNameOrBoth) {
   test::expect_error(ErrorKind::bad_input, {"missing: shared.weight [512, 56]"}, [&] { weights.finish(); });
 }
 
+TEST(Umt5, ABatchIsItsTextsOneByOne) {
+  auto weights = test::tiny_weights("text_encoder");
+  const Umt5Encoder encoder(tiny_umt5(), weights.root());
+  const auto ids = at::tensor(std::vector<int64_t>{5, 17, 300, 1, 8, 2, 40, 1, 99, 5, 5, 1}).view({3, 4});
+  const auto batch = encoder.forward(ids);
+  ASSERT_EQ(batch.sizes(), (std::vector<int64_t>{3, 4, 56}));
+  for (int64_t i = 0; i < 3; ++i) EXPECT_LE(test::relative_error(batch[i], encoder.forward(ids[i])), 1e-5) << i;
+}
+
 TEST(Umt5, GivesShapesOnTheMetaDevice) {
   for (const auto dtype : {at::kFloat, at::kBFloat16}) {
     auto weights = Weights::meta(dtype);

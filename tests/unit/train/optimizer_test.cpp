@@ -79,6 +79,18 @@ TEST(Optimizer, ClipsTheWholeGradient) {
   EXPECT_NEAR(gradients[0].norm().item<double>(), 1, 1e-4);
 }
 
+TEST(Optimizer, LeavesAGradientWithinTheLimitAsItIs) {
+  for (const double limit : {20.0, 0.0}) {  // 0: no limit
+    OptimizerConfig config;
+    config.clip_norm = limit;
+    const auto parameters = one_parameter("w", at::zeros({4}));
+    Optimizer optimizer(parameters, config);
+    std::vector<at::Tensor> gradients = {at::full({4}, 9.0F)};
+    EXPECT_NEAR(optimizer.step(gradients, 1, workers()), 18, 1e-4);
+    EXPECT_TRUE(at::equal(gradients[0], at::full({4}, 9.0F)));
+  }
+}
+
 TEST(Optimizer, TheAverageFollowsTheParameters) {
   OptimizerConfig config;
   config.muon = false;
@@ -152,6 +164,28 @@ TEST(Objective, ZeroTerminalSnrEndsInPureNoise) {
   EXPECT_EQ(last.timestep, 999);
   EXPECT_NEAR(last.alpha, 0, 1e-6);
   EXPECT_NEAR(last.sigma, 1, 1e-6);
+}
+
+// Hang et al. 2023, equation 8 for each prediction: min(SNR, gamma) on the squared error of the clean sample. That error is sigma / alpha
+// times epsilon's (1 / SNR), sigma times v's where alpha² + sigma² = 1, sigma times that of the flow.
+TEST(Objective, MinSnrWeighsTheErrorOfTheCleanSample) {
+  for (const auto type : {PredictionType::epsilon, PredictionType::v_prediction, PredictionType::flow_prediction}) {
+    ObjectiveConfig config{.scheduler = zero_snr(type)};
+    config.min_snr_gamma = 5;
+    const Objective objective(config);
+    bool capped = false, not_capped = false;
+    for (const double share : {0.02, 0.2, 0.5, 0.8, 0.95}) {
+      const auto level = objective.level(share);
+      const double snr = std::pow(level.alpha / level.sigma, 2);
+      const double variance = std::pow(level.sigma, 2);
+      const double on_clean = type == PredictionType::epsilon ? 1 / snr : variance;
+      EXPECT_NEAR(level.weight / (std::min(snr, 5.0) * on_clean), 1, 1e-4) << static_cast<int>(type) << " " << share;
+      (snr > 5 ? capped : not_capped) = true;
+    }
+    EXPECT_TRUE(capped && not_capped);
+    config.min_snr_gamma = 0;
+    EXPECT_EQ(Objective(config).level(0.5).weight, 1);
+  }
 }
 
 TEST(Objective, FramesShareALevelOrBeginCleanOrHaveTheirOwn) {

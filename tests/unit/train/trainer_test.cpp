@@ -7,6 +7,7 @@
 #include <limits>
 
 #include "errors.h"
+#include "faulty_files.h"
 #include "golden.h"
 #include "paths.h"
 #include "train/config.h"
@@ -107,6 +108,44 @@ TEST(Trainer, ACheckpointOfOtherSettingsIsRefused) {
   run.config.resume = true;
   run.config.fingerprint = "b";
   test::expect_error(ErrorKind::usage, {"toy-newest.safetensors", "other settings"}, [&] { run.go(task, quiet); });
+}
+
+TEST(Trainer, AFolderThatGoesAwayEndsTheRunAndLeavesTheLastCheckpoint) {
+  // Takes the run's folder away at its fourth question.
+  struct Remover : Observer {
+    explicit Remover(std::filesystem::path path) : folder(std::move(path)) {}
+    void check_cancelled() override {
+      if (++asked == 4) std::filesystem::rename(folder, folder.string() + "-moved");
+    }
+    std::filesystem::path folder;
+    int asked = 0;
+  };
+  Observer quiet;
+  Toy task;
+  ToyRun whole, run;
+  whole.go(task, quiet);
+  run.config.folder = run.folder / "run";
+  std::filesystem::create_directory(run.config.folder);
+  Remover remover(run.config.folder);
+  test::expect_error(ErrorKind::output, {run.config.folder.string()}, [&] { run.go(task, remover); });
+  run.config.folder = run.config.folder.string() + "-moved";
+  run.config.resume = true;
+  run.go(task, quiet);
+  EXPECT_TRUE(at::equal(run.weights(), whole.weights()));
+}
+
+TEST(Trainer, ACheckpointThatCannotBeWrittenLeavesTheOneBefore) {
+  Observer quiet;
+  Toy task;
+  ToyRun whole, run;
+  whole.go(task, quiet);
+  {
+    const test::FaultyFiles full({test::FileCall::fsync, 3, ENOSPC});
+    test::expect_error(ErrorKind::output, {"toy-newest.safetensors", "No space left"}, [&] { run.go(task, quiet); });
+  }
+  run.config.resume = true;
+  run.go(task, quiet);
+  EXPECT_TRUE(at::equal(run.weights(), whole.weights()));
 }
 
 TEST(Trainer, LearningRateWarmsUpHoldsAndFalls) {

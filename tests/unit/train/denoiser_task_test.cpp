@@ -1,0 +1,109 @@
+// Packing as DenoiserTask does it, on the procedural world with tiny networks.
+#include "train/denoiser_task.h"
+
+#include <ATen/ATen.h>
+#include <ATen/Parallel.h>
+#include <gtest/gtest.h>
+
+#include "golden.h"
+#include "weights.h"
+
+namespace t2v {
+namespace {
+
+class DenoiserTaskTest : public testing::Test {
+ protected:
+  DenoiserTaskTest() {
+    at::set_num_threads(1);  // as in training
+    auto meta = Weights::meta();
+    const WanTransformer network(transformer, meta.root(), at::kMeta);
+    parameters.add("transformer.", ParameterSet::load(meta.asked(), test::golden("wan-tiny") / "transformer", "diffusion_pytorch_model"));
+    auto text_meta = Weights::meta();
+    const Umt5Encoder encoder(text_encoder, text_meta.root());
+    parameters.add("text_encoder.", ParameterSet::load(text_meta.asked(), test::golden("wan-tiny") / "text_encoder", "model"));
+    config.tokens_per_lane = 40;
+    config.lanes = 3;
+    config.lengths = {{1, 1, 1}, {9, 1, 1}};
+    config.objective.scheduler.prediction_type = PredictionType::flow_prediction;
+    config.first_shards = 1;
+    config.caption_dropout = 0.3;
+    config.empty_caption = {1};
+  }
+
+  DenoiserTask task() {
+    LatentCacheConfig cache;
+    cache.folder = folder.path();
+    cache.clips_per_shard = 12;
+    cache.frames = 9;
+    return {transformer,
+            text_encoder,
+            config,
+            std::make_shared<LatentCache>(cache, vae, *tokenizer, make_world_source({{32, 32}, {48, 16}}, 0.25)),
+            {}};
+  }
+
+  test::TemporaryFolder folder;
+  Weights weights = test::tiny_weights("vae");
+  WanVae vae{parse_wan_vae_config(test::tiny_config("vae"), "config.json"), weights.root()};
+  std::unique_ptr<Tokenizer> tokenizer = load_t5_tokenizer(test::shipped_model() / "tokenizer");
+  WanTransformerConfig transformer = parse_wan_transformer_config(test::tiny_config("transformer"), "config.json");
+  Umt5Config text_encoder = parse_umt5_config(test::tiny_config("text_encoder"), "config.json");
+  ParameterSet parameters;
+  DenoiserTaskConfig config;
+  Workers workers{2};
+};
+
+TEST_F(DenoiserTaskTest, FillsEveryLaneWithinItsBudgetAndPadsNothing) {
+  auto packed = task();
+  constexpr double longest_clip = 3 * 2 * 2;  // tokens of 9 frames of 32x32, the most that a clip has
+  for (int64_t step = 0; step < 4; ++step) {
+    packed.begin_step(step, 0.5, workers);
+    for (int64_t lane = 0; lane < config.lanes; ++lane) {
+      const auto metrics = packed.run_lane(lane, parameters.replica());
+      EXPECT_EQ(metrics.at("padding"), 0);
+      EXPECT_LE(metrics.at("tokens"), static_cast<double>(config.tokens_per_lane));
+      EXPECT_GT(metrics.at("tokens"), static_cast<double>(config.tokens_per_lane) - longest_clip);  // the step ends when a clip has no room
+      EXPECT_GT(metrics.at("clips"), 3);
+    }
+  }
+}
+
+TEST_F(DenoiserTaskTest, AStepIsTheSameWhateverRanBefore) {
+  auto fresh = task(), used = task();
+  used.begin_step(0, 0, workers);
+  used.begin_step(7, 0.5, workers);
+  fresh.begin_step(7, 0.5, workers);
+  for (int64_t lane = 0; lane < config.lanes; ++lane)
+    EXPECT_EQ(used.run_lane(lane, parameters.replica()), fresh.run_lane(lane, parameters.replica()));
+}
+
+TEST_F(DenoiserTaskTest, TheGradientsOfItsLanesAreThoseOfTheMeanLoss) {
+  auto packed = task();
+  packed.begin_step(0, 0, workers);
+  double loss = 0, weight = 0;
+  const auto replica = parameters.replica();  // adds up over the lanes
+  for (int64_t lane = 0; lane < config.lanes; ++lane) {
+    const auto metrics = packed.run_lane(lane, replica);
+    loss += metrics.at("loss"), weight += metrics.at("weight");
+  }
+  // d(mean loss) / d(scale of the output) at a prediction of scale·proj_out: 2·(|p|² - p·target) / weight is the inner product of
+  // proj_out's parameters and their gradients.
+  double inner = 0;
+  for (const auto& parameter : replica.list())
+    if (parameter.name.find("transformer.proj_out.") == 0)
+      inner += (parameter.value.detach() * parameter.value.grad()).sum(at::kDouble).item<double>();
+  constexpr double step = 0.01;
+  const auto loss_at = [&](double scale) {
+    auto scaled = parameters.clone();
+    for (const auto& parameter : scaled.list())
+      if (parameter.name.find("transformer.proj_out.") == 0) parameter.value.detach().mul_(scale);
+    double sum = 0;
+    for (int64_t lane = 0; lane < config.lanes; ++lane) sum += packed.run_lane(lane, scaled).at("loss");
+    return sum / weight;
+  };
+  EXPECT_NEAR((loss_at(1 + step) - loss_at(1 - step)) / (2 * step), inner, 0.01 * std::abs(inner));
+  EXPECT_GT(loss, 0);
+}
+
+}  // namespace
+}  // namespace t2v
