@@ -1,11 +1,13 @@
 #include "models/wan_transformer.h"
 
 #include <ATen/ATen.h>
+#include <ATen/core/grad_mode.h>
 
 #include <cmath>
 
 #include "nn/fused.h"
 #include "nn/ops.h"
+#include "nn/recompute.h"
 #include "nn/timestep_embedding.h"
 #include "t2v/error.h"
 
@@ -152,6 +154,20 @@ std::pair<at::Tensor, at::Tensor> WanTransformer::embed_time(const at::Tensor& t
   return {temb, proj.view({timesteps.size(0), 6, config_.width()})};
 }
 
+at::Tensor WanTransformer::run_block(const WanBlock& block, const at::Tensor& x, const at::Tensor& time, const at::Tensor& level_of_token,
+                                     const at::Tensor& rotary, const KeyValues& text, const TextContext& context,
+                                     const std::vector<int64_t>& segments) const {
+  if (!config_.recompute || !at::GradMode::is_enabled()) return block.forward(x, time, level_of_token, rotary, text, context, segments);
+  TextContext names;
+  names.text_of_segment = context.text_of_segment;
+  // A copy of the block holds the same weights: they outlive this network, whose loss may be taken back through after it has gone.
+  return recomputed_in_backward(
+      [block, names, segments](const std::vector<at::Tensor>& in) {
+        return block.forward(in[0], in[1], in[2], in[3], {in[4], in[5]}, names, segments);
+      },
+      {x, time, level_of_token, rotary, text.keys, text.values});
+}
+
 at::Tensor WanTransformer::predict(const PackedTokens& tokens, const TextContext& text, at::Tensor* middle) const {
   // Tokens of equal noise level share one time embedding. The meta device has no values to compare.
   at::Tensor levels = tokens.timesteps;
@@ -167,7 +183,7 @@ at::Tensor WanTransformer::predict(const PackedTokens& tokens, const TextContext
   auto x = patch_embedding_(tokens.values);  // [N, D]
   for (std::size_t i = 0; i < blocks_.size(); ++i) {
     if (middle != nullptr && i == blocks_.size() / 2) *middle = x;
-    x = blocks_[i].forward(x, time, level_of_token, rotary, text.blocks[i], text, tokens.segments);
+    x = run_block(blocks_[i], x, time, level_of_token, rotary, text.blocks[i], text, tokens.segments);
   }
   const auto rows = (scale_shift_table_ + temb.unsqueeze(1)).unbind(1);  // [K, D] x 2
   const Modulation out{rows[0], rows[1], {}, level_of_token};

@@ -19,6 +19,7 @@ struct WanTransformerConfig {
   int64_t in_channels = 0, out_channels = 0, text_dim = 0, freq_dim = 0, rope_max_seq_len = 1024;
   bool cross_attn_norm = true;
   double eps = 1e-6;
+  bool recompute = false;  // not of the file: gradients keep a block's inputs alone and run it again (gradient checkpointing)
   int64_t width() const { return num_attention_heads * attention_head_dim; }
 };
 
@@ -70,6 +71,10 @@ class WanTransformer : public Denoiser {
  private:
   // timesteps float32 [K] → {[K, D], [K, 6, D]}, float32.
   std::pair<at::Tensor, at::Tensor> embed_time(const at::Tensor& timesteps) const;
+
+  at::Tensor run_block(const WanBlock& block, const at::Tensor& x, const at::Tensor& time, const at::Tensor& level_of_token,
+                       const at::Tensor& rotary, const KeyValues& text, const TextContext& context,
+                       const std::vector<int64_t>& segments) const;
 
   WanTransformerConfig config_;
   Linear patch_embedding_;  // [D, C·pt·ph·pw]

@@ -128,6 +128,10 @@ void parse_denoiser(Keys& keys, StageConfig& stage) {
   keys.take("helper_weight", task.helper_weight, 0, 1000);
   keys.take("helper_share", task.helper_share, 0, 1);
   keys.take("cached_frames", stage.cached_frames, 1, 257);
+  keys.take("gradient_checkpointing", stage.gradient_checkpointing);
+  std::string precision = "float32";
+  keys.take("precision", precision);
+  stage.precision = one_of<at::ScalarType>(precision, {{"float32", at::kFloat}, {"bf16", at::kBFloat16}}, keys.where("precision"));
   keys.take("adherence_prompts", stage.adherence_prompts, 0, 10000);
   std::string sampling = "logit_normal";
   keys.take("timestep_sampling", sampling);
@@ -182,8 +186,8 @@ StageConfig parse_stage(const Json& json, const std::string& where) {
   stage.vae.decoder_only = stage.kind == StageKind::vae_decoder;
   keys.finish();
   stage.text = json;
-  for (const char* key :
-       {"steps", "minutes", "checkpoint_minutes", "evaluate_minutes", "log_steps", "adherence_prompts", "evaluation_clips"})
+  for (const char* key : {"steps", "minutes", "checkpoint_minutes", "evaluate_minutes", "log_steps", "adherence_prompts",
+                          "evaluation_clips", "gradient_checkpointing"})
     stage.text.erase(key);
   return stage;
 }

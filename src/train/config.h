@@ -27,7 +27,9 @@ struct StageConfig {
   VaeTaskConfig vae;              // of the kind that `kind` says
   DenoiserTaskConfig denoiser;
   int64_t cached_frames = 17;
-  Json text;  // the stage as written, schedule and evaluation left out: what a checkpoint belongs to
+  bool gradient_checkpointing = false;    // of a denoiser's blocks
+  at::ScalarType precision = at::kFloat;  // that a denoiser computes in; weights and optimizer are float32
+  Json text;  // the stage as written, schedule, evaluation and what changes no number left out: what a checkpoint belongs to
 };
 
 // A tokenizer that is trained on the captions, for a model from nothing.

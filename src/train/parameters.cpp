@@ -70,6 +70,7 @@ void ParameterSet::add(const std::string& prefix, const ParameterSet& other) {
 
 ParameterSet ParameterSet::part(const std::string& prefix) const {
   ParameterSet set;
+  set.dtype_ = dtype_;
   for (const auto& parameter : parameters_)
     if (parameter.name.starts_with(prefix)) set.parameters_.push_back({parameter.name.substr(prefix.size()), parameter.value});
   return set;
@@ -77,20 +78,22 @@ ParameterSet ParameterSet::part(const std::string& prefix) const {
 
 ParameterSet ParameterSet::replica() const {
   ParameterSet set;
+  set.dtype_ = dtype_;
   for (const auto& parameter : parameters_) set.parameters_.push_back(leaf(parameter.name, parameter.value));
   return set;
 }
 
 ParameterSet ParameterSet::clone() const {
   ParameterSet set;
+  set.dtype_ = dtype_;
   for (const auto& parameter : parameters_) set.parameters_.push_back(leaf(parameter.name, parameter.value.detach().clone()));
   return set;
 }
 
-Weights ParameterSet::weights(at::ScalarType dtype) const {
+Weights ParameterSet::weights() const {
   std::map<std::string, at::Tensor> tensors;
   for (const auto& parameter : parameters_) tensors[parameter.name] = parameter.value;
-  return Weights::from_tensors(std::move(tensors), dtype);
+  return Weights::from_tensors(std::move(tensors), dtype_);
 }
 
 std::vector<at::Tensor> ParameterSet::values() const {

@@ -39,8 +39,11 @@ class ParameterSet {
   ParameterSet replica() const;
   ParameterSet clone() const;
 
-  // For building a network over these parameters; in `dtype` the cast is part of the gradient.
-  Weights weights(at::ScalarType dtype = at::kFloat) const;
+  // The dtype that networks over these parameters compute in (what networks hold in float32 stays so), for this set and for those made of
+  // it.
+  void compute_in(at::ScalarType dtype) { dtype_ = dtype; }
+  // For building a network over these parameters; a cast is part of the gradient.
+  Weights weights() const;
 
   const std::vector<Parameter>& list() const& { return parameters_; }
   const std::vector<Parameter>& list() const&& = delete;
@@ -50,6 +53,7 @@ class ParameterSet {
 
  private:
   std::vector<Parameter> parameters_;
+  at::ScalarType dtype_ = at::kFloat;
 };
 
 // A weight before training, as the reference initialises its layers: norms 1, biases 0, modulation tables N(0, 1/width), output layers 0,

@@ -238,6 +238,8 @@ class TrainingRun {
       parameters.add("helper.", ParameterSet::initialise(scene_helper_parameters(configs_.transformer.width()), config_.seed + 4));
     }
 
+    parameters.compute_in(stage.precision);
+
     LatentCacheConfig cache_config;
     cache_config.folder = folder_ / "latents";
     fs::create_directories(cache_config.folder);
@@ -259,7 +261,9 @@ class TrainingRun {
     task_config.objective.scheduler = configs_.scheduler;
     task_config.max_text_tokens = max_tokens;
     task_config.empty_caption = tokenizer->encode("", static_cast<std::size_t>(max_tokens)).ids;
-    DenoiserTask task(configs_.transformer, configs_.text_encoder, task_config, cache,
+    auto transformer = configs_.transformer;
+    transformer.recompute = stage.gradient_checkpointing;
+    DenoiserTask task(transformer, configs_.text_encoder, task_config, cache,
                       held_out_clips(vae, *tokenizer, task_config.evaluation_clips, max_tokens));
 
     TrainerHooks hooks;

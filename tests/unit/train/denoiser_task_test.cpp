@@ -6,6 +6,7 @@
 #include <gtest/gtest.h>
 
 #include "golden.h"
+#include "train/scene_helper.h"
 #include "weights.h"
 
 namespace t2v {
@@ -75,6 +76,27 @@ TEST_F(DenoiserTaskTest, AStepIsTheSameWhateverRanBefore) {
   fresh.begin_step(7, 0.5, workers);
   for (int64_t lane = 0; lane < config.lanes; ++lane)
     EXPECT_EQ(used.run_lane(lane, parameters.replica()), fresh.run_lane(lane, parameters.replica()));
+}
+
+TEST_F(DenoiserTaskTest, BFloat16IsNearFloat32WithFloat32Gradients) {
+  config.helper_weight = 0.1;
+  parameters.add("helper.", ParameterSet::initialise(scene_helper_parameters(transformer.width()), 4));
+  auto packed = task();
+  packed.begin_step(0, 0, workers);
+  auto wide = parameters.replica(), narrow = parameters.replica();
+  narrow.compute_in(at::kBFloat16);
+  const double expected = packed.run_lane(0, wide).at("loss"), found = packed.run_lane(0, narrow).at("loss");
+  EXPECT_NE(found, expected);
+  EXPECT_NEAR(found / expected, 1, 0.02);
+  for (std::size_t i = 0; i < wide.list().size(); ++i) {
+    const auto &gradient = narrow.list()[i].value.grad(), &reference = wide.list()[i].value.grad();
+    ASSERT_EQ(gradient.defined(), reference.defined()) << wide.list()[i].name;
+    if (!gradient.defined()) continue;
+    EXPECT_EQ(gradient.scalar_type(), at::kFloat);
+    const double length = reference.norm().item<double>();
+    // What is near 0 in float32 is rounding in bfloat16.
+    EXPECT_LT((gradient - reference).norm().item<double>(), 0.15 * length + 1e-4) << wide.list()[i].name;
+  }
 }
 
 TEST_F(DenoiserTaskTest, TheGradientsOfItsLanesAreThoseOfTheMeanLoss) {

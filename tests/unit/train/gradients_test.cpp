@@ -98,6 +98,26 @@ TEST(Gradients, OfTheWholeTransformer) {
   EXPECT_EQ(with_gradient, parameters.list().size());
 }
 
+TEST(Gradients, OfRecomputedBlocksHaveTheSameBits) {
+  auto config = parse_wan_transformer_config(test::tiny_config("transformer"), "config.json");
+  const auto parameters =
+      tiny_parameters("transformer", [&](const WeightScope& weights) { const WanTransformer network(config, weights, at::kMeta); });
+  const auto tokens = unlike_clips(config.patch_size);
+  const auto texts = test::random_normal({2, 5, config.text_dim}, 3);
+  const auto gradients = [&](bool recompute) {
+    config.recompute = recompute;
+    return gradients_of(parameters, [&](const ParameterSet& set) {  // the network is gone when backward begins, as in training
+      auto weights = set.weights();
+      const WanTransformer network(config, weights.root(), at::kCPU);
+      return squared_error(network.predict(tokens, network.prepare_text(texts, {0, 1})), 4);
+    });
+  };
+  const auto kept = gradients(false), recomputed = gradients(true);
+  EXPECT_EQ(kept.size(), parameters.list().size());
+  ASSERT_EQ(recomputed.size(), kept.size());
+  for (const auto& [name, gradient] : kept) EXPECT_TRUE(at::equal(recomputed.at(name), gradient)) << name;
+}
+
 TEST(Gradients, OfTheWholeTextEncoder) {
   const auto config = parse_umt5_config(test::tiny_config("text_encoder"), "config.json");
   const auto parameters = tiny_parameters("text_encoder", [&](const WeightScope& weights) { const Umt5Encoder network(config, weights); });

@@ -177,6 +177,8 @@ TEST(TrainingConfig, MistakesAreNamed) {
   refused(R"({"stages": [{"train": "denoiser", "steps": 3, "token_per_lane": 3}]})", "did you mean 'tokens_per_lane'");
   refused(R"({"stages": [{"train": "unet", "steps": 3}]})", "vae, vae_decoder, denoiser");
   refused(R"({"stages": [{"train": "denoiser", "steps": 3, "caption_dropout": 2}]})", "between 0 and 1");
+  refused(R"({"stages": [{"train": "denoiser", "steps": 3, "precision": "fp8"}]})", "float32, bf16");
+  refused(R"({"tokenizer": {"vocab_size": 2}, "stages": [{"train": "denoiser", "steps": 3}]})", "'vocab_size' should be between 4");
   refused(R"({"stages": []})", "at least one stage");
 }
 
