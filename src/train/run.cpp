@@ -153,7 +153,7 @@ class TrainingRun {
       longest = std::max(longest, count);
       cut += count > most;
     }
-    observer_.note("tokenizer: " + std::to_string(trained.vocab_size) + " pieces from " + std::to_string(captions.size()) +
+    observer_.note("tokenizer: " + std::to_string(trained.pieces) + " pieces from " + std::to_string(captions.size()) +
                    " captions, the longest of which has " + std::to_string(longest) + " tokens" +
                    (cut == 0 ? "" : "; " + std::to_string(cut) + " are cut to max_text_tokens, " + std::to_string(most)));
   }

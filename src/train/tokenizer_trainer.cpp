@@ -86,8 +86,9 @@ TrainedTokenizer train_tokenizer(const std::vector<std::string>& all_captions, s
   if (captions.empty()) throw Error(ErrorKind::usage, where + ": the captions hold no words that a tokenizer could be trained on");
   auto model = train_pieces(captions, vocab_size.value_or(most_unless_asked));
   const auto found = count_pieces(model).all;
-  if (found > 0 && found == vocab_size.value_or(found)) return {std::move(model), found};
+  if (found > 0 && found == vocab_size.value_or(found)) return {std::move(model), found, found};
   const auto fits = count_pieces(train_pieces(captions, 1 << 20));
+  if (found > 0 && *vocab_size <= fits.all) return {std::move(model), found, *vocab_size};
   throw Error(ErrorKind::usage, where + ": 'vocab_size' should be between " + std::to_string(fits.least) + " (the characters of the " +
                                     std::to_string(captions.size()) + " captions and three special tokens) and " +
                                     std::to_string(fits.all) + " (all pieces that they give), found " +

@@ -11,13 +11,14 @@ namespace t2v {
 
 struct TrainedTokenizer {
   std::string model;       // spiece.model
-  int64_t vocab_size = 0;  // pieces, <pad>, </s> and <unk> (ids 0, 1 and 2, as T5 has them) included
+  int64_t pieces = 0;      // <pad>, </s> and <unk> (ids 0, 1 and 2, as T5 has them) included
+  int64_t vocab_size = 0;  // that the text encoder should have: as asked for, or the pieces
 };
 
-// Trains exactly `vocab_size` pieces on captions as clean_prompt leaves them, or without it as many as they give, up to 8192; the same
-// captions give the same bytes. Throws Error{usage}, naming the sizes that would fit, when the captions have more characters or fewer
-// pieces than that; `where` begins the message.
-// Source: Kudo 2018, section 3.2; normalised by SentencePiece's nmt_nfkc rules, as T5's.
+// Trains `vocab_size` pieces (a few less where SentencePiece, which takes away many at once, passes by that number) on captions as
+// clean_prompt leaves them, or without it as many as they give, up to 8192; the same captions give the same bytes. Throws Error{usage},
+// naming the sizes that would fit, when the captions have more characters or fewer pieces than that; `where` begins the message. Source:
+// Kudo 2018, section 3.2; normalised by SentencePiece's nmt_nfkc rules, as T5's.
 TrainedTokenizer train_tokenizer(const std::vector<std::string>& captions, std::optional<int64_t> vocab_size, const std::string& where);
 
 // Makes `folder` hold this tokenizer and nothing else: spiece.model and tokenizer_config.json, which transformers' T5Tokenizer reads.

@@ -48,7 +48,11 @@ TEST(TrainTokenizer, HasT5sSpecialTokens) {
 TEST(TrainTokenizer, TheSameCaptionsGiveTheSameBytes) {
   const auto world = make_world_source({{64, 64}}, 0.25)->training_captions(3);
   const std::vector<std::string> some(world.begin(), world.begin() + 2000);
-  EXPECT_TRUE(train_tokenizer(some, 100, "c.json").model == train_tokenizer(some, 100, "c.json").model);
+  const auto tokenizer = train_tokenizer(some, 100, "c.json");
+  EXPECT_TRUE(train_tokenizer(some, 100, "c.json").model == tokenizer.model);
+  EXPECT_EQ(tokenizer.vocab_size, 100);
+  EXPECT_LE(tokenizer.pieces, 100);
+  EXPECT_GE(tokenizer.pieces, 80);
 }
 
 TEST(TrainTokenizer, NamesTheSizesThatFit) {
