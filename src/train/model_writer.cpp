@@ -35,8 +35,7 @@ void change_defaults(const fs::path& model, const Json& changes) {
 }
 
 void write_component(const fs::path& model, const std::string& component, const ParameterSet& parameters) {
-  const auto stem = component == "text_encoder" ? "model" : "diffusion_pytorch_model";
-  save_safetensors(model / component / (std::string(stem) + ".safetensors"), parameters.tensors(), {{"format", "pt"}});
+  save_safetensors(model / component / (std::string(weights_stem(component)) + ".safetensors"), parameters.tensors(), {{"format", "pt"}});
 }
 
 void write_latent_statistics(const fs::path& model, const LatentStatistics& statistics) {
