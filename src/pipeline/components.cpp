@@ -13,16 +13,8 @@ namespace fs = std::filesystem;
 
 namespace {
 
-struct Component {
-  const char* folder;
-  const char* stem;  // of its safetensors files
-};
-constexpr Component text_encoder{"text_encoder", "model"};
-constexpr Component transformer{"transformer", "diffusion_pytorch_model"};
-constexpr Component vae{"vae", "diffusion_pytorch_model"};
-
-Weights open_weights(const ModelFolder& model, const Component& component, at::Device device, at::ScalarType dtype) {
-  return Weights::open(model.component(component.folder), component.stem, device, dtype);
+Weights open_weights(const ModelFolder& model, const std::string& component, at::Device device, at::ScalarType dtype) {
+  return Weights::open(model.component(component), weights_stem(component), device, dtype);
 }
 
 std::vector<fs::path> model_places() {
@@ -75,21 +67,21 @@ ModelConfigs read_model_configs(const ModelFolder& model) {
 int64_t size_multiple(const ModelConfigs& configs) { return configs.vae.spatial_ratio() * configs.transformer.patch_size.h; }
 
 Umt5Encoder load_text_encoder(const ModelFolder& model, const ModelConfigs& configs, at::Device device, at::ScalarType dtype) {
-  auto weights = open_weights(model, text_encoder, device, dtype);
+  auto weights = open_weights(model, "text_encoder", device, dtype);
   Umt5Encoder encoder(configs.text_encoder, weights.root());
   weights.finish();
   return encoder;
 }
 
 WanTransformer load_transformer(const ModelFolder& model, const ModelConfigs& configs, at::Device device, at::ScalarType dtype) {
-  auto weights = open_weights(model, transformer, device, dtype);
+  auto weights = open_weights(model, "transformer", device, dtype);
   WanTransformer network(configs.transformer, weights.root(), device);
   weights.finish();
   return network;
 }
 
 WanVae load_vae(const ModelFolder& model, const ModelConfigs& configs, at::Device device) {
-  auto weights = open_weights(model, vae, device, at::kFloat);
+  auto weights = open_weights(model, "vae", device, at::kFloat);
   WanVae network(configs.vae, weights.root());
   weights.finish();
   return network;
@@ -105,8 +97,8 @@ std::unique_ptr<Tokenizer> load_tokenizer(const ModelFolder& model, const ModelC
 }
 
 ComponentSizes component_sizes(const ModelFolder& model) {
-  const auto count = [&](const Component& component) { return open_weights(model, component, at::kCPU, at::kFloat).element_count(); };
-  return {count(text_encoder), count(transformer), count(vae)};
+  const auto count = [&](const char* component) { return open_weights(model, component, at::kCPU, at::kFloat).element_count(); };
+  return {count("text_encoder"), count("transformer"), count("vae")};
 }
 
 std::string find_model(const std::string& name_or_folder) {

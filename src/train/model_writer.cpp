@@ -50,8 +50,7 @@ void write_vocab_size(const fs::path& model, int64_t vocab_size) {
 }
 
 void write_component(const fs::path& model, const std::string& component, const ParameterSet& parameters) {
-  const auto stem = component == "text_encoder" ? "model" : "diffusion_pytorch_model";
-  save_safetensors(model / component / (std::string(stem) + ".safetensors"), parameters.tensors(), {{"format", "pt"}});
+  save_safetensors(model / component / (std::string(weights_stem(component)) + ".safetensors"), parameters.tensors(), {{"format", "pt"}});
 }
 
 void write_latent_statistics(const fs::path& model, const LatentStatistics& statistics) {

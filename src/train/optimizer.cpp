@@ -47,10 +47,10 @@ Optimizer::Optimizer(const ParameterSet& parameters, const OptimizerConfig& conf
                                 members.begin() + static_cast<std::ptrdiff_t>(std::min(begin + at_once, members.size())));
 }
 
-double Optimizer::step(std::vector<at::Tensor>& gradients, double factor, Workers& workers) {
+double gradient_norm(const std::vector<at::Tensor>& gradients) { return at::stack(at::_foreach_norm(gradients)).norm().item<double>(); }
+
+void Optimizer::step(std::vector<at::Tensor>& gradients, double norm, double factor, Workers& workers) {
   const at::NoGradGuard no_grad;
-  const auto norm = at::stack(at::_foreach_norm(gradients)).norm().item<double>();
-  if (!std::isfinite(norm)) return norm;
   if (config_.clip_norm > 0 && norm > config_.clip_norm) at::_foreach_mul_(gradients, config_.clip_norm / (norm + 1e-6));
   ++steps_;
   workers.run(static_cast<int64_t>(muon_groups_.size()),
@@ -59,7 +59,6 @@ double Optimizer::step(std::vector<at::Tensor>& gradients, double factor, Worker
   // The average follows quickly at first, so that early evaluations see what was learned.
   const double decay = std::min(config_.ema_decay, (1.0 + static_cast<double>(steps_)) / (10.0 + static_cast<double>(steps_)));
   at::_foreach_lerp_(average_.values(), parameters_.values(), 1.0 - decay);
-  return norm;
 }
 
 void Optimizer::step_muon(const std::vector<at::Tensor>& gradients, const std::vector<std::size_t>& group, double factor) {

@@ -31,14 +31,17 @@ bool is_muon_parameter(const std::string& name, at::IntArrayRef shape);
 // Source: Jordan et al. 2024, Muon.
 at::Tensor orthogonalise(const at::Tensor& x);
 
+// Of all gradients as one vector; not finite when one of them is not.
+double gradient_norm(const std::vector<at::Tensor>& gradients);
+
 class Optimizer {
  public:
   // Holds its state beside the parameters, which it updates in place.
   Optimizer(const ParameterSet& parameters, const OptimizerConfig& config);
 
-  // gradients: one tensor per parameter, in their order; consumed. factor: of the peak learning rates. Returns the norm of the gradient
-  // before clipping; when that is not finite nothing is changed. The workers share Muon's matrices.
-  double step(std::vector<at::Tensor>& gradients, double factor, Workers& workers);
+  // gradients: one tensor per parameter, in their order; consumed. norm: their gradient_norm, finite. factor: of the peak learning rates.
+  // The workers share Muon's matrices.
+  void step(std::vector<at::Tensor>& gradients, double norm, double factor, Workers& workers);
 
   const ParameterSet& average() const { return average_; }
 

@@ -128,9 +128,8 @@ class TrainingRun {
     const auto begin_from = config_.weights ? std::optional(open_model_folder(find_model(*config_.weights))) : std::nullopt;
     const auto component = [&](const std::string& name, const std::vector<std::pair<std::string, std::vector<int64_t>>>& wanted,
                                uint64_t stream) {
-      const auto stem = name == "text_encoder" ? "model" : "diffusion_pytorch_model";
       write_component(model_folder_, name,
-                      begin_from ? ParameterSet::load(wanted, begin_from->component(name), stem)
+                      begin_from ? ParameterSet::load(wanted, begin_from->component(name), weights_stem(name))
                                  : ParameterSet::initialise(wanted, config_.seed + stream));
     };
     component("vae", vae_parameters(configs_.vae), 1);
@@ -193,7 +192,7 @@ class TrainingRun {
 
   void train_vae(const StageConfig& stage, const std::string& name) {
     const auto model = open_model_folder(model_folder_);
-    const auto all = ParameterSet::load(vae_parameters(configs_.vae), model.component("vae"), "diffusion_pytorch_model");
+    const auto all = ParameterSet::load(vae_parameters(configs_.vae), model.component("vae"), weights_stem("vae"));
     ParameterSet frozen, trained;
     for (const auto& parameter : all.list()) {
       ParameterSet& set = stage.vae.decoder_only && !belongs_to_decoder(parameter.name) ? frozen : trained;
@@ -228,8 +227,9 @@ class TrainingRun {
     const auto max_tokens = model.defaults.max_text_tokens.value_or(512);
     ParameterSet parameters;
     parameters.add("transformer.", ParameterSet::load(transformer_parameters(configs_.transformer), model.component("transformer"),
-                                                      "diffusion_pytorch_model"));
-    parameters.add("text_encoder.", ParameterSet::load(text_parameters(configs_.text_encoder), model.component("text_encoder"), "model"));
+                                                      weights_stem("transformer")));
+    parameters.add("text_encoder.", ParameterSet::load(text_parameters(configs_.text_encoder), model.component("text_encoder"),
+                                                       weights_stem("text_encoder")));
 
     if (stage.denoiser.helper_weight > 0) {
       if (config_.data)
@@ -280,7 +280,7 @@ class TrainingRun {
 
   std::string model_hash_of_vae(const ModelFolder& model) const {
     std::string text;
-    const auto file = SafetensorsFile::open(model.component("vae") / "diffusion_pytorch_model.safetensors");
+    const auto file = SafetensorsFile::open(model.component("vae") / (std::string(weights_stem("vae")) + ".safetensors"));
     for (const auto& [name, entry] : file->entries())
       text += name + std::to_string(file->tensor(name).sum(at::kDouble).item<double>()) + ";";
     return std::to_string(std::hash<std::string>{}(text));

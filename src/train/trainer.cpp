@@ -79,9 +79,9 @@ class Training {
     task_.begin_step(at_.step, progress(), workers_);
     auto [gradients, metrics] = run_lanes();
     const double loss = metrics["loss"] / metrics["weight"];
-    double norm = std::isfinite(loss) ? gradient_norm(gradients) : loss;
+    const double norm = std::isfinite(loss) ? gradient_norm(gradients) : loss;
     if (!std::isfinite(norm) || (at_.step > 200 && norm > config_.spike_factor * at_.norm_mean)) return go_back(loss, norm);
-    norm = optimizer_.step(gradients, factor, workers_);
+    optimizer_.step(gradients, norm, factor, workers_);
     at_.norm_mean = at_.step == 0 ? norm : 0.99 * at_.norm_mean + 0.01 * norm;
     ++at_.step;
     const double seconds = seconds_since(start);
@@ -92,10 +92,6 @@ class Training {
     recent_seconds_ += seconds;
     if (at_.step % config_.log_steps == 0) log(factor);
     observer_.progress({"train " + config_.stage, static_cast<int64_t>(progress() * 1000), 1000});
-  }
-
-  static double gradient_norm(const std::vector<at::Tensor>& gradients) {
-    return at::stack(at::_foreach_norm(gradients)).norm().item<double>();
   }
 
   // Gradients of this step, of all lanes of all processes: lanes are added in their order, whatever thread they ran on.

@@ -84,6 +84,8 @@ Json ModelFolder::config(const std::string& name) const {
   return read_json(component(name) / (name == "scheduler" ? "scheduler_config.json" : "config.json"));
 }
 
+const char* weights_stem(const std::string& component) { return component == "text_encoder" ? "model" : "diffusion_pytorch_model"; }
+
 ModelFolder open_model_folder(const fs::path& root) {
   std::error_code failed;
   if (!fs::is_directory(root, failed)) throw Error(ErrorKind::bad_input, root.string() + ": no such model folder");

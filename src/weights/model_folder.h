@@ -32,6 +32,9 @@ struct ModelFolder {
   Json config(const std::string& component) const;
 };
 
+// Name of a component's weight files before number and ending: transformers' for the text encoder, diffusers' for the others.
+const char* weights_stem(const std::string& component);
+
 // Throws Error{bad_input}: no such folder, no model_index.json, unknown keys or bad values in t2v.json.
 ModelFolder open_model_folder(const std::filesystem::path& root);
 
