@@ -6,6 +6,7 @@
 #include <set>
 #include <string>
 
+#include "pipeline/checkpoint.h"
 #include "video/output_name.h"
 
 namespace t2v {
@@ -44,7 +45,10 @@ void remove_leftovers(const std::vector<BatchItem>& items, const fs::path& folde
       names.patterns.push_back(std::move(*pattern));
     else
       names.files.insert(path.filename().string());
-    names.files.insert(path.filename().string() + ".json");
+    for (const char* suffix : {".json", ".latents.safetensors"}) names.files.insert(path.filename().string() + suffix);
+    PlannedClip clip;
+    clip.output = path.string();
+    names.files.insert(checkpoint_path(clip, "").filename().string());
   }
   std::error_code ignored;
   for (const auto& [where, names] : folders)

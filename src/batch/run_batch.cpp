@@ -148,7 +148,9 @@ BatchSummary run_batch(const std::vector<BatchItem>& items, const BatchRun& run,
   const ShardLock lock(run.folder, run.shard);
   Manifest manifest(run.folder, run.shard);
   const auto own = items_of_shard(items, run.shard);
-  const auto decisions = decide(own, read_all_manifests(run.folder), run.folder, run.redo);
+  const auto rows_before = read_all_manifests(run.folder);
+  manifest.continue_after(rows_before);
+  const auto decisions = decide(own, rows_before, run.folder, run.redo);
   for (const auto& note : decisions.notes) observer.note(note);
 
   BatchSummary summary{.items = static_cast<int64_t>(own.size())};
