@@ -7,6 +7,7 @@
 #include <string>
 
 #include "pipeline/checkpoint.h"
+#include "pipeline/latents_file.h"
 #include "video/output_name.h"
 
 namespace t2v {
@@ -45,7 +46,8 @@ void remove_leftovers(const std::vector<BatchItem>& items, const fs::path& folde
       names.patterns.push_back(std::move(*pattern));
     else
       names.files.insert(path.filename().string());
-    for (const char* suffix : {".json", ".latents.safetensors"}) names.files.insert(path.filename().string() + suffix);
+    names.files.insert(path.filename().string() + ".json");
+    names.files.insert(kept_latents_path(path.string()).filename().string());
     PlannedClip clip;
     clip.output = path.string();
     names.files.insert(checkpoint_path(clip, "").filename().string());
