@@ -39,9 +39,10 @@ inline void expect_every_item_once(const std::filesystem::path& folder, const st
   for (const auto& name : names_in(folder)) EXPECT_TRUE(name == ".t2v" || whole.contains(name)) << name;
 }
 
-// A shell command in a process namespace of its own where that is possible: whatever it starts ends with it.
+// A shell command in a process namespace of its own where that is possible (as root; in a user namespace slurmctld may not set its groups):
+// whatever it starts ends with it.
 inline Start in_own_processes(Arguments command) {
-  const Arguments apart = {"unshare", "--map-root-user", "--mount", "--pid", "--fork", "--kill-child", "--mount-proc"};
+  const Arguments apart = {"unshare", "--mount", "--pid", "--fork", "--kill-child", "--mount-proc"};
   Start start{.wrapper = apart, .prepare = [] { ::prctl(PR_SET_PDEATHSIG, SIGKILL); }};
   if (run_program({"--version"}, {}, {}, start).code != 0) start.wrapper.clear();
   start.wrapper.insert(start.wrapper.end(), command.begin(), command.end());

@@ -53,20 +53,27 @@ END
 export SLURM_CONF=$folder/slurm.conf
 
 stop() {
-  scancel --user="$user" 2>/dev/null || true
+  timeout 5 scancel --user="$user" 2>/dev/null || true
   local processes
   processes=$(jobs -p)
   # shellcheck disable=SC2086  # several
   [ -z "$processes" ] || kill $processes 2>/dev/null || true
-  wait
+  # slurmd waits for its jobs.
+  local tries
+  for ((tries = 0; tries < 100; ++tries)); do
+    [ -n "$(jobs -pr)" ] || return 0
+    sleep 0.1
+  done
+  # shellcheck disable=SC2046
+  kill -KILL $(jobs -pr) 2>/dev/null || true
 }
 trap stop EXIT
 trap 'exit 143' INT TERM
 
-# wait_until COMMAND...: at most 20 s.
+# wait_until COMMAND...: at most 30 s.
 wait_until() {
   local tries
-  for ((tries = 0; tries < 200; ++tries)); do
+  for ((tries = SECONDS; SECONDS - tries < 30;)); do
     if "$@"; then return; fi
     sleep 0.1
   done
@@ -74,7 +81,7 @@ wait_until() {
   cat "$folder"/*.out >&2
   exit 77
 }
-node_is_idle() { [ "$(sinfo --noheader --format=%T 2>/dev/null)" = idle ]; }
+node_is_idle() { [ "$(timeout 5 sinfo --noheader --format=%T 2>/dev/null)" = idle ]; }
 
 munged --foreground --force --socket="$folder/munge/socket" --key-file="$folder/munge/key" --log-file="$folder/munge/log" \
   --pid-file="$folder/munge/pid" --seed-file="$folder/munge/seed" >"$folder/munged.out" 2>&1 &
