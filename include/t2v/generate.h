@@ -59,9 +59,9 @@ struct ClipOutcome {
 // A clip that fails does not stop the others, whatever the reason: its Error comes in its outcome. What could not be written leaves its
 // latents beside its name, where that is possible; where a folder takes no file any more (a full disk), clips that would go there are not
 // begun. When an allocation fails, a pack goes on in halves and decoding in smaller chunks, with a note; a clip that does not fit by itself
-// has Error{out_of_memory}. What ends the run early is thrown: an Error{interrupted, terminated} of the observer, and what `finished`
-// itself throws. Every clip has one outcome, unless the run ended early. Observer and `finished` are called from threads other than the
-// caller's, one call at a time.
+// has Error{out_of_memory}. What ends the run early is thrown: an Error{interrupted, terminated} of the observer, what `finished`
+// itself throws, and, where all clips are of one model, what is wrong with that model. Every clip has one outcome, unless the run ended
+// early. Observer and `finished` are called from threads other than the caller's, one call at a time.
 PreparationTimes generate_all(const std::vector<GenerationPlan>& plans, const BatchLimits& limits, Observer& observer,
                               const std::function<void(const ClipOutcome&)>& finished);
 

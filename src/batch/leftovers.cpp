@@ -6,6 +6,8 @@
 #include <set>
 #include <string>
 
+#include "pipeline/checkpoint.h"
+#include "pipeline/latents_file.h"
 #include "video/output_name.h"
 
 namespace t2v {
@@ -45,6 +47,10 @@ void remove_leftovers(const std::vector<BatchItem>& items, const fs::path& folde
     else
       names.files.insert(path.filename().string());
     names.files.insert(path.filename().string() + ".json");
+    names.files.insert(kept_latents_path(path.string()).filename().string());
+    PlannedClip clip;
+    clip.output = path.string();
+    names.files.insert(checkpoint_path(clip, "").filename().string());
   }
   std::error_code ignored;
   for (const auto& [where, names] : folders)

@@ -2,7 +2,10 @@
 
 #include <unistd.h>
 
+#include <algorithm>
 #include <chrono>
+#include <cmath>
+#include <limits>
 #include <set>
 
 #include "t2v/error.h"
@@ -137,9 +140,18 @@ void Manifest::enter(const std::vector<ManifestRow>& rows, const std::vector<std
         .bind(row.seed)
         .bind(row.file)
         .bind(row.fps)
-        .bind(now())
+        .bind(next_update())
         .run();
   transaction.commit();
+}
+
+void Manifest::continue_after(const std::vector<ManifestRow>& rows) {
+  for (const auto& row : rows) last_update_ = std::max(last_update_, row.updated);
+}
+
+double Manifest::next_update() {
+  last_update_ = std::max(now(), std::nextafter(last_update_, std::numeric_limits<double>::infinity()));
+  return last_update_;
 }
 
 void Manifest::remove(const std::string& id) { database_.prepare("DELETE FROM items WHERE id = ?").bind(id).run(); }
@@ -150,7 +162,7 @@ void Manifest::start(const std::string& id) {
           "UPDATE items SET state = 'running', attempts = attempts + 1, started = ?, updated = ?, host = ?, error = '', exit_code = 0 "
           "WHERE id = ?")
       .bind(now())
-      .bind(now())
+      .bind(next_update())
       .bind(host_name())
       .bind(id)
       .run();
@@ -167,7 +179,7 @@ void Manifest::finish(const std::string& id, const FinishedItem& item) {
       .bind(item.denoise_seconds)
       .bind(item.decode_seconds)
       .bind(now())
-      .bind(now())
+      .bind(next_update())
       .bind(id)
       .run();
 }
@@ -177,7 +189,7 @@ void Manifest::fail(const std::string& id, const std::string& error, int exit_co
       .bind(error)
       .bind(static_cast<int64_t>(exit_code))
       .bind(now())
-      .bind(now())
+      .bind(next_update())
       .bind(id)
       .run();
 }

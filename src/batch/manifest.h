@@ -26,7 +26,8 @@ struct ManifestRow {
   std::string hash;   // XXH3 of its bytes, 16 hexadecimal digits
   int64_t frames = 0;
   double fps = 0;
-  double updated = 0, started = 0, finished = 0;  // seconds since 1970
+  double updated = 0;                // orders the changes of a folder: seconds since 1970, or more where the clock was set back
+  double started = 0, finished = 0;  // seconds since 1970, by the clock of the host
   double denoise_seconds = 0, decode_seconds = 0;
   std::string error;
   int exit_code = 0;  // of the error, as t2v generate would have ended
@@ -49,6 +50,8 @@ class Manifest {
   Manifest(const std::filesystem::path& folder, const Shard& shard);
 
   std::vector<ManifestRow> rows();
+  // What is written from now on counts as newer than `rows`, whatever the clock says.
+  void continue_after(const std::vector<ManifestRow>& rows);
   // In one transaction: `rows` become pending (attempts of the same id with the same settings are kept), and every row that is neither done
   // nor among `keep` is removed, since the batch no longer asks for it.
   void enter(const std::vector<ManifestRow>& rows, const std::vector<std::string>& keep);
@@ -61,7 +64,10 @@ class Manifest {
   void release();
 
  private:
+  double next_update();
+
   sqlite::Database database_;
+  double last_update_ = 0;
 };
 
 // The rows of a manifest that another process may be writing.

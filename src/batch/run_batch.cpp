@@ -1,11 +1,13 @@
 #include "batch/run_batch.h"
 
 #include <map>
+#include <set>
 
 #include "batch/file_hash.h"
 #include "batch/leftovers.h"
 #include "batch/manifest.h"
 #include "batch/new_folders.h"
+#include "pipeline/latents_file.h"
 
 namespace t2v {
 
@@ -35,10 +37,12 @@ ManifestRow pending_row(const BatchItem& item) {
 // Keeps the manifest while generate_all works, and passes on what it says.
 class Recorder : public Observer {
  public:
-  Recorder(Manifest& manifest, std::vector<BatchItem> items, const BatchRun& run, BatchSummary& summary, Observer& inner,
-           const std::function<void(const ItemReport&)>& report)
+  // kept_latents: ids of items whose latents an earlier run has kept, having failed to write the clip.
+  Recorder(Manifest& manifest, std::vector<BatchItem> items, std::set<std::string> kept_latents, const BatchRun& run, BatchSummary& summary,
+           Observer& inner, const std::function<void(const ItemReport&)>& report)
       : manifest_(manifest),
         items_(std::move(items)),
+        kept_latents_(std::move(kept_latents)),
         started_(items_.size(), false),
         run_(run),
         summary_(summary),
@@ -73,11 +77,20 @@ class Recorder : public Observer {
     const auto hash = hash_clip(run_.folder / item.file, result.frames);
     if (!hash) return fail(item, Error(ErrorKind::output, (run_.folder / item.file).string() + ": cannot be read back"), report);
     manifest_.finish(item.id, {hash->bytes, hash->hash, result.frames, result.denoise_seconds, result.decode_seconds});
+    if (kept_latents_.contains(item.id)) remove_kept_latents(item);
     report.frames = result.frames;
     report.denoise_seconds = result.denoise_seconds;
     report.decode_seconds = result.decode_seconds;
     ++summary_.made;
     unwritten_ = 0;
+  }
+
+  // The clip is there now.
+  void remove_kept_latents(const BatchItem& item) const {
+    const auto& clip = item.plan.clips.front();
+    const auto path = kept_latents_path(clip.output);
+    std::error_code ignored;
+    if (clip.save_latents != path.string()) fs::remove(path, ignored);
   }
 
   void fail(const BatchItem& item, const Error& error, ItemReport& report) {
@@ -91,6 +104,7 @@ class Recorder : public Observer {
 
   Manifest& manifest_;
   std::vector<BatchItem> items_;
+  std::set<std::string> kept_latents_;
   std::vector<bool> started_;
   const BatchRun& run_;
   BatchSummary& summary_;
@@ -148,7 +162,9 @@ BatchSummary run_batch(const std::vector<BatchItem>& items, const BatchRun& run,
   const ShardLock lock(run.folder, run.shard);
   Manifest manifest(run.folder, run.shard);
   const auto own = items_of_shard(items, run.shard);
-  const auto decisions = decide(own, read_all_manifests(run.folder), run.folder, run.redo);
+  const auto rows_before = read_all_manifests(run.folder);
+  manifest.continue_after(rows_before);
+  const auto decisions = decide(own, rows_before, run.folder, run.redo);
   for (const auto& note : decisions.notes) observer.note(note);
 
   BatchSummary summary{.items = static_cast<int64_t>(own.size())};
@@ -174,7 +190,11 @@ BatchSummary run_batch(const std::vector<BatchItem>& items, const BatchRun& run,
 
   const auto plans = take_plans(missing, observer);
   observer.progress({"clips", 0, static_cast<int64_t>(missing.size())});
-  Recorder recorder(manifest, std::move(missing), run, summary, observer, report);
+  std::set<std::string> kept_latents;
+  for (const auto& row : rows_before)
+    if (row.state == ItemState::failed && row.error.find(kept_latents_path(row.file).filename().string()) != std::string::npos)
+      kept_latents.insert(row.id);
+  Recorder recorder(manifest, std::move(missing), std::move(kept_latents), run, summary, observer, report);
   try {
     summary.preparation = generate_all(plans, run.limits, recorder, [&](const ClipOutcome& outcome) { recorder.finished(outcome); });
   } catch (...) {

@@ -62,13 +62,15 @@ nlohmann::ordered_json shard_json(const ShardStatus& status) {
 }  // namespace
 
 double clips_per_minute(const std::vector<ManifestRow>& rows) {
-  double last = 0;
+  const auto is_done = [](const ManifestRow& row) { return row.state == ItemState::done; };
+  std::pair<double, double> latest;  // clocks may have been set back: what finished last need not have the latest time
   for (const auto& row : rows)
-    if (row.state == ItemState::done) last = std::max(last, row.finished);
+    if (is_done(row)) latest = std::max(latest, {row.updated, row.finished});
+  const double last = latest.second;
   double first = last;
   int64_t clips = 0;
   for (const auto& row : rows) {
-    if (row.state != ItemState::done || row.finished < last - window_seconds) continue;
+    if (!is_done(row) || row.finished < last - window_seconds || row.finished > last) continue;
     ++clips;
     first = std::min(first, std::max(row.started, last - window_seconds));
   }

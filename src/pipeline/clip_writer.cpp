@@ -160,7 +160,7 @@ int64_t ClipWriter::decode(const ClipTask& task, const at::Tensor& latents) {
 std::string ClipWriter::keep_latents(const ClipTask& task, const at::Tensor& latents) {
   const auto& clip = *task.clip;
   if (clip.output == "-") return "";
-  const auto path = clip.save_latents.value_or(clip.output + ".latents.safetensors");
+  const auto path = clip.save_latents.value_or(kept_latents_path(clip.output).string());
   try {
     if (!clip.save_latents || !fs::exists(path))
       save_latents(path, latents, {{"t2v", provenance_of_clip(*task.plan, clip, options_.model_hash()).dump()}});

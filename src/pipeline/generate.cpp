@@ -141,11 +141,12 @@ class ModelRun {
   }
 
   void resume() {
+    const auto hash = hash_.get();  // outside of the loop: weights that cannot be read are not the first clip's failure
     std::vector<ClipTask> fitting;
     for (auto& task : tasks_) {
       const auto path = checkpoint_of(*task.clip);
       try {
-        task.checkpoint = read_checkpoint(path, *task.plan, *task.clip, hash_.get());
+        task.checkpoint = read_checkpoint(path, *task.plan, *task.clip, hash);
         if (task.checkpoint) {
           reporter_.note(task.clip->output + ": goes on after step " + std::to_string(task.checkpoint->step) + " of " +
                          std::to_string(task.plan->steps));
@@ -167,6 +168,7 @@ class ModelRun {
     std::map<std::string, std::size_t> place;
     std::size_t count = 0;
     texts_.clear();
+    text_errors_.clear();
     wanted_texts_.clear();
     const auto place_of = [&](const std::string& text) {
       const auto [found, is_new] = place.try_emplace(text, wanted_texts_.size());
@@ -192,6 +194,7 @@ class ModelRun {
       if (is_cancellation(error) || reporter_.stopped() || only_model_) throw;
       return fail(tasks, error);
     }
+    fail_where_text_failed(tasks);
     // On the CPU large clips are made after the small ones, which share the cores in another way.
     const auto middle = std::stable_partition(tasks.begin(), tasks.end(), [&](const ClipTask& task) {
       return device_.is_cuda() || is_small_step(configs_.transformer, task.tokens());
@@ -227,11 +230,27 @@ class ModelRun {
     // A small encoder is quicker on one thread, and a short prompt has few rows, which several threads would round differently.
     constexpr int64_t small_encoder = 50'000'000;
     const ThreadCount threads(device_.is_cpu() && sizes_.text_encoder < small_encoder ? std::optional<int64_t>(1) : std::nullopt);
-    for (const auto& text : wanted_texts_) {
+    for (std::size_t i = 0; i < wanted_texts_.size(); ++i) {
       reporter_.check_cancelled();
-      texts_.push_back(embed_text(*tokenizer, encoder, text, plan_.max_text_tokens, device_).cpu());
+      try {
+        texts_.push_back(embed_text(*tokenizer, encoder, wanted_texts_[i], plan_.max_text_tokens, device_).cpu());
+      } catch (const Error& error) {  // of this text, not of the model
+        texts_.emplace_back();
+        text_errors_.emplace(i, error);
+      }
     }
     times_.text_seconds += encoding.seconds();
+  }
+
+  void fail_where_text_failed(std::vector<ClipTask>& tasks) {
+    std::erase_if(tasks, [&](const ClipTask& task) {
+      auto found = text_errors_.find(task.text);
+      if (found == text_errors_.end() && task.plan->branches == 2) found = text_errors_.find(task.negative_text);
+      if (found == text_errors_.end()) return false;
+      reporter_.count_steps(task.steps_left());
+      reporter_.finished(task.failed(found->second));
+      return true;
+    });
   }
 
   void make(std::vector<ClipTask>& tasks) {
@@ -279,7 +298,8 @@ class ModelRun {
   ComponentSizes sizes_;
   std::shared_future<std::string> hash_;
   std::vector<std::string> wanted_texts_;
-  std::vector<at::Tensor> texts_;  // of wanted_texts_, on the CPU: float32 [max_text_tokens, d_model]
+  std::vector<at::Tensor> texts_;             // of wanted_texts_, on the CPU: float32 [max_text_tokens, d_model]
+  std::map<std::size_t, Error> text_errors_;  // of those that could not be embedded
   std::unique_ptr<WanVae> vae_;
   std::unique_ptr<WanTransformer> transformer_;
 };
@@ -309,11 +329,13 @@ PreparationTimes generate_all(const std::vector<GenerationPlan>& plans, const Ba
       groups[found->second].push_back(std::move(task));
     }
   }
+  const bool only_model =
+      std::all_of(plans.begin(), plans.end(), [&](const auto& plan) { return plan.model_folder == plans.front().model_folder; });
   PreparationTimes times;
   for (auto& group : groups) {
     if (group.empty()) continue;
     const ThreadCount threads(group.front().plan->threads);
-    ModelRun(std::move(group), limits, groups.size() == 1, reporter, times).run();
+    ModelRun(std::move(group), limits, only_model, reporter, times).run();
   }
   return times;
 }

@@ -36,6 +36,8 @@ at::Tensor read_latents(const std::filesystem::path& path, const std::vector<int
   return values;
 }
 
+std::filesystem::path kept_latents_path(const std::string& output) { return output + ".latents.safetensors"; }
+
 void check_latents_name(const std::filesystem::path& path, const std::string& flag) {
   if (path.extension() != ".safetensors")
     throw Error(ErrorKind::usage, flag + " '" + path.string() + "': latents are a safetensors file; give a name that ends in .safetensors");

@@ -14,6 +14,9 @@ namespace t2v {
 // float32 [C, T, H, W] on the CPU. shape: [1, C, T, H, W] that it must have; -1 for any size. Throws Error{bad_input}.
 at::Tensor read_latents(const std::filesystem::path& path, const std::vector<int64_t>& shape);
 
+// Where the latents of a clip are kept whose file could not be written.
+std::filesystem::path kept_latents_path(const std::string& output);
+
 // Throws Error{usage} naming the flag unless the name ends in .safetensors.
 void check_latents_name(const std::filesystem::path& path, const std::string& flag);
 

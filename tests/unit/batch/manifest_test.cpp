@@ -145,6 +145,24 @@ TEST_F(BatchManifest, OfRowsForOneItemTheNewestCounts) {
   EXPECT_EQ(rows[0].state, ItemState::done);
 }
 
+TEST_F(BatchManifest, WhatComesLaterIsNewerThoughTheClockWasSetBack) {
+  auto from_ahead = row_of("a");
+  from_ahead.state = ItemState::failed;
+  from_ahead.updated = 1e12;  // by a clock far in the future
+  Manifest manifest(folder_.path(), whole());
+  manifest.continue_after({from_ahead});
+  manifest.enter({row_of("a")}, {});
+  manifest.start("a");
+  const double started = manifest.rows()[0].updated;
+  EXPECT_GT(started, 1e12);
+  manifest.finish("a", {});
+  EXPECT_GT(manifest.rows()[0].updated, started);
+  EXPECT_LT(manifest.rows()[0].finished, 1e12);  // shown to people: what the clock says
+  const auto rows = newest_rows({from_ahead, manifest.rows()[0]});
+  ASSERT_EQ(rows.size(), 1U);
+  EXPECT_EQ(rows[0].state, ItemState::done);
+}
+
 TEST_F(BatchManifest, StatusCountsOverAllShards) {
   test::expect_error(ErrorKind::usage, {"no batch has been made here"}, [&] { read_status(folder_.path()); });
   Manifest first(folder_.path(), {0, 2, ""}), second(folder_.path(), {1, 2, ""});
@@ -186,6 +204,13 @@ TEST(ClipsPerMinute, LooksAtTheLastTenMinutesOfWork) {
   add(90000, 90020);  // the next day
   add(90020, 90040);
   EXPECT_DOUBLE_EQ(clips_per_minute(rows), 3);
+  // The clock is set back a day: what finished last counts, not what has the latest time.
+  add(3000, 3010);
+  rows.back().updated = 1;
+  EXPECT_DOUBLE_EQ(clips_per_minute(rows), 6);
+  add(1e6, 3020);  // set back while it was made
+  rows.back().updated = 2;
+  EXPECT_DOUBLE_EQ(clips_per_minute(rows), 6);
 }
 
 }  // namespace
