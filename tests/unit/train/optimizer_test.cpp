@@ -88,7 +88,7 @@ TEST(Optimizer, LeavesAGradientWithinTheLimitAsItIs) {
     const auto parameters = one_parameter("w", at::zeros({4}));
     Optimizer optimizer(parameters, config);
     std::vector<at::Tensor> gradients = {at::full({4}, 9.0F)};
-    EXPECT_NEAR(optimizer.step(gradients, 1, workers()), 18, 1e-4);
+    optimizer.step(gradients, gradient_norm(gradients), 1, workers());
     EXPECT_TRUE(at::equal(gradients[0], at::full({4}, 9.0F)));
   }
 }
