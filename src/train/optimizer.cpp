@@ -109,7 +109,8 @@ void Optimizer::restore(Weights state, int64_t steps) {
   const at::NoGradGuard no_grad;
   std::vector<std::pair<at::Tensor, at::Tensor>> pairs;  // {held, saved}; nothing is overwritten before all of it is known to fit
   for (std::size_t i = 0; i < first_.size(); ++i) {
-    const auto& [name, value] = parameters_.list()[i];
+    const auto& name = parameters_.list()[i].name;
+    const auto& value = parameters_.list()[i].value;
     const auto take = [&](const std::string& kind, const at::Tensor& held) {
       pairs.emplace_back(held, state.take(kind + name, held.sizes(), Precision::float32));
     };

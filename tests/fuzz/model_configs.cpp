@@ -11,20 +11,19 @@
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, std::size_t size) {
   using namespace t2v;
   static const test::TemporaryFolder folder;
+  Json json;
+  if (!fuzz::accepts([&] { json = parse_json(fuzz::text_of(data, size), "input"); })) return 0;  // so it would be in every file
   for (const char* name : {"model_index.json", "t2v.json"}) fuzz::write_input(folder / name, data, size);
   fuzz::accepts([&] { open_model_folder(folder.path()); });
   fuzz::write_input(folder / "model_index.json", reinterpret_cast<const uint8_t*>(R"({"_class_name": "WanPipeline"})"), 30);
   fuzz::accepts([&] { open_model_folder(folder.path()); });  // so that t2v.json is reached as well
+  fuzz::accepts([&] { parse_umt5_config(json, "input"); });
+  fuzz::accepts([&] { parse_wan_transformer_config(json, "input"); });
+  fuzz::accepts([&] { parse_wan_vae_config(json, "input"); });
   fuzz::accepts([&] {
-    const auto json = parse_json(fuzz::text_of(data, size), "input");
-    fuzz::accepts([&] { parse_umt5_config(json, "input"); });
-    fuzz::accepts([&] { parse_wan_transformer_config(json, "input"); });
-    fuzz::accepts([&] { parse_wan_vae_config(json, "input"); });
-    fuzz::accepts([&] {
-      const auto config = parse_scheduler_config(json, "input");
-      for (const auto kind : {SchedulerKind::ddpm, SchedulerKind::ddim, SchedulerKind::unipc})
-        fuzz::accepts([&] { make_scheduler(kind, config, 3, 0.0); });
-    });
+    const auto config = parse_scheduler_config(json, "input");
+    for (const auto kind : {SchedulerKind::ddpm, SchedulerKind::ddim, SchedulerKind::unipc})
+      fuzz::accepts([&] { make_scheduler(kind, config, 3, 0.0); });
   });
   return 0;
 }

@@ -1,4 +1,5 @@
-// A --config file; what is accepted comes back from --print-config as it was.
+// A --config file; what is accepted comes back from --print-config as it was. And a flag's text, of the setting that the first byte picks:
+// all of them for each input would be thirty exceptions, which are most of the time.
 #include "input.h"
 #include "pipeline/settings.h"
 
@@ -12,6 +13,9 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, std::size_t size) {
       throw std::logic_error("--print-config does not come back as it was");
     merge_requests(request, request);
   }
-  for (const auto& setting : generation_settings()) fuzz::accepts([&] { set_from_text(request, setting, text, "input"); });
+  if (size > 0) {
+    const auto& setting = generation_settings()[data[0] % generation_settings().size()];
+    fuzz::accepts([&] { set_from_text(request, setting, text.substr(1), "input"); });
+  }
   return 0;
 }

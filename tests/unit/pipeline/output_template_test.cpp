@@ -36,7 +36,7 @@ TEST(ExpandOutput, RefusesUnknownFields) {
                                                                   {"{seed:-4}.mp4", "{seed:-4}"},
                                                                   {"clip{index.mp4", "'{' without '}'"}};
   for (const auto& [pattern, part] : cases)
-    test::expect_error(ErrorKind::usage, {"output name", part}, [&] { expand_output(pattern, fields); });
+    test::expect_error(ErrorKind::usage, {"output name", part}, [&, pattern = pattern] { expand_output(pattern, fields); });
 }
 
 TEST(DistinguishesClips, NeedsTheIndexOrTheSeed) {

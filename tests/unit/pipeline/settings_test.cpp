@@ -62,7 +62,9 @@ TEST(Settings, RefuseValuesOfAnotherType) {
                                                                             {"prompt", 3},
                                                                             {"sidecar", 1},
                                                                             {"size", {832, 480}}})
-    test::expect_error(ErrorKind::usage, {"config.json", "'" + key + "'"}, [&] { request_from_json({{key, value}}, "config.json"); });
+    test::expect_error(ErrorKind::usage, {"config.json", "'" + key + "'"}, [key = key, value = value] {
+      request_from_json({{key, value}}, "config.json");
+    });
   for (const Json& object : {Json::array(), Json(nullptr), Json("text")})
     test::expect_error(ErrorKind::usage, {"config.json", "JSON object"}, [&] { request_from_json(object, "config.json"); });
 }
