@@ -1,6 +1,8 @@
 #include "base/html.h"
 
 #include <cstdint>
+#include <fstream>
+#include <iterator>
 
 #include "base/utf8.h"
 
@@ -62,5 +64,10 @@ std::string base64(std::string_view bytes) {
 }
 
 std::string data_uri(std::string_view type, std::string_view bytes) { return "data:" + std::string(type) + ";base64," + base64(bytes); }
+
+std::string data_uri_of_file(std::string_view type, const std::filesystem::path& path) {
+  std::ifstream file(path, std::ios::binary);
+  return data_uri(type, std::string(std::istreambuf_iterator<char>(file), {}));
+}
 
 }  // namespace t2v

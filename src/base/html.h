@@ -1,6 +1,7 @@
 // Text and bytes inside an HTML page.
 #pragma once
 
+#include <filesystem>
 #include <string>
 #include <string_view>
 
@@ -16,5 +17,8 @@ std::string base64(std::string_view bytes);
 
 // "data:TYPE;base64,…"
 std::string data_uri(std::string_view type, std::string_view bytes);
+
+// The same of a whole file; of one that cannot be read, without bytes.
+std::string data_uri_of_file(std::string_view type, const std::filesystem::path& path);
 
 }  // namespace t2v

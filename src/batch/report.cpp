@@ -3,8 +3,6 @@
 #include <algorithm>
 #include <cstdio>
 #include <ctime>
-#include <fstream>
-#include <iterator>
 #include <map>
 #include <optional>
 
@@ -129,11 +127,6 @@ std::optional<Still> still_of(const Entry& entry) try {
   return std::nullopt;
 }
 
-std::string read_bytes(const fs::path& path) {
-  std::ifstream file(path, std::ios::binary);
-  return {std::istreambuf_iterator<char>(file), {}};
-}
-
 // A path as the reference of a link: every byte that is not plain is escaped.
 std::string reference(const fs::path& path) {
   std::string out;
@@ -215,7 +208,7 @@ class Page {
     if (embedded_bytes_ + entry.row.bytes <= options_.embed_bytes) {
       embedded_bytes_ += entry.row.bytes;
       ++report_.embedded;
-      return data_uri("video/mp4", read_bytes(*entry.path));
+      return data_uri_of_file("video/mp4", *entry.path);
     }
     ++report_.linked;
     return link_to(*entry.path);

@@ -1,5 +1,7 @@
 #include "train/model_writer.h"
 
+#include <functional>
+
 #include "base/atomic_file.h"
 #include "base/json.h"
 #include "t2v/error.h"
@@ -9,6 +11,23 @@
 namespace t2v {
 
 namespace fs = std::filesystem;
+
+namespace {
+
+void change_json(const fs::path& path, const std::function<void(Json&)>& change) {
+  auto json = read_json(path);
+  change(json);
+  write_file_atomically(path, json.dump(2) + "\n");
+}
+
+// A folder need not have one.
+void change_t2v_json(const fs::path& model, const std::function<void(Json&)>& change) {
+  const auto path = model / "t2v.json";
+  if (!fs::exists(path)) write_file_atomically(path, "{}\n");
+  change_json(path, change);
+}
+
+}  // namespace
 
 void copy_architecture(const fs::path& from, const fs::path& to) {
   const auto copy = [&](const fs::path& part, fs::copy_options options) {
@@ -27,26 +46,19 @@ void copy_architecture(const fs::path& from, const fs::path& to) {
 
 void change_defaults(const fs::path& model, const Json& changes) {
   if (changes.empty()) return;
-  const auto path = model / "t2v.json";
-  auto defaults = fs::exists(path) ? read_json(path) : Json::object();
-  defaults.update(changes);
-  write_file_atomically(path, defaults.dump(2) + "\n");
+  change_t2v_json(model, [&](Json& defaults) { defaults.update(changes); });
   open_model_folder(model);  // refuses what t2v.json does not know
 }
 
 void write_words(const fs::path& model, const std::vector<std::string>& words) {
-  const auto path = model / "t2v.json";
-  auto defaults = fs::exists(path) ? read_json(path) : Json::object();
-  defaults.erase("words");
-  if (!words.empty()) defaults["words"] = words;
-  write_file_atomically(path, defaults.dump(2) + "\n");
+  change_t2v_json(model, [&](Json& defaults) {
+    defaults.erase("words");
+    if (!words.empty()) defaults["words"] = words;
+  });
 }
 
 void write_vocab_size(const fs::path& model, int64_t vocab_size) {
-  const auto path = model / "text_encoder" / "config.json";
-  auto config = read_json(path);
-  config["vocab_size"] = vocab_size;
-  write_file_atomically(path, config.dump(2) + "\n");
+  change_json(model / "text_encoder" / "config.json", [&](Json& config) { config["vocab_size"] = vocab_size; });
 }
 
 void write_component(const fs::path& model, const std::string& component, const ParameterSet& parameters) {
@@ -54,11 +66,10 @@ void write_component(const fs::path& model, const std::string& component, const 
 }
 
 void write_latent_statistics(const fs::path& model, const LatentStatistics& statistics) {
-  const auto path = model / "vae" / "config.json";
-  auto config = read_json(path);
-  config["latents_mean"] = statistics.mean;
-  config["latents_std"] = statistics.deviation;
-  write_file_atomically(path, config.dump(2) + "\n");
+  change_json(model / "vae" / "config.json", [&](Json& config) {
+    config["latents_mean"] = statistics.mean;
+    config["latents_std"] = statistics.deviation;
+  });
 }
 
 }  // namespace t2v

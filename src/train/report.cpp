@@ -31,13 +31,6 @@ std::string number(double value) {
   return text;
 }
 
-std::string read_text(const fs::path& path) {
-  std::ifstream file(path, std::ios::binary);
-  std::ostringstream text;
-  text << file.rdbuf();
-  return text.str();
-}
-
 std::string draw_chart(const std::string& title, const std::map<std::string, Curve>& curves) {
   constexpr double width = 460, height = 220, left = 52, bottom = 24, top = 8;
   constexpr const char* colours[] = {"#2563eb", "#dc2626", "#059669", "#d97706", "#7c3aed", "#0891b2"};
@@ -108,7 +101,7 @@ std::string draw_samples(const fs::path& run) {
     if (!line.is_object() || !line.contains("file_name") || !line["file_name"].is_string()) continue;
     const auto clip = run / "samples" / fs::path(line["file_name"].get<std::string>()).filename();
     if (!fs::exists(clip)) continue;
-    html += "<figure class='clip'><video autoplay loop muted playsinline src='" + data_uri("video/mp4", read_text(clip)) +
+    html += "<figure class='clip'><video autoplay loop muted playsinline src='" + data_uri_of_file("video/mp4", clip) +
             "'></video><figcaption>" + escape_html(line.value("prompt", "")) +
             (line.value(Json::json_pointer("/right/all_four"), false) ? " ✓" : "") + "</figcaption></figure>\n";
     ++shown;

@@ -14,8 +14,8 @@
 
 namespace t2v {
 
-// What is where: uint8 [2, T, h, w] for latents of `latent_shape` [z, T, h, w]: 1 + shape and 1 + colour of the object whose circle covers
-// the middle of a latent pixel, 0 for none. The clip's source has to know its objects.
+// What is where: uint8 [2, T, h, w] for latents of `latent_shape` [z, T, h, w]: 1 + shape and 1 + colour of the object around which
+// the middle of a latent pixel lies, within 0.8 of its radius, 0 for none. The clip's source has to know its objects.
 at::Tensor scene_labels(const TrainingClip& clip, at::IntArrayRef latent_shape);
 
 // The helper's parameters, {name, shape}, for tokens of a width.

@@ -148,21 +148,21 @@ TEST(CliTrain, GoesOnWithAModelOnAFolderOfClips) {
 }
 
 // Two clips of things that the shipped model knows no words for.
-void write_clips(const fs::path& clips) {
+fs::path write_clips(const fs::path& clips) {
   fs::create_directory(clips);
   expect_done(run_program({"generate", "-p", "a red circle", "--frames", "5", "--steps", "1", "--seed", "1", "--count", "2", "-o",
                            (clips / "{index}.mp4").string()}));
   std::ofstream(clips / "0.txt") << "A kestrel hovering over a hedgerow";
   std::ofstream(clips / "1.txt") << "a lapwing standing in a meadow";
+  return clips;
 }
 
 TEST(CliTrain, ATokenizerIsTrainedOnTheCaptionsOfAFolder) {
   const TemporaryFolder folder;
-  const auto clips = folder / "clips", run = folder / "run";
-  write_clips(clips);
+  const auto run = folder / "run";
   const auto path = write_config(folder, 2);
   auto config = Json::parse(bytes_of(path));
-  config["data"] = clips.string();
+  config["data"] = write_clips(folder / "clips").string();
   config["tokenizer"] = {{"vocab_size", 25}};
   config["stages"].erase(0);
   std::ofstream(path) << config.dump();
@@ -189,11 +189,10 @@ TEST(CliTrain, ATokenizerIsTrainedOnTheCaptionsOfAFolder) {
 
 TEST(CliTrain, ATokenizerThatDoesNotFitIsRefusedBeforeAnythingIsWritten) {
   const TemporaryFolder folder;
-  const auto clips = folder / "clips", run = folder / "run";
-  write_clips(clips);
+  const auto run = folder / "run";
   const auto path = write_config(folder, 2);
   auto config = Json::parse(bytes_of(path));
-  config["data"] = clips.string();
+  config["data"] = write_clips(folder / "clips").string();
   for (const int size : {5, 5000}) {
     config["tokenizer"] = {{"vocab_size", size}};
     std::ofstream(path) << config.dump();
