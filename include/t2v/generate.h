@@ -44,6 +44,7 @@ struct BatchLimits {
   std::optional<int64_t> memory_limit = {};      // bytes that the process may use
   std::optional<int64_t> checkpoint_every = {};  // denoising steps
   std::string checkpoint_folder = {};            // empty: beside each clip
+  bool restart_changed = false;                  // a clip whose checkpoint is of other settings starts anew instead of failing
 };
 
 // What became of one clip: a result or an error, never both.

@@ -195,8 +195,10 @@ BatchSummary run_batch(const std::vector<BatchItem>& items, const BatchRun& run,
     if (row.state == ItemState::failed && row.error.find(kept_latents_path(row.file).filename().string()) != std::string::npos)
       kept_latents.insert(row.id);
   Recorder recorder(manifest, std::move(missing), std::move(kept_latents), run, summary, observer, report);
+  auto limits = run.limits;
+  limits.restart_changed = run.redo != Redo::nothing;
   try {
-    summary.preparation = generate_all(plans, run.limits, recorder, [&](const ClipOutcome& outcome) { recorder.finished(outcome); });
+    summary.preparation = generate_all(plans, limits, recorder, [&](const ClipOutcome& outcome) { recorder.finished(outcome); });
   } catch (...) {
     try {
       manifest.release();

@@ -154,6 +154,11 @@ class ModelRun {
         }
         fitting.push_back(std::move(task));
       } catch (const Error& error) {
+        if (error.kind() == ErrorKind::usage && limits_.restart_changed) {
+          reporter_.note(task.clip->output + ": starts anew, its checkpoint is of other settings");
+          fitting.push_back(std::move(task));
+          continue;
+        }
         reporter_.count_steps(task.plan->steps);
         reporter_.finished(task.failed(error));
       }

@@ -142,6 +142,20 @@ TEST(CliCheckpoints, AnItemOfABatchThatWasKilledGoesOnToTheSameBytes) {
   program.signal(SIGKILL);
   EXPECT_EQ(program.finish().code, 1000 + SIGKILL);
   ASSERT_TRUE(has_checkpoint());
+  // With other settings it neither goes on nor is lost, until that is asked for.
+  auto changed = arguments;
+  changed.insert(changed.end(), {"--guidance-scale", "3", "--steps", "8"});
+  const auto copy = folder / "copy";
+  std::filesystem::copy(folder / "out", copy, std::filesystem::copy_options::recursive);
+  changed[3] = copy.string();
+  const auto refused = run_program(changed);
+  EXPECT_EQ(refused.code, 7) << refused.err;
+  EXPECT_NE(refused.err.find("checkpoint of"), std::string::npos) << refused.err;
+  changed.insert(changed.end(), {"--redo", "failed"});
+  const auto anew = run_program(changed);
+  expect_done(anew);
+  EXPECT_NE(anew.err.find("starts anew, its checkpoint is of other settings"), std::string::npos) << anew.err;
+  EXPECT_EQ(clips_in(copy).size(), 3U);
   // What a kill in the middle of saving a checkpoint would leave.
   write_bytes(folder / "out/..clip-0.mp4.checkpoint.safetensors.t2v-1-0.tmp.safetensors", "half");
   const auto rest = run_program(arguments);

@@ -6,11 +6,13 @@
 #include <filesystem>
 #include <fstream>
 #include <iterator>
+#include <limits>
 #include <map>
 
 #include "errors.h"
 #include "paths.h"
 #include "pipeline/checkpoint.h"
+#include "pipeline/components.h"
 #include "t2v/generate.h"
 #include "weights/safetensors.h"
 
@@ -162,6 +164,57 @@ TEST(GenerateAll, GivesEveryClipOfAModelThatCannotBeLoadedItsError) {
   EXPECT_TRUE(outcomes.of.at({1, 0}).result);
 }
 
+// A text encoder in which `token` alone overflows: its embedding is the largest float, to which attention adds more. All other tokens come
+// out as zeros, since their norm's mean of squares is infinite.
+void let_token_overflow(const fs::path& file, int64_t token) {
+  const auto original = SafetensorsFile::open(file);
+  std::vector<std::pair<std::string, at::Tensor>> tensors;
+  for (const auto& [name, entry] : original->entries()) {
+    auto tensor = original->tensor(name).clone();
+    if (name == "shared.weight") tensor[token].slice(0, 0, 2).fill_(std::numeric_limits<float>::max());
+    if (name == "encoder.block.0.layer.0.SelfAttention.o.weight") {
+      tensor[0].fill_(1e34);
+      tensor[1].fill_(-1e34);  // whichever sign the values have, one of the two sums leaves the range
+    }
+    tensors.emplace_back(name, tensor);
+  }
+  const auto metadata = original->metadata();
+  save_safetensors(file, tensors, metadata);
+}
+
+TEST(GenerateAll, ATextWhoseEmbeddingIsNotFiniteFailsItsClipsOnly) {
+  const test::TemporaryFolder folder;
+  fs::copy(test::shipped_model(), folder / "model", fs::copy_options::recursive);
+  const std::string good = "a red circle", bad = "a red circle on a navy background";
+  const auto model = open_model_folder(folder / "model");
+  const auto tokenizer = load_tokenizer(model, read_model_configs(model));
+  const auto harmless = tokenizer->encode(good, 56).ids, harmful = tokenizer->encode(bad, 56).ids;
+  const auto token =
+      std::find_if(harmful.begin(), harmful.end(), [&](int64_t id) { return !std::count(harmless.begin(), harmless.end(), id); });
+  ASSERT_NE(token, harmful.end());
+  let_token_overflow(folder / "model" / "text_encoder" / "model.safetensors", *token);
+
+  std::vector<GenerationRequest> requests;
+  for (const auto& [prompt, negative] : {std::pair{good, std::string()}, {bad, ""}, {good, bad}, {good, good}}) {
+    auto request = small_request(folder / (std::to_string(requests.size()) + ".mp4"), 1);
+    request.model = (folder / "model").string();
+    request.prompt = prompt;
+    request.negative_prompt = negative;
+    requests.push_back(request);
+  }
+  Observer observer;
+  Outcomes outcomes;
+  generate_all(plan_all(requests), {}, observer, outcomes.collect());
+  ASSERT_EQ(outcomes.of.size(), 4U);
+  for (const std::size_t i : {0U, 3U}) EXPECT_TRUE(outcomes.of.at({i, 0}).result) << i;
+  for (const std::size_t i : {1U, 2U}) {
+    ASSERT_TRUE(outcomes.of.at({i, 0}).error) << i;
+    EXPECT_EQ(outcomes.of.at({i, 0}).error->kind(), ErrorKind::non_finite);
+    EXPECT_NE(std::string(outcomes.of.at({i, 0}).error->what()).find("embedding holds NaN or infinity"), std::string::npos);
+    EXPECT_FALSE(fs::exists(*requests[i].output));
+  }
+}
+
 // Stops the run at the nth check.
 struct Stopping : Observer {
   explicit Stopping(int n) : left(n) {}
@@ -251,10 +304,14 @@ TEST(GenerateAll, RefusesACheckpointOfOtherSettings) {
   for (const char* part : {"seed 1 there, 2 now", "guidance_scale", "3.0 now", "delete the checkpoint"})
     EXPECT_NE(message.find(part), std::string::npos) << message;
   EXPECT_EQ(message.find("crf"), std::string::npos) << message;
-  fs::remove(checkpoint_path(plans[0].clips[0], folder.path().string()));
+  auto restarting = limits;
+  restarting.restart_changed = true;
   Outcomes again;
-  generate_all(plans, limits, observer, again.collect());
-  EXPECT_TRUE(again.of.at({0, 0}).result);
+  generate_all(plans, restarting, observer, again.collect());
+  ASSERT_TRUE(again.of.at({0, 0}).result);
+  EXPECT_FALSE(fs::exists(checkpoint_path(plans[0].clips[0], folder.path().string())));
+  const auto anew = bytes_of(folder / "a.mp4");
+  EXPECT_TRUE(anew == files_of({request}, {}).at("a.mp4"));
 }
 
 TEST(GenerateAll, HoldsToAMemoryLimitAndRefusesOnlyWhatCannotFit) {
