@@ -1,5 +1,6 @@
 #include "train/report.h"
 
+#include <algorithm>
 #include <cmath>
 #include <cstdio>
 #include <fstream>
@@ -92,24 +93,73 @@ std::map<std::string, Charts> read_charts(const fs::path& run) {
   return stages;
 }
 
-std::string draw_samples(const fs::path& run) {
-  std::ifstream file(run / "samples" / "judged.jsonl");
-  std::string html;
-  int shown = 0;
-  for (std::string text; shown < 24 && std::getline(file, text);) {
+// One evaluation's folder below samples/.
+struct Evaluation {
+  std::string title;
+  std::vector<std::string> prompts, clips;  // clips: HTML; where a file is gone, empty
+};
+
+Evaluation read_evaluation(const fs::path& folder, std::size_t most) {
+  const auto name = folder.filename().string();
+  Evaluation evaluation{.title = name, .prompts = {}, .clips = {}};
+  std::ifstream file(folder / "judged.jsonl");
+  for (std::string text; evaluation.clips.size() < most && std::getline(file, text);) {
     const auto line = Json::parse(text, nullptr, false);
     if (!line.is_object() || !line.contains("file_name") || !line["file_name"].is_string()) continue;
-    const auto clip = run / "samples" / fs::path(line["file_name"].get<std::string>()).filename();
-    if (!fs::exists(clip)) continue;
-    html += "<figure class='clip'><video autoplay loop muted playsinline src='" + data_uri_of_file("video/mp4", clip) +
-            "'></video><figcaption>" + escape_html(line.value("prompt", "")) +
-            (line.value(Json::json_pointer("/right/all_four"), false) ? " ✓" : "") + "</figcaption></figure>\n";
-    ++shown;
+    const auto clip = folder / fs::path(line["file_name"].get<std::string>()).filename();
+    const bool right = line.value(Json::json_pointer("/right/all_four"), false);
+    evaluation.prompts.push_back(line.value("prompt", ""));
+    evaluation.clips.push_back(!fs::exists(clip) ? ""
+                                                 : "<video autoplay loop muted playsinline src='" + data_uri_of_file("video/mp4", clip) +
+                                                       "'></video><small>" + (right ? "✓" : "") + "</small>");
   }
-  return html.empty() ? "" : "<h2>Held-out prompts at the last evaluation</h2><div class='clips'>\n" + html + "</div>\n";
+  return evaluation;
+}
+
+// At most `most` of the run's evaluations, the last one last, the others as evenly spread as they can be.
+std::vector<Evaluation> read_evaluations(const fs::path& run, std::size_t most, std::size_t most_clips) {
+  std::vector<fs::path> folders;
+  std::error_code absent;
+  for (const auto& entry : fs::directory_iterator(run / "samples", absent))
+    if (fs::exists(entry.path() / "judged.jsonl")) folders.push_back(entry.path());
+  std::sort(folders.begin(), folders.end());
+  const auto shown = std::min(most, folders.size());
+  std::vector<Evaluation> evaluations;
+  for (std::size_t i = 1; i <= shown; ++i) evaluations.push_back(read_evaluation(folders[i * folders.size() / shown - 1], most_clips));
+  return evaluations;
+}
+
+std::string draw_samples(const fs::path& run) {
+  constexpr std::size_t columns = 8, rows = 8, clips = 24;
+  const auto evaluations = read_evaluations(run, columns, clips);
+  if (evaluations.empty()) return "";
+  const auto& last = evaluations.back();
+  std::string html = "<h2>Held-out prompts over time</h2><div class='scroll'><table><tr><th></th>";
+  for (const auto& evaluation : evaluations) html += "<th>" + escape_html(evaluation.title) + "</th>";
+  html += "</tr>\n";
+  for (std::size_t row = 0; row < std::min(rows, last.clips.size()); ++row) {
+    html += "<tr><th>" + escape_html(last.prompts[row]) + "</th>";
+    for (const auto& evaluation : evaluations) {
+      const bool same = row < evaluation.prompts.size() && evaluation.prompts[row] == last.prompts[row];
+      html += "<td>" + (same ? evaluation.clips[row] : "") + "</td>";
+    }
+    html += "</tr>\n";
+  }
+  html += "</table></div>\n";
+  std::string more;
+  for (std::size_t i = rows; i < last.clips.size(); ++i)
+    if (!last.clips[i].empty())
+      more += "<figure class='clip'>" + last.clips[i] + "<figcaption>" + escape_html(last.prompts[i]) + "</figcaption></figure>\n";
+  return html + (more.empty() ? "" : "<h2>More of the last evaluation</h2><div class='clips'>\n" + more + "</div>\n");
 }
 
 }  // namespace
+
+std::string sample_folder_name(const std::string& stage, int64_t step) {
+  char digits[24];
+  std::snprintf(digits, sizeof digits, "-step-%08lld", static_cast<long long>(step));
+  return stage + digits;
+}
 
 void append_metrics(const fs::path& run, const Json& line) {
   const auto path = run / "metrics.jsonl";
@@ -127,9 +177,9 @@ void write_training_report(const fs::path& run) {
       "1rem}.charts,.clips{display:flex;flex-wrap:wrap;gap:1rem}"
       "figure{margin:0;width:28rem;max-width:100%}figcaption{font-weight:600}svg{width:100%}svg "
       "text{font-size:11px;fill:currentColor}.grid{stroke:currentColor;opacity:.15}"
-      ".clip{width:11rem}.clip "
-      "figcaption{font-weight:400;font-size:12px}video{width:100%;image-rendering:pixelated;border-radius:4px}</style></"
-      "head><body><h1>Training run</h1>\n";
+      ".clip{width:11rem}.clip figcaption{font-weight:400;font-size:12px}"
+      ".scroll{overflow-x:auto}th{font-weight:400;font-size:12px;text-align:left;max-width:14rem}td video{width:7rem}"
+      "video{width:100%;image-rendering:pixelated;border-radius:4px}</style></head><body><h1>Training run</h1>\n";
   for (const auto& [stage, charts] : read_charts(run)) {
     html += "<h2>" + escape_html(stage) + "</h2><div class='charts'>\n";
     for (const auto& [title, curves] : charts) html += draw_chart(title, curves);

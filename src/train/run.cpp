@@ -205,7 +205,7 @@ class TrainingRun {
       return set;
     };
     TrainerHooks hooks;
-    hooks.evaluated = [&](const Metrics& metrics, const ParameterSet& average, double) {
+    hooks.evaluated = [&](const Metrics& metrics, const ParameterSet& average, int64_t) {
       write_component(model_folder_, "vae", whole(average));
       keep_best(name, metrics.at("psnr"), average);
       write_training_report(folder_);
@@ -267,10 +267,10 @@ class TrainingRun {
                       held_out_clips(vae, *tokenizer, task_config.evaluation_clips, max_tokens));
 
     TrainerHooks hooks;
-    hooks.evaluated = [&](const Metrics& metrics, const ParameterSet& average, double) {
+    hooks.evaluated = [&](const Metrics& metrics, const ParameterSet& average, int64_t step) {
       write_denoiser(average);
       double score = -metrics.at("held_out_loss");
-      if (stage.adherence_prompts > 0 && !config_.data) score = judge(stage, name);
+      if (stage.adherence_prompts > 0 && !config_.data) score = judge(stage, name, step);
       keep_best(name, score, average);
       write_training_report(folder_);
     };
@@ -304,15 +304,16 @@ class TrainingRun {
     return clips;
   }
 
-  // The share of held-out prompts with all four attributes right; the clips of the last evaluation stay in samples/ for the report.
-  double judge(const StageConfig& stage, const std::string& name) {
+  // The share of held-out prompts with all four attributes right, the same prompts each time; the clips stay in a folder of the step's name
+  // for the report.
+  double judge(const StageConfig& stage, const std::string& name, int64_t step) {
     const auto loaded = load_world_model(model_folder_.string(), "cpu", "float32", false);
     AdherenceOptions options;
     options.prompts = stage.adherence_prompts;
     options.sizes.clear();
     for (const auto& [width, height] : config_.sizes) options.sizes.push_back({width, height});
     options.sampling = {defaults_.scheduler.value_or("ddim"), defaults_.steps.value_or(20), defaults_.guidance_scale.value_or(6.0), ""};
-    options.out = folder_ / "samples";
+    options.out = folder_ / "samples" / sample_folder_name(name, step);
     fs::create_directories(options.out);
     const auto networks = loaded.networks();
     const auto report = judge_model(&networks, options, observer_);

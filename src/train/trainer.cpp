@@ -169,7 +169,7 @@ class Training {
     }
     write_line(line);
     observer_.note(text);
-    if (hooks_.evaluated) hooks_.evaluated(metrics, optimizer_.average(), progress());
+    if (hooks_.evaluated) hooks_.evaluated(metrics, optimizer_.average(), at_.step);
   }
 
   void log(double factor) {

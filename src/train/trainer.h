@@ -42,7 +42,7 @@ struct TrainerConfig {
 // Hooks of the run around the loop.
 struct TrainerHooks {
   // After an evaluation, with its metrics and the averaged weights; also at the end.
-  std::function<void(const Metrics& metrics, const ParameterSet& average, double progress)> evaluated;
+  std::function<void(const Metrics& metrics, const ParameterSet& average, int64_t step)> evaluated;
 };
 
 // Trains until the schedule ends and returns the averaged weights. Stopped by the observer (a signal), it writes a checkpoint first and
