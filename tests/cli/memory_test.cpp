@@ -3,6 +3,7 @@
 
 #include "base/json.h"
 #include "expect.h"
+#include "sanitizer.h"
 
 namespace t2v::test {
 
@@ -10,11 +11,7 @@ namespace {
 
 constexpr int64_t mebi = int64_t{1} << 20;
 
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-constexpr bool measurable = false;  // a sanitizer's shadow memory counts as well
-#else
-constexpr bool measurable = true;
-#endif
+constexpr bool measurable = !has_sanitizer;
 
 // One step each: more of them take no more memory.
 Arguments one_step(const TemporaryFolder& folder, const Arguments& more) {

@@ -5,6 +5,7 @@
 #include <sys/resource.h>
 
 #include "run_program.h"
+#include "sanitizer.h"
 
 namespace t2v::test {
 
@@ -12,13 +13,6 @@ inline void set_limit(decltype(RLIMIT_AS) which, rlim_t value) {
   const rlimit limit{value, value};
   ::setrlimit(which, &limit);
 }
-
-// Sanitizers reserve terabytes of addresses and slow everything down.
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-constexpr bool has_sanitizer = true;
-#else
-constexpr bool has_sanitizer = false;
-#endif
 
 // 1.5 GB of addresses, most of which libtorch's libraries take, and `seconds` of processor time, after which the kernel kills the program:
 // what a hostile file may cost. (Loading libtorch takes about 0.4 of the seconds.)

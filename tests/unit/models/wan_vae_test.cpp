@@ -10,7 +10,7 @@
 namespace t2v {
 namespace {
 
-constexpr double close = 1e-5;  // of the expected tensor's scale
+constexpr double close = 2e-5;  // of the expected tensor's scale: rounding makes 1.01e-5 where the compiler uses no vectors (sanitizers)
 
 class WanVaeTest : public testing::Test {
  protected:
