@@ -4,6 +4,7 @@
 #include <array>
 #include <cctype>
 #include <cmath>
+#include <cstring>
 #include <string_view>
 
 #include "t2v/error.h"
@@ -24,6 +25,21 @@ constexpr std::array<std::string_view, 9> refused_formats{"concat", "dash", "hls
 int refuse_to_open(AVFormatContext*, AVIOContext**, const char*, int, AVDictionary**) { return AVERROR(EPERM); }
 
 bool is_still_image(const AVInputFormat& format) { return std::string_view(format.name).ends_with("_pipe"); }
+
+// libav fills these fields with numbers of the file, some of which are none of their enum's values; in C++ reading such a one is undefined.
+template <typename Enum>
+void drop_unknown(Enum& field, Enum end, Enum unspecified) {
+  static_assert(sizeof field == sizeof(int));
+  int number = 0;
+  std::memcpy(&number, &field, sizeof number);
+  if (number < 0 || number >= end) field = unspecified;
+}
+
+void drop_unknown_colours(AVFrame& picture) {
+  drop_unknown(picture.colorspace, AVCOL_SPC_NB, AVCOL_SPC_UNSPECIFIED);
+  drop_unknown(picture.color_range, AVCOL_RANGE_NB, AVCOL_RANGE_UNSPECIFIED);
+  drop_unknown(picture.chroma_location, AVCHROMA_LOC_NB, AVCHROMA_LOC_UNSPECIFIED);
+}
 
 std::map<std::string, std::string> to_map(const AVDictionary* dictionary, bool lower_case_keys) {
   std::map<std::string, std::string> entries;
@@ -151,7 +167,10 @@ class LibavReader : public VideoReader {
     for (;;) {
       const int result = avcodec_receive_frame(codec_.get(), picture_.get());
       if (result == AVERROR_EOF) return false;
-      if (result >= 0) return true;
+      if (result >= 0) {
+        drop_unknown_colours(*picture_);
+        return true;
+      }
       if (result != AVERROR(EAGAIN)) check(result, frame_text() + " cannot be decoded");
       send_packet();
     }
