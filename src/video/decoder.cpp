@@ -270,7 +270,7 @@ class LibavReader : public VideoReader {
 }  // namespace
 
 std::unique_ptr<VideoReader> open_video(const std::filesystem::path& path, const DecoderLimits& limits) {
-  libav::be_quiet();
+  libav::prepare_library();
   std::error_code absent;
   if (const auto pattern = parse_image_pattern(path); pattern && !std::filesystem::exists(path, absent))
     return open_image_sequence(*pattern, limits);

@@ -107,7 +107,7 @@ class ImageSink : public FrameSink {
 }  // namespace
 
 std::unique_ptr<FrameSink> open_images(const EncoderOptions& options) {
-  libav::be_quiet();
+  libav::prepare_library();
   return std::make_unique<ImageSink>(options);
 }
 

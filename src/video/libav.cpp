@@ -42,9 +42,13 @@ std::string error_text(int code) {
   return text.data();
 }
 
-void be_quiet() {
+void prepare_library() {
   static std::once_flag once;
-  std::call_once(once, [] { av_log_set_callback(keep_errors); });
+  std::call_once(once, [] {
+    av_log_set_callback(keep_errors);
+    // The largest picture that is read, with four channels of 16 bits. A few bytes of a file may claim tables of gigabytes.
+    av_max_alloc(std::size_t{8192} * 8192 * 8 + (std::size_t{16} << 20));
+  });
 }
 
 std::string complaint() {

@@ -68,8 +68,9 @@ const int32_t* display_matrix(const AVStream& stream);
 // libav's text for an error code ("Invalid data found when processing input").
 std::string error_text(int code);
 
-// Turns libav's chatter on stderr off, once per process; its error lines are kept for complaint().
-void be_quiet();
+// Once per process: turns libav's chatter on stderr off (its error lines are kept for complaint()) and bounds the memory that it takes at
+// once.
+void prepare_library();
 // What libav logged last as an error on any thread, as " (libav: …)", and forgets it; empty when it logged nothing. A hint for messages
 // only.
 std::string complaint();

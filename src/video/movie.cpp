@@ -150,7 +150,7 @@ class MovieSink : public FrameSink {
 }  // namespace
 
 std::unique_ptr<FrameSink> open_movie(const EncoderOptions& options) {
-  libav::be_quiet();
+  libav::prepare_library();
   return std::make_unique<MovieSink>(options);
 }
 

@@ -9,7 +9,7 @@
 namespace t2v {
 
 std::string encode_poster(const Frame& frame, int longest_side) {
-  libav::be_quiet();
+  libav::prepare_library();
   const auto check = [](int result) {
     if (result < 0) throw Error(ErrorKind::internal, "JPEG encoder: " + libav::error_text(result) + libav::complaint());
   };

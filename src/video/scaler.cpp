@@ -78,7 +78,7 @@ class ResizingSink : public FrameSink {
 }  // namespace
 
 libav::Scaler make_scaler(const PictureFormat& from, const PictureFormat& to, int filter) {
-  libav::be_quiet();
+  libav::prepare_library();
   libav::Scaler scaler(libav::allocated(sws_alloc_context()));
   const std::array<std::pair<const char*, int>, 7> options{
       {{"srcw", from.width},
