@@ -37,12 +37,12 @@ ManifestRow pending_row(const BatchItem& item) {
 // Keeps the manifest while generate_all works, and passes on what it says.
 class Recorder : public Observer {
  public:
-  // kept_latents: ids of items whose latents an earlier run has kept, having failed to write the clip.
-  Recorder(Manifest& manifest, std::vector<BatchItem> items, std::set<std::string> kept_latents, const BatchRun& run, BatchSummary& summary,
+  // begun: ids of items that an earlier run has not finished; it may have kept latents of those whose clips it failed to write.
+  Recorder(Manifest& manifest, std::vector<BatchItem> items, std::set<std::string> begun, const BatchRun& run, BatchSummary& summary,
            Observer& inner, const std::function<void(const ItemReport&)>& report)
       : manifest_(manifest),
         items_(std::move(items)),
-        kept_latents_(std::move(kept_latents)),
+        begun_(std::move(begun)),
         started_(items_.size(), false),
         run_(run),
         summary_(summary),
@@ -77,7 +77,7 @@ class Recorder : public Observer {
     const auto hash = hash_clip(run_.folder / item.file, result.frames);
     if (!hash) return fail(item, Error(ErrorKind::output, (run_.folder / item.file).string() + ": cannot be read back"), report);
     manifest_.finish(item.id, {hash->bytes, hash->hash, result.frames, result.denoise_seconds, result.decode_seconds});
-    if (kept_latents_.contains(item.id)) remove_kept_latents(item);
+    if (begun_.contains(item.id)) remove_kept_latents(item);
     report.frames = result.frames;
     report.denoise_seconds = result.denoise_seconds;
     report.decode_seconds = result.decode_seconds;
@@ -104,7 +104,7 @@ class Recorder : public Observer {
 
   Manifest& manifest_;
   std::vector<BatchItem> items_;
-  std::set<std::string> kept_latents_;
+  std::set<std::string> begun_;
   std::vector<bool> started_;
   const BatchRun& run_;
   BatchSummary& summary_;
@@ -190,11 +190,10 @@ BatchSummary run_batch(const std::vector<BatchItem>& items, const BatchRun& run,
 
   const auto plans = take_plans(missing, observer);
   observer.progress({"clips", 0, static_cast<int64_t>(missing.size())});
-  std::set<std::string> kept_latents;
+  std::set<std::string> begun;  // also where the disk was too full for the manifest to say that a clip had failed
   for (const auto& row : rows_before)
-    if (row.state == ItemState::failed && row.error.find(kept_latents_path(row.file).filename().string()) != std::string::npos)
-      kept_latents.insert(row.id);
-  Recorder recorder(manifest, std::move(missing), std::move(kept_latents), run, summary, observer, report);
+    if (row.state != ItemState::done) begun.insert(row.id);
+  Recorder recorder(manifest, std::move(missing), std::move(begun), run, summary, observer, report);
   auto limits = run.limits;
   limits.restart_changed = run.redo != Redo::nothing;
   try {
