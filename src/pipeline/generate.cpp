@@ -152,16 +152,15 @@ class ModelRun {
                          std::to_string(task.plan->steps));
           reporter_.count_steps(task.checkpoint->step);
         }
-        fitting.push_back(std::move(task));
       } catch (const Error& error) {
-        if (error.kind() == ErrorKind::usage && limits_.restart_changed) {
-          reporter_.note(task.clip->output + ": starts anew, its checkpoint is of other settings");
-          fitting.push_back(std::move(task));
+        if (error.kind() != ErrorKind::usage || !limits_.restart_changed) {
+          reporter_.count_steps(task.plan->steps);
+          reporter_.finished(task.failed(error));
           continue;
         }
-        reporter_.count_steps(task.plan->steps);
-        reporter_.finished(task.failed(error));
+        reporter_.note(task.clip->output + ": starts anew, its checkpoint is of other settings");
       }
+      fitting.push_back(std::move(task));
     }
     tasks_ = std::move(fitting);
   }

@@ -100,8 +100,7 @@ struct Evaluation {
 };
 
 Evaluation read_evaluation(const fs::path& folder, std::size_t most) {
-  const auto name = folder.filename().string();
-  Evaluation evaluation{.title = name, .prompts = {}, .clips = {}};
+  Evaluation evaluation{.title = folder.filename().string(), .prompts = {}, .clips = {}};
   std::ifstream file(folder / "judged.jsonl");
   for (std::string text; evaluation.clips.size() < most && std::getline(file, text);) {
     const auto line = Json::parse(text, nullptr, false);
@@ -116,8 +115,9 @@ Evaluation read_evaluation(const fs::path& folder, std::size_t most) {
   return evaluation;
 }
 
-// At most `most` of the run's evaluations, the last one last, the others as evenly spread as they can be.
-std::vector<Evaluation> read_evaluations(const fs::path& run, std::size_t most, std::size_t most_clips) {
+// At most `most` of the run's evaluations, the last one last and with `last_clips` clips, the others as evenly spread as they can be and
+// with `clips` each.
+std::vector<Evaluation> read_evaluations(const fs::path& run, std::size_t most, std::size_t clips, std::size_t last_clips) {
   std::vector<fs::path> folders;
   std::error_code absent;
   for (const auto& entry : fs::directory_iterator(run / "samples", absent))
@@ -125,13 +125,14 @@ std::vector<Evaluation> read_evaluations(const fs::path& run, std::size_t most, 
   std::sort(folders.begin(), folders.end());
   const auto shown = std::min(most, folders.size());
   std::vector<Evaluation> evaluations;
-  for (std::size_t i = 1; i <= shown; ++i) evaluations.push_back(read_evaluation(folders[i * folders.size() / shown - 1], most_clips));
+  for (std::size_t i = 1; i <= shown; ++i)
+    evaluations.push_back(read_evaluation(folders[i * folders.size() / shown - 1], i < shown ? clips : last_clips));
   return evaluations;
 }
 
 std::string draw_samples(const fs::path& run) {
   constexpr std::size_t columns = 8, rows = 8, clips = 24;
-  const auto evaluations = read_evaluations(run, columns, clips);
+  const auto evaluations = read_evaluations(run, columns, rows, clips);
   if (evaluations.empty()) return "";
   const auto& last = evaluations.back();
   std::string html = "<h2>Held-out prompts over time</h2><div class='scroll'><table><tr><th></th>";

@@ -4,6 +4,8 @@
 #include <cstdarg>
 #include <mutex>
 
+#include "video/decoder.h"
+
 namespace t2v::libav {
 
 namespace {
@@ -47,7 +49,7 @@ void prepare_library() {
   std::call_once(once, [] {
     av_log_set_callback(keep_errors);
     // The largest picture that is read, with four channels of 16 bits. A few bytes of a file may claim tables of gigabytes.
-    av_max_alloc(std::size_t{8192} * 8192 * 8 + (std::size_t{16} << 20));
+    av_max_alloc(static_cast<std::size_t>(DecoderLimits{}.pixels_per_frame) * 8 + (std::size_t{16} << 20));
   });
 }
 

@@ -11,8 +11,6 @@ namespace {
 
 constexpr int64_t mebi = int64_t{1} << 20;
 
-constexpr bool measurable = !has_sanitizer;
-
 // One step each: more of them take no more memory.
 Arguments one_step(const TemporaryFolder& folder, const Arguments& more) {
   Arguments arguments = {
@@ -48,7 +46,7 @@ LimitedResult run_in(int64_t megabytes, const Arguments& arguments) {
 
 // docs/memory.md has more cases, within a fifth on a quiet machine; a busy one decides how much of decoding and denoising coincides.
 TEST(CliMemory, TheEstimateIsNearTheMeasuredPeak) {
-  if (!measurable) GTEST_SKIP() << "a sanitizer's own memory counts as well";
+  if (has_sanitizer) GTEST_SKIP() << "a sanitizer's own memory counts as well";
   for (const Arguments& more : std::vector<Arguments>{{},
                                                       {"--count", "8"},
                                                       {"--size", "256x256", "--frames", "17"},
@@ -79,7 +77,7 @@ TEST(CliMemory, ALimitIsHeldWithSmallerPacksAndTheSameBytes) {
   const auto limited = run_program(limited_run);
   expect_done(limited);
   EXPECT_NE(limited.err.find("to stay within 330 MB"), std::string::npos) << limited.err;
-  if (measurable) {
+  if (!has_sanitizer) {
     EXPECT_LT(limited.peak_megabytes, 330 * 1.2);
   }
   for (int i = 0; i < 6; ++i) EXPECT_TRUE(bytes_of(folder / (std::to_string(i) + ".mp4")) == clips[static_cast<std::size_t>(i)]) << i;
@@ -94,7 +92,7 @@ TEST(CliMemory, WhatCannotFitIsRefusedBeforeLoadingWithFlagsThatWould) {
 }
 
 TEST(CliMemory, AFailedAllocationHalvesThePackAndSaysSo) {
-  if (!measurable) GTEST_SKIP() << "sanitizers reserve terabytes of address space";
+  if (has_sanitizer) GTEST_SKIP() << "sanitizers reserve terabytes of address space";
   const TemporaryFolder folder;
   auto arguments = one_step(folder, {"--count", "24", "--size", "128x128", "--frames", "29", "--token-budget", "100000", "--threads", "1"});
   // Raw frames: an H.264 encoder takes memory of its own, and whether it gets it at this limit is a matter of timing.
@@ -107,7 +105,7 @@ TEST(CliMemory, AFailedAllocationHalvesThePackAndSaysSo) {
 }
 
 TEST(CliMemory, AFailedAllocationOfAClipByItselfEndsWithTheEstimateAndFlags) {
-  if (!measurable) GTEST_SKIP() << "sanitizers reserve terabytes of address space";
+  if (has_sanitizer) GTEST_SKIP() << "sanitizers reserve terabytes of address space";
   const TemporaryFolder folder;
   const auto result = run_in(850, one_step(folder, {"--size", "1024x1024", "--frames", "1"}));
   EXPECT_EQ(result.code, 5) << result.output;

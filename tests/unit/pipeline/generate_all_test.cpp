@@ -4,11 +4,10 @@
 #include <gtest/gtest.h>
 
 #include <filesystem>
-#include <fstream>
-#include <iterator>
 #include <limits>
 #include <map>
 
+#include "bytes.h"
 #include "errors.h"
 #include "paths.h"
 #include "pipeline/checkpoint.h"
@@ -21,10 +20,7 @@ namespace {
 
 namespace fs = std::filesystem;
 
-std::string bytes_of(const fs::path& path) {
-  std::ifstream file(path, std::ios::binary);
-  return {std::istreambuf_iterator<char>(file), {}};
-}
+using test::bytes_of;
 
 GenerationRequest small_request(const fs::path& output, int64_t seed) {
   GenerationRequest request;
@@ -178,8 +174,7 @@ void let_token_overflow(const fs::path& file, int64_t token) {
     }
     tensors.emplace_back(name, tensor);
   }
-  const auto metadata = original->metadata();
-  save_safetensors(file, tensors, metadata);
+  save_safetensors(file, tensors, original->metadata());
 }
 
 TEST(GenerateAll, ATextWhoseEmbeddingIsNotFiniteFailsItsClipsOnly) {
