@@ -21,7 +21,8 @@ void add_train_command(CLI::App& app) {
   command->add_option("--data", request.data,
                       "Folder of clips with captions: clip.mp4 + clip.txt, or metadata.jsonl (the procedural world when absent)");
   command->add_option("--minutes", request.minutes, "Plan the learning rate for so many minutes of training, all stages together");
-  command->add_option("--threads", request.threads, "Worker threads (all processors when absent)");
+  command->add_option("--device", request.device, "auto, cpu or cuda[:N]")->capture_default_str();
+  command->add_option("--threads", request.threads, "Worker threads on the CPU (all processors when absent)");
   command->add_option("--progress", options->progress, progress_help)->capture_default_str();
   command->footer(
       "Ctrl-C or SIGTERM writes a checkpoint and stops; --resume goes on from it. Several processes share the work when RANK, WORLD_SIZE,\n"

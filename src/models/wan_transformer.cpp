@@ -125,7 +125,7 @@ WanTransformer::WanTransformer(const WanTransformerConfig& config, const WeightS
   text_out_ = load_linear(embedder / "text_embedder" / "linear_2", width, width);
   for (int64_t i = 0; i < config.num_layers; ++i) blocks_.emplace_back(config, weights / "blocks" / i);
   scale_shift_table_ = weights.take("scale_shift_table", {1, 2, width}, Precision::float32);
-  const auto proj = load_linear(weights / "proj_out", width, config.out_channels * patch.volume());
+  const auto proj = load_linear(weights / "proj_out", width, config.out_channels * patch.volume(), Precision::model);
   const auto reordered = [&](const at::Tensor& x) {  // channel is the fastest in the checkpoint, the slowest in PackedTokens
     return x.view({patch.volume(), config.out_channels, -1}).transpose(0, 1).reshape(x.sizes());
   };

@@ -27,8 +27,8 @@ struct StageConfig {
   VaeTaskConfig vae;              // of the kind that `kind` says
   DenoiserTaskConfig denoiser;
   int64_t cached_frames = 17;
-  bool gradient_checkpointing = false;    // of a denoiser's blocks
-  at::ScalarType precision = at::kFloat;  // that a denoiser computes in; weights and optimizer are float32
+  bool gradient_checkpointing = false;  // of a denoiser's blocks
+  RunDtypes precision;                  // that a denoiser computes in; weights and optimizer state are float32
   Json text;  // the stage as written, schedule, evaluation and what changes no number left out: what a checkpoint belongs to
 };
 

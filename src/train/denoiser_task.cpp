@@ -112,9 +112,9 @@ void DenoiserTask::begin_step(int64_t step, double progress, Workers& workers) {
   }
 }
 
-DenoiserTask::Loss DenoiserTask::loss_of(const ParameterSet& parameters, const std::vector<Sample>& samples, double helper_weight,
+LaneLoss DenoiserTask::loss_of(const ParameterSet& parameters, const std::vector<Sample>& samples, double helper_weight,
                                          uint64_t noise_seed) const {
-  const auto device = parameters.list().front().value.device();
+  const auto device = parameters.device();
   auto transformer_weights = parameters.part("transformer.").weights();
   auto text_weights = parameters.part("text_encoder.").weights();
   const WanTransformer transformer(transformer_, transformer_weights.root(), device);
@@ -171,35 +171,42 @@ DenoiserTask::Loss DenoiserTask::loss_of(const ParameterSet& parameters, const s
   at::Tensor middle;
   const auto predicted = transformer.predict(tokens, context, helper_weight > 0 ? &middle : nullptr);
   const auto errors = (predicted - at::cat(targets)).square().mean(1) * weight;  // [N]
-  Loss loss{errors.sum(),
-            {{"clips", static_cast<double>(samples.size())}, {"tokens", static_cast<double>(tokens.values.size(0))}, {"padding", 0}}};
+  LaneLoss found{errors.sum(),
+                 {{"clips", at::scalar_tensor(static_cast<int64_t>(samples.size()))},
+                  {"tokens", at::scalar_tensor(tokens.values.size(0))},
+                  {"padding", at::scalar_tensor(0)},
+                  {"loss", errors.detach().sum()},
+                  {"weight", weight.sum()}}};
   if (helper_weight > 0) {
     const auto helper = parameters.part("helper.");
     const auto named = scene_helper_loss(middle, helper.list()[0].value, helper.list()[1].value, at::cat(labels).to(at::kLong).to(device));
-    loss.sum = loss.sum + helper_weight * named;
-    loss.metrics["helper_loss"] = named.item<double>();
+    found.loss = found.loss + helper_weight * named;
+    found.metrics["helper_loss"] = named.detach();
   }
   const at::NoGradGuard no_grad;
-  for (const auto& length : config_.lengths)  // every lane names the same metrics, whatever it holds
-    loss.metrics["loss_" + std::to_string(length.frames)] = loss.metrics["loss_" + std::to_string(length.frames) + "_weight"] = 0;
+  const auto add = [&](int64_t frames, const at::Tensor& error, const at::Tensor& of) {
+    const auto name = "loss_" + std::to_string(frames);
+    for (const auto& [key, value] : {std::pair(name, error), std::pair(name + "_weight", of)}) {
+      auto& sum = found.metrics[key];
+      sum = sum.defined() ? sum + value : value;
+    }
+  };
+  const auto none = at::scalar_tensor(0, errors.options());
+  for (const auto& length : config_.lengths) add(length.frames, none, none);  // every lane names the same metrics, whatever it holds
   int64_t at_token = 0;
   for (const auto& group : groups) {
-    const auto name = "loss_" + std::to_string(group.frames);
-    loss.metrics[name] += errors.narrow(0, at_token, group.tokens).sum().item<double>();
-    loss.metrics[name + "_weight"] += weight.narrow(0, at_token, group.tokens).sum().item<double>();
+    add(group.frames, errors.narrow(0, at_token, group.tokens).sum(), weight.narrow(0, at_token, group.tokens).sum());
     at_token += group.tokens;
   }
-  loss.metrics["loss"] = errors.sum().item<double>();
-  loss.metrics["weight"] = weight.sum().item<double>();
-  return loss;
+  return found;
 }
 
-Metrics DenoiserTask::run_lane(int64_t lane, const ParameterSet& replica) {
+LaneLoss DenoiserTask::lane_loss(int64_t lane, const ParameterSet& replica) {
   const auto& samples = lanes_[static_cast<std::size_t>(lane)];
-  auto loss = loss_of(replica, samples, helper_weight_,
-                      WorldRandom(config_.seed, static_cast<uint64_t>(step_ * config_.lanes + lane) + (uint64_t{3} << 40)).next());
-  (loss.sum / step_weight_).backward();
-  return loss.metrics;
+  auto found = loss_of(replica, samples, helper_weight_,
+                       WorldRandom(config_.seed, static_cast<uint64_t>(step_ * config_.lanes + lane) + (uint64_t{3} << 40)).next());
+  found.loss = found.loss / step_weight_;
+  return found;
 }
 
 Metrics DenoiserTask::evaluate(const ParameterSet& average) {
@@ -218,7 +225,7 @@ Metrics DenoiserTask::evaluate(const ParameterSet& average) {
     }
     std::stable_sort(samples.begin(), samples.end(),
                      [](const Sample& a, const Sample& b) { return a.latents.sizes().vec() < b.latents.sizes().vec(); });
-    for (const auto& [name, value] : loss_of(average, samples, 0, begin + 1).metrics) sums[name] += value;
+    for (const auto& [name, value] : loss_of(average, samples, 0, begin + 1).metrics) sums[name] += value.item<double>();
   }
   return {{"held_out_loss", sums["loss"] / std::max(1e-12, sums["weight"])}};
 }

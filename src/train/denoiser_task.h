@@ -44,7 +44,7 @@ class DenoiserTask : public TrainingTask {
   void begin_step(int64_t step, double progress, Workers& workers) override;
   int64_t lanes() const override { return config_.lanes; }
   // "loss" (mean over noisy tokens), "loss_T" by length in frames, "clips", "tokens", "padding" (always 0: nothing is padded).
-  Metrics run_lane(int64_t lane, const ParameterSet& replica) override;
+  LaneLoss lane_loss(int64_t lane, const ParameterSet& replica) override;
   // "held_out_loss": at fixed noise levels.
   Metrics evaluate(const ParameterSet& average) override;
 
@@ -57,11 +57,8 @@ class DenoiserTask : public TrainingTask {
     int64_t frames = 0;  // in pixels' time
     std::vector<TrainingLevel> levels;
   };
-  struct Loss {
-    at::Tensor sum;  // over tokens, weighted
-    Metrics metrics;
-  };
-  Loss loss_of(const ParameterSet& parameters, const std::vector<Sample>& samples, double helper_weight, uint64_t noise_seed) const;
+  // "loss" is the sum over tokens, weighted.
+  LaneLoss loss_of(const ParameterSet& parameters, const std::vector<Sample>& samples, double helper_weight, uint64_t noise_seed) const;
   int64_t tokens_of(const at::Tensor& latents) const;
   int64_t draw_length(WorldRandom& random, double progress) const;
 

@@ -67,6 +67,8 @@ Processes Processes::from_environment() {
   if (count == nullptr || rank == nullptr) throw Error(ErrorKind::usage, "RANK and WORLD_SIZE go together; only one of them is set");
   processes.count_ = whole_number(count, "WORLD_SIZE", 1, 1024);
   processes.rank_ = whole_number(rank, "RANK", 0, processes.count_ - 1);
+  if (const char* local = by_hand ? std::getenv("LOCAL_RANK") : std::getenv("SLURM_LOCALID"))
+    processes.local_rank_ = whole_number(local, by_hand ? "LOCAL_RANK" : "SLURM_LOCALID", 0, 1023);
   if (processes.count_ == 1) return processes;
   if (address == nullptr)
     throw Error(ErrorKind::usage,

@@ -22,6 +22,8 @@ class Processes {
 
   int64_t rank() const { return rank_; }
   int64_t count() const { return count_; }
+  // The number of this process on its machine: LOCAL_RANK (torchrun's) or SLURM_LOCALID; 0 without them.
+  int64_t local_rank() const { return local_rank_; }
   // Adds each tensor over all processes, in place. Float32 or float64, of the same shapes on all.
   void sum(std::vector<at::Tensor>& tensors) const;
   // Returns when all processes have come here: what one has written before, the others can read after.
@@ -29,7 +31,7 @@ class Processes {
 
  private:
   struct Group;
-  int64_t rank_ = 0, count_ = 1;
+  int64_t rank_ = 0, count_ = 1, local_rank_ = 0;
   std::unique_ptr<Group> group_;
 };
 

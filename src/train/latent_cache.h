@@ -29,6 +29,7 @@ struct LatentCacheConfig {
   int64_t clips_per_shard = 256;
   int64_t frames = 17;  // the autoencoder is causal: the first latents of a clip are those of a shorter one
   int64_t max_text_tokens = 32;
+  at::Device device = at::kCPU;  // the autoencoder's; the clips are held on the CPU
 };
 
 // Grows shard by shard; what shard k holds depends on the settings and k alone.

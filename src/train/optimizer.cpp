@@ -69,7 +69,7 @@ void Optimizer::step_muon(const std::vector<at::Tensor>& gradients, const std::v
     first_[i].lerp_(gradients[i], 1 - config_.muon_momentum);
     directions.push_back(at::lerp(gradients[i], first_[i], config_.muon_momentum).flatten(1));  // Nesterov
   }
-  const auto updates = orthogonalise(at::stack(directions));  // [B, rows, columns]
+  const auto updates = orthogonalise(at::stack(directions).to(config_.muon_dtype)).to(at::kFloat);  // [B, rows, columns]
   const double shape_factor = std::sqrt(std::max(1.0, static_cast<double>(updates.size(1)) / static_cast<double>(updates.size(2))));
   for (std::size_t k = 0; k < group.size(); ++k) {
     auto value = parameters_.list()[group[k]].value;

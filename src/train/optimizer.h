@@ -17,6 +17,7 @@ struct OptimizerConfig {
   double muon_learning_rate = 0.01;  // at the peak of the schedule
   double adam_learning_rate = 1.5e-3;
   double muon_momentum = 0.95;
+  at::ScalarType muon_dtype = at::kFloat;  // of its Newton-Schulz iteration
   double adam_beta1 = 0.9, adam_beta2 = 0.95, adam_epsilon = 1e-8;
   double weight_decay = 0.01;  // decoupled, for matrices
   double clip_norm = 1.0;      // of the whole gradient; 0 for none
@@ -27,7 +28,7 @@ struct OptimizerConfig {
 // last layer of a network.
 bool is_muon_parameter(const std::string& name, at::IntArrayRef shape);
 
-// U·Vᵀ of each matrix of the batch, approximately: five steps of a quintic Newton-Schulz iteration; x [B, rows, columns].
+// U·Vᵀ of each matrix of the batch, approximately: five steps of a quintic Newton-Schulz iteration in the dtype of x [B, rows, columns].
 // Source: Jordan et al. 2024, Muon.
 at::Tensor orthogonalise(const at::Tensor& x);
 

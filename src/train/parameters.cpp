@@ -70,7 +70,7 @@ void ParameterSet::add(const std::string& prefix, const ParameterSet& other) {
 
 ParameterSet ParameterSet::part(const std::string& prefix) const {
   ParameterSet set;
-  set.dtype_ = dtype_;
+  set.dtypes_ = dtypes_;
   for (const auto& parameter : parameters_)
     if (parameter.name.starts_with(prefix)) set.parameters_.push_back({parameter.name.substr(prefix.size()), parameter.value});
   return set;
@@ -78,14 +78,18 @@ ParameterSet ParameterSet::part(const std::string& prefix) const {
 
 ParameterSet ParameterSet::replica() const {
   ParameterSet set;
-  set.dtype_ = dtype_;
+  set.dtypes_ = dtypes_;
   for (const auto& parameter : parameters_) set.parameters_.push_back(leaf(parameter.name, parameter.value));
   return set;
 }
 
+void ParameterSet::move_to(at::Device device) {
+  for (auto& parameter : parameters_) parameter = leaf(parameter.name, parameter.value.detach().to(device));
+}
+
 ParameterSet ParameterSet::clone() const {
   ParameterSet set;
-  set.dtype_ = dtype_;
+  set.dtypes_ = dtypes_;
   for (const auto& parameter : parameters_) set.parameters_.push_back(leaf(parameter.name, parameter.value.detach().clone()));
   return set;
 }
@@ -93,7 +97,7 @@ ParameterSet ParameterSet::clone() const {
 Weights ParameterSet::weights() const {
   std::map<std::string, at::Tensor> tensors;
   for (const auto& parameter : parameters_) tensors[parameter.name] = parameter.value;
-  return Weights::from_tensors(std::move(tensors), dtype_);
+  return Weights::from_tensors(std::move(tensors), dtypes_);
 }
 
 std::vector<at::Tensor> ParameterSet::values() const {

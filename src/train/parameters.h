@@ -39,9 +39,13 @@ class ParameterSet {
   ParameterSet replica() const;
   ParameterSet clone() const;
 
-  // The dtype that networks over these parameters compute in (what networks hold in float32 stays so), for this set and for those made of
+  // Moves the values; replicas made before stay where they are.
+  void move_to(at::Device device);
+  at::Device device() const { return parameters_.empty() ? at::Device(at::kCPU) : parameters_.front().value.device(); }
+
+  // The dtypes that networks over these parameters compute in (what networks hold in float32 stays so), for this set and for those made of
   // it.
-  void compute_in(at::ScalarType dtype) { dtype_ = dtype; }
+  void compute_in(RunDtypes dtypes) { dtypes_ = dtypes; }
   // For building a network over these parameters; a cast is part of the gradient.
   Weights weights() const;
 
@@ -53,7 +57,7 @@ class ParameterSet {
 
  private:
   std::vector<Parameter> parameters_;
-  at::ScalarType dtype_ = at::kFloat;
+  RunDtypes dtypes_;
 };
 
 // A weight before training, as the reference initialises its layers: norms 1, biases 0, modulation tables N(0, 1/width), output layers 0,

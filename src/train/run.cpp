@@ -1,6 +1,7 @@
 #include "train/run.h"
 
 #include <ATen/ATen.h>
+#include <ATen/Context.h>
 #include <ATen/Parallel.h>
 #include <ATen/core/grad_mode.h>
 
@@ -43,6 +44,12 @@ std::vector<std::pair<std::string, std::vector<int64_t>>> text_parameters(const 
   return meta.asked();
 }
 
+at::Device training_device(const std::string& name, const Processes& processes) {
+  const auto device = parse_device(name);
+  if (!device.is_cuda() || name.starts_with("cuda:")) return device;
+  return {at::kCUDA, static_cast<at::DeviceIndex>(processes.local_rank() % static_cast<int64_t>(at::getNumGPUs()))};
+}
+
 bool belongs_to_decoder(const std::string& name) { return name.starts_with("decoder.") || name.starts_with("post_quant_conv."); }
 
 class TrainingRun {
@@ -52,6 +59,7 @@ class TrainingRun {
         request_(request),
         processes_(processes),
         observer_(observer),
+        device_(training_device(request.device, processes)),
         folder_(request.out),
         model_folder_(request.out / "model") {
     const auto architecture = open_model_folder(find_model(config_.architecture));
@@ -72,7 +80,8 @@ class TrainingRun {
       throw Error(ErrorKind::usage, request.config + ": 'vocab_size' of the tokenizer is " + std::to_string(*wanted->vocab_size) +
                                         ", the run in " + request.out.string() + " began with " +
                                         std::to_string(configs_.text_encoder.vocab_size) + "; train into another folder");
-    workers_ = request.threads.value_or(std::max(1U, std::thread::hardware_concurrency()));
+    // A card runs one lane at a time, so that it holds the activations of one.
+    workers_ = device_.is_cpu() ? request.threads.value_or(std::max(1U, std::thread::hardware_concurrency())) : 1;
   }
 
   void run() {
@@ -192,7 +201,8 @@ class TrainingRun {
 
   void train_vae(const StageConfig& stage, const std::string& name) {
     const auto model = open_model_folder(model_folder_);
-    const auto all = ParameterSet::load(vae_parameters(configs_.vae), model.component("vae"), weights_stem("vae"));
+    auto all = ParameterSet::load(vae_parameters(configs_.vae), model.component("vae"), weights_stem("vae"));
+    all.move_to(device_);
     ParameterSet frozen, trained;
     for (const auto& parameter : all.list()) {
       ParameterSet& set = stage.vae.decoder_only && !belongs_to_decoder(parameter.name) ? frozen : trained;
@@ -215,14 +225,14 @@ class TrainingRun {
     write_component(model_folder_, "vae", whole(average));
     if (!stage.vae.decoder_only) {
       auto weights = whole(average).weights();
-      write_latent_statistics(model_folder_, measure_latents(WanVae(configs_.vae, weights.root()), *source_, config_.seed, 64));
+      write_latent_statistics(model_folder_, measure_latents(WanVae(configs_.vae, weights.root()), device_, *source_, config_.seed, 64));
     }
   }
 
   void train_denoiser(const StageConfig& stage, const std::string& name) {
     const auto model = open_model_folder(model_folder_);
     configs_ = read_model_configs(model);  // with the statistics that a stage before has measured
-    const auto vae = load_vae(model, configs_, at::kCPU);
+    const auto vae = load_vae(model, configs_, device_);
     const auto tokenizer = load_tokenizer(model, configs_);
     const auto max_tokens = model.defaults.max_text_tokens.value_or(512);
     ParameterSet parameters;
@@ -238,6 +248,7 @@ class TrainingRun {
       parameters.add("helper.", ParameterSet::initialise(scene_helper_parameters(configs_.transformer.width()), config_.seed + 4));
     }
 
+    parameters.move_to(device_);
     parameters.compute_in(stage.precision);
 
     LatentCacheConfig cache_config;
@@ -246,6 +257,7 @@ class TrainingRun {
     cache_config.seed = config_.seed;
     cache_config.frames = stage.cached_frames;
     cache_config.max_text_tokens = max_tokens;
+    cache_config.device = device_;
     cache_config.fingerprint = Json{
         {"model", model_hash_of_vae(model)},
         {"frames", stage.cached_frames},
@@ -297,7 +309,7 @@ class TrainingRun {
     for (int64_t i = 0; i < count; ++i) {
       const auto clip =
           source_->held_out_clip(config_.seed, static_cast<uint64_t>(i), static_cast<std::size_t>(i) % source_->sizes().size(), 17);
-      clips.push_back({vae.normalise(vae.encode(clip.frames).mean).to(at::kHalf),
+      clips.push_back({vae.normalise(vae.encode(clip.frames.to(device_)).mean).to(at::kCPU, at::kHalf),
                        tokenizer.encode(clean_prompt(clip.caption), static_cast<std::size_t>(max_tokens)).ids,
                        {}});
     }
@@ -307,7 +319,7 @@ class TrainingRun {
   // The share of held-out prompts with all four attributes right, the same prompts each time; the clips stay in a folder of the step's name
   // for the report.
   double judge(const StageConfig& stage, const std::string& name, int64_t step) {
-    const auto loaded = load_world_model(model_folder_.string(), "cpu", "float32", false);
+    const auto loaded = load_world_model(model_folder_.string(), device_.str(), "float32", false);
     AdherenceOptions options;
     options.prompts = stage.adherence_prompts;
     options.sizes.clear();
@@ -334,6 +346,7 @@ class TrainingRun {
   const TrainingRequest& request_;
   const Processes& processes_;
   Observer& observer_;
+  at::Device device_;
   fs::path folder_, model_folder_;
   ModelConfigs configs_;
   ModelDefaults defaults_;

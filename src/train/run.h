@@ -22,7 +22,8 @@ struct TrainingRequest {
   std::optional<std::string> model;  // begin from this model: its architecture and weights
   std::optional<std::string> data;   // folder of clips
   std::optional<double> minutes;     // of all stages together, in the config's proportions
-  std::optional<int64_t> threads;    // workers; all processors when absent
+  std::optional<int64_t> threads;    // workers on the CPU; all processors when absent
+  std::string device = "auto";       // auto, cpu, cuda or cuda:N; without N, each process of a machine takes the card of its number there
 };
 
 // Returns the folder of the trained model. Throws Error: usage (config, a run folder that is in use without `resume`), bad_input, output,

@@ -4,6 +4,8 @@
 
 #include <algorithm>
 
+#include "nn/ops.h"
+
 namespace t2v {
 
 namespace {
@@ -46,7 +48,7 @@ std::vector<std::pair<std::string, std::vector<int64_t>>> scene_helper_parameter
 }
 
 at::Tensor scene_helper_loss(const at::Tensor& tokens, const at::Tensor& weight, const at::Tensor& bias, const at::Tensor& labels) {
-  const auto logits = at::linear(at::layer_norm(tokens.to(at::kFloat), {tokens.size(1)}), weight, bias);
+  const auto logits = at::linear(normalise_layer(tokens.to(at::kFloat), {}, {}, 1e-5), weight, bias);
   const auto parts = logits.split_with_sizes({shape_classes(), colour_classes()}, 1);
   at::Tensor sum;
   for (int64_t k = 0; k < 2; ++k) {

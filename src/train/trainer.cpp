@@ -102,7 +102,7 @@ class Training {
     std::vector<Metrics> found(mine.size());
     workers_.run(static_cast<int64_t>(mine.size()), [&](int64_t i) {
       const auto k = static_cast<std::size_t>(i);
-      found[k] = task_.run_lane(mine[k], replicas_[k]);
+      found[k] = run_lane(task_, mine[k], replicas_[k]);
     });
     std::vector<at::Tensor> sums;
     Metrics metrics;

@@ -15,8 +15,9 @@ namespace {
 at::Tensor motion_weights(const at::Tensor& frames, double motion_weight) {
   auto weights = at::ones({frames.size(0), 1, frames.size(2), frames.size(3), frames.size(4)}, frames.options());
   if (frames.size(2) < 2 || motion_weight <= 0) return weights;
-  const auto moved = (frames.slice(2, 1) - frames.slice(2, 0, -1)).abs().amax(1, /*keepdim=*/true).gt(0.05).to(at::kFloat) *
-                     motion_weight;  // [B, 1, T - 1, H, W]
+  constexpr double least = 0.05;  // of a range of 2
+  const auto change = (frames.slice(2, 1) - frames.slice(2, 0, -1)).square().amax(1, /*keepdim=*/true);  // [B, 1, T - 1, H, W]
+  const auto moved = change.gt(least * least).to(at::kFloat) * motion_weight;
   weights.slice(2, 1).add_(moved);
   auto earlier = weights.slice(2, 0, -1);
   at::maximum_out(earlier, earlier, moved + 1);
@@ -64,7 +65,7 @@ WanVae VaeTask::network(const ParameterSet& parameters) const {
 
 void VaeTask::begin_step(int64_t step, double, Workers&) { step_ = step; }
 
-Metrics VaeTask::run_lane(int64_t lane, const ParameterSet& replica) {
+LaneLoss VaeTask::lane_loss(int64_t lane, const ParameterSet& replica) {
   WorldRandom random(config_.seed, static_cast<uint64_t>(step_ * config_.lanes + lane) + (uint64_t{1} << 40));
   double pick = random.uniform();
   std::size_t chosen = 0;
@@ -81,7 +82,8 @@ Metrics VaeTask::run_lane(int64_t lane, const ParameterSet& replica) {
     const auto clip = source_->training_clip(config_.seed, random.next() >> 2, size, kind.frames);
     clips.push_back(kind.crop ? crop_around(clip, kind.width, kind.height, random) : clip.frames);
   }
-  const auto frames = at::stack(clips);  // [B, 3, T, H, W]
+  const auto device = replica.device();
+  const auto frames = at::stack(clips).to(device);  // [B, 3, T, H, W]
   auto generator = at::detail::createCPUGenerator(random.next());
 
   const auto vae = network(replica);
@@ -92,7 +94,7 @@ Metrics VaeTask::run_lane(int64_t lane, const ParameterSet& replica) {
     mean = posterior.mean;
     logvar = posterior.logvar;
   }
-  const auto latents = mean + config_.latent_noise * at::randn(mean.sizes(), generator, mean.options());
+  const auto latents = mean + config_.latent_noise * at::randn(mean.sizes(), generator, at::TensorOptions(at::kFloat)).to(device);
   const auto error = vae.decode_clips(latents) - frames;
   const auto weights = motion_weights(frames, config_.motion_weight);
   const auto penalty =
@@ -103,12 +105,12 @@ Metrics VaeTask::run_lane(int64_t lane, const ParameterSet& replica) {
   const auto stated = (logvar - 2 * std::log(std::max(config_.latent_noise, 1e-6))).square().mean();
   auto loss = reconstruction;
   if (!config_.decoder_only) loss = loss + config_.kl_weight * divergence + 1e-5 * stated;
-  (loss / static_cast<double>(config_.lanes)).backward();
-  return {{"loss", loss.item<double>()},
-          {"weight", 1},
-          {"squared_error", error.detach().square().mean().item<double>()},
-          {"divergence", divergence.item<double>()},
-          {"clips", static_cast<double>(count)}};
+  return {loss / static_cast<double>(config_.lanes),
+          {{"loss", loss.detach()},
+           {"weight", at::scalar_tensor(1)},
+           {"squared_error", error.detach().square().mean()},
+           {"divergence", divergence.detach()},
+           {"clips", at::scalar_tensor(count)}}};
 }
 
 Metrics VaeTask::evaluate(const ParameterSet& average) {
@@ -118,21 +120,20 @@ Metrics VaeTask::evaluate(const ParameterSet& average) {
   double sum = 0;
   for (int64_t i = 0; i < config_.evaluation_clips; ++i) {
     const auto size = static_cast<std::size_t>(i) % source_->sizes().size();
-    const auto frames = source_->held_out_clip(config_.seed, static_cast<uint64_t>(i), size, 17).frames;
+    const auto frames = source_->held_out_clip(config_.seed, static_cast<uint64_t>(i), size, 17).frames.to(average.device());
     sum += psnr(vae.decode(vae.encode(frames).mean), frames);
   }
   metrics["psnr"] = sum / static_cast<double>(config_.evaluation_clips);
   return metrics;
 }
 
-LatentStatistics measure_latents(const WanVae& vae, ClipSource& source, uint64_t seed, int64_t clips) {
+LatentStatistics measure_latents(const WanVae& vae, at::Device device, ClipSource& source, uint64_t seed, int64_t clips) {
   const at::NoGradGuard no_grad;
   at::Tensor sum, squares;
   double count = 0;
   for (int64_t i = 0; i < clips; ++i) {
-    const auto mean =
-        vae.encode(source.training_clip(seed, static_cast<uint64_t>(i), static_cast<std::size_t>(i) % source.sizes().size(), 17).frames)
-            .mean.to(at::kDouble);
+    const auto clip = source.training_clip(seed, static_cast<uint64_t>(i), static_cast<std::size_t>(i) % source.sizes().size(), 17);
+    const auto mean = vae.encode(clip.frames.to(device)).mean.to(at::kCPU, at::kDouble);
     sum = i == 0 ? mean.sum({1, 2, 3}) : sum + mean.sum({1, 2, 3});
     squares = i == 0 ? mean.square().sum({1, 2, 3}) : squares + mean.square().sum({1, 2, 3});
     count += static_cast<double>(mean.numel() / mean.size(0));

@@ -40,7 +40,7 @@ class VaeTask : public TrainingTask {
 
   void begin_step(int64_t step, double progress, Workers& workers) override;
   int64_t lanes() const override { return config_.lanes; }
-  Metrics run_lane(int64_t lane, const ParameterSet& replica) override;
+  LaneLoss lane_loss(int64_t lane, const ParameterSet& replica) override;
   // "psnr": of whole held-out clips, decoded from the mean, in dB, mean over clips.
   Metrics evaluate(const ParameterSet& average) override;
 
@@ -54,10 +54,11 @@ class VaeTask : public TrainingTask {
   int64_t step_ = 0;
 };
 
-// Mean and standard deviation of each latent channel over `clips` clips, for the config (latents_mean, latents_std).
+// Mean and standard deviation of each latent channel over `clips` clips, for the config (latents_mean, latents_std). device: the
+// autoencoder's.
 struct LatentStatistics {
   std::vector<double> mean, deviation;
 };
-LatentStatistics measure_latents(const WanVae& vae, ClipSource& source, uint64_t seed, int64_t clips);
+LatentStatistics measure_latents(const WanVae& vae, at::Device device, ClipSource& source, uint64_t seed, int64_t clips);
 
 }  // namespace t2v

@@ -57,7 +57,7 @@ Weights Weights::open(const fs::path& folder, const std::string& stem, at::Devic
   Weights weights;
   weights.where_ = folder.string();
   weights.device_ = device;
-  weights.dtype_ = dtype;
+  weights.dtypes_ = {dtype, dtype};
   const auto single = folder / (stem + ".safetensors");
   const auto index = folder / (stem + ".safetensors.index.json");
   if (fs::exists(single)) {
@@ -76,14 +76,14 @@ Weights Weights::meta(at::ScalarType dtype) {
   Weights weights;
   weights.meta_ = true;
   weights.device_ = at::kMeta;
-  weights.dtype_ = dtype;
+  weights.dtypes_ = {dtype, dtype};
   return weights;
 }
 
-Weights Weights::from_tensors(std::map<std::string, at::Tensor> tensors, at::ScalarType dtype) {
+Weights Weights::from_tensors(std::map<std::string, at::Tensor> tensors, RunDtypes dtypes) {
   Weights weights;
   weights.where_ = "weights in memory";
-  weights.dtype_ = dtype;
+  weights.dtypes_ = dtypes;
   weights.tensors_ = std::move(tensors);
   return weights;
 }
@@ -107,7 +107,9 @@ at::Tensor Weights::refuse(const std::string& problem, at::IntArrayRef shape, at
 
 at::Tensor Weights::take(const std::string& name, at::IntArrayRef shape, Precision precision) {
   asked_.emplace_back(name, shape.vec());
-  const auto type = precision == Precision::float32 ? at::kFloat : dtype_;
+  const auto type = precision == Precision::float32   ? at::kFloat
+                    : precision == Precision::product ? dtypes_.products
+                                                      : dtypes_.model;
   if (meta_) return at::empty(shape, at::TensorOptions(type).device(at::kMeta));
   if (const auto held = tensors_.find(name); held != tensors_.end()) {
     taken_.insert(name);

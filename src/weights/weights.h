@@ -16,8 +16,14 @@
 
 namespace t2v {
 
-// What a weight is cast to: the run's dtype, or float32 whatever the run's dtype is (norms, modulation tables, time embedding).
-enum class Precision { model, float32 };
+// What a weight is cast to: the run's dtype; that of its matrix products; or float32 whatever the run's dtypes are (norms, modulation
+// tables, time embedding).
+enum class Precision { model, product, float32 };
+
+// A run's dtypes. They are one but for a trainer's, which may have its products in bfloat16 and all else in float32.
+struct RunDtypes {
+  at::ScalarType model = at::kFloat, products = at::kFloat;
+};
 
 class WeightScope;
 
@@ -28,8 +34,8 @@ class Weights {
   // No files: every tensor exists, on the meta device. For shape checks without weights.
   static Weights meta(at::ScalarType dtype = at::kFloat);
 
-  // Tensors in memory, as a trainer holds them: a cast to the run's dtype is part of their gradient. Nothing is copied where the dtype fits.
-  static Weights from_tensors(std::map<std::string, at::Tensor> tensors, at::ScalarType dtype = at::kFloat);
+  // Tensors in memory, as a trainer holds them: a cast to the run's dtypes is part of their gradient. Nothing is copied where the dtype fits.
+  static Weights from_tensors(std::map<std::string, at::Tensor> tensors, RunDtypes dtypes = {});
 
   WeightScope root();
 
@@ -54,7 +60,7 @@ class Weights {
   std::string where_;
   bool meta_ = false;
   at::Device device_ = at::kCPU;
-  at::ScalarType dtype_ = at::kFloat;
+  RunDtypes dtypes_;
   std::map<std::string, std::shared_ptr<const SafetensorsFile>> entries_;
   std::map<std::string, at::Tensor> tensors_;
   std::set<std::string> taken_;

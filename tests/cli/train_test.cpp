@@ -206,6 +206,15 @@ TEST(CliTrain, ATokenizerThatDoesNotFitIsRefusedBeforeAnythingIsWritten) {
   EXPECT_NE(with_weights.err.find("needs a model from nothing"), std::string::npos) << with_weights.err;
 }
 
+TEST(CliTrain, ADeviceThatIsNotThereIsRefusedBeforeAnythingIsWritten) {
+  const TemporaryFolder folder;
+  const auto config = write_config(folder, 1).string();
+  const auto run = folder / "run";
+  for (const char* device : {"tpu", "cuda:99"})
+    expect_refused(run_program({"train", config, "--out", run.string(), "--device", device}), 2, {std::string("--device"), device});
+  EXPECT_FALSE(fs::exists(run / "model"));
+}
+
 TEST(CliTrain, AMisspeltKeyIsNamed) {
   const TemporaryFolder folder;
   const auto config = write_config(folder, 2, {{"caption_droput", 0.1}});

@@ -121,6 +121,29 @@ TEST(Linear, JoinedLayersGiveTheirOutputsSideBySide) {
   EXPECT_LE(test::relative_error(join_linear({a, b})(x), at::cat({a(x), b(x)}, 1)), close);
 }
 
+TEST(Linear, ProductsInBFloat16AreExactWhereBFloat16Is) {
+  // Small whole numbers and their sums are bfloat16's without rounding; a bias of 1/1024 beside them is not.
+  const auto whole = [](at::IntArrayRef shape, int64_t seed) { return test::random_normal(shape, seed).clamp(-2, 2).round(); };
+  for (const int64_t rows : {1, 128, 130}) {
+    const auto x = whole({rows, 6}, 1).requires_grad_(true), weight = whole({5, 6}, 2).requires_grad_(true);
+    const auto bias = (whole({5}, 3) + 1.0 / 1024).requires_grad_(true);
+    const auto grad = whole({rows, 5}, 4);
+    const auto run = [&](at::ScalarType products) {
+      const auto y = Linear{weight.to(products), bias}(x);
+      EXPECT_EQ(y.scalar_type(), at::kFloat);
+      y.backward(grad);
+      std::vector<at::Tensor> found = {y.detach()};
+      for (const auto* leaf : {&x, &weight, &bias}) {
+        found.push_back(leaf->grad().clone());
+        leaf->mutable_grad() = at::Tensor();
+      }
+      return found;
+    };
+    const auto expected = run(at::kFloat), found = run(at::kBFloat16);
+    for (std::size_t i = 0; i < expected.size(); ++i) EXPECT_TRUE(found[i].equal(expected[i])) << rows << " rows, " << i;
+  }
+}
+
 TEST(Rotary, TurnsEachPairByPositionTimesFrequency) {
   const int64_t head_dim = 20;  // time 8, height 6, width 6
   const Rotary rotary(head_dim, 16, at::kCPU);

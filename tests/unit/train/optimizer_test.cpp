@@ -24,9 +24,13 @@ ParameterSet one_parameter(const std::string& name, const at::Tensor& value) {
 TEST(Orthogonalise, MakesSingularValuesNearlyOne) {
   for (const auto& [rows, columns] : {std::pair{12, 12}, std::pair{6, 40}, std::pair{40, 6}}) {
     const auto x = test::random_normal({3, rows, columns}, 5);
-    const auto singular = at::linalg_svdvals(orthogonalise(x));
-    EXPECT_GT(singular.min().item<double>(), 0.3) << rows << "x" << columns;
-    EXPECT_LT(singular.max().item<double>(), 1.4) << rows << "x" << columns;
+    for (const auto dtype : {at::kFloat, at::kBFloat16}) {
+      const auto found = orthogonalise(x.to(dtype));
+      EXPECT_EQ(found.scalar_type(), dtype);
+      const auto singular = at::linalg_svdvals(found.to(at::kFloat));
+      EXPECT_GT(singular.min().item<double>(), 0.3) << rows << "x" << columns << " " << dtype;
+      EXPECT_LT(singular.max().item<double>(), 1.4) << rows << "x" << columns << " " << dtype;
+    }
     // A batch is its matrices one by one.
     EXPECT_LE(test::relative_error(orthogonalise(x)[1], orthogonalise(x.narrow(0, 1, 1))[0]), 1e-5);
   }

@@ -25,13 +25,12 @@ class Toy : public TrainingTask {
     if (bad_) --bad_times_;
   }
   int64_t lanes() const override { return 3; }
-  Metrics run_lane(int64_t lane, const ParameterSet& replica) override {
+  LaneLoss lane_loss(int64_t lane, const ParameterSet& replica) override {
     WorldRandom random(7, static_cast<uint64_t>(step_ * 3 + lane));
     const auto target = at::full({5}, static_cast<float>(random.uniform()));
     auto loss = (replica.list()[0].value - target).square().mean();
     if (bad_) loss = loss * std::numeric_limits<float>::quiet_NaN();
-    (loss / 3).backward();
-    return {{"loss", loss.item<double>()}, {"weight", 1}};
+    return {loss / 3, {{"loss", loss.detach()}, {"weight", at::scalar_tensor(1)}}};
   }
   Metrics evaluate(const ParameterSet&) override { return {{"psnr", 1}}; }
 
@@ -177,7 +176,7 @@ TEST(TrainingConfig, MistakesAreNamed) {
   refused(R"({"stages": [{"train": "denoiser", "steps": 3, "token_per_lane": 3}]})", "did you mean 'tokens_per_lane'");
   refused(R"({"stages": [{"train": "unet", "steps": 3}]})", "vae, vae_decoder, denoiser");
   refused(R"({"stages": [{"train": "denoiser", "steps": 3, "caption_dropout": 2}]})", "between 0 and 1");
-  refused(R"({"stages": [{"train": "denoiser", "steps": 3, "precision": "fp8"}]})", "float32, bf16");
+  refused(R"({"stages": [{"train": "denoiser", "steps": 3, "precision": "fp8"}]})", "float32, bf16-mixed, bf16");
   refused(R"({"tokenizer": {"vocab_size": 2}, "stages": [{"train": "denoiser", "steps": 3}]})", "'vocab_size' should be between 4");
   refused(R"({"stages": []})", "at least one stage");
 }

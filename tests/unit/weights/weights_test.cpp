@@ -149,7 +149,7 @@ TEST(WeightsInMemory, ReportMissingMisshapedAndUnexpectedNames) {
 
 TEST(WeightsInMemory, ACastIsPartOfTheGradient) {
   const auto leaf = at::ones({2}).requires_grad_(true);
-  auto weights = Weights::from_tensors({{"a", leaf}}, at::kBFloat16);
+  auto weights = Weights::from_tensors({{"a", leaf}}, {at::kBFloat16, at::kBFloat16});
   const auto taken = weights.take("a", {2}, Precision::model);
   EXPECT_EQ(taken.scalar_type(), at::kBFloat16);
   (taken.to(at::kFloat) * 3).sum().backward();

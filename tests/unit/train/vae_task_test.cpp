@@ -1,0 +1,71 @@
+// The autoencoder's training step with a tiny network.
+#include "train/vae_task.h"
+
+#include <ATen/ATen.h>
+#include <ATen/Parallel.h>
+#include <gtest/gtest.h>
+
+#include "golden.h"
+#include "weights.h"
+
+namespace t2v {
+namespace {
+
+class VaeTaskTest : public testing::Test {
+ protected:
+  VaeTaskTest() {
+    at::set_num_threads(1);  // as in training
+    auto meta = Weights::meta();
+    const WanVae network(vae, meta.root());
+    parameters = ParameterSet::load(meta.asked(), test::golden("wan-tiny") / "vae", "diffusion_pytorch_model");
+    config.lanes = 2;
+    config.pixels_per_lane = 32 * 32 * 9 * 2;
+    config.kinds = {{32, 32, 9, 1, true}};
+  }
+
+  WanVaeConfig vae = parse_wan_vae_config(test::tiny_config("vae"), "config.json");
+  ParameterSet parameters;
+  VaeTaskConfig config;
+  std::shared_ptr<ClipSource> source = make_world_source({{32, 32}, {48, 32}}, 0.25);
+  Workers workers{1};
+};
+
+TEST_F(VaeTaskTest, TheNoiseOnItsLatentsIsPartOfTheLoss) {
+  const auto loss = [&](double noise) {
+    config.latent_noise = noise;
+    config.kl_weight = 0;
+    VaeTask task(vae, config, {}, source);
+    task.begin_step(0, 0, workers);
+    return run_lane(task, 0, parameters.replica());
+  };
+  const auto clean = loss(0), noisy = loss(2);
+  EXPECT_EQ(clean.at("clips"), 2);
+  EXPECT_EQ(clean.at("divergence"), noisy.at("divergence"));
+  EXPECT_GT(noisy.at("squared_error"), clean.at("squared_error"));
+}
+
+TEST_F(VaeTaskTest, ADecodersStageLeavesTheEncoderAsItIs) {
+  ParameterSet encoder, decoder;
+  for (const auto& parameter : parameters.list())
+    (parameter.name.starts_with("decoder.") || parameter.name.starts_with("post_quant_conv.") ? decoder : encoder).add(parameter);
+  config.decoder_only = true;
+  VaeTask task(vae, config, encoder, source);
+  task.begin_step(0, 0, workers);
+  const auto replica = decoder.replica();
+  run_lane(task, 0, replica);
+  for (const auto& parameter : encoder.list()) EXPECT_FALSE(parameter.value.grad().defined()) << parameter.name;
+  for (const auto& parameter : replica.list()) EXPECT_TRUE(parameter.value.grad().defined()) << parameter.name;
+}
+
+// Finds tensors that are left on the CPU when the parameters are elsewhere. Only forwards: the meta device's layers hold no graph.
+TEST_F(VaeTaskTest, ItsLossIsWhereItsParametersAre) {
+  parameters.move_to(at::kMeta);
+  VaeTask task(vae, config, {}, source);
+  task.begin_step(0, 0, workers);
+  const auto found = task.lane_loss(1, parameters.replica());
+  EXPECT_TRUE(found.loss.is_meta());
+  EXPECT_TRUE(found.metrics.at("squared_error").is_meta());
+}
+
+}  // namespace
+}  // namespace t2v
