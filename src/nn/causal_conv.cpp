@@ -7,7 +7,7 @@
 namespace t2v {
 
 CausalConv3d::CausalConv3d(const WeightScope& weights, int64_t in, int64_t out, std::array<int64_t, 3> kernel) : kernel_t_(kernel[0]) {
-  const auto weight = weights.take("weight", {out, in, kernel[0], kernel[1], kernel[2]});
+  const auto weight = weights.take("weight", {out, in, kernel[0], kernel[1], kernel[2]}, Precision::product);
   weight_ = weight.transpose(1, 2).reshape({out, kernel[0] * in, kernel[1], kernel[2]}).contiguous(at::MemoryFormat::ChannelsLast);
   bias_ = weights.take("bias", {out});
 }
@@ -39,7 +39,8 @@ at::Tensor CausalConv3d::forward_strided(const at::Tensor& x, int64_t clips) con
 }
 
 FrameConv load_frame_conv(const WeightScope& weights, int64_t in, int64_t out, int64_t kernel) {
-  return {weights.take("weight", {out, in, kernel, kernel}).contiguous(at::MemoryFormat::ChannelsLast), weights.take("bias", {out})};
+  const auto weight = weights.take("weight", {out, in, kernel, kernel}, Precision::product);
+  return {weight.contiguous(at::MemoryFormat::ChannelsLast), weights.take("bias", {out})};
 }
 
 }  // namespace t2v

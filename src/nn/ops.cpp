@@ -58,6 +58,8 @@ at::Tensor convolve_2d(const at::Tensor& x, const at::Tensor& weight, const at::
     const int64_t width = (x.size(3) + 2 * padding[1] - weight.size(3)) / stride + 1;
     return at::empty({x.size(0), weight.size(0), height, width}, x.options().memory_format(at::MemoryFormat::ChannelsLast));
   }
+  if (weight.scalar_type() != x.scalar_type())  // a trainer's products in bfloat16
+    return at::conv2d(x.to(weight.scalar_type()), weight, {}, stride, padding).to(x.scalar_type()) + bias.view({1, -1, 1, 1});
   if (one_way(x) && is_pointwise(weight, stride, padding))
     return at::linear(x.permute({0, 2, 3, 1}), weight.flatten(1), bias).permute({0, 3, 1, 2});
   if (one_way(x) && x.size(0) == 1 && x.scalar_type() == at::kFloat && at::hasMKLDNN())

@@ -9,7 +9,8 @@
 
 namespace t2v {
 
-// x [N, in, H, W], weight [out, in, h, w], bias [out]; padding: zeros on each side, {h, w} → [N, out, H', W'].
+// x [N, in, H, W], weight [out, in, h, w], bias [out]; padding: zeros on each side, {h, w} → [N, out, H', W'], multiplied in the weight's
+// dtype, in that of x and bias.
 at::Tensor convolve_2d(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias, int64_t stride,
                        std::array<int64_t, 2> padding);
 

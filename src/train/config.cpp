@@ -129,11 +129,6 @@ void parse_denoiser(Keys& keys, StageConfig& stage) {
   keys.take("helper_share", task.helper_share, 0, 1);
   keys.take("cached_frames", stage.cached_frames, 1, 257);
   keys.take("gradient_checkpointing", stage.gradient_checkpointing);
-  std::string precision = "float32";
-  keys.take("precision", precision);
-  stage.precision = one_of<RunDtypes>(
-      precision, {{"float32", {}}, {"bf16-mixed", {at::kFloat, at::kBFloat16}}, {"bf16", {at::kBFloat16, at::kBFloat16}}},
-      keys.where("precision"));
   keys.take("adherence_prompts", stage.adherence_prompts, 0, 10000);
   std::string sampling = "logit_normal";
   keys.take("timestep_sampling", sampling);
@@ -181,12 +176,16 @@ StageConfig parse_stage(const Json& json, const std::string& where) {
   keys.take("evaluate_minutes", stage.evaluate_minutes, 0, 1e6);
   keys.take("spike_factor", stage.spike_factor, 1, 1e9);
   keys.take("log_steps", stage.log_steps, 1, 1e9);
-  if (stage.kind == StageKind::denoiser) {
+  if (stage.kind == StageKind::denoiser)
     parse_denoiser(keys, stage);
-    stage.optimizer.muon_dtype = stage.precision.products;
-  } else {
+  else
     parse_vae(keys, stage.vae);
-  }
+  std::string precision = "float32";
+  keys.take("precision", precision);
+  std::vector<std::pair<const char*, RunDtypes>> precisions = {{"float32", {}}, {"bf16-mixed", {at::kFloat, at::kBFloat16}}};
+  if (stage.kind == StageKind::denoiser) precisions.push_back({"bf16", {at::kBFloat16, at::kBFloat16}});
+  stage.precision = one_of<RunDtypes>(precision, precisions, keys.where("precision"));
+  stage.optimizer.muon_dtype = stage.precision.products;
   stage.vae.decoder_only = stage.kind == StageKind::vae_decoder;
   keys.finish();
   stage.text = json;

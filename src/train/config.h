@@ -28,7 +28,7 @@ struct StageConfig {
   DenoiserTaskConfig denoiser;
   int64_t cached_frames = 17;
   bool gradient_checkpointing = false;  // of a denoiser's blocks
-  RunDtypes precision;                  // that a denoiser computes in; weights and optimizer state are float32
+  RunDtypes precision;                  // that the networks compute in; weights and optimizer state are float32
   Json text;  // the stage as written, schedule, evaluation and what changes no number left out: what a checkpoint belongs to
 };
 

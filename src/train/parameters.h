@@ -46,6 +46,7 @@ class ParameterSet {
   // The dtypes that networks over these parameters compute in (what networks hold in float32 stays so), for this set and for those made of
   // it.
   void compute_in(RunDtypes dtypes) { dtypes_ = dtypes; }
+  RunDtypes dtypes() const { return dtypes_; }
   // For building a network over these parameters; a cast is part of the gradient.
   Weights weights() const;
 

@@ -209,6 +209,7 @@ class TrainingRun {
       set.add(parameter);
     }
     VaeTask task(configs_.vae, stage.vae, frozen, source_);
+    trained.compute_in(stage.precision);
     const auto whole = [&](const ParameterSet& part) {
       ParameterSet set = frozen;
       set.add("", part);

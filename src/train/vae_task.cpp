@@ -59,6 +59,7 @@ VaeTask::VaeTask(const WanVaeConfig& model, const VaeTaskConfig& config, Paramet
 WanVae VaeTask::network(const ParameterSet& parameters) const {
   ParameterSet all = frozen_;
   all.add("", parameters);
+  all.compute_in(parameters.dtypes());
   auto weights = all.weights();
   return WanVae(model_, weights.root());
 }

@@ -177,6 +177,7 @@ TEST(TrainingConfig, MistakesAreNamed) {
   refused(R"({"stages": [{"train": "unet", "steps": 3}]})", "vae, vae_decoder, denoiser");
   refused(R"({"stages": [{"train": "denoiser", "steps": 3, "caption_dropout": 2}]})", "between 0 and 1");
   refused(R"({"stages": [{"train": "denoiser", "steps": 3, "precision": "fp8"}]})", "float32, bf16-mixed, bf16");
+  refused(R"({"stages": [{"train": "vae", "steps": 3, "precision": "bf16"}]})", "float32, bf16-mixed;");
   refused(R"({"tokenizer": {"vocab_size": 2}, "stages": [{"train": "denoiser", "steps": 3}]})", "'vocab_size' should be between 4");
   refused(R"({"stages": []})", "at least one stage");
 }

@@ -57,6 +57,22 @@ TEST_F(VaeTaskTest, ADecodersStageLeavesTheEncoderAsItIs) {
   for (const auto& parameter : replica.list()) EXPECT_TRUE(parameter.value.grad().defined()) << parameter.name;
 }
 
+TEST_F(VaeTaskTest, ProductsInBFloat16AreNearFloat32WithFloat32Gradients) {
+  VaeTask task(vae, config, {}, source);
+  task.begin_step(0, 0, workers);
+  const auto wide = parameters.replica();
+  auto mixed = parameters.replica();
+  mixed.compute_in({at::kFloat, at::kBFloat16});
+  const double expected = run_lane(task, 0, wide).at("loss"), found = run_lane(task, 0, mixed).at("loss");
+  EXPECT_NE(found, expected);
+  EXPECT_NEAR(found / expected, 1, 0.002);
+  for (std::size_t i = 0; i < wide.list().size(); ++i) {
+    const auto &gradient = mixed.list()[i].value.grad(), &reference = wide.list()[i].value.grad();
+    EXPECT_EQ(gradient.scalar_type(), at::kFloat);
+    EXPECT_LT((gradient - reference).norm().item<double>(), 0.05 * reference.norm().item<double>() + 1e-4) << wide.list()[i].name;
+  }
+}
+
 // Finds tensors that are left on the CPU when the parameters are elsewhere. Only forwards: the meta device's layers hold no graph.
 TEST_F(VaeTaskTest, ItsLossIsWhereItsParametersAre) {
   parameters.move_to(at::kMeta);
