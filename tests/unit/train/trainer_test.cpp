@@ -162,7 +162,7 @@ TEST(Trainer, LearningRateWarmsUpHoldsAndFalls) {
 }
 
 TEST(TrainingConfig, TheShippedOnesAreGood) {
-  for (const char* name : {"world-64.json", "finetune.json"}) {
+  for (const char* name : {"world-64.json", "world-64-more.json", "finetune.json"}) {
     const auto path = test::source_dir() / "configs" / "train" / name;
     EXPECT_FALSE(parse_training_config(read_json(path), path.string()).stages.empty());
   }
