@@ -24,8 +24,8 @@ at::Tensor rows_in(const at::Tensor& x, at::ScalarType type) {
   return y;
 }
 
-// x·weightᵀ + bias and its gradients with products in the weight's dtype; x, bias, result and gradients in float32. Saved for backward: x in
-// the weight's dtype.
+// x·weightᵀ + bias and its gradients with products in the weight's dtype; x, bias, result and gradients in float32. Saved for backward: x
+// in the weight's dtype.
 struct MixedLinear : Function<MixedLinear> {
   static Variable forward(AutogradContext* context, const Variable& x, const Variable& weight, const Variable& bias) {
     const auto narrow = rows_in(x, weight.scalar_type());

@@ -113,7 +113,7 @@ void DenoiserTask::begin_step(int64_t step, double progress, Workers& workers) {
 }
 
 LaneLoss DenoiserTask::loss_of(const ParameterSet& parameters, const std::vector<Sample>& samples, double helper_weight,
-                                         uint64_t noise_seed) const {
+                               uint64_t noise_seed) const {
   const auto device = parameters.device();
   auto transformer_weights = parameters.part("transformer.").weights();
   auto text_weights = parameters.part("text_encoder.").weights();

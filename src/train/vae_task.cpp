@@ -15,7 +15,8 @@ namespace {
 at::Tensor motion_weights(const at::Tensor& frames, double motion_weight) {
   auto weights = at::ones({frames.size(0), 1, frames.size(2), frames.size(3), frames.size(4)}, frames.options());
   if (frames.size(2) < 2 || motion_weight <= 0) return weights;
-  constexpr double least = 0.05;  // of a range of 2
+  // Of a range of 2.
+  constexpr double least = 0.05;
   const auto change = (frames.slice(2, 1) - frames.slice(2, 0, -1)).square().amax(1, /*keepdim=*/true);  // [B, 1, T - 1, H, W]
   const auto moved = change.gt(least * least).to(at::kFloat) * motion_weight;
   weights.slice(2, 1).add_(moved);

@@ -107,9 +107,7 @@ at::Tensor Weights::refuse(const std::string& problem, at::IntArrayRef shape, at
 
 at::Tensor Weights::take(const std::string& name, at::IntArrayRef shape, Precision precision) {
   asked_.emplace_back(name, shape.vec());
-  const auto type = precision == Precision::float32   ? at::kFloat
-                    : precision == Precision::product ? dtypes_.products
-                                                      : dtypes_.model;
+  const auto type = precision == Precision::float32 ? at::kFloat : precision == Precision::product ? dtypes_.products : dtypes_.model;
   if (meta_) return at::empty(shape, at::TensorOptions(type).device(at::kMeta));
   if (const auto held = tensors_.find(name); held != tensors_.end()) {
     taken_.insert(name);

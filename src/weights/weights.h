@@ -34,7 +34,8 @@ class Weights {
   // No files: every tensor exists, on the meta device. For shape checks without weights.
   static Weights meta(at::ScalarType dtype = at::kFloat);
 
-  // Tensors in memory, as a trainer holds them: a cast to the run's dtypes is part of their gradient. Nothing is copied where the dtype fits.
+  // Tensors in memory, as a trainer holds them: a cast to the run's dtypes is part of their gradient. Nothing is copied where the dtype
+  // fits.
   static Weights from_tensors(std::map<std::string, at::Tensor> tensors, RunDtypes dtypes = {});
 
   WeightScope root();
