@@ -50,8 +50,6 @@ at::Device training_device(const std::string& name, const Processes& processes) 
   return {at::kCUDA, static_cast<at::DeviceIndex>(processes.local_rank() % static_cast<int64_t>(at::getNumGPUs()))};
 }
 
-bool belongs_to_decoder(const std::string& name) { return name.starts_with("decoder.") || name.starts_with("post_quant_conv."); }
-
 class TrainingRun {
  public:
   TrainingRun(TrainingConfig config, const TrainingRequest& request, const Processes& processes, Observer& observer)

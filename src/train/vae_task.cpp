@@ -54,6 +54,8 @@ at::Tensor crop_around(const TrainingClip& clip, int64_t width, int64_t height, 
 
 }  // namespace
 
+bool belongs_to_decoder(const std::string& name) { return name.starts_with("decoder.") || name.starts_with("post_quant_conv."); }
+
 VaeTask::VaeTask(const WanVaeConfig& model, const VaeTaskConfig& config, ParameterSet frozen, std::shared_ptr<ClipSource> source)
     : model_(model), config_(config), frozen_(std::move(frozen)), source_(std::move(source)) {}
 

@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <string>
 #include <vector>
 
 #include "models/wan_vae.h"
@@ -31,6 +32,9 @@ struct VaeTaskConfig {
   bool decoder_only = false;  // the encoder stays as it is
   int64_t evaluation_clips = 24;
 };
+
+// Of a parameter by its name: what a task with decoder_only trains.
+bool belongs_to_decoder(const std::string& name);
 
 // The parameters of a task are those of the whole autoencoder; with decoder_only only the decoder's.
 class VaeTask : public TrainingTask {

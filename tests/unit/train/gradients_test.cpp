@@ -14,23 +14,17 @@
 #include "golden.h"
 #include "models/wan_transformer.h"
 #include "models/wan_vae.h"
+#include "parameters.h"
 #include "text/umt5_encoder.h"
 #include "tokens/packed_tokens.h"
-#include "train/parameters.h"
 #include "weights.h"
 
 namespace t2v {
 namespace {
 
-using Loss = std::function<at::Tensor(const ParameterSet&)>;  // float64 scalar
+using test::tiny_parameters;
 
-template <class Build>
-ParameterSet tiny_parameters(const std::string& component, const Build& build) {
-  auto meta = Weights::meta();
-  build(meta.root());
-  return ParameterSet::load(meta.asked(), test::golden("wan-tiny") / component,
-                            component == "text_encoder" ? "model" : "diffusion_pytorch_model");
-}
+using Loss = std::function<at::Tensor(const ParameterSet&)>;  // float64 scalar
 
 at::Tensor squared_error(const at::Tensor& found, int64_t seed) {
   return (found - test::random_normal(found.sizes(), seed)).to(at::kDouble).square().mean();
