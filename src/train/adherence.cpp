@@ -40,7 +40,7 @@ std::vector<Task> make_tasks(const AdherenceOptions& options) {
   for (int64_t i = 0; i < options.prompts; ++i) {
     WorldRandom random(options.seed, static_cast<uint64_t>(i));
     Task task;
-    task.scene = sample_world_scene(random, options.side, static_cast<double>(options.objects - 1));
+    task.scene = sample_world_scene(random, options.side, {.two_objects = static_cast<double>(options.objects - 1)});
     task.caption = world_caption(task.scene, random);
     task.size = options.sizes[static_cast<std::size_t>(i) % options.sizes.size()];
     task.seed = random.next() >> 1;

@@ -14,8 +14,7 @@ namespace {
 
 class WorldSource : public ClipSource {
  public:
-  WorldSource(std::vector<std::array<int64_t, 2>> sizes, double two_objects_share)
-      : sizes_(std::move(sizes)), two_objects_share_(two_objects_share) {}
+  WorldSource(std::vector<std::array<int64_t, 2>> sizes, WorldShares shares) : sizes_(std::move(sizes)), shares_(std::move(shares)) {}
 
   std::size_t size_of(uint64_t seed, uint64_t index) const override { return WorldRandom(seed ^ 0x5e1ec7, index).index(sizes_.size()); }
   TrainingClip training_clip(uint64_t seed, uint64_t index, std::size_t size, int64_t frames) const override {
@@ -28,24 +27,26 @@ class WorldSource : public ClipSource {
   std::vector<std::string> training_captions(uint64_t seed) const override {
     constexpr uint64_t count = 20'000;
     std::vector<std::string> captions;
-    for (uint64_t index = 0; index < count; ++index) {
-      WorldRandom random(seed, 2 * index);
-      const auto scene = sample_world_scene(random, WorldSide::training, two_objects_share_);
-      captions.push_back(world_caption(scene, random));
-    }
+    for (uint64_t index = 0; index < count; ++index)
+      captions.push_back(captioned_scene(WorldRandom(seed, 2 * index), WorldSide::training).second);
     return captions;
   }
 
  private:
-  TrainingClip draw(WorldRandom random, WorldSide side, std::size_t size, int64_t frames) const {
-    const auto [width, height] = sizes_.at(size);
-    const auto scene = sample_world_scene(random, side, two_objects_share_);
+  std::pair<WorldScene, std::string> captioned_scene(WorldRandom random, WorldSide side) const {
+    const auto shares = side == WorldSide::training ? shares_ : WorldShares{.two_objects = shares_.two_objects};
+    auto scene = sample_world_scene(random, side, shares);
     auto caption = world_caption(scene, random);
+    return {std::move(scene), std::move(caption)};
+  }
+  TrainingClip draw(const WorldRandom& random, WorldSide side, std::size_t size, int64_t frames) const {
+    const auto [width, height] = sizes_.at(size);
+    auto [scene, caption] = captioned_scene(random, side);
     return {render_world(scene, frames, width, height), std::move(caption), world_tracks(scene, frames, width, height), scene.objects};
   }
 
   std::vector<std::array<int64_t, 2>> sizes_;
-  double two_objects_share_;
+  WorldShares shares_;
 };
 
 constexpr int64_t temporal_ratio = 4;  // of Wan's autoencoder
@@ -104,8 +105,8 @@ std::unique_ptr<ClipSource> make_folder_source(const std::filesystem::path& fold
   return std::make_unique<FolderSource>(folder, std::move(sizes), fps);
 }
 
-std::unique_ptr<ClipSource> make_world_source(std::vector<std::array<int64_t, 2>> sizes, double two_objects_share) {
-  return std::make_unique<WorldSource>(std::move(sizes), two_objects_share);
+std::unique_ptr<ClipSource> make_world_source(std::vector<std::array<int64_t, 2>> sizes, WorldShares shares) {
+  return std::make_unique<WorldSource>(std::move(sizes), std::move(shares));
 }
 
 }  // namespace t2v

@@ -36,8 +36,8 @@ class ClipSource {
   virtual std::vector<std::string> training_captions(uint64_t seed) const = 0;
 };
 
-// The procedural world, without end.
-std::unique_ptr<ClipSource> make_world_source(std::vector<std::array<int64_t, 2>> sizes, double two_objects_share);
+// The procedural world, without end. On the side that is never trained on, all shapes and motions are as frequent.
+std::unique_ptr<ClipSource> make_world_source(std::vector<std::array<int64_t, 2>> sizes, WorldShares shares);
 
 // A folder of captioned clips (list_clip_folder), brought to `fps`. One clip in twenty is held out where there are twenty. Throws
 // Error{bad_input} with everything that is wrong with the folder.

@@ -74,6 +74,18 @@ void parse_schedule(Keys& keys, ScheduleConfig& schedule) {
   keys.take("cosine", schedule.cosine);
 }
 
+// {"spinning": 3, "star": 2}: how many times as often as without it.
+void parse_emphasis(const Json& json, const std::string& where, WorldShares& world) {
+  Keys keys(json, where);
+  const auto take = [&](const std::vector<std::string>& names, std::vector<double>& weights) {
+    weights.assign(names.size(), 1);
+    for (std::size_t i = 0; i < names.size(); ++i) keys.take(names[i], weights[i], 0.01, 100);
+  };
+  take(world_shapes(), world.shapes);
+  take(world_motions(), world.motions);
+  keys.finish();
+}
+
 void parse_optimizer(const Json& json, const std::string& where, OptimizerConfig& optimizer) {
   Keys keys(json, where);
   keys.take("muon", optimizer.muon);
@@ -204,7 +216,8 @@ TrainingConfig parse_training_config(const Json& json, const std::string& where)
   keys.take_optional("weights", config.weights);
   keys.take("seed", config.seed);
   keys.take_optional("data", config.data);
-  keys.take("two_objects_share", config.two_objects_share, 0, 1);
+  keys.take("two_objects_share", config.world.two_objects, 0, 1);
+  if (const auto* emphasis = keys.find("emphasis")) parse_emphasis(*emphasis, keys.where("emphasis"), config.world);
   if (const auto* tokenizer = keys.find("tokenizer")) {
     Keys inner(*tokenizer, keys.where("tokenizer"));
     auto& size = config.tokenizer.emplace().vocab_size;

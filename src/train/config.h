@@ -12,6 +12,7 @@
 #include "train/denoiser_task.h"
 #include "train/trainer.h"
 #include "train/vae_task.h"
+#include "train/world.h"
 
 namespace t2v {
 
@@ -42,7 +43,7 @@ struct TrainingConfig {
   std::optional<std::string> weights;  // model folder to begin from; from nothing without it
   uint64_t seed = 1;
   std::optional<std::string> data;  // folder of clips; the procedural world without it
-  double two_objects_share = 0.25;
+  WorldShares world;
   std::optional<TokenizerConfig> tokenizer;   // the architecture's without it
   std::vector<std::array<int64_t, 2>> sizes;  // {width, height}; those of the architecture's t2v.json when absent
   Json defaults = Json::object();             // what the run's model has otherwise in its t2v.json

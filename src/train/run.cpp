@@ -69,7 +69,7 @@ class TrainingRun {
                   request.config + ": 'sizes' should list the trained sizes; " + config_.architecture + " has none in its t2v.json");
     check_sizes();
     source_ = config_.data ? make_folder_source(*config_.data, config_.sizes, defaults_.fps.value_or(16))
-                           : make_world_source(config_.sizes, config_.two_objects_share);
+                           : make_world_source(config_.sizes, config_.world);
     if (processes_.rank() == 0 && !fs::exists(model_folder_ / "model_index.json")) begin(architecture.root);
     processes_.wait_for_all();
     configs_ = read_model_configs(open_model_folder(model_folder_));
@@ -179,7 +179,9 @@ class TrainingRun {
                                {"seed", config_.seed},
                                {"sizes", config_.sizes},
                                {"data", config_.data.value_or("world")},
-                               {"two_objects", config_.two_objects_share}}
+                               {"two_objects", config_.world.two_objects},
+                               {"shapes", config_.world.shapes},
+                               {"motions", config_.world.motions}}
                               .dump();
     trainer.resume = request_.resume;
     return trainer;
@@ -264,7 +266,9 @@ class TrainingRun {
         {"labels", !config_.data},
         {"sizes", config_.sizes},
         {"data", config_.data.value_or("world")},
-        {"two_objects", config_.two_objects_share},
+        {"two_objects", config_.world.two_objects},
+        {"shapes", config_.world.shapes},
+        {"motions", config_.world.motions},
         {"seed", config_.seed}}.dump();
     const auto cache = std::make_shared<LatentCache>(cache_config, vae, *tokenizer, source_);
 

@@ -30,7 +30,12 @@ const std::vector<std::vector<std::string>>& motion_phrases() {
 
 const std::string& choose(const std::vector<std::string>& list, WorldRandom& random) { return list[random.index(list.size())]; }
 
-WorldObject sample_object(WorldRandom& random, WorldSide side) {
+// Whether a thing that was drawn from a table stays, so that in the end it occurs by its weight.
+bool keep(WorldRandom& random, const std::vector<double>& weights, int drawn) {
+  return weights.empty() || random.uniform() * *std::max_element(weights.begin(), weights.end()) < weights[static_cast<std::size_t>(drawn)];
+}
+
+WorldObject sample_object(WorldRandom& random, WorldSide side, const WorldShares& shares) {
   const auto pick = [&](const std::vector<std::string>& list) { return static_cast<int>(random.index(list.size())); };
   for (;;) {
     WorldObject object;
@@ -42,6 +47,7 @@ WorldObject sample_object(WorldRandom& random, WorldSide side) {
     object.y = random.uniform(-1, 1);
     object.phase = random.uniform();
     if (!world_motion_exists(object.shape, object.motion)) continue;
+    if (!keep(random, shares.shapes, object.shape) || !keep(random, shares.motions, object.motion)) continue;
     if (side == WorldSide::any || world_held_out(object) == (side == WorldSide::held_out)) return object;
   }
 }
@@ -117,12 +123,12 @@ double WorldRandom::uniform(double low, double high) { return low + (high - low)
 
 std::size_t WorldRandom::index(std::size_t n) { return std::min(static_cast<std::size_t>(uniform() * static_cast<double>(n)), n - 1); }
 
-WorldScene sample_world_scene(WorldRandom& random, WorldSide side, double two_objects_share) {
+WorldScene sample_world_scene(WorldRandom& random, WorldSide side, const WorldShares& shares) {
   WorldScene scene;
-  scene.objects.push_back(sample_object(random, side));
-  if (random.uniform() < two_objects_share) {
-    auto second = sample_object(random, side);
-    while (second.colour == scene.objects[0].colour) second = sample_object(random, side);
+  scene.objects.push_back(sample_object(random, side, shares));
+  if (random.uniform() < shares.two_objects) {
+    auto second = sample_object(random, side, shares);
+    while (second.colour == scene.objects[0].colour) second = sample_object(random, side, shares);
     scene.objects.push_back(second);
     for (auto& object : scene.objects) object.size = static_cast<int>(random.index(2));  // two large ones would not fit
   }

@@ -58,8 +58,15 @@ class WorldRandom {
 
 enum class WorldSide { training, held_out, any };
 
-// A scene of one object, or with probability `two_objects_share` of two, whose objects are all on the given side of world_held_out.
-WorldScene sample_world_scene(WorldRandom& random, WorldSide side, double two_objects_share);
+// How often things occur.
+struct WorldShares {
+  double two_objects = 0.25;  // the probability of a second object
+  // How many times as often as the others each shape and each motion is drawn; all alike when empty.
+  std::vector<double> shapes{}, motions{};
+};
+
+// A scene of one object or two, which are all on the given side of world_held_out.
+WorldScene sample_world_scene(WorldRandom& random, WorldSide side, const WorldShares& shares);
 
 // One of several ways to say what the scene shows: "a large red heart moving in a circle on a beige background".
 std::string world_caption(const WorldScene& scene, WorldRandom& random);

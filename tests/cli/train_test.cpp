@@ -224,5 +224,23 @@ TEST(CliTrain, AMisspeltKeyIsNamed) {
   EXPECT_FALSE(fs::exists(folder / "run"));
 }
 
+TEST(CliTrain, EmphasisKnowsTheNamesOfTheWorld) {
+  const TemporaryFolder folder;
+  const auto run = folder / "run";
+  const auto path = write_config(folder, 1);
+  auto config = Json::parse(bytes_of(path));
+  config["stages"].erase(0);
+  const auto train = [&](const Json& emphasis) {
+    config["emphasis"] = emphasis;
+    std::ofstream(path) << config.dump();
+    return run_program({"train", path.string(), "--out", run.string()});
+  };
+  expect_refused(train({{"spining", 3}}), 2, {"emphasis", "did you mean 'spinning'"});
+  expect_refused(train({{"star", 0}}), 2, {"'star' should be between", "found 0"});
+  expect_refused(train(Json::array({"star"})), 2, {"emphasis", "should be an object"});
+  EXPECT_FALSE(fs::exists(run));
+  expect_done(train({{"spinning", 3}, {"star", 2}}));
+}
+
 }  // namespace
 }  // namespace t2v::test

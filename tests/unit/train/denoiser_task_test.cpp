@@ -39,7 +39,7 @@ class DenoiserTaskTest : public testing::Test {
     return {transformer,
             text_encoder,
             config,
-            std::make_shared<LatentCache>(cache, vae, *tokenizer, make_world_source({{32, 32}, {48, 16}}, 0.25)),
+            std::make_shared<LatentCache>(cache, vae, *tokenizer, make_world_source({{32, 32}, {48, 16}}, {})),
             {}};
   }
 

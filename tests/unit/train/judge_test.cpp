@@ -27,7 +27,7 @@ Share judge_scenes(
   if (test::has_sanitizer) scenes = std::min<int64_t>(scenes, 2);
   for (int64_t i = 0; i < scenes; ++i) {
     WorldRandom random(11, static_cast<uint64_t>(i));
-    const auto scene = sample_world_scene(random, WorldSide::any, two_objects);
+    const auto scene = sample_world_scene(random, WorldSide::any, {two_objects});
     const auto clip = judge_clip(scene, judge_world(change(render_world(scene, frames, width, height))));
     ++share.clips;
     share.count += clip.count, share.all_four += clip.all_four(), share.size += clip.object_size;
@@ -106,7 +106,7 @@ TEST(Judge, SeesNothingInAnEmptyFrame) {
 
 TEST(Judge, TakesBytesAsItTakesFloats) {
   WorldRandom random(5);
-  const auto video = render_world(sample_world_scene(random, WorldSide::any, 0), 9, 64, 64);
+  const auto video = render_world(sample_world_scene(random, WorldSide::any, {0}), 9, 64, 64);
   const auto floats = judge_world(video), bytes = judge_world(((video + 1) * 127.5).round().to(at::kByte));
   EXPECT_EQ(floats.background, bytes.background);
   EXPECT_EQ(floats.objects.at(0).shape, bytes.objects.at(0).shape);
@@ -115,7 +115,7 @@ TEST(Judge, TakesBytesAsItTakesFloats) {
 
 TEST(Judge, DoesNotNameAMotionInAStill) {
   WorldRandom random(6);
-  EXPECT_EQ(judge_world(render_world(sample_world_scene(random, WorldSide::any, 0), 1, 64, 64)).objects.at(0).motion, -1);
+  EXPECT_EQ(judge_world(render_world(sample_world_scene(random, WorldSide::any, {0}), 1, 64, 64)).objects.at(0).motion, -1);
 }
 
 TEST(Judge, RefusesWhatIsNoRgbVideo) {
@@ -128,7 +128,7 @@ TEST(Judge, RefusesWhatIsNoRgbVideo) {
 TEST(FitMotion, NamesTheMotionOfExactTracks) {
   for (int64_t i = 0; i < 400; ++i) {
     WorldRandom random(21, static_cast<uint64_t>(i));
-    const auto scene = sample_world_scene(random, WorldSide::any, 0);
+    const auto scene = sample_world_scene(random, WorldSide::any, {0});
     const auto& object = scene.objects[0];
     if (world_motions()[static_cast<std::size_t>(object.motion)] == "spinning") continue;
     const auto track = world_tracks(scene, 17, 64, 64)[0];

@@ -30,7 +30,7 @@ TEST(SceneLabels, NameWhatThePictureShows) {
   int64_t named = 0, shown = 0;
   for (uint64_t seed = 0; seed < 20; ++seed) {
     WorldRandom random(seed);
-    auto scene = sample_world_scene(random, WorldSide::any, 0);
+    auto scene = sample_world_scene(random, WorldSide::any, {0});
     scene.objects[0].shape = world_index(world_shapes(), "circle");  // the others do not fill their circle
     scene.objects[0].motion = world_index(world_motions(), "standing still");
     const auto clip = clip_of(scene, 9, 80, 48);

@@ -24,7 +24,7 @@ class VaeTaskTest : public testing::Test {
   WanVaeConfig vae = parse_wan_vae_config(test::tiny_config("vae"), "config.json");
   ParameterSet parameters;
   VaeTaskConfig config;
-  std::shared_ptr<ClipSource> source = make_world_source({{32, 32}, {48, 32}}, 0.25);
+  std::shared_ptr<ClipSource> source = make_world_source({{32, 32}, {48, 32}}, {});
   Workers workers{1};
 };
 

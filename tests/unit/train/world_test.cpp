@@ -50,14 +50,14 @@ TEST(World, DrawsTheReferencesPictures) {
 TEST(World, NeverShowsHeldOutTriplesInTraining) {
   WorldRandom random(1);
   for (int i = 0; i < 20000; ++i)
-    for (const auto& object : sample_world_scene(random, WorldSide::training, 0.5).objects) EXPECT_FALSE(world_held_out(object));
+    for (const auto& object : sample_world_scene(random, WorldSide::training, {0.5}).objects) EXPECT_FALSE(world_held_out(object));
 }
 
 TEST(World, ShowsOnlyHeldOutTriplesOnTheHeldOutSide) {
   WorldRandom random(2);
   std::set<std::tuple<int, int, int>> seen;
   for (int i = 0; i < 20000; ++i)
-    for (const auto& object : sample_world_scene(random, WorldSide::held_out, 0.5).objects) {
+    for (const auto& object : sample_world_scene(random, WorldSide::held_out, {0.5}).objects) {
       EXPECT_TRUE(world_held_out(object));
       seen.insert({object.colour, object.shape, object.motion});
     }
@@ -74,7 +74,7 @@ TEST(World, SamplesEveryNameAndTheAskedShareOfTwoObjects) {
   int two = 0;
   constexpr int scenes = 8000;
   for (int i = 0; i < scenes; ++i) {
-    const auto scene = sample_world_scene(random, WorldSide::any, 0.25);
+    const auto scene = sample_world_scene(random, WorldSide::any, {0.25});
     ++count["background " + world_backgrounds()[scene.background]];
     two += scene.objects.size() == 2;
     if (scene.objects.size() == 2) {
@@ -91,6 +91,25 @@ TEST(World, SamplesEveryNameAndTheAskedShareOfTwoObjects) {
   EXPECT_EQ(count.size(), 6U + 8 + 8 + 10);
   for (const auto& [name, times] : count) EXPECT_GT(times, scenes / 16) << name;
   EXPECT_NEAR(two, scenes / 4, 160);
+}
+
+TEST(World, DrawsThingsAsOftenAsTheirWeightsSay) {
+  WorldShares shares{.two_objects = 0, .shapes = std::vector<double>(8, 1), .motions = std::vector<double>(10, 1)};
+  shares.shapes[world_index(world_shapes(), "star")] = 3;
+  shares.motions[world_index(world_motions(), "bouncing")] = 0.5;
+  std::map<std::string, double> share;
+  WorldRandom random(3);
+  constexpr int scenes = 20000;
+  for (int i = 0; i < scenes; ++i) {
+    const auto object = sample_world_scene(random, WorldSide::any, shares).objects.at(0);
+    share[world_shapes()[object.shape]] += 1.0 / scenes;
+    share[world_motions()[object.motion]] += 1.0 / scenes;
+  }
+  const double possible = 9.5 * 10 - 2;  // weights of all pairs: circles and rings do not spin
+  EXPECT_NEAR(share["star"], 3 * 9.5 / possible, 0.02);
+  EXPECT_NEAR(share["heart"], 9.5 / possible, 0.02);
+  EXPECT_NEAR(share["bouncing"], 0.5 * 10 / possible, 0.01);
+  EXPECT_NEAR(share["pulsing"], 10 / possible, 0.02);
 }
 
 TEST(World, CaptionsNameEverythingThatIsSeen) {
