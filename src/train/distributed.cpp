@@ -1,10 +1,13 @@
 #include "train/distributed.h"
 
 #include <ATen/ATen.h>
+#define USE_C10D_GLOO  // without it the header declares nothing
+#include <torch/csrc/distributed/c10d/ProcessGroupGloo.hpp>
 #include <torch/csrc/distributed/c10d/TCPStore.hpp>
 
+#include <algorithm>
 #include <cstdlib>
-#include <cstring>
+#include <set>
 #include <string>
 
 #include "t2v/error.h"
@@ -13,7 +16,7 @@ namespace t2v {
 
 namespace {
 
-constexpr std::size_t bucket_bytes = std::size_t{4} << 20;
+constexpr int64_t bucket_elements = int64_t{1} << 20;
 constexpr auto patience = std::chrono::minutes(60);  // others may wait while process 0 evaluates
 
 // The first of the variables that is set.
@@ -35,26 +38,32 @@ int64_t whole_number(const char* text, const char* what, int64_t least, int64_t 
 }  // namespace
 
 struct Processes::Group {
-  c10::intrusive_ptr<c10d::TCPStore> store;
-  int64_t round = 0;
+  c10::intrusive_ptr<c10d::ProcessGroupGloo> gloo;
+  std::set<int64_t> sizes;  // of what was added up so far, in elements: the same on all processes
 
-  static std::string key(int64_t round, int64_t rank, std::size_t bucket) {
-    return "sum/" + std::to_string(round) + "/" + std::to_string(rank) + "/" + std::to_string(bucket);
+  // Adds buckets of a flat tensor over all processes while later ones are on their way.
+  void all_reduce(const at::Tensor& flat, c10d::ReduceOp::RedOpType operation) const {
+    c10d::AllreduceOptions options;
+    options.reduceOp = operation;
+    std::vector<c10::intrusive_ptr<c10d::Work>> works;
+    for (const auto& bucket : flat.split(bucket_elements)) {
+      std::vector<at::Tensor> one = {bucket};
+      works.push_back(gloo->allreduce(one, options));
+    }
+    for (const auto& work : works) work->wait();
+  }
+
+  void agree_on_size(int64_t size) {
+    if (!sizes.insert(size).second) return;
+    const auto largest = at::tensor({size, -size});
+    all_reduce(largest, c10d::ReduceOp::MAX);
+    if (largest[0].item<int64_t>() != size || largest[1].item<int64_t>() != -size)
+      throw Error(ErrorKind::internal, "another process trains another network: its gradients have another size");
   }
 };
 
 Processes::Processes() = default;
-// Process 0 serves the store until the others have said that they are done with it.
-Processes::~Processes() {
-  if (!group_ || !group_->store) return;
-  try {
-    const auto key = [](int64_t rank) { return "left/" + std::to_string(rank); };
-    if (rank_ != 0) group_->store->set(key(rank_), std::vector<uint8_t>{1});
-    for (int64_t rank = 1; rank_ == 0 && rank < count_; ++rank) group_->store->wait({key(rank)}, std::chrono::seconds(30));
-  } catch (const std::exception&) {
-    // A process that has died says nothing.
-  }
-}
+Processes::~Processes() = default;
 Processes::Processes(Processes&&) noexcept = default;
 
 Processes Processes::from_environment() {
@@ -79,53 +88,55 @@ Processes Processes::from_environment() {
   options.isServer = processes.rank_ == 0;
   options.numWorkers = static_cast<std::size_t>(processes.count_);
   options.timeout = std::chrono::minutes(5);
-  processes.group_ = std::make_unique<Group>();
   try {
-    processes.group_->store = c10::make_intrusive<c10d::TCPStore>(address, options);
+    const auto store = c10::make_intrusive<c10d::TCPStore>(address, options);
+    auto gloo = c10d::ProcessGroupGloo::Options::create(patience);
+    const char* interface = std::getenv("GLOO_SOCKET_IFNAME");
+    gloo->devices.push_back(interface == nullptr ? c10d::ProcessGroupGloo::createDefaultDevice()
+                                                 : c10d::ProcessGroupGloo::createDeviceForInterface(interface));
+    processes.group_ = std::make_unique<Group>();
+    processes.group_->gloo = c10::make_intrusive<c10d::ProcessGroupGloo>(store, static_cast<int>(processes.rank_),
+                                                                         static_cast<int>(processes.count_), std::move(gloo));
   } catch (const std::exception& error) {
-    throw Error(ErrorKind::internal, "process " + std::to_string(processes.rank_) + " of " + std::to_string(processes.count_) +
-                                         " did not find the others at " + address + ":" + std::to_string(options.port) +
+    throw Error(ErrorKind::internal, processes.name() + " did not find the others at " + address + ":" + std::to_string(options.port) +
                                          " within five minutes (" + error.what() + ")");
   }
-  processes.group_->store->setTimeout(patience);
   return processes;
 }
 
+std::string Processes::name() const { return "process " + std::to_string(rank_) + " of " + std::to_string(count_); }
+
 void Processes::sum(std::vector<at::Tensor>& tensors) const {
   if (count_ == 1) return;
-  const int64_t round = group_->round++;
-  std::vector<at::Tensor> flat;
-  for (const auto& tensor : tensors) flat.push_back(tensor.detach().to(at::kCPU, at::kDouble).flatten());
-  const auto mine = at::cat(flat);
-  const auto* bytes = static_cast<const uint8_t*>(mine.const_data_ptr());
-  const std::size_t size = mine.nbytes();
-  const std::size_t buckets = (size + bucket_bytes - 1) / bucket_bytes;
-  for (std::size_t b = 0; b < buckets; ++b)
-    group_->store->set(Group::key(round, rank_, b),
-                       std::vector<uint8_t>(bytes + b * bucket_bytes, bytes + std::min(size, (b + 1) * bucket_bytes)));
-  auto total = at::zeros_like(mine);
-  for (int64_t rank = 0; rank < count_; ++rank) {
-    auto theirs = rank == rank_ ? mine : at::empty_like(mine);
-    for (std::size_t b = 0; rank != rank_ && b < buckets; ++b) {
-      const auto part = group_->store->get(Group::key(round, rank, b));
-      if (part.size() != std::min(size, (b + 1) * bucket_bytes) - b * bucket_bytes)
-        throw Error(ErrorKind::internal, "process " + std::to_string(rank) + " trains another network: its gradients have another size");
-      std::memcpy(static_cast<uint8_t*>(theirs.mutable_data_ptr()) + b * bucket_bytes, part.data(), part.size());
+  try {
+    for (const auto dtype : {at::kFloat, at::kDouble}) {
+      std::vector<at::Tensor> parts;
+      for (const auto& tensor : tensors)
+        if (tensor.scalar_type() == dtype) parts.push_back(tensor.detach().to(at::kCPU).flatten());
+      if (parts.empty()) continue;
+      const auto flat = at::cat(parts);
+      group_->agree_on_size(flat.numel());
+      group_->all_reduce(flat, c10d::ReduceOp::SUM);
+      int64_t begin = 0;
+      for (auto& tensor : tensors) {
+        if (tensor.scalar_type() != dtype) continue;
+        tensor.copy_(flat.narrow(0, begin, tensor.numel()).view(tensor.sizes()));
+        begin += tensor.numel();
+      }
     }
-    total.add_(theirs);
-  }
-  // Who has come to this round has read all of the one before; so what was sent two rounds ago is not needed by anyone.
-  for (std::size_t b = 0; round >= 2 && b < buckets; ++b) group_->store->deleteKey(Group::key(round - 2, rank_, b));
-  int64_t begin = 0;
-  for (auto& tensor : tensors) {
-    tensor.copy_(total.narrow(0, begin, tensor.numel()).view(tensor.sizes()));
-    begin += tensor.numel();
+  } catch (const Error&) {
+    throw;
+  } catch (const std::exception& error) {
+    throw Error(ErrorKind::internal, name() + " lost the others; start all of them again with --resume (" + error.what() + ")");
   }
 }
 
-void Processes::wait_for_all() const {
-  std::vector<at::Tensor> nothing = {at::zeros({1})};
-  sum(nothing);
+double Processes::total(double value) const {
+  std::vector<at::Tensor> values = {at::tensor({value}, at::TensorOptions(at::kDouble))};
+  sum(values);
+  return values[0].item<double>();
 }
+
+void Processes::wait_for_all() const { total(0); }
 
 }  // namespace t2v

@@ -49,12 +49,7 @@ class Training {
     at_.fingerprint = config_.fingerprint;
     saved_seconds_ = evaluated_seconds_ = at_.seconds;
     while (progress() < 1) {
-      try {
-        observer_.check_cancelled();
-      } catch (const Error&) {
-        save();
-        throw;
-      }
+      stop_if_asked();
       one_step();
       if (at_.seconds - saved_seconds_ >= 60 * config_.checkpoint_minutes) save();
       if (at_.seconds - evaluated_seconds_ >= 60 * config_.evaluate_minutes) evaluate();
@@ -73,6 +68,19 @@ class Training {
     return std::min(progress, 1.0);
   }
 
+  // All processes stop after the same step.
+  void stop_if_asked() {
+    std::optional<Error> asked;
+    try {
+      observer_.check_cancelled();
+    } catch (const Error& error) {
+      asked = error;
+    }
+    if (processes_.total(asked ? 1 : 0) == 0) return;
+    save();
+    throw asked.value_or(Error(ErrorKind::terminated, "another process of this run was stopped"));
+  }
+
   void one_step() {
     const auto start = Clock::now();
     const double factor = learning_rate_factor(config_.schedule, at_.step, progress());
@@ -84,7 +92,7 @@ class Training {
     optimizer_.step(gradients, norm, factor, workers_);
     at_.norm_mean = at_.step == 0 ? norm : 0.99 * at_.norm_mean + 0.01 * norm;
     ++at_.step;
-    const double seconds = seconds_since(start);
+    const double seconds = processes_.total(processes_.rank() == 0 ? seconds_since(start) : 0);  // one clock for all schedules
     at_.seconds += seconds;
     for (const auto& [name, value] : metrics) recent_[name] += value;
     recent_norm_ += norm;

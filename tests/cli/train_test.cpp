@@ -47,6 +47,10 @@ std::vector<double> losses_of(const fs::path& run, const std::string& stage) {
   return losses;
 }
 
+void wait_for(const fs::path& path) {
+  for (int i = 0; i < 6000 && !fs::exists(path); ++i) ::usleep(10'000);
+}
+
 std::string weights_of_run(const fs::path& run) { return bytes_of(run / "model" / "transformer" / "diffusion_pytorch_model.safetensors"); }
 
 TEST(CliTrain, ARunFromNothingMakesAModelThatGenerates) {
@@ -78,8 +82,7 @@ TEST(CliTrain, AStoppedRunGoesOnToTheSameBits) {
   const auto config = write_config(folder, 40);
   expect_done(run_program({"train", config.string(), "--out", (folder / "whole").string()}));
   Program program({"train", config.string(), "--out", (folder / "halves").string()});
-  const auto checkpoint = folder / "halves" / "2-denoiser-newest.safetensors";
-  for (int i = 0; i < 6000 && !fs::exists(checkpoint); ++i) ::usleep(10'000);
+  wait_for(folder / "halves" / "2-denoiser-newest.safetensors");
   program.signal(SIGTERM);
   const auto stopped = program.finish();
   EXPECT_EQ(stopped.code, 143) << stopped.err;
@@ -92,7 +95,7 @@ TEST(CliTrain, AFolderThatGoesAwayEndsTheRunWithItsCheckpointWhole) {
   const TemporaryFolder folder;
   auto config = write_config(folder, 2000);
   Program program({"train", config.string(), "--out", (folder / "run").string()});
-  for (int i = 0; i < 6000 && !fs::exists(folder / "run" / "2-denoiser-newest.safetensors"); ++i) ::usleep(10'000);
+  wait_for(folder / "run" / "2-denoiser-newest.safetensors");
   fs::rename(folder / "run", folder / "moved");
   const auto result = program.finish();
   EXPECT_EQ(result.code, 4) << result.err;
@@ -102,24 +105,71 @@ TEST(CliTrain, AFolderThatGoesAwayEndsTheRunWithItsCheckpointWhole) {
   EXPECT_TRUE(fs::exists(folder / "moved" / "2-denoiser.done"));
 }
 
+// Two processes that train together.
+struct Pair {
+  Program first, second;
+  Pair(const fs::path& config, const fs::path& out, int port_offset)
+      : first({"train", config.string(), "--out", out.string()}, variables("0", port_offset)),
+        second({"train", config.string(), "--out", out.string()}, variables("1", port_offset)) {}
+  static Environment variables(const char* rank, int port_offset) {
+    const auto port = std::to_string(20000 + ::getpid() % 20000 + port_offset);
+    return {{"WORLD_SIZE", "2"}, {"RANK", rank}, {"MASTER_ADDR", "127.0.0.1"}, {"MASTER_PORT", port}, {"GLOO_SOCKET_IFNAME", "lo"}};
+  }
+};
+
 TEST(CliTrain, TwoProcessesGiveTheLossesOfOne) {
   const TemporaryFolder folder;
   const auto config = write_config(folder, 4);
   expect_done(run_program({"train", config.string(), "--out", (folder / "one").string()}));
-  const auto port = std::to_string(20000 + ::getpid() % 20000);
-  const auto variables = [&](const char* rank) {
-    return Environment{{"WORLD_SIZE", "2"}, {"RANK", rank}, {"MASTER_ADDR", "127.0.0.1"}, {"MASTER_PORT", port}};
-  };
-  const Arguments arguments = {"train", config.string(), "--out", (folder / "two").string()};
-  Program first(arguments, variables("0")), second(arguments, variables("1"));
-  expect_done(first.finish());
-  expect_done(second.finish());
+  Pair pair(config, folder / "two", 0);
+  expect_done(pair.first.finish());
+  expect_done(pair.second.finish());
   for (const char* stage : {"1-vae", "2-denoiser"}) {
     const auto alone = losses_of(folder / "one", stage);
     const auto shared = losses_of(folder / "two", stage);
     ASSERT_EQ(alone.size(), shared.size());
     for (std::size_t i = 0; i < alone.size(); ++i) EXPECT_NEAR(shared[i] / alone[i], 1, 1e-4) << stage << " step " << i + 1;
   }
+}
+
+TEST(CliTrain, TwoProcessesShareOneClock) {
+  const TemporaryFolder folder;
+  const auto path = write_config(folder, 1);
+  auto config = Json::parse(bytes_of(path));
+  config["stages"].erase(0);
+  config["stages"][0].erase("steps");
+  config["stages"][0]["minutes"] = 0.1;
+  std::ofstream(path) << config.dump();
+  Pair pair(path, folder / "run", 1);
+  expect_done(pair.first.finish());
+  expect_done(pair.second.finish());
+  EXPECT_GT(losses_of(folder / "run", "1-denoiser").size(), 0U);
+}
+
+TEST(CliTrain, OneOfTwoProcessesStopsBothWithACheckpoint) {
+  const TemporaryFolder folder;
+  const auto newest = folder / "run" / "2-denoiser-newest.safetensors";
+  Pair pair(write_config(folder, 100'000, {{"checkpoint_minutes", 60}}), folder / "run", 2);
+  wait_for(folder / "run" / "1-vae.done");
+  ::sleep(2);
+  EXPECT_FALSE(fs::exists(newest));
+  pair.second.signal(SIGTERM);
+  EXPECT_EQ(pair.second.finish().code, 143);
+  const auto first = pair.first.finish();
+  EXPECT_EQ(first.code, 143);
+  EXPECT_NE(first.err.find("another process"), std::string::npos) << first.err;
+  EXPECT_TRUE(fs::exists(newest));
+}
+
+TEST(CliTrain, AProcessThatDiesEndsTheOther) {
+  const TemporaryFolder folder;
+  Pair pair(write_config(folder, 100'000), folder / "run", 3);
+  wait_for(folder / "run" / "2-denoiser-newest.safetensors");
+  pair.second.signal(SIGKILL);
+  pair.second.finish();
+  const auto first = pair.first.finish();
+  EXPECT_EQ(first.code, 1);
+  EXPECT_NE(first.err.find("process 0 of 2 lost the others; start all of them again with --resume"), std::string::npos) << first.err;
 }
 
 TEST(CliTrain, GoesOnWithAModelOnAFolderOfClips) {

@@ -6,7 +6,7 @@ build_packages=(
   g++ cmake ninja-build pkg-config ccache
   libavcodec-dev libavformat-dev libavutil-dev libswscale-dev
   nlohmann-json3-dev libcli11-dev libspdlog-dev libutf8proc-dev libxxhash-dev libsqlite3-dev
-  libsentencepiece-dev
+  libsentencepiece-dev libgloo-dev
   libgtest-dev libbenchmark-dev
   ca-certificates unzip
 )
@@ -17,6 +17,7 @@ test_packages=(clang libclang-rt-14-dev strace chromium-headless-shell slurm-cli
 # The same things, as seen without Debian's package manager.
 build_commands=(g++ cmake ninja pkg-config unzip)
 build_modules=(libavcodec libavformat libavutil libswscale nlohmann_json CLI11 spdlog libutf8proc libxxhash sqlite3 sentencepiece gtest benchmark)
+build_headers=(gloo/context.h)
 
 # find_pip: sets pip_client to a Python that has pip. Python is the download client for libtorch, and nothing else.
 find_pip() {
@@ -96,6 +97,7 @@ check_other_distribution() {
   local missing=() name
   for name in "${build_commands[@]}"; do command -v "$name" >/dev/null || missing+=("$name"); done
   for name in "${build_modules[@]}"; do pkg-config --exists "$name" 2>/dev/null || missing+=("$name (pkg-config)"); done
+  for name in "${build_headers[@]}"; do g++ -E -x c++ -include "$name" /dev/null >/dev/null 2>&1 || missing+=("$name"); done
   find_pip || missing+=("python3 -m pip")
   if [ ${#missing[@]} -gt 0 ]; then
     fail "this is not Debian 12, so nothing is installed automatically. Missing: $(printf '%s, ' "${missing[@]}" | sed 's/, $//')." \
