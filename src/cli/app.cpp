@@ -77,7 +77,8 @@ int report(ErrorKind kind, const std::string& message) {
 }
 
 constexpr const char* out_of_memory_advice =
-    "out of memory. Ask for fewer frames or a smaller size (t2v generate --dry-run shows the plan), or use --dtype bfloat16.";
+    "out of memory. Ask for fewer frames or a smaller size (t2v generate --dry-run shows the plan), or use --dtype bfloat16; "
+    "in training, lower tokens_per_lane or pixels_per_lane, or set gradient_checkpointing.";
 
 }  // namespace
 

@@ -75,7 +75,8 @@ void make_folder(const fs::path& folder) {
 }
 
 // What the flags leave open comes from the model's t2v.json.
-void resolve(EvalOptions& options, const ModelDefaults& defaults) {
+// scheduler: the model folder's, where t2v.json names none.
+void resolve(EvalOptions& options, const ModelDefaults& defaults, const std::string& scheduler) {
   auto& adherence = options.adherence;
   if (options.side != "held-out" && options.side != "training" && options.side != "any")
     throw Error(ErrorKind::usage, "--side should be held-out, training or any, found '" + options.side + "'");
@@ -97,14 +98,15 @@ void resolve(EvalOptions& options, const ModelDefaults& defaults) {
   auto& sampling = adherence.sampling;
   sampling.steps = options.steps.value_or(defaults.steps.value_or(sampling.steps));
   sampling.guidance_scale = options.guidance_scale.value_or(defaults.guidance_scale.value_or(sampling.guidance_scale));
-  sampling.scheduler = options.scheduler.value_or(defaults.scheduler.value_or(sampling.scheduler));
+  sampling.scheduler = options.scheduler.value_or(defaults.scheduler.value_or(scheduler));
   sampling.negative_prompt = defaults.negative_prompt.value_or("");
   adherence.out = options.out;
 }
 
 void run_eval(EvalOptions& options) {
   const auto observer = make_progress(options.progress);
-  resolve(options, open_model_folder(find_model(options.model)).defaults);
+  const auto folder = open_model_folder(find_model(options.model));
+  resolve(options, folder.defaults, scheduler_name(read_model_configs(folder).scheduler_kind));
   check_adherence(options.adherence);
   if (!options.out.empty()) make_folder(options.out);
   std::optional<LoadedWorldModel> model;

@@ -52,10 +52,16 @@ class Pace {
     const auto units = stage.last_done - stage.first_done;
     if (units <= 0 || progress.stage == "load") return "";
     const double each = std::chrono::duration<double>(Clock::now() - stage.start).count() / static_cast<double>(units);
-    const char* unit = progress.stage == "denoise" ? "step" : progress.stage == "clips" ? "clip" : "frame";
-    char text[64];
-    std::snprintf(text, sizeof text, ", %.3g s/%s", each, unit);
-    std::string line = text;
+    std::string line;
+    if (!progress.stage.starts_with("train ")) {  // which counts in thousandths of its schedule
+      const char* unit = progress.stage == "denoise"              ? "step"
+                         : progress.stage == "clips"              ? "clip"
+                         : progress.stage.starts_with("prepare ") ? "shard"
+                                                                  : "frame";
+      char text[64];
+      std::snprintf(text, sizeof text, ", %.3g s/%s", each, unit);
+      line = text;
+    }
     if (progress.total > progress.done)
       line.append(", ").append(duration(each * static_cast<double>(progress.total - progress.done))).append(" left");
     return line;

@@ -7,11 +7,8 @@
 namespace t2v {
 
 void save_checkpoint(const std::filesystem::path& path, const Optimizer& optimizer, const Checkpoint& checkpoint) {
-  const Json state = {{"fingerprint", checkpoint.fingerprint},
-                      {"step", checkpoint.step},
-                      {"seconds", checkpoint.seconds},
-                      {"norm_mean", checkpoint.norm_mean},
-                      {"optimizer_steps", optimizer.steps()}};
+  const Json state = {{"fingerprint", checkpoint.fingerprint}, {"step", checkpoint.step},       {"seconds", checkpoint.seconds},
+                      {"norm_mean", checkpoint.norm_mean},     {"skipped", checkpoint.skipped}, {"optimizer_steps", optimizer.steps()}};
   save_safetensors(path, optimizer.state(), {{"t2v_training", state.dump()}});
 }
 
@@ -24,7 +21,8 @@ std::optional<Checkpoint> load_checkpoint(const std::filesystem::path& path, Opt
   const auto where = path.string() + ", t2v_training";
   const auto state = parse_json(found->second, where);
   Checkpoint checkpoint{json_get<std::string>(state, "fingerprint", where), json_get<int64_t>(state, "step", where),
-                        json_get<double>(state, "seconds", where), json_get<double>(state, "norm_mean", where)};
+                        json_get<double>(state, "seconds", where), json_get<double>(state, "norm_mean", where),
+                        json_get_or<int64_t>(state, "skipped", 0, where)};
   if (checkpoint.fingerprint != fingerprint)
     throw Error(ErrorKind::usage, path.string() + ": was made with other settings (" + checkpoint.fingerprint + ", now " + fingerprint +
                                       "). Go on with the old config, or train into another folder.");

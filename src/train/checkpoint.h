@@ -15,6 +15,7 @@ struct Checkpoint {
   int64_t step = 0;         // steps done
   double seconds = 0;       // spent in them
   double norm_mean = 0;     // running mean of the gradient's norm
+  int64_t skipped = 0;      // batches passed over after a step that failed
 };
 
 // Throws Error{output}; a file that was there before stays as it was.

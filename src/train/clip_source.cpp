@@ -3,8 +3,10 @@
 #include <ATen/ATen.h>
 
 #include <algorithm>
+#include <functional>
 #include <memory>
 
+#include "base/json.h"
 #include "t2v/error.h"
 #include "train/clip_folder.h"
 
@@ -24,6 +26,14 @@ class WorldSource : public ClipSource {
     return draw(WorldRandom(seed, 2 * index + 1), WorldSide::held_out, size, frames);
   }
   const std::vector<std::array<int64_t, 2>>& sizes() const override { return sizes_; }
+  std::string fingerprint() const override {
+    return Json{{"data", "world"},
+                {"sizes", sizes_},
+                {"two_objects", shares_.two_objects},
+                {"shapes", shares_.shapes},
+                {"motions", shares_.motions}}
+        .dump();
+  }
   std::vector<std::string> training_captions(uint64_t seed) const override {
     constexpr uint64_t count = 20'000;
     std::vector<std::string> captions;
@@ -58,13 +68,25 @@ class FolderSource : public ClipSource {
       : sizes_(std::move(sizes)), fps_(fps) {
     for (const auto& [width, height] : sizes_) pixel_sizes_.push_back({width, height});
     const auto clips = list_clip_folder(folder);
+    if (clips.empty()) throw Error(ErrorKind::bad_input, folder.string() + ": holds no clips to train on");
+    Json listing = Json::array();
+    std::vector<std::size_t> lots;  // by the clips' names
+    for (const auto& clip : clips) {
+      const auto name = clip.file.lexically_relative(folder).generic_string();
+      lots.push_back(std::hash<std::string>{}(name));
+      listing.push_back({name, clip.caption, clip.frames, clip.size.width, clip.size.height});
+    }
+    fingerprint_ =
+        Json{{"data", std::hash<std::string>{}(listing.dump())}, {"clips", clips.size()}, {"sizes", sizes_}, {"fps", fps_}}.dump();
+    const auto lowest = *std::min_element(lots.begin(), lots.end());
     for (std::size_t i = 0; i < clips.size(); ++i) {
-      const bool held_out = clips.size() >= one_held_out_in && i % one_held_out_in == 0;
+      const bool held_out = clips.size() >= one_held_out_in && (lots[i] % one_held_out_in == 0 || lots[i] == lowest);
       (held_out ? held_out_ : training_).push_back(clips[i]);
     }
-    if (training_.empty()) throw Error(ErrorKind::bad_input, folder.string() + ": holds no clips to train on");
     if (held_out_.empty()) held_out_ = training_;
   }
+
+  std::string fingerprint() const override { return fingerprint_; }
 
   std::size_t size_of(uint64_t, uint64_t index) const override {
     const auto bucket = choose_bucket(training_[index % training_.size()], pixel_sizes_, 1, temporal_ratio, fps_);
@@ -97,6 +119,7 @@ class FolderSource : public ClipSource {
   std::vector<PixelSize> pixel_sizes_;
   double fps_;
   std::vector<CaptionedClip> training_, held_out_;
+  std::string fingerprint_;
 };
 
 }  // namespace

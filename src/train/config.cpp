@@ -26,14 +26,14 @@ class Keys {
   }
   // A number that has to lie in a range.
   template <class T>
+  void take_optional(const std::string& key, std::optional<T>& value, double least, double most) {
+    take_optional(key, value);
+    if (value) check_range(key, static_cast<double>(*value), least, most);
+  }
+  template <class T>
   void take(const std::string& key, T& value, double least, double most) {
     take(key, value);
-    const auto found = static_cast<double>(value);
-    if (!(found >= least && found <= most)) {
-      char range[80];
-      std::snprintf(range, sizeof range, "should be between %g and %g, found %g", least, most, found);
-      throw Error(ErrorKind::usage, where_ + ": '" + key + "' " + range);
-    }
+    check_range(key, static_cast<double>(value), least, most);
   }
   const Json* find(const std::string& key) {
     known_.push_back(key);
@@ -50,6 +50,13 @@ class Keys {
   }
 
  private:
+  void check_range(const std::string& key, double found, double least, double most) const {
+    if (found >= least && found <= most) return;
+    char range[80];
+    std::snprintf(range, sizeof range, "should be between %g and %g, found %g", least, most, found);
+    throw Error(ErrorKind::usage, where_ + ": '" + key + "' " + range);
+  }
+
   const Json& object_;
   std::string where_;
   std::vector<std::string> known_;
@@ -66,8 +73,8 @@ T one_of(const std::string& value, const std::vector<std::pair<const char*, T>>&
 }
 
 void parse_schedule(Keys& keys, ScheduleConfig& schedule) {
-  keys.take_optional("steps", schedule.steps);
-  keys.take_optional("minutes", schedule.minutes);
+  keys.take_optional("steps", schedule.steps, 1, 1e12);
+  keys.take_optional("minutes", schedule.minutes, 1e-6, 1e9);
   keys.take("warmup_steps", schedule.warmup_steps, 0, 1e9);
   keys.take("decay_share", schedule.decay_share, 0, 1);
   keys.take("final_factor", schedule.final_factor, 0, 1);
@@ -100,6 +107,10 @@ void parse_optimizer(const Json& json, const std::string& where, OptimizerConfig
   keys.finish();
 }
 
+void check_frames(int64_t frames, const std::string& where) {
+  if ((frames - 1) % 4 != 0) throw Error(ErrorKind::usage, where + " should be 1 + 4·k frames, found " + std::to_string(frames));
+}
+
 void parse_vae(Keys& keys, VaeTaskConfig& vae) {
   keys.take("lanes", vae.lanes, 1, 1024);
   keys.take("pixels_per_lane", vae.pixels_per_lane, 1, 1e9);
@@ -120,10 +131,11 @@ void parse_vae(Keys& keys, VaeTaskConfig& vae) {
       inner.take("share", kind.share, 0, 1e6);
       inner.take("crop", kind.crop);
       inner.finish();
-      if ((kind.frames - 1) % 4 != 0)
-        throw Error(ErrorKind::usage, keys.where("clips") + ": 'frames' should be 1 + 4·k, found " + std::to_string(kind.frames));
+      check_frames(kind.frames, keys.where("clips") + ": 'frames'");
       vae.kinds.push_back(kind);
     }
+    if (std::all_of(vae.kinds.begin(), vae.kinds.end(), [](const auto& kind) { return kind.share == 0; }))
+      throw Error(ErrorKind::usage, keys.where("clips") + ": one 'share' at least should be above 0");
   }
 }
 
@@ -140,6 +152,7 @@ void parse_denoiser(Keys& keys, StageConfig& stage) {
   keys.take("helper_weight", task.helper_weight, 0, 1000);
   keys.take("helper_share", task.helper_share, 0, 1);
   keys.take("cached_frames", stage.cached_frames, 1, 257);
+  check_frames(stage.cached_frames, keys.where("cached_frames"));
   keys.take("gradient_checkpointing", stage.gradient_checkpointing);
   keys.take("adherence_prompts", stage.adherence_prompts, 0, 10000);
   std::string sampling = "logit_normal";
@@ -166,11 +179,20 @@ void parse_denoiser(Keys& keys, StageConfig& stage) {
       length.last = length.first;
       inner.take("last_share", length.last, 0, 1e6);
       inner.finish();
-      if ((length.frames - 1) % 4 != 0)
-        throw Error(ErrorKind::usage, keys.where("lengths") + ": 'frames' should be 1 + 4·k, found " + std::to_string(length.frames));
+      check_frames(length.frames, keys.where("lengths") + ": 'frames'");
       task.lengths.push_back(length);
     }
+    const auto none = [&](double LengthShare::*share) {
+      return std::all_of(task.lengths.begin(), task.lengths.end(), [&](const auto& length) { return length.*share == 0; });
+    };
+    if (none(&LengthShare::first) || none(&LengthShare::last))
+      throw Error(ErrorKind::usage, keys.where("lengths") + ": one 'share' and one 'last_share' at least should be above 0");
   }
+  for (const auto& length : task.lengths)
+    if (length.frames > stage.cached_frames)
+      throw Error(ErrorKind::usage, keys.where("lengths") + ": clips of " + std::to_string(length.frames) +
+                                        " frames are cut out of cached ones of " + std::to_string(stage.cached_frames) +
+                                        "; 'cached_frames' should be as many");
 }
 
 StageConfig parse_stage(const Json& json, const std::string& where) {
@@ -221,10 +243,7 @@ TrainingConfig parse_training_config(const Json& json, const std::string& where)
   if (const auto* tokenizer = keys.find("tokenizer")) {
     Keys inner(*tokenizer, keys.where("tokenizer"));
     auto& size = config.tokenizer.emplace().vocab_size;
-    inner.take_optional("vocab_size", size);
-    if (size && (*size < 4 || *size > 1'000'000))
-      throw Error(ErrorKind::usage,
-                  keys.where("tokenizer") + ": 'vocab_size' should be between 4 and 1000000, found " + std::to_string(*size));
+    inner.take_optional("vocab_size", size, 4, 1e6);
     inner.finish();
   }
   keys.take("sizes", config.sizes);

@@ -54,6 +54,13 @@ EncodedTexts encode_texts(const Umt5Encoder& encoder, const std::vector<const st
   return texts;
 }
 
+// What one of a token's cells shows, any that shows something: what most of them show would miss small things. patches: [N, 2·cells].
+at::Tensor token_labels(const at::Tensor& patches) {
+  const auto cells = patches.view({patches.size(0), 2, -1});
+  const auto place = cells.select(1, 0).argmax(1).view({-1, 1, 1});
+  return cells.gather(2, place.expand({-1, 2, 1})).squeeze(2);
+}
+
 }  // namespace
 
 DenoiserTask::DenoiserTask(const WanTransformerConfig& transformer, const Umt5Config& text_encoder, const DenoiserTaskConfig& config,
@@ -77,17 +84,28 @@ int64_t DenoiserTask::draw_length(WorldRandom& random, double progress) const {
   return config_.lengths.back().frames;
 }
 
+int64_t DenoiserTask::shards_at(int64_t step) const {
+  const int64_t more = config_.steps_per_shard > 0 ? step / config_.steps_per_shard : 0;
+  return std::min(config_.most_shards, config_.first_shards + more);
+}
+
+TrainingTask::Preparation DenoiserTask::prepare(int64_t step, Workers& workers) {
+  const int64_t total = shards_at(step);
+  if (cache_->shards() < total) cache_->grow(cache_->shards() + 1, workers);
+  return {cache_->shards(), total};
+}
+
 void DenoiserTask::begin_step(int64_t step, double progress, Workers& workers) {
   step_ = step;
   helper_weight_ = config_.helper_weight * std::max(0.0, 1 - progress / std::max(1e-9, config_.helper_share));
-  const int64_t more = config_.steps_per_shard > 0 ? step / config_.steps_per_shard : 0;
-  cache_->grow(std::min(config_.most_shards, config_.first_shards + more), workers);
+  cache_->grow(shards_at(step), workers);
+  const auto cached = static_cast<std::size_t>(shards_at(step)) * (cache_->size() / static_cast<std::size_t>(cache_->shards()));
   WorldRandom random(config_.seed, static_cast<uint64_t>(step) + (uint64_t{2} << 40));
   lanes_.assign(static_cast<std::size_t>(config_.lanes), {});
   std::vector<int64_t> room(lanes_.size(), config_.tokens_per_lane);
   // Greedy packing (Dehghani et al. 2023, NaViT): a clip goes into the first lane with room for it; the step is full when one finds none.
   for (;;) {
-    const auto& clip = (*cache_)[random.index(cache_->size())];
+    const auto& clip = (*cache_)[random.index(cached)];
     Sample sample;
     sample.frames = draw_length(random, progress);
     sample.latents = clip.latents.narrow(1, 0, std::min(clip.latents.size(1), (sample.frames - 1) / 4 + 1));
@@ -142,8 +160,7 @@ LaneLoss DenoiserTask::loss_of(const ParameterSet& parameters, const std::vector
     std::vector<float> numbers;
     for (; end < samples.size() && samples[end].latents.sizes() == at::IntArrayRef(shape); ++end) {
       clips.push_back(samples[end].latents);
-      if (helper_weight > 0)  // what most of a token's pixels show would miss small things: what any of them shows
-        labels.push_back(patchify(samples[end].labels, transformer_.patch_size).view({-1, 2, transformer_.patch_size.volume()}).amax(2));
+      if (helper_weight > 0) labels.push_back(token_labels(patchify(samples[end].labels, transformer_.patch_size)));
       for (const auto& level : samples[end].levels) numbers.insert(numbers.end(), {level.timestep, level.alpha, level.sigma, level.weight});
     }
     const auto count = static_cast<int64_t>(end - begin);

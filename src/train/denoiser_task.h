@@ -41,6 +41,7 @@ class DenoiserTask : public TrainingTask {
   DenoiserTask(const WanTransformerConfig& transformer, const Umt5Config& text_encoder, const DenoiserTaskConfig& config,
                std::shared_ptr<LatentCache> cache, std::vector<CachedClip> held_out);
 
+  Preparation prepare(int64_t step, Workers& workers) override;  // shards of the cache
   void begin_step(int64_t step, double progress, Workers& workers) override;
   int64_t lanes() const override { return config_.lanes; }
   // "loss" (mean over noisy tokens), "loss_T" by length in frames, "clips", "tokens", "padding" (always 0: nothing is padded).
@@ -59,6 +60,7 @@ class DenoiserTask : public TrainingTask {
   };
   // "loss" is the sum over tokens, weighted.
   LaneLoss loss_of(const ParameterSet& parameters, const std::vector<Sample>& samples, double helper_weight, uint64_t noise_seed) const;
+  int64_t shards_at(int64_t step) const;
   int64_t tokens_of(const at::Tensor& latents) const;
   int64_t draw_length(WorldRandom& random, double progress) const;
 

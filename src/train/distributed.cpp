@@ -99,7 +99,7 @@ Processes Processes::from_environment() {
                                                                          static_cast<int>(processes.count_), std::move(gloo));
   } catch (const std::exception& error) {
     throw Error(ErrorKind::internal, processes.name() + " did not find the others at " + address + ":" + std::to_string(options.port) +
-                                         " within five minutes (" + error.what() + ")");
+                                         " (" + error.what() + ")");
   }
   return processes;
 }

@@ -22,7 +22,7 @@ std::filesystem::path LatentCache::shard_path(int64_t shard) const {
 }
 
 void LatentCache::grow(int64_t shards, Workers& workers) {
-  for (auto shard = static_cast<int64_t>(clips_.size()) / config_.clips_per_shard; shard < shards; ++shard)
+  for (auto shard = this->shards(); shard < shards; ++shard)
     if (!read_shard(shard)) make_shard(shard, workers);
 }
 

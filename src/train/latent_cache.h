@@ -39,6 +39,7 @@ class LatentCache {
 
   // Makes sure that there are so many shards: reads them from disk, or encodes them on the workers' threads and writes them.
   void grow(int64_t shards, Workers& workers);
+  int64_t shards() const { return static_cast<int64_t>(clips_.size()) / config_.clips_per_shard; }
   std::size_t size() const { return clips_.size(); }
   const CachedClip& operator[](std::size_t index) const { return clips_[index]; }
 

@@ -21,11 +21,11 @@ uint64_t name_stream(const std::string& name) {
 }
 
 // Source: transformers modeling_umt5.py, UMT5PreTrainedModel._init_weights with factor 1. 0 for names that are not T5's.
-double t5_deviation(const std::string& name, const std::vector<int64_t>& shape) {
+double t5_deviation(const std::string& name, const std::vector<int64_t>& shape, int64_t heads) {
   const auto fan_in = static_cast<double>(shape.back());
   if (has(name, "shared.weight") || has(name, "embed_tokens.weight")) return 1;
   if (has(name, "relative_attention_bias")) return 0.1;
-  if (has(name, "SelfAttention.q.weight")) return 1 / std::sqrt(fan_in * static_cast<double>(shape.front()) / 4);
+  if (has(name, "SelfAttention.q.weight")) return 1 / std::sqrt(fan_in * static_cast<double>(shape.front() / heads));
   if (has(name, "SelfAttention.") || has(name, "DenseReluDense.")) return 1 / std::sqrt(fan_in);
   return 0;
 }
@@ -34,7 +34,7 @@ Parameter leaf(const std::string& name, const at::Tensor& value) { return {name,
 
 }  // namespace
 
-at::Tensor initial_value(const std::string& name, const std::vector<int64_t>& shape, uint64_t seed) {
+at::Tensor initial_value(const std::string& name, const std::vector<int64_t>& shape, uint64_t seed, int64_t t5_heads) {
   const auto options = at::TensorOptions(at::kFloat);
   const bool norm = has(name, "norm") && name.ends_with("weight");
   if (norm || name.ends_with("gamma")) return at::ones(shape, options);
@@ -43,15 +43,24 @@ at::Tensor initial_value(const std::string& name, const std::vector<int64_t>& sh
   if (name == "proj_out.weight" || has(name, "attentions.0.proj.weight")) return at::zeros(shape, options);
   auto generator = at::detail::createCPUGenerator(WorldRandom(seed, name_stream(name)).next());
   if (name.ends_with("scale_shift_table")) return at::randn(shape, generator, options) / std::sqrt(static_cast<double>(shape.back()));
-  if (const double deviation = t5_deviation(name, shape); deviation > 0) return at::randn(shape, generator, options) * deviation;
+  if (const double deviation = t5_deviation(name, shape, t5_heads); deviation > 0) return at::randn(shape, generator, options) * deviation;
   int64_t fan_in = 1;
   for (std::size_t i = 1; i < shape.size(); ++i) fan_in *= shape[i];
   return (at::rand(shape, generator, options) * 2 - 1) / std::sqrt(static_cast<double>(fan_in));
 }
 
 ParameterSet ParameterSet::initialise(const std::vector<std::pair<std::string, std::vector<int64_t>>>& wanted, uint64_t seed) {
+  int64_t t5_heads = 1;
+  for (const auto& [name, shape] : wanted)
+    if (has(name, "relative_attention_bias")) t5_heads = shape.back();  // [buckets, heads]
   ParameterSet set;
-  for (const auto& [name, shape] : wanted) set.parameters_.push_back(leaf(name, initial_value(name, shape, seed)));
+  for (const auto& [name, shape] : wanted) set.parameters_.push_back(leaf(name, initial_value(name, shape, seed, t5_heads)));
+  return set;
+}
+
+ParameterSet ParameterSet::zeros(const std::vector<std::pair<std::string, std::vector<int64_t>>>& wanted) {
+  ParameterSet set;
+  for (const auto& [name, shape] : wanted) set.parameters_.push_back(leaf(name, at::zeros(shape, at::TensorOptions(at::kFloat))));
   return set;
 }
 

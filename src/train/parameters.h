@@ -26,6 +26,7 @@ class ParameterSet {
   // `wanted`: {name, shape}, as Weights::asked() lists them after a network was built on the meta device. Each gets the value that
   // initial_value draws for it.
   static ParameterSet initialise(const std::vector<std::pair<std::string, std::vector<int64_t>>>& wanted, uint64_t seed);
+  static ParameterSet zeros(const std::vector<std::pair<std::string, std::vector<int64_t>>>& wanted);
   // The tensors of a safetensors file or sharded index (Weights::open's folder and stem), cast to float32. Throws Error{bad_input} for what
   // is missing or misshaped.
   static ParameterSet load(const std::vector<std::pair<std::string, std::vector<int64_t>>>& wanted, const std::filesystem::path& folder,
@@ -62,7 +63,8 @@ class ParameterSet {
 };
 
 // A weight before training, as the reference initialises its layers: norms 1, biases 0, modulation tables N(0, 1/width), output layers 0,
-// T5's layers by T5's rule, all other matrices and convolutions uniform in ±1/sqrt(fan in). Depends on the seed and the name alone.
-at::Tensor initial_value(const std::string& name, const std::vector<int64_t>& shape, uint64_t seed);
+// T5's layers by T5's rule (t5_heads: of its attention), all other matrices and convolutions uniform in ±1/sqrt(fan in). Depends on the
+// seed and the name alone.
+at::Tensor initial_value(const std::string& name, const std::vector<int64_t>& shape, uint64_t seed, int64_t t5_heads = 1);
 
 }  // namespace t2v

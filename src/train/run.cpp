@@ -10,6 +10,7 @@
 
 #include "base/atomic_file.h"
 #include "pipeline/components.h"
+#include "schedulers/scheduler.h"
 #include "t2v/error.h"
 #include "text/prompt.h"
 #include "train/adherence.h"
@@ -62,12 +63,14 @@ class TrainingRun {
         model_folder_(request.out / "model") {
     const auto architecture = open_model_folder(find_model(config_.architecture));
     configs_ = read_model_configs(architecture);
-    defaults_ = architecture.defaults;
-    if (config_.sizes.empty()) config_.sizes = defaults_.sizes;
+    if (!config_.sizes.empty()) config_.defaults["sizes"] = config_.sizes;
+    defaults_ = changed_defaults(architecture);
+    config_.sizes = defaults_.sizes;
     if (config_.sizes.empty())
       throw Error(ErrorKind::usage,
                   request.config + ": 'sizes' should list the trained sizes; " + config_.architecture + " has none in its t2v.json");
     check_sizes();
+    check_stages();
     source_ = config_.data ? make_folder_source(*config_.data, config_.sizes, defaults_.fps.value_or(16))
                            : make_world_source(config_.sizes, config_.world);
     if (processes_.rank() == 0 && !fs::exists(model_folder_ / "model_index.json")) begin(architecture.root);
@@ -88,9 +91,12 @@ class TrainingRun {
     for (std::size_t i = 0; i < config_.stages.size(); ++i) {
       auto stage = config_.stages[i];
       if (request_.minutes) {
-        stage.schedule.minutes = planned > 0 ? *request_.minutes * stage.schedule.minutes.value_or(0) / planned
-                                             : *request_.minutes / static_cast<double>(config_.stages.size());
-        stage.schedule.steps = std::nullopt;
+        // Beside stages with minutes, those with steps alone stay as they are.
+        if (planned == 0)
+          stage.schedule.minutes = *request_.minutes / static_cast<double>(config_.stages.size());
+        else if (stage.schedule.minutes)
+          *stage.schedule.minutes *= *request_.minutes / planned;
+        if (stage.schedule.minutes) stage.schedule.steps = std::nullopt;
       }
       const auto name = std::to_string(i + 1) + "-" + stage_names[static_cast<int>(stage.kind)];
       if (fs::exists(folder_ / (name + ".done"))) {
@@ -107,18 +113,92 @@ class TrainingRun {
   }
 
  private:
+  // What the run's model will have in its t2v.json.
+  ModelDefaults changed_defaults(const ModelFolder& architecture) const try {
+    const auto where = request_.config + ", defaults";
+    parse_defaults(config_.defaults, where);
+    const auto path = architecture.root / "t2v.json";
+    auto json = fs::exists(path) ? read_json(path) : Json::object();
+    json.update(config_.defaults);
+    return parse_defaults(json, where);
+  } catch (const Error& error) {
+    throw Error(ErrorKind::usage, error.what());
+  }
+
   void check_sizes() const {
     const auto multiple = size_multiple(configs_);
+    std::array<int64_t, 2> smallest = config_.sizes.front();
     for (const auto& [width, height] : config_.sizes)
       if (width < multiple || height < multiple || width % multiple != 0 || height % multiple != 0)
         throw Error(ErrorKind::usage, request_.config + ": size " + std::to_string(width) + "x" + std::to_string(height) +
                                           " should be multiples of " + std::to_string(multiple));
+    for (const auto& [width, height] : config_.sizes) smallest = {std::min(smallest[0], width), std::min(smallest[1], height)};
+    const auto ratio = configs_.vae.spatial_ratio();
     for (const auto& stage : config_.stages)
-      for (const auto& kind : stage.vae.kinds)
+      for (const auto& kind : stage.vae.kinds) {
+        if (stage.kind != StageKind::denoiser && kind.crop &&
+            (kind.width > smallest[0] || kind.height > smallest[1] || kind.width % ratio != 0 || kind.height % ratio != 0))
+          throw Error(ErrorKind::usage, request_.config + ": crops of " + std::to_string(kind.width) + "x" + std::to_string(kind.height) +
+                                            " should be multiples of " + std::to_string(ratio) +
+                                            " and fit into clips of every size, so at most " + std::to_string(smallest[0]) + "x" +
+                                            std::to_string(smallest[1]));
         if (stage.kind != StageKind::denoiser && !kind.crop &&
             std::find(config_.sizes.begin(), config_.sizes.end(), std::array<int64_t, 2>{kind.width, kind.height}) == config_.sizes.end())
           throw Error(ErrorKind::usage, request_.config + ": clips of " + std::to_string(kind.width) + "x" + std::to_string(kind.height) +
                                             " that are no crops should have a size listed in 'sizes'");
+      }
+  }
+
+  // What would otherwise end the run hours later.
+  void check_stages() const {
+    for (const auto& stage : config_.stages) {
+      const bool denoiser = stage.kind == StageKind::denoiser;
+      const auto lanes = denoiser ? stage.denoiser.lanes : stage.vae.lanes;
+      if (lanes < processes_.count())
+        throw Error(ErrorKind::usage, request_.config + ": " + std::to_string(processes_.count()) + " processes share " +
+                                          std::to_string(lanes) + " lanes; 'lanes' should be at least as many in every stage");
+      if (!denoiser) continue;
+      if (config_.data && stage.denoiser.helper_weight > 0)
+        throw Error(ErrorKind::usage,
+                    request_.config + ": 'helper_weight' needs scenes whose objects are known; with 'data' it should be 0");
+      for (const auto& [width, height] : config_.sizes)
+        for (const auto& length : stage.denoiser.lengths) check_fits_lane(width, height, length.frames, stage.denoiser.tokens_per_lane);
+      if (judges(stage)) check_judging(stage);
+    }
+  }
+
+  void check_fits_lane(int64_t width, int64_t height, int64_t frames, int64_t tokens_per_lane) const {
+    const auto& vae = configs_.vae;
+    const int64_t tokens =
+        token_grid({vae.z_dim, (frames - 1) / vae.temporal_ratio() + 1, height / vae.spatial_ratio(), width / vae.spatial_ratio()},
+                   configs_.transformer.patch_size)
+            .count();
+    if (tokens > tokens_per_lane)
+      throw Error(ErrorKind::usage, request_.config + ": " + std::to_string(frames) + " frames of " + std::to_string(width) + "x" +
+                                        std::to_string(height) + " are " + std::to_string(tokens) + " tokens; 'tokens_per_lane' is " +
+                                        std::to_string(tokens_per_lane) + " and should be at least as many");
+  }
+
+  bool judges(const StageConfig& stage) const { return stage.adherence_prompts > 0 && !config_.data; }
+
+  AdherenceOptions adherence_options(const StageConfig& stage) const {
+    AdherenceOptions options;
+    options.prompts = stage.adherence_prompts;
+    options.sizes.clear();
+    for (const auto& [width, height] : config_.sizes) options.sizes.push_back({width, height});
+    options.sampling = {defaults_.scheduler.value_or(scheduler_name(configs_.scheduler_kind)), defaults_.steps.value_or(20),
+                        defaults_.guidance_scale.value_or(6.0), ""};
+    return options;
+  }
+
+  void check_judging(const StageConfig& stage) const {
+    const auto options = adherence_options(stage);
+    check_adherence(options);
+    make_scheduler(parse_scheduler_kind(options.sampling.scheduler), configs_.scheduler, options.sampling.steps, /*eta=*/0);
+    if (defaults_.fps.value_or(kWorldFps) != kWorldFps)
+      throw Error(ErrorKind::usage, request_.config +
+                                        ": 'adherence_prompts' judges clips of the procedural world, which have 8 frames per second; "
+                                        "the model's fps is another");
   }
 
   // The run's model before its first step. What can be wrong with the captions shows before anything is written.
@@ -129,27 +209,32 @@ class TrainingRun {
       for (const auto& caption : source_->training_captions(config_.seed)) captions.push_back(clean_prompt(caption));
       tokenizer = train_tokenizer(captions, config_.tokenizer->vocab_size, request_.config + ", tokenizer");
     }
-    copy_architecture(architecture, model_folder_);
-    change_defaults(model_folder_, config_.defaults);
-    if (tokenizer) use_tokenizer(*tokenizer, captions);
+    const auto partial = folder_ / "model.partial";  // renamed when it is complete
+    std::error_code failed;
+    fs::remove_all(partial, failed);
+    copy_architecture(architecture, partial);
+    change_defaults(partial, config_.defaults);
+    if (tokenizer) use_tokenizer(partial, *tokenizer, captions);
     const auto begin_from = config_.weights ? std::optional(open_model_folder(find_model(*config_.weights))) : std::nullopt;
     const auto component = [&](const std::string& name, const std::vector<std::pair<std::string, std::vector<int64_t>>>& wanted,
                                uint64_t stream) {
-      write_component(model_folder_, name,
+      write_component(partial, name,
                       begin_from ? ParameterSet::load(wanted, begin_from->component(name), weights_stem(name))
                                  : ParameterSet::initialise(wanted, config_.seed + stream));
     };
     component("vae", vae_parameters(configs_.vae), 1);
     component("transformer", transformer_parameters(configs_.transformer), 2);
     component("text_encoder", text_parameters(configs_.text_encoder), 3);
+    fs::rename(partial, model_folder_, failed);
+    if (failed) throw Error(ErrorKind::output, model_folder_.string() + ": cannot be made (" + failed.message() + ")");
   }
 
-  void use_tokenizer(const TrainedTokenizer& trained, const std::vector<std::string>& captions) {
+  void use_tokenizer(const fs::path& folder, const TrainedTokenizer& trained, const std::vector<std::string>& captions) {
     constexpr std::size_t most_words = 1000;  // where a list still says something
-    write_tokenizer(model_folder_ / "tokenizer", trained);
-    write_vocab_size(model_folder_, trained.vocab_size);
-    write_words(model_folder_, words_of_captions(captions, most_words));
-    const auto model = open_model_folder(model_folder_);
+    write_tokenizer(folder / "tokenizer", trained);
+    write_vocab_size(folder, trained.vocab_size);
+    write_words(folder, words_of_captions(captions, most_words));
+    const auto model = open_model_folder(folder);
     configs_ = read_model_configs(model);
     const auto tokenizer = load_tokenizer(model, configs_);
     const auto most = static_cast<std::size_t>(model.defaults.max_text_tokens.value_or(512));
@@ -175,14 +260,7 @@ class TrainingRun {
     trainer.evaluate_minutes = stage.evaluate_minutes;
     trainer.log_steps = stage.log_steps;
     trainer.spike_factor = stage.spike_factor;
-    trainer.fingerprint = Json{{"stage", stage.text},
-                               {"seed", config_.seed},
-                               {"sizes", config_.sizes},
-                               {"data", config_.data.value_or("world")},
-                               {"two_objects", config_.world.two_objects},
-                               {"shapes", config_.world.shapes},
-                               {"motions", config_.world.motions}}
-                              .dump();
+    trainer.fingerprint = Json{{"stage", stage.text}, {"seed", config_.seed}, {"source", source_->fingerprint()}}.dump();
     trainer.resume = request_.resume;
     return trainer;
   }
@@ -242,12 +320,8 @@ class TrainingRun {
     parameters.add("text_encoder.", ParameterSet::load(text_parameters(configs_.text_encoder), model.component("text_encoder"),
                                                        weights_stem("text_encoder")));
 
-    if (stage.denoiser.helper_weight > 0) {
-      if (config_.data)
-        throw Error(ErrorKind::usage,
-                    request_.config + ": 'helper_weight' needs scenes whose objects are known; with 'data' it should be 0");
-      parameters.add("helper.", ParameterSet::initialise(scene_helper_parameters(configs_.transformer.width()), config_.seed + 4));
-    }
+    if (stage.denoiser.helper_weight > 0)
+      parameters.add("helper.", ParameterSet::zeros(scene_helper_parameters(configs_.transformer.width())));
 
     parameters.move_to(device_);
     parameters.compute_in(stage.precision);
@@ -263,12 +337,7 @@ class TrainingRun {
         {"model", model_hash_of_vae(model)},
         {"frames", stage.cached_frames},
         {"max_text_tokens", max_tokens},
-        {"labels", !config_.data},
-        {"sizes", config_.sizes},
-        {"data", config_.data.value_or("world")},
-        {"two_objects", config_.world.two_objects},
-        {"shapes", config_.world.shapes},
-        {"motions", config_.world.motions},
+        {"source", source_->fingerprint()},
         {"seed", config_.seed}}.dump();
     const auto cache = std::make_shared<LatentCache>(cache_config, vae, *tokenizer, source_);
 
@@ -285,7 +354,7 @@ class TrainingRun {
     hooks.evaluated = [&](const Metrics& metrics, const ParameterSet& average, int64_t step) {
       write_denoiser(average);
       double score = -metrics.at("held_out_loss");
-      if (stage.adherence_prompts > 0 && !config_.data) score = judge(stage, name, step);
+      if (judges(stage)) score = judge(stage, name, step);
       keep_best(name, score, average);
       write_training_report(folder_);
     };
@@ -323,11 +392,7 @@ class TrainingRun {
   // for the report.
   double judge(const StageConfig& stage, const std::string& name, int64_t step) {
     const auto loaded = load_world_model(model_folder_.string(), device_.str(), "float32", false);
-    AdherenceOptions options;
-    options.prompts = stage.adherence_prompts;
-    options.sizes.clear();
-    for (const auto& [width, height] : config_.sizes) options.sizes.push_back({width, height});
-    options.sampling = {defaults_.scheduler.value_or("ddim"), defaults_.steps.value_or(20), defaults_.guidance_scale.value_or(6.0), ""};
+    auto options = adherence_options(stage);
     options.out = folder_ / "samples" / sample_folder_name(name, step);
     fs::create_directories(options.out);
     const auto networks = loaded.networks();
@@ -368,7 +433,7 @@ fs::path run_training(const TrainingRequest& request, Observer& observer) {
   if (config.tokenizer && config.weights)
     throw Error(ErrorKind::usage, request.config + ": 'tokenizer' trains a new one, which needs a model from nothing; " + *config.weights +
                                       " keeps the one its weights were trained with. Leave out one of the two.");
-  if (request.minutes && *request.minutes <= 0) throw Error(ErrorKind::usage, "--minutes should be above 0");
+  if (request.minutes && !(*request.minutes > 0)) throw Error(ErrorKind::usage, "--minutes should be above 0");
   if (request.threads && (*request.threads < 1 || *request.threads > 1024))
     throw Error(ErrorKind::usage, "--threads should be between 1 and 1024");
   const auto processes = Processes::from_environment();

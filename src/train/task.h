@@ -26,6 +26,11 @@ class TrainingTask {
  public:
   virtual ~TrainingTask() = default;
 
+  // What has to be there before the first step and takes long: does a part of it, and says how far it is. Not counted as training.
+  struct Preparation {
+    int64_t done = 0, total = 0;
+  };
+  virtual Preparation prepare(int64_t /*step*/, Workers& /*workers*/) { return {}; }
   // Decides what the step's lanes work on: the same for the same step, whatever ran before and on whichever process. progress: of the whole
   // schedule, 0 to 1.
   virtual void begin_step(int64_t step, double progress, Workers& workers) = 0;

@@ -37,9 +37,6 @@ class Training {
         newest_(config.folder / (config.stage + "-newest.safetensors")) {}
 
   ParameterSet run() {
-    if (task_.lanes() < processes_.count())
-      throw Error(ErrorKind::usage, config_.stage + ": " + std::to_string(processes_.count()) + " processes share " +
-                                        std::to_string(task_.lanes()) + " lanes; 'lanes' should be at least as many");
     if (config_.resume) {
       if (const auto found = load_checkpoint(newest_, optimizer_, config_.fingerprint)) {
         at_ = *found;
@@ -48,11 +45,20 @@ class Training {
     }
     at_.fingerprint = config_.fingerprint;
     saved_seconds_ = evaluated_seconds_ = at_.seconds;
+    for (;;) {
+      const auto preparation = task_.prepare(at_.step + at_.skipped, workers_);
+      if (preparation.done >= preparation.total) break;
+      observer_.progress({"prepare " + config_.stage, preparation.done, preparation.total});
+      stop_if_asked();
+    }
     while (progress() < 1) {
       stop_if_asked();
       one_step();
       if (at_.seconds - saved_seconds_ >= 60 * config_.checkpoint_minutes) save();
-      if (at_.seconds - evaluated_seconds_ >= 60 * config_.evaluate_minutes) evaluate();
+      if (at_.seconds - evaluated_seconds_ >= 60 * config_.evaluate_minutes) {
+        save();  // an evaluation can be stopped
+        evaluate();
+      }
     }
     save();
     evaluate();
@@ -78,13 +84,14 @@ class Training {
     }
     if (processes_.total(asked ? 1 : 0) == 0) return;
     save();
+    processes_.wait_for_all();  // a launcher may kill process 0 once another one has ended
     throw asked.value_or(Error(ErrorKind::terminated, "another process of this run was stopped"));
   }
 
   void one_step() {
     const auto start = Clock::now();
     const double factor = learning_rate_factor(config_.schedule, at_.step, progress());
-    task_.begin_step(at_.step, progress(), workers_);
+    task_.begin_step(at_.step + at_.skipped, progress(), workers_);
     auto [gradients, metrics] = run_lanes();
     const double loss = metrics["loss"] / metrics["weight"];
     const double norm = std::isfinite(loss) ? gradient_norm(gradients) : loss;
@@ -146,13 +153,14 @@ class Training {
   void go_back(double loss, double norm) {
     const auto what = config_.stage + ": step " + std::to_string(at_.step + 1) + " has a loss of " + std::to_string(loss) +
                       " and a gradient norm of " + std::to_string(norm) + " (running mean " + std::to_string(at_.norm_mean) + ")";
-    const int64_t failed = at_.step;
+    const int64_t failed = at_.step, skipped = at_.skipped;
     const auto found = went_back_ ? std::nullopt : load_checkpoint(newest_, optimizer_, config_.fingerprint);
     if (!found)
       throw Error(ErrorKind::non_finite, what + (went_back_ ? ", for the second time" : "; there is no checkpoint to go back to") +
                                              ". Lower the learning rate, or lengthen the warm-up.");
     went_back_ = true;
     at_ = *found;
+    at_.skipped = skipped + failed - at_.step + 1;  // other batches than those that led here (Chowdhery et al. 2022, PaLM, section 5.1)
     observer_.note(what + "; going back to the checkpoint after step " + std::to_string(at_.step));
     write_line({{"stage", config_.stage}, {"event", "went back"}, {"from_step", failed}, {"step", at_.step}});
   }

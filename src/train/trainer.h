@@ -45,9 +45,10 @@ struct TrainerHooks {
   std::function<void(const Metrics& metrics, const ParameterSet& average, int64_t step)> evaluated;
 };
 
-// Trains until the schedule ends and returns the averaged weights. Stopped by the observer (a signal), it writes a checkpoint first and
-// throws on. NaN, infinity or a loss spike goes back to the last good checkpoint once; the second time throws Error{non_finite}. Throws
-// Error{output} when a checkpoint cannot be written (the one before stays), Error{usage} when resume finds a checkpoint of other settings.
+// Of a task with at least as many lanes as there are processes. Trains until the schedule ends and returns the averaged weights. Stopped by
+// the observer (a signal), it writes a checkpoint first and throws on. NaN, infinity or a loss spike goes back to the last good checkpoint
+// once, and on from there with the batches after the one that failed; the second time throws Error{non_finite}. Throws Error{output} when a
+// checkpoint cannot be written (the one before stays), Error{usage} when resume finds a checkpoint of other settings.
 ParameterSet train(TrainingTask& task, const ParameterSet& parameters, const TrainerConfig& config, const Processes& processes,
                    const TrainerHooks& hooks, Observer& observer);
 

@@ -86,6 +86,10 @@ LaneLoss VaeTask::lane_loss(int64_t lane, const ParameterSet& replica) {
     const auto clip = source_->training_clip(config_.seed, random.next() >> 2, size, kind.frames);
     clips.push_back(kind.crop ? crop_around(clip, kind.width, kind.height, random) : clip.frames);
   }
+  // Clips of a folder may be shorter than asked for.
+  int64_t shortest = kind.frames;
+  for (const auto& clip : clips) shortest = std::min(shortest, clip.size(1));
+  for (auto& clip : clips) clip = clip.narrow(1, 0, shortest);
   const auto device = replica.device();
   const auto frames = at::stack(clips).to(device);  // [B, 3, T, H, W]
   auto generator = at::detail::createCPUGenerator(random.next());

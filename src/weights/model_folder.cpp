@@ -28,6 +28,23 @@ void read_text(std::optional<std::string>& field, const Json& json, const std::s
   if (!json.at(key).is_null()) field = json_get<std::string>(json, key, where);
 }
 
+void hash_file(XXH3_state_t* state, const fs::path& path) {
+  const int file = ::open(path.c_str(), O_RDONLY | O_CLOEXEC);
+  if (file < 0) throw Error(ErrorKind::bad_input, path.string() + ": cannot be read");
+  std::vector<char> buffer(std::size_t{1} << 20);
+  ssize_t count = 0;
+  while ((count = ::read(file, buffer.data(), buffer.size())) > 0)
+    XXH3_128bits_update(state, buffer.data(), static_cast<std::size_t>(count));
+  ::close(file);
+  if (count < 0) throw Error(ErrorKind::bad_input, path.string() + ": cannot be read");
+}
+
+}  // namespace
+
+Json ModelFolder::config(const std::string& name) const {
+  return read_json(component(name) / (name == "scheduler" ? "scheduler_config.json" : "config.json"));
+}
+
 ModelDefaults parse_defaults(const Json& json, const std::string& where) {
   ModelDefaults d;
   const std::map<std::string, std::function<void(const std::string&)>> readers = {
@@ -65,23 +82,6 @@ ModelDefaults parse_defaults(const Json& json, const std::string& where) {
     reader->second(key);
   }
   return d;
-}
-
-void hash_file(XXH3_state_t* state, const fs::path& path) {
-  const int file = ::open(path.c_str(), O_RDONLY | O_CLOEXEC);
-  if (file < 0) throw Error(ErrorKind::bad_input, path.string() + ": cannot be read");
-  std::vector<char> buffer(std::size_t{1} << 20);
-  ssize_t count = 0;
-  while ((count = ::read(file, buffer.data(), buffer.size())) > 0)
-    XXH3_128bits_update(state, buffer.data(), static_cast<std::size_t>(count));
-  ::close(file);
-  if (count < 0) throw Error(ErrorKind::bad_input, path.string() + ": cannot be read");
-}
-
-}  // namespace
-
-Json ModelFolder::config(const std::string& name) const {
-  return read_json(component(name) / (name == "scheduler" ? "scheduler_config.json" : "config.json"));
 }
 
 const char* weights_stem(const std::string& component) { return component == "text_encoder" ? "model" : "diffusion_pytorch_model"; }

@@ -21,6 +21,9 @@ struct ModelDefaults {
   bool per_frame_timesteps = false;           // trained with a noise level per latent frame
 };
 
+// The same as JSON. Throws Error{bad_input} for unknown keys, with the nearest known one, and bad values.
+ModelDefaults parse_defaults(const Json& json, const std::string& where);
+
 struct ModelFolder {
   std::filesystem::path root;
   std::string pipeline_class;  // "WanPipeline"

@@ -4,6 +4,7 @@
 
 #include <csignal>
 #include <fstream>
+#include <functional>
 #include <nlohmann/json.hpp>
 
 #include "expect.h"
@@ -272,6 +273,31 @@ TEST(CliTrain, AMisspeltKeyIsNamed) {
   EXPECT_EQ(result.code, 2);
   EXPECT_NE(result.err.find("did you mean 'caption_dropout'"), std::string::npos) << result.err;
   EXPECT_FALSE(fs::exists(folder / "run"));
+}
+
+// What is wrong with a config shows at once, and the corrected one runs without --resume.
+TEST(CliTrain, AConfigThatCannotWorkIsRefusedBeforeAnythingIsWritten) {
+  const TemporaryFolder folder;
+  const auto run = folder / "run";
+  const auto path = write_config(folder, 1);
+  const auto good = Json::parse(bytes_of(path));
+  const auto train = [&](const Json& config) {
+    std::ofstream(path) << config.dump();
+    return run_program({"train", path.string(), "--out", run.string()});
+  };
+  const auto refused = [&](const std::function<void(Json&)>& change, const std::string& complaint) {
+    auto config = good;
+    change(config);
+    expect_refused(train(config), 2, {complaint});
+    EXPECT_FALSE(fs::exists(run / "model"));
+  };
+  refused([](Json& config) { config["defaults"] = {{"frame", 17}}; }, "did you mean 'frames'");
+  refused([](Json& config) { config["stages"][1]["tokens_per_lane"] = 40; }, "9 frames of 64x64 are 48 tokens");
+  refused([](Json& config) { config["stages"][0]["clips"][0]["width"] = 56; }, "at most 48x48");
+  refused([](Json& config) { config["stages"][0]["clips"][0]["height"] = 20; }, "multiples of 8");
+  refused([](Json& config) { config["stages"][1]["adherence_prompts"] = 4, config["defaults"] = {{"fps", 24}}; }, "8 frames per second");
+  refused([](Json& config) { config["stages"][1]["helper_weight"] = 0.1, config["data"] = "nowhere"; }, "helper_weight");
+  expect_done(train(good));
 }
 
 TEST(CliTrain, EmphasisKnowsTheNamesOfTheWorld) {

@@ -4,9 +4,11 @@
 #include <gtest/gtest.h>
 
 #include <fstream>
+#include <set>
 
 #include "errors.h"
 #include "paths.h"
+#include "train/clip_source.h"
 #include "video/encoder.h"
 
 namespace t2v {
@@ -162,6 +164,28 @@ TEST(ChooseBucket, TakesTheNearestRatioAndTheLongestLengthThatFits) {
   EXPECT_EQ(choose({64, 64}, 500, 8).frames, 17);
   EXPECT_EQ(choose({64, 64}, 25, 24).frames, 9);  // a second and the frame at its end
   test::expect_error(ErrorKind::usage, {"no size"}, [] { choose_bucket({"a", "", {64, 64}, 1, 0}, {}, 17, 4, 8); });
+}
+
+TEST(FolderSource, AClipStaysOnItsSideWhenOthersCome) {
+  const test::TemporaryFolder folder;
+  const auto add = [&](int number) {
+    write_clip(folder / (std::to_string(number) + ".png"), 1, 8, 16, 16);
+    write_text(folder / (std::to_string(number) + ".txt"), "clip " + std::to_string(number));
+  };
+  const auto training = [&] {
+    const auto captions = make_folder_source(folder.path(), {{16, 16}}, 8)->training_captions(1);
+    return std::set<std::string>(captions.begin(), captions.end());
+  };
+  for (int number = 0; number < 40; ++number) add(number);
+  const auto before = training();
+  const auto fingerprint = make_folder_source(folder.path(), {{16, 16}}, 8)->fingerprint();
+  EXPECT_GE(before.size(), 30U);
+  EXPECT_LT(before.size(), 40U);
+  add(-1);
+  const auto after = training();
+  for (const auto& caption : after) EXPECT_TRUE(before.contains(caption) || caption == "clip -1") << caption;
+  write_text(folder / "7.txt", "another caption");
+  EXPECT_NE(make_folder_source(folder.path(), {{16, 16}}, 8)->fingerprint(), fingerprint);
 }
 
 }  // namespace

@@ -18,8 +18,8 @@ struct Share {
   int64_t clips = 0, count = 0, all_four = 0, size = 0;
 };
 
-// Judges pictures of scenes; the way they go wrong is said once a scene is wrong. Judging is arithmetic on one thread, which a sanitizer makes
-// twenty times slower: it gets two scenes.
+// Judges pictures of scenes; the way they go wrong is said once a scene is wrong. Judging is arithmetic on one thread, which a sanitizer
+// makes twenty times slower: it gets two scenes.
 Share judge_scenes(
     int64_t scenes, double two_objects, int64_t frames, int64_t width, int64_t height,
     const std::function<at::Tensor(const at::Tensor&)>& change = [](const at::Tensor& video) { return video; }) {

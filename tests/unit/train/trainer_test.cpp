@@ -20,10 +20,11 @@ class Toy : public TrainingTask {
   explicit Toy(int64_t bad_from = std::numeric_limits<int64_t>::max(), int64_t bad_times = 0)
       : bad_from_(bad_from), bad_times_(bad_times) {}
   void begin_step(int64_t step, double, Workers&) override {
-    step_ = step;
+    step_ = step >= left_out ? step + 1 : step;
     bad_ = step >= bad_from_ && bad_times_ > 0;
     if (bad_) --bad_times_;
   }
+  int64_t left_out = std::numeric_limits<int64_t>::max();  // a batch that is passed over
   int64_t lanes() const override { return 3; }
   LaneLoss lane_loss(int64_t lane, const ParameterSet& replica) override {
     WorldRandom random(7, static_cast<uint64_t>(step_ * 3 + lane));
@@ -60,7 +61,9 @@ struct ToyRun {
     config.fingerprint = "a";
     config.checkpoint_minutes = 0;
   }
-  ParameterSet go(TrainingTask& task, Observer& observer) { return train(task, parameters, config, Processes(), {}, observer); }
+  ParameterSet go(TrainingTask& task, Observer& observer, const TrainerHooks& hooks = {}) {
+    return train(task, parameters, config, Processes(), hooks, observer);
+  }
   at::Tensor weights() const { return parameters.list()[0].value.detach().clone(); }
 };
 
@@ -75,6 +78,39 @@ TEST(Trainer, AResumedRunHasTheBitsOfOneThatWasNotStopped) {
   halves.config.resume = true;
   halves.go(task, quiet);
   EXPECT_TRUE(at::equal(whole.weights(), halves.weights()));
+}
+
+TEST(Trainer, ARunThatIsStoppedWhileItIsEvaluatedLosesNothing) {
+  Observer quiet;
+  ToyRun whole, stopped;
+  Toy task;
+  whole.go(task, quiet);
+  stopped.config.checkpoint_minutes = 60;
+  stopped.config.evaluate_minutes = 0;
+  int evaluations = 0;
+  TrainerHooks hooks;
+  hooks.evaluated = [&](const Metrics&, const ParameterSet&, int64_t step) {
+    EXPECT_EQ(step, ++evaluations);
+    if (step == 4) throw Error(ErrorKind::terminated, "stopped by SIGTERM");
+  };
+  test::expect_error(ErrorKind::terminated, {}, [&] { stopped.go(task, quiet, hooks); });
+  stopped.config.resume = true;
+  hooks.evaluated = [&](const Metrics&, const ParameterSet&, int64_t step) { EXPECT_GT(step, 4); };
+  stopped.go(task, quiet, hooks);
+  EXPECT_TRUE(at::equal(whole.weights(), stopped.weights()));
+}
+
+// Stops while what has to be there before the first step is being made.
+TEST(Trainer, CanBeStoppedWhileItPrepares) {
+  struct Slow : Toy {
+    Preparation prepare(int64_t, Workers&) override { return {++done, 100}; }
+    int64_t done = 0;
+  };
+  ToyRun run;
+  Slow task;
+  StopsAfter five(5);
+  test::expect_error(ErrorKind::terminated, {}, [&] { run.go(task, five); });
+  EXPECT_EQ(task.done, 6);
 }
 
 TEST(Trainer, TheNumberOfWorkersDoesNotMatter) {
@@ -92,10 +128,18 @@ TEST(Trainer, NaNGoesBackOnceAndThenEndsTheRun) {
   ToyRun once, twice;
   Toy one_bad(6, 1), two_bad(6, 2);
   once.go(one_bad, quiet);
-  ToyRun whole;
+  ToyRun without, resumed;  // the batch that failed
   Toy good;
-  whole.go(good, quiet);
-  EXPECT_TRUE(at::equal(once.weights(), whole.weights()));
+  good.left_out = 6;
+  without.go(good, quiet);
+  EXPECT_TRUE(at::equal(once.weights(), without.weights()));
+  Toy bad_and_stopped(6, 1);
+  StopsAfter stop(9);
+  EXPECT_THROW(resumed.go(bad_and_stopped, stop), Error);
+  resumed.config.resume = true;
+  Toy no_more;
+  resumed.go(no_more, quiet);
+  EXPECT_TRUE(at::equal(resumed.weights(), without.weights()));
   test::expect_error(ErrorKind::non_finite, {"second time"}, [&] { twice.go(two_bad, quiet); });
 }
 
@@ -162,10 +206,12 @@ TEST(Trainer, LearningRateWarmsUpHoldsAndFalls) {
 }
 
 TEST(TrainingConfig, TheShippedOnesAreGood) {
-  for (const char* name : {"world-64.json", "world-64-more.json", "finetune.json"}) {
-    const auto path = test::source_dir() / "configs" / "train" / name;
-    EXPECT_FALSE(parse_training_config(read_json(path), path.string()).stages.empty());
+  int configs = 0;
+  for (const auto& entry : std::filesystem::directory_iterator(test::source_dir() / "configs" / "train")) {
+    EXPECT_FALSE(parse_training_config(read_json(entry.path()), entry.path().string()).stages.empty());
+    ++configs;
   }
+  EXPECT_GE(configs, 4);
 }
 
 TEST(TrainingConfig, MistakesAreNamed) {
@@ -180,6 +226,12 @@ TEST(TrainingConfig, MistakesAreNamed) {
   refused(R"({"stages": [{"train": "vae", "steps": 3, "precision": "bf16"}]})", "float32, bf16-mixed;");
   refused(R"({"tokenizer": {"vocab_size": 2}, "stages": [{"train": "denoiser", "steps": 3}]})", "'vocab_size' should be between 4");
   refused(R"({"stages": []})", "at least one stage");
+  refused(R"({"stages": [{"train": "denoiser", "steps": 0}]})", "'steps' should be between 1");
+  refused(R"({"stages": [{"train": "denoiser", "minutes": -5}]})", "'minutes' should be between");
+  refused(R"({"stages": [{"train": "denoiser", "steps": 3, "lengths": [{"frames": 33, "share": 1}]}]})",
+          "'cached_frames' should be as many");
+  refused(R"({"stages": [{"train": "denoiser", "steps": 3, "cached_frames": 18}]})", "cached_frames should be 1 + 4");
+  refused(R"({"stages": [{"train": "denoiser", "steps": 3, "lengths": [{"frames": 9, "share": 0}]}]})", "should be above 0");
 }
 
 }  // namespace
