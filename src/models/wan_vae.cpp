@@ -177,7 +177,7 @@ WanVae::~WanVae() = default;
 WanVae::WanVae(WanVae&&) noexcept = default;
 
 int64_t WanVae::chunk_for(int64_t latent_pixels) const {
-  constexpr int64_t latent_pixels_at_once = 1024;  // as measured: beyond it a chunk leaves the cache and gains nothing (bench/README.md)
+  constexpr int64_t latent_pixels_at_once = 1024;  // as measured: beyond it a chunk leaves the cache and gains nothing (docs/decisions.md)
   return chunk_ > 0 ? chunk_ : std::max<int64_t>(1, latent_pixels_at_once / latent_pixels);
 }
 

@@ -1,6 +1,6 @@
 // Convolution over time, height and width that looks only backwards in time, fed chunk by chunk.
 // Frames are the batch of a 2D convolution, in channels-last layout: the kernel's taps over time are put side by side on the channel axis.
-// On a CPU that is as fast as a 3D convolution for wide layers and two to four times as fast for narrow ones (bench/README.md).
+// On a CPU that is as fast as a 3D convolution for wide layers and two to four times as fast for narrow ones (docs/decisions.md).
 #pragma once
 
 #include <ATen/core/Tensor.h>

@@ -65,8 +65,4 @@ void set_timestep(PackedTokens& tokens, double timestep) {
   if (tokens.known.defined()) tokens.timesteps = tokens.timesteps.masked_fill(tokens.known, 0);
 }
 
-void set_values(PackedTokens& tokens, const at::Tensor& values) {
-  tokens.values = values.repeat({tokens.values.size(0) / values.size(0), 1});
-}
-
 }  // namespace t2v

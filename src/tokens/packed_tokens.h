@@ -51,7 +51,4 @@ PackedTokens pack(const std::vector<Clip>& clips, const PatchSize& patch, int64_
 // Gives every token the noise level `timestep`, known tokens 0.
 void set_timestep(PackedTokens& tokens, double timestep);
 
-// Replaces the values of every branch by `values` [N / branches, …], the state of the first.
-void set_values(PackedTokens& tokens, const at::Tensor& values);
-
 }  // namespace t2v

@@ -26,6 +26,7 @@ namespace fs = std::filesystem;
 
 namespace {
 
+constexpr std::size_t most_words = 1000;  // where a list still says something
 constexpr const char* stage_names[] = {"vae", "vae-decoder", "denoiser"};
 
 // The parameters that a network asks for.
@@ -204,17 +205,22 @@ class TrainingRun {
   // The run's model before its first step. What can be wrong with the captions shows before anything is written.
   void begin(const fs::path& architecture) {
     std::vector<std::string> captions;
-    std::optional<TrainedTokenizer> tokenizer;
-    if (config_.tokenizer) {
+    if (config_.tokenizer || config_.data)
       for (const auto& caption : source_->training_captions(config_.seed)) captions.push_back(clean_prompt(caption));
-      tokenizer = train_tokenizer(captions, config_.tokenizer->vocab_size, request_.config + ", tokenizer");
-    }
+    std::optional<TrainedTokenizer> tokenizer;
+    if (config_.tokenizer) tokenizer = train_tokenizer(captions, config_.tokenizer->vocab_size, request_.config + ", tokenizer");
     const auto partial = folder_ / "model.partial";  // renamed when it is complete
     std::error_code failed;
     fs::remove_all(partial, failed);
     copy_architecture(architecture, partial);
     change_defaults(partial, config_.defaults);
-    if (tokenizer) use_tokenizer(partial, *tokenizer, captions);
+    if (tokenizer) {
+      use_tokenizer(partial, *tokenizer, captions);
+    } else if (config_.data && !defaults_.words.empty()) {
+      auto texts = defaults_.words;
+      texts.insert(texts.end(), captions.begin(), captions.end());
+      write_words(partial, words_of_captions(texts, most_words));
+    }
     const auto begin_from = config_.weights ? std::optional(open_model_folder(find_model(*config_.weights))) : std::nullopt;
     const auto component = [&](const std::string& name, const std::vector<std::pair<std::string, std::vector<int64_t>>>& wanted,
                                uint64_t stream) {
@@ -230,7 +236,6 @@ class TrainingRun {
   }
 
   void use_tokenizer(const fs::path& folder, const TrainedTokenizer& trained, const std::vector<std::string>& captions) {
-    constexpr std::size_t most_words = 1000;  // where a list still says something
     write_tokenizer(folder / "tokenizer", trained);
     write_vocab_size(folder, trained.vocab_size);
     write_words(folder, words_of_captions(captions, most_words));

@@ -85,7 +85,4 @@ float world_shape_distance(int shape, float x, float y);
 // Frames in [-1, 1]: float32 [3, T, H, W].
 at::Tensor render_world(const WorldScene& scene, int64_t frames, int64_t width, int64_t height);
 
-// The same into memory for 3·T·H·W floats.
-void render_world_into(const WorldScene& scene, int64_t frames, int64_t width, int64_t height, float* out);
-
 }  // namespace t2v

@@ -139,7 +139,9 @@ float world_shape_distance(int shape, float x, float y) {
   return with_shape(shape, [&](auto kind) { return decltype(kind)::distance(x, y); });
 }
 
-void render_world_into(const WorldScene& scene, int64_t frames, int64_t width, int64_t height, float* out) {
+at::Tensor render_world(const WorldScene& scene, int64_t frames, int64_t width, int64_t height) {
+  auto video = at::empty({3, frames, height, width}, at::TensorOptions(at::kFloat));
+  auto* out = video.data_ptr<float>();
   const int64_t area = width * height, plane = frames * area;
   const auto background = world_background_rgb(scene.background);
   for (int64_t c = 0; c < 3; ++c) std::fill_n(out + c * plane, plane, in_frame_range(background[static_cast<std::size_t>(c)]));
@@ -155,11 +157,6 @@ void render_world_into(const WorldScene& scene, int64_t frames, int64_t width, i
       }
     });
   }
-}
-
-at::Tensor render_world(const WorldScene& scene, int64_t frames, int64_t width, int64_t height) {
-  auto video = at::empty({3, frames, height, width}, at::TensorOptions(at::kFloat));
-  render_world_into(scene, frames, width, height, video.data_ptr<float>());
   return video;
 }
 

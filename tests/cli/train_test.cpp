@@ -2,6 +2,7 @@
 #include <gtest/gtest.h>
 #include <sys/wait.h>
 
+#include <algorithm>
 #include <csignal>
 #include <fstream>
 #include <functional>
@@ -180,7 +181,7 @@ TEST(CliTrain, GoesOnWithAModelOnAFolderOfClips) {
   expect_done(run_program({"generate", "-p", "a red circle", "--frames", "9", "--steps", "2", "--seed", "1", "--count", "2", "-o",
                            (clips / "{index}.mp4").string()}));
   std::ofstream(clips / "0.txt") << "a red circle";
-  std::ofstream(clips / "1.txt") << "a blue star";
+  std::ofstream(clips / "1.txt") << "a blue kestrel";
   const auto config = write_config(folder, 2);
   auto json = Json::parse(bytes_of(config));
   json["stages"].erase(0);
@@ -191,6 +192,14 @@ TEST(CliTrain, GoesOnWithAModelOnAFolderOfClips) {
       run_program({"train", config.string(), "--model", shipped_model().string(), "--data", clips.string(), "--out", run.string()}));
   EXPECT_NE(weights_of_run(run), bytes_of(shipped_model() / "transformer" / "diffusion_pytorch_model.safetensors"));
   EXPECT_EQ(bytes_of(run / "model" / "vae" / "diffusion_pytorch_model.safetensors").size() > 0, true);
+  const auto words = Json::parse(bytes_of(run / "model" / "t2v.json"))["words"].get<std::vector<std::string>>();
+  for (const char* word : {"kestrel", "spinning"}) EXPECT_EQ(std::count(words.begin(), words.end(), word), 1) << word;
+  fs::remove(run / "1-denoiser.done");
+  std::ofstream(clips / "1.txt") << "a blue star";
+  const auto changed = run_program(
+      {"train", config.string(), "--model", shipped_model().string(), "--data", clips.string(), "--out", run.string(), "--resume"});
+  EXPECT_EQ(changed.code, 2);
+  EXPECT_NE(changed.err.find("other settings"), std::string::npos) << changed.err;
   fs::resize_file(clips / "1.mp4", 200);
   const auto damaged = run_program(
       {"train", config.string(), "--model", shipped_model().string(), "--data", clips.string(), "--out", (folder / "other").string()});

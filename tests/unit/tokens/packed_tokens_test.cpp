@@ -92,12 +92,5 @@ TEST(SetTimestep, LeavesKnownTokensAtZero) {
   EXPECT_EQ(free.timesteps.item<double>(), 3);
 }
 
-TEST(SetValues, GivesEveryBranchTheSame) {
-  auto tokens = pack(two_clips(), {1, 2, 2}, 2);
-  const auto values = test::random_normal({22, 16}, 3);
-  set_values(tokens, values);
-  EXPECT_TRUE(at::equal(tokens.values, at::cat({values, values})));
-}
-
 }  // namespace
 }  // namespace t2v
