@@ -75,7 +75,7 @@ void make_folder(const fs::path& folder) {
 }
 
 // What the flags leave open comes from the model's t2v.json.
-// scheduler: the model folder's, where t2v.json names none.
+// scheduler: default_scheduler.
 void resolve(EvalOptions& options, const ModelDefaults& defaults, const std::string& scheduler) {
   auto& adherence = options.adherence;
   if (options.side != "held-out" && options.side != "training" && options.side != "any")
@@ -98,7 +98,7 @@ void resolve(EvalOptions& options, const ModelDefaults& defaults, const std::str
   auto& sampling = adherence.sampling;
   sampling.steps = options.steps.value_or(defaults.steps.value_or(sampling.steps));
   sampling.guidance_scale = options.guidance_scale.value_or(defaults.guidance_scale.value_or(sampling.guidance_scale));
-  sampling.scheduler = options.scheduler.value_or(defaults.scheduler.value_or(scheduler));
+  sampling.scheduler = options.scheduler.value_or(scheduler);
   sampling.negative_prompt = defaults.negative_prompt.value_or("");
   adherence.out = options.out;
 }
@@ -106,7 +106,7 @@ void resolve(EvalOptions& options, const ModelDefaults& defaults, const std::str
 void run_eval(EvalOptions& options) {
   const auto observer = make_progress(options.progress);
   const auto folder = open_model_folder(find_model(options.model));
-  resolve(options, folder.defaults, scheduler_name(read_model_configs(folder).scheduler_kind));
+  resolve(options, folder.defaults, default_scheduler(folder.defaults, read_model_configs(folder)));
   check_adherence(options.adherence);
   if (!options.out.empty()) make_folder(options.out);
   std::optional<LoadedWorldModel> model;

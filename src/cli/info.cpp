@@ -47,7 +47,7 @@ OrderedJson describe_model(const fs::path& folder) {
   json["vae"] = std::to_string(configs.vae.z_dim) + " channels, " + std::to_string(configs.vae.spatial_ratio()) + "x" +
                 std::to_string(configs.vae.spatial_ratio()) + " pixels, " + std::to_string(configs.vae.temporal_ratio()) +
                 " frames to a latent";
-  json["scheduler"] = d.scheduler.value_or(scheduler_name(configs.scheduler_kind));
+  json["scheduler"] = default_scheduler(d, configs);
   json["size_multiple"] = size_multiple(configs);
   if (!d.sizes.empty()) {
     for (const auto& [width, height] : d.sizes) json["sizes"].push_back(std::to_string(width) + "x" + std::to_string(height));

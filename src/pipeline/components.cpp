@@ -64,6 +64,10 @@ ModelConfigs read_model_configs(const ModelFolder& model) {
   return configs;
 }
 
+std::string default_scheduler(const ModelDefaults& defaults, const ModelConfigs& configs) {
+  return defaults.scheduler.value_or(scheduler_name(configs.scheduler_kind));
+}
+
 int64_t size_multiple(const ModelConfigs& configs) { return configs.vae.spatial_ratio() * configs.transformer.patch_size.h; }
 
 Umt5Encoder load_text_encoder(const ModelFolder& model, const ModelConfigs& configs, at::Device device, at::ScalarType dtype) {

@@ -26,6 +26,9 @@ struct ModelConfigs {
 // Throws Error{bad_input} when a config is bad, contradicts another one, or asks for what t2v does not have.
 ModelConfigs read_model_configs(const ModelFolder& model);
 
+// The scheduler that a model is sampled with when nobody names one: t2v.json's, else that of the folder.
+std::string default_scheduler(const ModelDefaults& defaults, const ModelConfigs& configs);
+
 // Sizes in pixels are multiples of this.
 int64_t size_multiple(const ModelConfigs& configs);
 

@@ -114,7 +114,7 @@ void plan_sampling(GenerationPlan& plan, const GenerationRequest& request, const
   plan.steps = request.steps.value_or(*defaults.steps);
   plan.guidance_scale = request.guidance_scale.value_or(*defaults.guidance_scale);
   check_range(plan.guidance_scale, 0, 1000, "--guidance-scale");
-  plan.scheduler = request.scheduler ? *request.scheduler : defaults.scheduler.value_or(scheduler_name(configs.scheduler_kind));
+  plan.scheduler = request.scheduler ? *request.scheduler : default_scheduler(defaults, configs);
   plan.eta = request.eta.value_or(0.0);
   auto scheduler = configs.scheduler;
   if (scheduler.use_flow_sigmas) {

@@ -98,14 +98,14 @@ TrainingTask::Preparation DenoiserTask::prepare(int64_t step, Workers& workers) 
 void DenoiserTask::begin_step(int64_t step, double progress, Workers& workers) {
   step_ = step;
   helper_weight_ = config_.helper_weight * std::max(0.0, 1 - progress / std::max(1e-9, config_.helper_share));
-  cache_->grow(shards_at(step), workers);
-  const auto cached = static_cast<std::size_t>(shards_at(step)) * (cache_->size() / static_cast<std::size_t>(cache_->shards()));
+  const int64_t shards = shards_at(step);
+  cache_->grow(shards, workers);
   WorldRandom random(config_.seed, static_cast<uint64_t>(step) + (uint64_t{2} << 40));
   lanes_.assign(static_cast<std::size_t>(config_.lanes), {});
   std::vector<int64_t> room(lanes_.size(), config_.tokens_per_lane);
   // Greedy packing (Dehghani et al. 2023, NaViT): a clip goes into the first lane with room for it; the step is full when one finds none.
   for (;;) {
-    const auto& clip = (*cache_)[random.index(cached)];
+    const auto& clip = (*cache_)[random.index(cache_->clips_in(shards))];
     Sample sample;
     sample.frames = draw_length(random, progress);
     sample.latents = clip.latents.narrow(1, 0, std::min(clip.latents.size(1), (sample.frames - 1) / 4 + 1));

@@ -40,7 +40,7 @@ class LatentCache {
   // Makes sure that there are so many shards: reads them from disk, or encodes them on the workers' threads and writes them.
   void grow(int64_t shards, Workers& workers);
   int64_t shards() const { return static_cast<int64_t>(clips_.size()) / config_.clips_per_shard; }
-  std::size_t size() const { return clips_.size(); }
+  std::size_t clips_in(int64_t shards) const { return static_cast<std::size_t>(shards * config_.clips_per_shard); }
   const CachedClip& operator[](std::size_t index) const { return clips_[index]; }
 
  private:

@@ -128,26 +128,29 @@ class TrainingRun {
 
   void check_sizes() const {
     const auto multiple = size_multiple(configs_);
-    std::array<int64_t, 2> smallest = config_.sizes.front();
-    for (const auto& [width, height] : config_.sizes)
+    auto smallest = config_.sizes.front();
+    for (const auto& [width, height] : config_.sizes) {
       if (width < multiple || height < multiple || width % multiple != 0 || height % multiple != 0)
         throw Error(ErrorKind::usage, request_.config + ": size " + std::to_string(width) + "x" + std::to_string(height) +
                                           " should be multiples of " + std::to_string(multiple));
-    for (const auto& [width, height] : config_.sizes) smallest = {std::min(smallest[0], width), std::min(smallest[1], height)};
+      smallest = {std::min(smallest[0], width), std::min(smallest[1], height)};
+    }
+    for (const auto& stage : config_.stages) {
+      if (stage.kind == StageKind::denoiser) continue;
+      for (const auto& kind : stage.vae.kinds) check_kind(kind, smallest);
+    }
+  }
+
+  void check_kind(const VaeClipKind& kind, const std::array<int64_t, 2>& smallest) const {
     const auto ratio = configs_.vae.spatial_ratio();
-    for (const auto& stage : config_.stages)
-      for (const auto& kind : stage.vae.kinds) {
-        if (stage.kind != StageKind::denoiser && kind.crop &&
-            (kind.width > smallest[0] || kind.height > smallest[1] || kind.width % ratio != 0 || kind.height % ratio != 0))
-          throw Error(ErrorKind::usage, request_.config + ": crops of " + std::to_string(kind.width) + "x" + std::to_string(kind.height) +
-                                            " should be multiples of " + std::to_string(ratio) +
-                                            " and fit into clips of every size, so at most " + std::to_string(smallest[0]) + "x" +
-                                            std::to_string(smallest[1]));
-        if (stage.kind != StageKind::denoiser && !kind.crop &&
-            std::find(config_.sizes.begin(), config_.sizes.end(), std::array<int64_t, 2>{kind.width, kind.height}) == config_.sizes.end())
-          throw Error(ErrorKind::usage, request_.config + ": clips of " + std::to_string(kind.width) + "x" + std::to_string(kind.height) +
-                                            " that are no crops should have a size listed in 'sizes'");
-      }
+    const auto size = std::to_string(kind.width) + "x" + std::to_string(kind.height);
+    if (kind.crop && (kind.width > smallest[0] || kind.height > smallest[1] || kind.width % ratio != 0 || kind.height % ratio != 0))
+      throw Error(ErrorKind::usage, request_.config + ": crops of " + size + " should be multiples of " + std::to_string(ratio) +
+                                        " and fit into clips of every size, so at most " + std::to_string(smallest[0]) + "x" +
+                                        std::to_string(smallest[1]));
+    const std::array<int64_t, 2> whole = {kind.width, kind.height};
+    if (!kind.crop && std::find(config_.sizes.begin(), config_.sizes.end(), whole) == config_.sizes.end())
+      throw Error(ErrorKind::usage, request_.config + ": clips of " + size + " that are no crops should have a size listed in 'sizes'");
   }
 
   // What would otherwise end the run hours later.
@@ -187,8 +190,7 @@ class TrainingRun {
     options.prompts = stage.adherence_prompts;
     options.sizes.clear();
     for (const auto& [width, height] : config_.sizes) options.sizes.push_back({width, height});
-    options.sampling = {defaults_.scheduler.value_or(scheduler_name(configs_.scheduler_kind)), defaults_.steps.value_or(20),
-                        defaults_.guidance_scale.value_or(6.0), ""};
+    options.sampling = {default_scheduler(defaults_, configs_), defaults_.steps.value_or(20), defaults_.guidance_scale.value_or(6.0), ""};
     return options;
   }
 
