@@ -33,7 +33,7 @@ struct StageConfig {
   Json text;  // the stage as written, schedule, evaluation and what changes no number left out: what a checkpoint belongs to
 };
 
-// A tokenizer that is trained on the captions, for a model from nothing.
+// A tokenizer that is trained on the captions.
 struct TokenizerConfig {
   std::optional<int64_t> vocab_size;  // special tokens included; without it as many as the captions give, at most 8192
 };

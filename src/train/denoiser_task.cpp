@@ -54,11 +54,12 @@ EncodedTexts encode_texts(const Umt5Encoder& encoder, const std::vector<const st
   return texts;
 }
 
-// What one of a token's cells shows, any that shows something: what most of them show would miss small things. patches: [N, 2·cells].
+// What one of a token's cells shows, any that shows something: what most of them show would miss small things. patches: [N,
+// kSceneLabels·cells].
 at::Tensor token_labels(const at::Tensor& patches) {
-  const auto cells = patches.view({patches.size(0), 2, -1});
+  const auto cells = patches.view({patches.size(0), kSceneLabels, -1});
   const auto place = cells.select(1, 0).argmax(1).view({-1, 1, 1});
-  return cells.gather(2, place.expand({-1, 2, 1})).squeeze(2);
+  return cells.gather(2, place.expand({-1, kSceneLabels, 1})).squeeze(2);
 }
 
 }  // namespace

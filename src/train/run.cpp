@@ -232,9 +232,26 @@ class TrainingRun {
     };
     component("vae", vae_parameters(configs_.vae), 1);
     component("transformer", transformer_parameters(configs_.transformer), 2);
-    component("text_encoder", text_parameters(configs_.text_encoder), 3);
+    if (begin_from && tokenizer)
+      write_component(partial, "text_encoder", text_encoder_for(*tokenizer, *begin_from));
+    else
+      component("text_encoder", text_parameters(configs_.text_encoder), 3);
     fs::rename(partial, model_folder_, failed);
     if (failed) throw Error(ErrorKind::output, model_folder_.string() + ": cannot be made (" + failed.message() + ")");
+  }
+
+  // A model's text encoder, going on with another tokenizer.
+  static ParameterSet text_encoder_for(const TrainedTokenizer& tokenizer, const ModelFolder& begin_from) {
+    const auto configs = read_model_configs(begin_from);
+    const auto before = load_tokenizer(begin_from, configs);
+    ParameterSet set;
+    const auto loaded =
+        ParameterSet::load(text_parameters(configs.text_encoder), begin_from.component("text_encoder"), weights_stem("text_encoder"));
+    for (auto parameter : loaded.list()) {
+      if (parameter.name == "shared.weight") parameter.value = embedding_for(tokenizer, *before, parameter.value.detach());
+      set.add(std::move(parameter));
+    }
+    return set;
   }
 
   void use_tokenizer(const fs::path& folder, const TrainedTokenizer& trained, const std::vector<std::string>& captions) {
@@ -340,12 +357,9 @@ class TrainingRun {
     cache_config.frames = stage.cached_frames;
     cache_config.max_text_tokens = max_tokens;
     cache_config.device = device_;
-    cache_config.fingerprint = Json{
-        {"model", model_hash_of_vae(model)},
-        {"frames", stage.cached_frames},
-        {"max_text_tokens", max_tokens},
-        {"source", source_->fingerprint()},
-        {"seed", config_.seed}}.dump();
+    cache_config.fingerprint = Json{{"model", model_hash_of_vae(model)}, {"frames", stage.cached_frames}, {"max_text_tokens", max_tokens},
+                                    {"source", source_->fingerprint()},  {"labels", kSceneLabels},        {"seed", config_.seed}}
+                                   .dump();
     const auto cache = std::make_shared<LatentCache>(cache_config, vae, *tokenizer, source_);
 
     auto task_config = stage.denoiser;
@@ -437,9 +451,6 @@ fs::path run_training(const TrainingRequest& request, Observer& observer) {
   if (request.data) config.data = *request.data;
   if (config.architecture.empty())
     throw Error(ErrorKind::usage, request.config + ": 'architecture' should name a model folder, or pass --model");
-  if (config.tokenizer && config.weights)
-    throw Error(ErrorKind::usage, request.config + ": 'tokenizer' trains a new one, which needs a model from nothing; " + *config.weights +
-                                      " keeps the one its weights were trained with. Leave out one of the two.");
   if (request.minutes && !(*request.minutes > 0)) throw Error(ErrorKind::usage, "--minutes should be above 0");
   if (request.threads && (*request.threads < 1 || *request.threads > 1024))
     throw Error(ErrorKind::usage, "--threads should be between 1 and 1024");

@@ -1,10 +1,12 @@
 #include "train/tokenizer_trainer.h"
 
+#include <ATen/ATen.h>
 #include <sentencepiece_processor.h>
 #include <sentencepiece_trainer.h>
 
 #include <algorithm>
 #include <set>
+#include <sstream>
 #include <unordered_map>
 
 #include "base/atomic_file.h"
@@ -30,6 +32,21 @@ class Captions : public sentencepiece::SentenceIterator {
  private:
   std::vector<std::string>::const_iterator at_, end_;
 };
+
+// Note: [Each word twice]
+// SentencePiece's pieces are chosen from the strings that occur twice in its list of different words. A word that no other word contains
+// is therefore cut up, however often it is said: in 20,000 captions "small" became "s m all" and "red" " re d", "circle" stayed whole
+// because "circle," occurred too. So every word is said once more with a comma.
+std::vector<std::string> with_each_word_twice(const std::vector<std::string>& captions) {
+  auto texts = captions;
+  std::set<std::string> words;
+  for (const auto& caption : captions) {
+    std::istringstream stream(caption);
+    for (std::string word; stream >> word;) words.insert(word);
+  }
+  for (const auto& word : words) texts.push_back(word + ",");
+  return texts;
+}
 
 // Up to `vocab_size` pieces; empty when not even the characters fit.
 std::string train_pieces(const std::vector<std::string>& captions, int64_t vocab_size) {
@@ -84,15 +101,34 @@ TrainedTokenizer train_tokenizer(const std::vector<std::string>& all_captions, s
     if (text && std::any_of(text->begin(), text->end(), is_python_word)) captions.push_back(caption);
   }
   if (captions.empty()) throw Error(ErrorKind::usage, where + ": the captions hold no words that a tokenizer could be trained on");
-  auto model = train_pieces(captions, vocab_size.value_or(most_unless_asked));
+  const auto texts = with_each_word_twice(captions);
+  auto model = train_pieces(texts, vocab_size.value_or(most_unless_asked));
   const auto found = count_pieces(model).all;
   if (found > 0 && found == vocab_size.value_or(found)) return {std::move(model), found, found};
-  const auto fits = count_pieces(train_pieces(captions, 1 << 20));
+  const auto fits = count_pieces(train_pieces(texts, 1 << 20));
   if (found > 0 && *vocab_size <= fits.all) return {std::move(model), found, *vocab_size};
   throw Error(ErrorKind::usage, where + ": 'vocab_size' should be between " + std::to_string(fits.least) + " (the characters of the " +
                                     std::to_string(captions.size()) + " captions and three special tokens) and " +
                                     std::to_string(fits.all) + " (all pieces that they give), found " +
                                     std::to_string(vocab_size.value_or(most_unless_asked)) + "; without the key they get what they give");
+}
+
+at::Tensor embedding_for(const TrainedTokenizer& trained, const Tokenizer& before, const at::Tensor& embedding) {
+  sentencepiece::SentencePieceProcessor processor;
+  const auto status = processor.LoadFromSerializedProto(trained.model);
+  if (!status.ok()) throw Error(ErrorKind::internal, "the tokenizer that was trained cannot be read: " + status.ToString());
+  constexpr int64_t special = 3;  // <pad>, </s>, <unk>
+  const std::string space = "\u2581";
+  auto rows = embedding[special - 1].repeat({trained.vocab_size, 1});
+  rows.narrow(0, 0, special).copy_(embedding.narrow(0, 0, special));
+  for (int id = special; id < processor.GetPieceSize(); ++id) {
+    auto text = processor.IdToPiece(id);
+    if (text.starts_with(space)) text.erase(0, space.size());
+    auto ids = before.encode(text, 64).ids;
+    ids.pop_back();  // </s>
+    if (!ids.empty()) rows[id].copy_(embedding.index_select(0, at::tensor(ids, at::TensorOptions(at::kLong))).mean(0));
+  }
+  return rows;
 }
 
 void write_tokenizer(const fs::path& folder, const TrainedTokenizer& tokenizer) {

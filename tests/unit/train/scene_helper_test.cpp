@@ -35,7 +35,7 @@ TEST(SceneLabels, NameWhatThePictureShows) {
     scene.objects[0].motion = world_index(world_motions(), "standing still");
     const auto clip = clip_of(scene, 9, 80, 48);
     const auto labels = scene_labels(clip, {8, 3, 6, 10});
-    ASSERT_EQ(labels.sizes(), (std::vector<int64_t>{2, 3, 6, 10}));
+    ASSERT_EQ(labels.sizes(), (std::vector<int64_t>{kSceneLabels, 3, 6, 10}));
     for (int64_t i = 0; i < 6; ++i)
       for (int64_t j = 0; j < 10; ++j) {
         const auto shape = labels[0][2][i][j].item<int64_t>(), colour = labels[1][2][i][j].item<int64_t>();
@@ -44,6 +44,9 @@ TEST(SceneLabels, NameWhatThePictureShows) {
         named += shape != 0;
         EXPECT_EQ(shape, shape == 0 ? 0 : scene.objects[0].shape + 1);
         EXPECT_EQ(colour, shape == 0 ? 0 : scene.objects[0].colour + 1);
+        EXPECT_EQ(labels[2][2][i][j].item<int64_t>(), shape == 0 ? 0 : scene.objects[0].motion + 1);
+        EXPECT_EQ(labels[3][2][i][j].item<int64_t>(), 0);  // stands still
+        EXPECT_EQ(labels[4][2][i][j].item<int64_t>(), j < 5 ? 1 : 2);
         shown += share > 0.5;
         if (shape != 0) {
           EXPECT_GT(share, 0.3) << seed << " " << i << " " << j;
@@ -66,12 +69,37 @@ TEST(SceneLabels, FollowTheObject) {
   }
 }
 
+TEST(SceneLabels, TellHowFarAShapeHasTurned) {
+  WorldScene scene{{{}}, 0};
+  auto& object = scene.objects[0];
+  object.motion = world_index(world_motions(), "spinning");
+  const auto turns = [&](const std::string& shape, double phase) {
+    object.shape = world_index(world_shapes(), shape);
+    object.phase = phase;
+    const auto labels = scene_labels(clip_of(scene, 17, 64, 64), {8, 5, 8, 8})[3];
+    std::vector<int64_t> found;
+    for (int64_t t = 0; t < 5; ++t) found.push_back(labels[t].max().item<int64_t>());
+    return found;
+  };
+  // Half a turn a second, seen at frames 0, 3, 7, 11 and 15: 0, 67.5, 157.5, 247.5 and 337.5 degrees and what the phase adds.
+  EXPECT_EQ(turns("heart", 0.01), (std::vector<int64_t>{1, 2, 4, 6, 8}));
+  EXPECT_EQ(turns("square", 0.01), (std::vector<int64_t>{1, 7, 7, 7, 7}));  // looks the same after 90
+  EXPECT_EQ(turns("star", 0.01), (std::vector<int64_t>{1, 8, 2, 4, 6}));    // after 72
+}
+
+TEST(SceneLabels, NameTheHalfOfTheLongerSide) {
+  WorldScene scene{{{}}, 0};
+  const auto tall = scene_labels(clip_of(scene, 1, 48, 80), {8, 1, 10, 6})[4][0];
+  EXPECT_TRUE(tall.slice(0, 0, 5).eq(1).all().item<bool>() && tall.slice(0, 5, 10).eq(2).all().item<bool>());
+}
+
 TEST(SceneHelper, LearnsLabelsThatTheTokensHold) {
-  const auto labels = at::arange(64, at::kLong).remainder(9).view({-1, 1}).repeat({1, 2});
-  const auto tokens = at::one_hot(labels.select(1, 0), 16).to(at::kFloat);
+  const auto kind = at::arange(64, at::kLong).remainder(9).view({-1, 1});
+  const auto labels = at::cat({kind.repeat({1, kSceneLabels - 1}), kind.remainder(3)}, 1);
+  const auto tokens = at::one_hot(kind.squeeze(1), 16).to(at::kFloat);
   const auto set = ParameterSet::initialise(scene_helper_parameters(16), 1);
   const auto loss = [&] { return scene_helper_loss(tokens, set.list()[0].value, set.list()[1].value, labels); };
-  EXPECT_NEAR(loss().item<double>(), 64 * 2 * std::log(9), 64 * 2 * 0.5);
+  EXPECT_NEAR(loss().item<double>(), 64 * (3 * std::log(9) + std::log(11) + std::log(3)), 64 * kSceneLabels * 0.5);
   for (int step = 0; step < 200; ++step) {
     (loss() / 64).backward();
     for (const auto& parameter : set.list()) {
@@ -80,7 +108,7 @@ TEST(SceneHelper, LearnsLabelsThatTheTokensHold) {
       parameter.value.mutable_grad() = at::Tensor();
     }
   }
-  EXPECT_LT(loss().item<double>(), 64 * 2 * 0.02);
+  EXPECT_LT(loss().item<double>(), 64 * kSceneLabels * 0.03);
 }
 
 }  // namespace
