@@ -39,6 +39,9 @@ int64_t WanVaeConfig::spatial_ratio() const { return patch_size * (int64_t{1} <<
 int64_t WanVaeConfig::temporal_ratio() const {
   return int64_t{1} << std::count(temporal_downsample.begin(), temporal_downsample.end(), true);
 }
+std::array<int64_t, 4> WanVaeConfig::latent_shape(int64_t frames, int64_t width, int64_t height) const {
+  return {z_dim, (frames - 1) / temporal_ratio() + 1, height / spatial_ratio(), width / spatial_ratio()};
+}
 
 WanVaeConfig parse_wan_vae_config(const Json& config, const std::string& where) {
   if (json_get_or<bool>(config, "is_residual", false, where))

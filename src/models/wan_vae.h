@@ -5,6 +5,8 @@
 // be fed in chunks of any length, and memory does not grow with its length.
 #pragma once
 
+#include <array>
+#include <cstdint>
 #include <functional>
 #include <memory>
 #include <vector>
@@ -23,6 +25,8 @@ struct WanVaeConfig {
   int64_t in_channels = 3, out_channels = 3;      // after folding
   int64_t spatial_ratio() const;                  // pixels to a latent, on each axis
   int64_t temporal_ratio() const;                 // frames to a latent frame, after the first
+  // [z_dim, T, h, w] of a clip of 1 + temporal_ratio·k frames, whose width and height are multiples of spatial_ratio.
+  std::array<int64_t, 4> latent_shape(int64_t frames, int64_t width, int64_t height) const;
 };
 
 // Throws Error{bad_input} for values out of range and for variants that are not supported (Wan 2.2's residual autoencoder, attention in the

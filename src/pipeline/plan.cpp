@@ -129,11 +129,10 @@ void plan_sampling(GenerationPlan& plan, const GenerationRequest& request, const
 }
 
 void plan_tokens(GenerationPlan& plan, const ModelConfigs& configs) {
-  const auto& vae = configs.vae;
   const auto& patch = configs.transformer.patch_size;
-  plan.latent_shape = {1, vae.z_dim, (plan.frames - 1) / vae.temporal_ratio() + 1, plan.height / vae.spatial_ratio(),
-                       plan.width / vae.spatial_ratio()};
-  const std::vector<int64_t> shape(plan.latent_shape.begin() + 1, plan.latent_shape.end());
+  const auto shape = configs.vae.latent_shape(plan.frames, plan.width, plan.height);
+  plan.latent_shape = {1};
+  plan.latent_shape.insert(plan.latent_shape.end(), shape.begin(), shape.end());
   const auto grid = token_grid(shape, patch);
   plan.tokens = grid.count();
   const int64_t longest = std::max({grid.t, grid.h, grid.w});

@@ -8,6 +8,7 @@
 #include <map>
 #include <numeric>
 
+#include "nn/ops.h"
 #include "tokens/packed_tokens.h"
 #include "train/scene_helper.h"
 
@@ -52,6 +53,31 @@ EncodedTexts encode_texts(const Umt5Encoder& encoder, const std::vector<const st
   }
   texts.row_of_position = at::tensor(flat, at::TensorOptions(at::kLong)).view({-1, max_tokens}).to(device);
   return texts;
+}
+
+// The text encoder's outputs at the words that have labels.
+struct LabelledWords {
+  at::Tensor states;  // [N, d_model]
+  at::Tensor labels;  // int64 [N, kWordLabels]
+};
+
+// words: for each segment word_labels of its caption, or undefined.
+LabelledWords labelled_words(const std::vector<at::Tensor>& words, const EncodedTexts& texts) {
+  std::vector<int64_t> places, labels;
+  const int64_t positions = texts.row_of_position.size(1);
+  for (std::size_t segment = 0; segment < words.size(); ++segment) {
+    if (!words[segment].defined()) continue;
+    const auto of_token = words[segment].accessor<uint8_t, 2>();
+    for (int64_t i = 0; i < of_token.size(0); ++i) {
+      if (of_token[i][0] == 0) continue;
+      places.push_back(static_cast<int64_t>(segment) * positions + i);
+      for (int64_t k = 0; k < kWordLabels; ++k) labels.push_back(of_token[i][k]);
+    }
+  }
+  const auto options = at::TensorOptions(at::kLong);
+  const auto device = texts.rows.device();
+  const auto rows = rows_at(texts.row_of_position.flatten(), at::tensor(places, options).to(device));
+  return {rows_at(texts.rows, rows), at::tensor(labels, options).view({-1, kWordLabels}).to(device)};
 }
 
 // What one of a token's cells shows, any that shows something: what most of them show would miss small things. patches: [N,
@@ -111,7 +137,9 @@ void DenoiserTask::begin_step(int64_t step, double progress, Workers& workers) {
     sample.frames = draw_length(random, progress);
     sample.latents = clip.latents.narrow(1, 0, std::min(clip.latents.size(1), (sample.frames - 1) / 4 + 1));
     if (helper_weight_ > 0) sample.labels = clip.labels.narrow(1, 0, sample.latents.size(1));
-    sample.caption = random.uniform() < config_.caption_dropout ? &config_.empty_caption : &clip.tokens;
+    const bool dropped = random.uniform() < config_.caption_dropout;
+    sample.caption = dropped ? &config_.empty_caption : &clip.tokens;
+    if (helper_weight_ > 0 && !dropped) sample.words = clip.words;
     sample.levels = objective_.draw(sample.latents.size(1), random);
     const int64_t tokens = tokens_of(sample.latents);
     std::size_t lane = 0;
@@ -140,7 +168,11 @@ LaneLoss DenoiserTask::loss_of(const ParameterSet& parameters, const std::vector
   const Umt5Encoder encoder(text_encoder_, text_weights.root());
 
   std::vector<const std::vector<int64_t>*> captions;
-  for (const auto& sample : samples) captions.push_back(sample.caption);
+  std::vector<at::Tensor> words;
+  for (const auto& sample : samples) {
+    captions.push_back(sample.caption);
+    words.push_back(sample.words);
+  }
   const auto texts = encode_texts(encoder, captions, config_.max_text_tokens, device);
   std::vector<int64_t> text_of_segment(captions.size());
   std::iota(text_of_segment.begin(), text_of_segment.end(), 0);
@@ -197,9 +229,17 @@ LaneLoss DenoiserTask::loss_of(const ParameterSet& parameters, const std::vector
                   {"weight", weight.sum()}}};
   if (helper_weight > 0) {
     const auto helper = parameters.part("helper.");
-    const auto named = scene_helper_loss(middle, helper.list()[0].value, helper.list()[1].value, at::cat(labels).to(at::kLong).to(device));
-    found.loss = found.loss + helper_weight * named;
+    const auto& layers = helper.list();
+    const auto named = scene_helper_loss(middle, layers[0].value, layers[1].value, at::cat(labels).to(at::kLong).to(device));
+    const auto said = labelled_words(words, texts);
+    const auto understood = word_helper_loss(said.states, layers[2].value, layers[3].value, said.labels);
+    const int64_t count = said.labels.size(0);
+    // The mean over words counts as much as the mean over tokens.
+    const double tokens_of_word = static_cast<double>(tokens.values.size(0)) / static_cast<double>(std::max<int64_t>(1, count));
+    found.loss = found.loss + helper_weight * (named + tokens_of_word * understood);
     found.metrics["helper_loss"] = named.detach();
+    found.metrics["word_loss"] = understood.detach();
+    found.metrics["word_loss_weight"] = at::scalar_tensor(count);
   }
   const at::NoGradGuard no_grad;
   const auto add = [&](int64_t frames, const at::Tensor& error, const at::Tensor& of) {
@@ -236,6 +276,7 @@ Metrics DenoiserTask::evaluate(const ParameterSet& average) {
       const auto& clip = held_out_[i];
       const auto level = objective_.level((static_cast<double>(i % 8) + 0.5) / 8);
       samples.push_back({clip.latents,
+                         {},
                          {},
                          &clip.tokens,
                          4 * (clip.latents.size(1) - 1) + 1,

@@ -54,6 +54,7 @@ class DenoiserTask : public TrainingTask {
   struct Sample {
     at::Tensor latents;  // float16 [z, T, H, W]
     at::Tensor labels;   // uint8 [kSceneLabels, T, H, W], or undefined
+    at::Tensor words;    // uint8 [L, kWordLabels] of the caption, or undefined
     const std::vector<int64_t>* caption = nullptr;
     int64_t frames = 0;  // in pixels' time
     std::vector<TrainingLevel> levels;

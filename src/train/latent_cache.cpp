@@ -37,9 +37,11 @@ bool LatentCache::read_shard(int64_t shard) {
   const auto tokens = json_get<std::vector<std::vector<int64_t>>>(state, "tokens", path.string());
   if (tokens.size() != static_cast<std::size_t>(config_.clips_per_shard)) return false;
   for (std::size_t i = 0; i < tokens.size(); ++i) {
-    const auto labels = std::to_string(i) + ".labels";
-    clips_.push_back({file->tensor(std::to_string(i)).clone(), tokens[i],
-                      file->entries().contains(labels) ? file->tensor(labels).clone() : at::Tensor()});
+    const auto known = [&](const std::string& what) {
+      const auto name = std::to_string(i) + what;
+      return file->entries().contains(name) ? file->tensor(name).clone() : at::Tensor();
+    };
+    clips_.push_back({file->tensor(std::to_string(i)).clone(), tokens[i], known(".labels"), known(".words")});
   }
   return true;
 }
@@ -54,14 +56,17 @@ void LatentCache::make_shard(int64_t shard, Workers& workers) {
     entry.latents = vae_.normalise(vae_.encode(clip.frames.to(config_.device)).mean).to(at::kCPU, at::kHalf);
     if (!at::isfinite(entry.latents).all().item<bool>())
       throw Error(ErrorKind::non_finite, "the autoencoder's latents hold NaN or infinity; train it first");
-    if (!clip.objects.empty()) entry.labels = scene_labels(clip, entry.latents.sizes());
     entry.tokens = tokenizer_.encode(clean_prompt(clip.caption), static_cast<std::size_t>(config_.max_text_tokens)).ids;
+    if (clip.objects.empty()) return;
+    entry.labels = scene_labels(clip, entry.latents.sizes());
+    entry.words = word_labels(clip.objects, entry.tokens, tokenizer_);
   });
   std::vector<std::pair<std::string, at::Tensor>> tensors;
   Json tokens = Json::array();
   for (std::size_t i = 0; i < made.size(); ++i) {
     tensors.emplace_back(std::to_string(i), made[i].latents);
     if (made[i].labels.defined()) tensors.emplace_back(std::to_string(i) + ".labels", made[i].labels);
+    if (made[i].words.defined()) tensors.emplace_back(std::to_string(i) + ".words", made[i].words);
     tokens.push_back(made[i].tokens);
     clips_.push_back(std::move(made[i]));
   }

@@ -20,6 +20,7 @@ struct CachedClip {
   at::Tensor latents;           // float16 [z, T, H, W], normalised
   std::vector<int64_t> tokens;  // of the caption
   at::Tensor labels;            // scene_labels, if the source knows its objects
+  at::Tensor words;             // word_labels, likewise
 };
 
 struct LatentCacheConfig {

@@ -172,11 +172,7 @@ class TrainingRun {
   }
 
   void check_fits_lane(int64_t width, int64_t height, int64_t frames, int64_t tokens_per_lane) const {
-    const auto& vae = configs_.vae;
-    const int64_t tokens =
-        token_grid({vae.z_dim, (frames - 1) / vae.temporal_ratio() + 1, height / vae.spatial_ratio(), width / vae.spatial_ratio()},
-                   configs_.transformer.patch_size)
-            .count();
+    const int64_t tokens = token_grid(configs_.vae.latent_shape(frames, width, height), configs_.transformer.patch_size).count();
     if (tokens > tokens_per_lane)
       throw Error(ErrorKind::usage, request_.config + ": " + std::to_string(frames) + " frames of " + std::to_string(width) + "x" +
                                         std::to_string(height) + " are " + std::to_string(tokens) + " tokens; 'tokens_per_lane' is " +
@@ -345,7 +341,7 @@ class TrainingRun {
                                                        weights_stem("text_encoder")));
 
     if (stage.denoiser.helper_weight > 0)
-      parameters.add("helper.", ParameterSet::zeros(scene_helper_parameters(configs_.transformer.width())));
+      parameters.add("helper.", ParameterSet::zeros(scene_helper_parameters(configs_.transformer.width(), configs_.text_encoder.d_model)));
 
     parameters.move_to(device_);
     parameters.compute_in(stage.precision);
@@ -404,6 +400,7 @@ class TrainingRun {
           source_->held_out_clip(config_.seed, static_cast<uint64_t>(i), static_cast<std::size_t>(i) % source_->sizes().size(), 17);
       clips.push_back({vae.normalise(vae.encode(clip.frames.to(device_)).mean).to(at::kCPU, at::kHalf),
                        tokenizer.encode(clean_prompt(clip.caption), static_cast<std::size_t>(max_tokens)).ids,
+                       {},
                        {}});
     }
     return clips;

@@ -24,6 +24,23 @@ std::vector<int64_t> label_classes() {
   return {with_none(world_shapes()), with_none(world_colours()), with_none(world_motions()), kTurns + 1, 3};
 }
 
+std::vector<int64_t> word_classes() {
+  const auto count = [](const std::vector<std::string>& names) { return static_cast<int64_t>(names.size()); };
+  return {count(world_shapes()), count(world_motions()), count(world_sizes()), 3};
+}
+
+// Cross entropies of a linear layer's outputs, a group of `classes` for each label, summed.
+at::Tensor named_loss(const at::Tensor& features, const at::Tensor& weight, const at::Tensor& bias, const at::Tensor& labels,
+                      const std::vector<int64_t>& classes) {
+  const auto parts = at::linear(features, weight, bias).split_with_sizes(classes, 1);
+  at::Tensor sum;
+  for (std::size_t k = 0; k < parts.size(); ++k) {
+    const auto loss = at::cross_entropy_loss(parts[k], labels.select(1, static_cast<int64_t>(k)), {}, at::Reduction::Sum);
+    sum = k == 0 ? loss : sum + loss;
+  }
+  return sum;
+}
+
 // After which part of a full turn a shape looks as before.
 double symmetry_of(int shape) {
   static const std::map<std::string, int> parts{{"triangle", 3}, {"star", 5}, {"square", 4}, {"cross", 4}, {"diamond", 2}};
@@ -71,21 +88,34 @@ at::Tensor scene_labels(const TrainingClip& clip, at::IntArrayRef latent_shape) 
   return labels;
 }
 
-std::vector<std::pair<std::string, std::vector<int64_t>>> scene_helper_parameters(int64_t width) {
-  const auto classes = label_classes();
-  const auto sum = std::accumulate(classes.begin(), classes.end(), int64_t{0});
-  return {{"weight", {sum, width}}, {"bias", {sum}}};
+at::Tensor word_labels(const std::vector<WorldObject>& objects, const std::vector<int64_t>& tokens, const Tokenizer& tokenizer) {
+  auto labels = at::zeros({static_cast<int64_t>(tokens.size()), kWordLabels}, at::TensorOptions(at::kByte));
+  auto at_token = labels.accessor<uint8_t, 2>();
+  for (std::size_t k = 0; k < objects.size(); ++k) {
+    const auto& object = objects[k];
+    auto colour = tokenizer.encode(world_colours()[static_cast<std::size_t>(object.colour)], tokens.size()).ids;
+    colour.pop_back();  // </s>
+    const auto found = std::search(tokens.begin(), tokens.end(), colour.begin(), colour.end());
+    if (found == tokens.end()) continue;  // cut off
+    const auto place = found - tokens.begin() + static_cast<int64_t>(colour.size()) - 1;
+    const std::array<int, 4> named{object.shape + 1, object.motion + 1, object.size + 1, objects.size() == 1 ? 1 : static_cast<int>(k) + 2};
+    for (std::size_t n = 0; n < named.size(); ++n) at_token[place][static_cast<int64_t>(n)] = static_cast<uint8_t>(named[n]);
+  }
+  return labels;
+}
+
+std::vector<std::pair<std::string, std::vector<int64_t>>> scene_helper_parameters(int64_t width, int64_t text_width) {
+  const auto sum = [](const std::vector<int64_t>& classes) { return std::accumulate(classes.begin(), classes.end(), int64_t{0}); };
+  const auto of_token = sum(label_classes()), of_word = sum(word_classes());
+  return {{"weight", {of_token, width}}, {"bias", {of_token}}, {"word_weight", {of_word, text_width}}, {"word_bias", {of_word}}};
 }
 
 at::Tensor scene_helper_loss(const at::Tensor& tokens, const at::Tensor& weight, const at::Tensor& bias, const at::Tensor& labels) {
-  const auto logits = at::linear(normalise_layer(tokens.to(at::kFloat), {}, {}, 1e-5), weight, bias);
-  const auto parts = logits.split_with_sizes(label_classes(), 1);
-  at::Tensor sum;
-  for (int64_t k = 0; k < kSceneLabels; ++k) {
-    const auto loss = at::cross_entropy_loss(parts[static_cast<std::size_t>(k)], labels.select(1, k), {}, at::Reduction::Sum);
-    sum = k == 0 ? loss : sum + loss;
-  }
-  return sum;
+  return named_loss(normalise_layer(tokens.to(at::kFloat), {}, {}, 1e-5), weight, bias, labels, label_classes());
+}
+
+at::Tensor word_helper_loss(const at::Tensor& words, const at::Tensor& weight, const at::Tensor& bias, const at::Tensor& labels) {
+  return named_loss(words.to(at::kFloat), weight, bias, labels - 1, word_classes());
 }
 
 }  // namespace t2v

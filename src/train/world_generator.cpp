@@ -32,7 +32,8 @@ std::vector<int64_t> latent_shape(const WorldNetworks& networks, const WorldClip
   if (request.frames < 1 || round_frames(request.frames, vae.temporal_ratio()) != request.frames)
     throw Error(ErrorKind::usage, std::to_string(request.frames) + " frames: this model makes 1 + " + std::to_string(vae.temporal_ratio()) +
                                       "·k; ask for " + std::to_string(round_frames(request.frames, vae.temporal_ratio())));
-  return {1, vae.z_dim, (request.frames - 1) / vae.temporal_ratio() + 1, height / vae.spatial_ratio(), width / vae.spatial_ratio()};
+  const auto [channels, frames, rows, columns] = vae.latent_shape(request.frames, width, height);
+  return {1, channels, frames, rows, columns};
 }
 
 }  // namespace

@@ -80,7 +80,7 @@ TEST_F(DenoiserTaskTest, AStepIsTheSameWhateverRanBefore) {
 
 TEST_F(DenoiserTaskTest, BFloat16AndItsProductsAloneAreNearFloat32WithFloat32Gradients) {
   config.helper_weight = 0.1;
-  parameters.add("helper.", ParameterSet::initialise(scene_helper_parameters(transformer.width()), 4));
+  parameters.add("helper.", ParameterSet::initialise(scene_helper_parameters(transformer.width(), text_encoder.d_model), 4));
   auto packed = task();
   packed.begin_step(0, 0, workers);
   auto wide = parameters.replica();
@@ -123,11 +123,27 @@ TEST_F(DenoiserTaskTest, TheGradientsOfItsLanesAreThoseOfTheMeanLoss) {
   EXPECT_GT(loss, 0);
 }
 
+TEST_F(DenoiserTaskTest, TheHelperReadsTokensAndWords) {
+  config.helper_weight = 0.1;
+  config.caption_dropout = 0;
+  parameters.add("helper.", ParameterSet::initialise(scene_helper_parameters(transformer.width(), text_encoder.d_model), 4));
+  auto packed = task();
+  packed.begin_step(0, 0, workers);
+  const auto replica = parameters.replica();
+  const auto metrics = run_lane(packed, 0, replica);
+  EXPECT_GE(metrics.at("word_loss_weight"), metrics.at("clips"));  // each caption names at least one colour
+  EXPECT_LE(metrics.at("word_loss_weight"), 2 * metrics.at("clips"));
+  EXPECT_GT(metrics.at("word_loss"), 0);
+  const auto helper = replica.part("helper.");
+  for (const auto& parameter : helper.list())
+    EXPECT_GT(parameter.value.grad().abs().max().item<double>(), 0) << parameter.name;
+}
+
 // Finds tensors that are left on the CPU when the parameters are elsewhere. Only forwards: the meta device's layers hold no graph.
 TEST_F(DenoiserTaskTest, ItsLossIsWhereItsParametersAre) {
   config.helper_weight = 0.1;
   config.objective.first_clean_share = 0.5;
-  parameters.add("helper.", ParameterSet::initialise(scene_helper_parameters(transformer.width()), 4));
+  parameters.add("helper.", ParameterSet::initialise(scene_helper_parameters(transformer.width(), text_encoder.d_model), 4));
   parameters.move_to(at::kMeta);
   auto packed = task();
   packed.begin_step(0, 0, workers);

@@ -5,7 +5,9 @@
 
 #include <cmath>
 
+#include "paths.h"
 #include "train/parameters.h"
+#include "train/tokenizer_trainer.h"
 
 namespace t2v {
 namespace {
@@ -93,19 +95,53 @@ TEST(SceneLabels, NameTheHalfOfTheLongerSide) {
   EXPECT_TRUE(tall.slice(0, 0, 5).eq(1).all().item<bool>() && tall.slice(0, 5, 10).eq(2).all().item<bool>());
 }
 
+TEST(WordLabels, StandAtTheWordForTheColour) {
+  const test::TemporaryFolder folder;
+  const auto captions = make_world_source({{64, 64}}, {})->training_captions(3);
+  write_tokenizer(folder / "words", train_tokenizer({captions.begin(), captions.begin() + 2000}, std::nullopt, ""));
+  write_tokenizer(folder / "characters", train_tokenizer({"acdeghilnorsuvyt bq"}, std::nullopt, ""));
+  WorldObject star, ring;
+  star.shape = world_index(world_shapes(), "star"), star.colour = world_index(world_colours(), "red");
+  star.motion = world_index(world_motions(), "spinning"), star.size = 0;
+  ring.shape = world_index(world_shapes(), "ring"), ring.colour = world_index(world_colours(), "cyan");
+  ring.motion = world_index(world_motions(), "standing still"), ring.size = 1;
+  const auto expected = [](const WorldObject& object, int order) {
+    return at::tensor({object.shape + 1, object.motion + 1, object.size + 1, order}, at::TensorOptions(at::kByte));
+  };
+  const std::string caption = "a small red star spinning and a cyan ring standing still";
+  for (const std::string name : {"words", "characters"}) {
+    const auto tokenizer = load_t5_tokenizer(folder / name);
+    const auto ids = tokenizer->encode(caption, 100).ids;
+    const auto labels = word_labels({star, ring}, ids, *tokenizer);
+    ASSERT_EQ(labels.sizes(), (std::vector<int64_t>{static_cast<int64_t>(ids.size()), kWordLabels})) << name;
+    EXPECT_EQ(labels.select(1, 0).count_nonzero().item<int64_t>(), 2) << name;
+    const auto places = labels.select(1, 0).nonzero().flatten();
+    EXPECT_TRUE(labels[places[0].item<int64_t>()].equal(expected(star, 2))) << name;
+    EXPECT_TRUE(labels[places[1].item<int64_t>()].equal(expected(ring, 3))) << name;
+    if (name != "words") continue;
+    EXPECT_EQ(places[0].item<int64_t>(), 2);
+    EXPECT_EQ(places[1].item<int64_t>(), 7);
+  }
+  const auto tokenizer = load_t5_tokenizer(folder / "words");
+  const auto alone = tokenizer->encode("a small red star spinning", 100).ids;
+  EXPECT_TRUE(word_labels({star}, alone, *tokenizer)[2].equal(expected(star, 1)));
+  const auto cut = tokenizer->encode(caption, 6).ids;  // ends before the second colour
+  EXPECT_EQ(word_labels({star, ring}, cut, *tokenizer).select(1, 0).count_nonzero().item<int64_t>(), 1);
+}
+
 TEST(SceneHelper, LearnsLabelsThatTheTokensHold) {
   const auto kind = at::arange(64, at::kLong).remainder(9).view({-1, 1});
   const auto labels = at::cat({kind.repeat({1, kSceneLabels - 1}), kind.remainder(3)}, 1);
   const auto tokens = at::one_hot(kind.squeeze(1), 16).to(at::kFloat);
-  const auto set = ParameterSet::initialise(scene_helper_parameters(16), 1);
+  const auto set = ParameterSet::initialise(scene_helper_parameters(16, 8), 1);
   const auto loss = [&] { return scene_helper_loss(tokens, set.list()[0].value, set.list()[1].value, labels); };
   EXPECT_NEAR(loss().item<double>(), 64 * (3 * std::log(9) + std::log(11) + std::log(3)), 64 * kSceneLabels * 0.5);
   for (int step = 0; step < 200; ++step) {
     (loss() / 64).backward();
-    for (const auto& parameter : set.list()) {
-      auto value = parameter.value.detach();
-      value.sub_(parameter.value.grad(), 0.5);
-      parameter.value.mutable_grad() = at::Tensor();
+    for (int64_t i = 0; i < 2; ++i) {
+      auto parameter = set.values()[static_cast<std::size_t>(i)];
+      parameter.detach().sub_(parameter.grad(), 0.5);
+      parameter.mutable_grad() = at::Tensor();
     }
   }
   EXPECT_LT(loss().item<double>(), 64 * kSceneLabels * 0.03);
