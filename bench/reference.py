@@ -3,8 +3,10 @@
 usage: reference.py MODEL [--width 64] [--height 64] [--frames 17] [--threads 1] [--repeat 15]
 """
 import argparse
+import json
 import statistics
 import time
+from pathlib import Path
 
 import torch
 from diffusers import WanPipeline
@@ -34,7 +36,8 @@ def main():
     pipe.set_progress_bar_config(disable=True)
     vae = pipe.vae
     ratio, temporal = vae.config.scale_factor_spatial, vae.config.scale_factor_temporal
-    text_tokens = 32 if pipe.text_encoder.config.vocab_size == 512 else 512
+    settings = Path(args.model) / "t2v.json"
+    text_tokens = json.loads(settings.read_text())["max_text_tokens"] if settings.exists() else 512
 
     def whole_clip():
         pipe("a red circle bouncing on a navy background", negative_prompt="", width=args.width, height=args.height, num_frames=args.frames,

@@ -145,8 +145,8 @@ TEST(CliClips, TraceHoldsTheTextAndEveryStep) {
                   {"--trace", (folder / "trace").string(), "--save-latents", (folder / "latents.safetensors").string()}));
   EXPECT_EQ(names_in(folder / "trace"), (std::vector<std::string>{"step_0000.safetensors", "step_0001.safetensors", "text.safetensors"}));
   const auto text = read_raw_tensors(folder / "trace/text.safetensors");
-  EXPECT_EQ(text.header.at("prompt_embeds").at("shape"), nlohmann::ordered_json({56, 128}));
-  EXPECT_EQ(text.header.at("negative_prompt_embeds").at("shape"), nlohmann::ordered_json({56, 128}));
+  EXPECT_EQ(text.header.at("prompt_embeds").at("shape"), nlohmann::ordered_json({40, 128}));
+  EXPECT_EQ(text.header.at("negative_prompt_embeds").at("shape"), nlohmann::ordered_json({40, 128}));
   const auto last = read_raw_tensors(folder / "trace/step_0001.safetensors");
   EXPECT_EQ(last.header.at("latents").at("shape"), nlohmann::ordered_json({1, 8, 2, 8, 8}));
   EXPECT_EQ(last.header.at("timestep").at("dtype"), "I64");

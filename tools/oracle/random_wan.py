@@ -11,7 +11,7 @@ import shutil
 from pathlib import Path
 
 import torch
-from reference import SHIPPED_MODEL, decode, open_pipeline
+from reference import TEST_TOKENIZER, decode, open_pipeline
 
 from diffusers import AutoencoderKLWan, UniPCMultistepScheduler, WanTransformer3DModel
 from transformers import UMT5Config, UMT5EncoderModel
@@ -62,7 +62,7 @@ def fill(module, generator):
 
 def build_text_encoder(size, generator):
     config = UMT5Config(
-        vocab_size=512,  # as the shipped tokenizer
+        vocab_size=512,  # as tests/golden/tokenizer
         d_model=size["text_width"],
         d_kv=size["text_head_dim"],
         d_ff=size["text_ff"],
@@ -147,7 +147,7 @@ def shards(module, wanted):
     return {"max_shard_size": total // 3 + 1} if wanted else {}
 
 
-def write_model(out, seed, kind="wan21", size=None, dtype=torch.float32, shard=False, tokenizer=SHIPPED_MODEL / "tokenizer"):
+def write_model(out, seed, kind="wan21", size=None, dtype=torch.float32, shard=False, tokenizer=TEST_TOKENIZER):
     """Writes the folder; the dimensions come from the seed unless given. shard: the transformer and the text encoder in several files."""
     out = Path(out)
     size = size or random_dimensions(random.Random(seed))
@@ -193,7 +193,7 @@ def main():
     parser.add_argument("--tiny", action="store_true", help="the fixed dimensions of tests/golden/wan-tiny")
     parser.add_argument("--dtype", choices=["float32", "float16", "bfloat16"], default="float32", help="dtype of the stored weights")
     parser.add_argument("--shard", action="store_true", help="transformer and text encoder in several files with an index")
-    parser.add_argument("--tokenizer", default=SHIPPED_MODEL / "tokenizer", help="tokenizer folder to copy")
+    parser.add_argument("--tokenizer", default=TEST_TOKENIZER, help="tokenizer folder to copy")
     args = parser.parse_args()
     size = TINY_DIMENSIONS if args.tiny else None
     size = write_model(args.out, args.seed, args.kind, size, getattr(torch, args.dtype), args.shard, args.tokenizer)

@@ -15,6 +15,7 @@ from transformers import T5Tokenizer, UMT5EncoderModel
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 SHIPPED_MODEL = REPOSITORY / "models" / "world-64"
+TEST_TOKENIZER = REPOSITORY / "tests" / "golden" / "tokenizer"
 TINY_MODEL = REPOSITORY / "tests" / "golden" / "wan-tiny"
 
 torch.set_num_threads(1)

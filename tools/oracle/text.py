@@ -3,7 +3,8 @@
 Golden files:  text.py --model models/world-64 --out tests/golden
 Tables:        text.py --tables src/text
 
-The reference is diffusers' prompt_clean for Wan (which calls ftfy and html.unescape) and transformers' T5Tokenizer on the model's own tokenizer folder.
+The reference is diffusers' prompt_clean for Wan (which calls ftfy and html.unescape) and transformers' T5Tokenizer, on tests/golden/tokenizer (349 pieces, 256 of them bytes) and on
+the shipped model's.
 """
 import argparse
 import html
@@ -85,14 +86,15 @@ def random_text(rng, mojibake):
     return rng.choice(["", " "]).join(parts)
 
 
-def load_references(model):
+def load_references(model, out):
     import diffusers
     import sentencepiece
     import transformers
     from diffusers.pipelines.wan.pipeline_wan import prompt_clean
 
     versions = {"diffusers": diffusers.__version__, "ftfy": ftfy.__version__, "sentencepiece": sentencepiece.__version__, "transformers": transformers.__version__}
-    return prompt_clean, transformers.T5Tokenizer.from_pretrained(Path(model) / "tokenizer"), versions
+    load = transformers.T5Tokenizer.from_pretrained
+    return prompt_clean, {"text_tokens.json": load(out / "tokenizer"), "text_tokens_shipped.json": load(model / "tokenizer")}, versions
 
 
 def tokens(tokenizer, text, limit):
@@ -105,16 +107,14 @@ def write_json(path, versions, cases):
 
 
 def write_golden(model, out):
-    prompt_clean, tokenizer, versions = load_references(model)
+    prompt_clean, tokenizers, versions = load_references(model, out)
     rng = random.Random(SEED)
     texts = CLEANING + [caption(rng) for _ in range(10)] + [random_text(rng, True) for _ in range(250)]
     write_json(out / "text_cleaning.json", versions, [{"text": t, "cleaned": prompt_clean(t)} for t in texts])
     texts = TOKENS + [caption(rng) for _ in range(60)] + [random_text(rng, False) for _ in range(200)]
-    cases = [{"text": t, "max_tokens": 512, "ids": tokens(tokenizer, t, 512)} for t in texts]
-    for t in texts[::4]:
-        limit = rng.randint(1, 12)
-        cases.append({"text": t, "max_tokens": limit, "ids": tokens(tokenizer, t, limit)})
-    write_json(out / "text_tokens.json", versions, cases)
+    limits = [(t, 512) for t in texts] + [(t, rng.randint(1, 12)) for t in texts[::4]]
+    for name, tokenizer in tokenizers.items():
+        write_json(out / name, versions, [{"text": t, "max_tokens": limit, "ids": tokens(tokenizer, t, limit)} for t, limit in limits])
 
 
 def c_string(text):
@@ -174,8 +174,8 @@ def write_tables(out):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--model", type=Path, help="diffusers model folder with tokenizer/")
-    parser.add_argument("--out", type=Path, help="folder for text_cleaning.json and text_tokens.json")
+    parser.add_argument("--model", type=Path, help="the shipped model's folder")
+    parser.add_argument("--out", type=Path, help="folder for text_cleaning.json, text_tokens.json (of the tokenizer/ in it) and text_tokens_shipped.json")
     parser.add_argument("--tables", type=Path, help="folder for prompt_entities.inc and prompt_tables.inc")
     arguments = parser.parse_args()
     if arguments.tables:
