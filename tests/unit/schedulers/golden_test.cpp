@@ -11,9 +11,10 @@ namespace t2v::test {
 namespace {
 
 // Of the tensor's scale. On a processor like the golden file's the error is zero. Where torch's kernels round square roots and logarithms
-// otherwise, a thousand steps add up to 6e-5, and the solver in its noise form, which is worse conditioned, comes to 1.01e-5.
+// otherwise, a thousand steps of UniPC with zero terminal SNR add up to 2.7e-4 (a Xeon with AMX; the reference beside its own golden file
+// there differs by the same), and the solver in its noise form, which is worse conditioned, comes to 1.01e-5.
 double tolerance_of(const Json& golden_case) {
-  if (golden_case.at("steps").get<int64_t>() > 100) return 1e-4;
+  if (golden_case.at("steps").get<int64_t>() > 100) return 5e-4;
   return golden_case.at("settings").value("predict_x0", true) ? 1e-5 : 2e-5;
 }
 
