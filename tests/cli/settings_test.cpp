@@ -47,8 +47,8 @@ TEST(CliPlan, SaysSizesFramesTokensAndDefaults) {
   EXPECT_EQ(plan.at("frames"), 17);
   EXPECT_EQ(plan.at("fps"), 8);
   EXPECT_EQ(plan.at("steps"), 20);
-  EXPECT_EQ(plan.at("scheduler"), "ddim");
-  EXPECT_EQ(plan.at("guidance_scale"), 6);
+  EXPECT_EQ(plan.at("scheduler"), "ddpm");
+  EXPECT_EQ(plan.at("guidance_scale"), 4);
   EXPECT_EQ(plan.at("latent_shape"), json({1, 8, 5, 8, 8}));
   EXPECT_EQ(plan.at("tokens"), 5 * 4 * 4);
   EXPECT_EQ(plan.at("branches"), 2);

@@ -38,8 +38,8 @@ TEST_F(Plan, TakesDefaultsFromTheModel) {
   EXPECT_EQ(plan.frames, 17);
   EXPECT_EQ(plan.fps, 8);
   EXPECT_EQ(plan.steps, 20);
-  EXPECT_EQ(plan.guidance_scale, 6);
-  EXPECT_EQ(plan.scheduler, "ddim");
+  EXPECT_EQ(plan.guidance_scale, 4);
+  EXPECT_EQ(plan.scheduler, "ddpm");
   EXPECT_EQ(plan.dtype, "float32");
   EXPECT_EQ(plan.latent_shape, (std::vector<int64_t>{1, 8, 5, 8, 8}));
   EXPECT_EQ(plan.tokens, 5 * 4 * 4);

@@ -35,18 +35,25 @@ TEST(WorldGenerator, MakesTheFramesOfTheProgram) {
   request.steps = 3;
   request.seed = 12;
   request.device = "cpu";
-  request.output = (folder / "%d.png").string();
-  generate(plan_generation(request), observer, [](const ClipResult&) {});
-  const auto reader = open_video(folder / "%d.png");
-  std::vector<Frame> expected;
-  while (auto frame = reader->read()) expected.push_back(std::move(*frame));
+  request.guidance_scale = 6;
+  for (const std::string scheduler : {"ddim", "ddpm"}) {
+    const auto pattern = folder / (scheduler + "-%d.png");
+    request.scheduler = scheduler;
+    request.output = pattern.string();
+    generate(plan_generation(request), observer, [](const ClipResult&) {});
+    const auto reader = open_video(pattern);
+    std::vector<Frame> expected;
+    while (auto frame = reader->read()) expected.push_back(std::move(*frame));
 
-  const auto clips =
-      generate_world_clips(shipped().networks(), {{prompt, {80, 48}, 5, 12}, {"a blue star", {64, 64}, 1, 3}}, quick(6), observer);
-  ASSERT_EQ(clips.size(), 2U);
-  EXPECT_EQ(clips[1].sizes(), (std::vector<int64_t>{3, 1, 64, 64}));
-  const auto difference = (clips[0] - from_frames(expected)).abs().max().item<double>();
-  EXPECT_LT(difference, 2.0 / 255);  // half of it is the rounding of 8-bit files
+    auto sampling = quick(6);
+    sampling.scheduler = scheduler;
+    const auto clips =
+        generate_world_clips(shipped().networks(), {{prompt, {80, 48}, 5, 12}, {"a blue star", {64, 64}, 1, 3}}, sampling, observer);
+    ASSERT_EQ(clips.size(), 2U);
+    EXPECT_EQ(clips[1].sizes(), (std::vector<int64_t>{3, 1, 64, 64}));
+    const auto difference = (clips[0] - from_frames(expected)).abs().max().item<double>();
+    EXPECT_LT(difference, 2.0 / 255) << scheduler;  // half of it is the rounding of 8-bit files
+  }
 }
 
 TEST(WorldGenerator, DrawsFreshNoisePerClipForSchedulersThatAskForIt) {
