@@ -14,6 +14,7 @@
 #include "t2v/error.h"
 #include "text/prompt.h"
 #include "train/adherence.h"
+#include "train/initial_weights.h"
 #include "train/model_writer.h"
 #include "train/report.h"
 #include "train/scene_helper.h"
@@ -28,23 +29,6 @@ namespace {
 
 constexpr std::size_t most_words = 1000;  // where a list still says something
 constexpr const char* stage_names[] = {"vae", "vae-decoder", "denoiser"};
-
-// The parameters that a network asks for.
-std::vector<std::pair<std::string, std::vector<int64_t>>> vae_parameters(const WanVaeConfig& config) {
-  auto meta = Weights::meta();
-  const WanVae network(config, meta.root());
-  return meta.asked();
-}
-std::vector<std::pair<std::string, std::vector<int64_t>>> transformer_parameters(const WanTransformerConfig& config) {
-  auto meta = Weights::meta();
-  const WanTransformer network(config, meta.root(), at::kMeta);
-  return meta.asked();
-}
-std::vector<std::pair<std::string, std::vector<int64_t>>> text_parameters(const Umt5Config& config) {
-  auto meta = Weights::meta();
-  const Umt5Encoder network(config, meta.root());
-  return meta.asked();
-}
 
 at::Device training_device(const std::string& name, const Processes& processes) {
   const auto device = parse_device(name);
@@ -220,13 +204,15 @@ class TrainingRun {
       write_words(partial, words_of_captions(texts, most_words));
     }
     const auto begin_from = config_.weights ? std::optional(open_model_folder(find_model(*config_.weights))) : std::nullopt;
-    const auto component = [&](const std::string& name, const std::vector<std::pair<std::string, std::vector<int64_t>>>& wanted,
-                               uint64_t stream) {
+    const auto component = [&](const std::string& name, const ParameterShapes& wanted, uint64_t stream) {
       write_component(partial, name,
                       begin_from ? ParameterSet::load(wanted, begin_from->component(name), weights_stem(name))
                                  : ParameterSet::initialise(wanted, config_.seed + stream));
     };
-    component("vae", vae_parameters(configs_.vae), 1);
+    if (begin_from)
+      write_component(partial, "vae", vae_for(configs_.vae, *begin_from));
+    else
+      component("vae", vae_parameters(configs_.vae), 1);
     component("transformer", transformer_parameters(configs_.transformer), 2);
     if (begin_from && tokenizer)
       write_component(partial, "text_encoder", text_encoder_for(*tokenizer, *begin_from));
@@ -234,20 +220,6 @@ class TrainingRun {
       component("text_encoder", text_parameters(configs_.text_encoder), 3);
     fs::rename(partial, model_folder_, failed);
     if (failed) throw Error(ErrorKind::output, model_folder_.string() + ": cannot be made (" + failed.message() + ")");
-  }
-
-  // A model's text encoder, going on with another tokenizer.
-  static ParameterSet text_encoder_for(const TrainedTokenizer& tokenizer, const ModelFolder& begin_from) {
-    const auto configs = read_model_configs(begin_from);
-    const auto before = load_tokenizer(begin_from, configs);
-    ParameterSet set;
-    const auto loaded =
-        ParameterSet::load(text_parameters(configs.text_encoder), begin_from.component("text_encoder"), weights_stem("text_encoder"));
-    for (auto parameter : loaded.list()) {
-      if (parameter.name == "shared.weight") parameter.value = embedding_for(tokenizer, *before, parameter.value.detach());
-      set.add(std::move(parameter));
-    }
-    return set;
   }
 
   void use_tokenizer(const fs::path& folder, const TrainedTokenizer& trained, const std::vector<std::string>& captions) {

@@ -9,6 +9,7 @@
 #include <nlohmann/json.hpp>
 
 #include "expect.h"
+#include "model_copy.h"
 
 namespace t2v::test {
 namespace {
@@ -263,6 +264,40 @@ TEST(CliTrain, AModelGoesOnWithATokenizerOfItsOwn) {
   EXPECT_NE(std::find(words.begin(), words.end(), "lapwing"), words.end()) << words;
   expect_done(run_program({"generate", "-m", (run / "model").string(), "-p", "a lapwing hovering", "--frames", "1", "--steps", "1", "-o",
                            (folder / "clip.png").string()}));
+}
+
+// Pixels folded four by four instead of two by two: twice the width and height on the same latents.
+TEST(CliTrain, AModelGoesOnAtTwiceItsSize) {
+  const TemporaryFolder folder;
+  const auto run = folder / "run";
+  const auto path = write_config(folder, 2);
+  auto config = Json::parse(bytes_of(path));
+  ModelCopy larger(folder / "larger");
+  auto vae = Json::parse(bytes_of(shipped_model() / "vae" / "config.json"));
+  vae.update({{"patch_size", 4}, {"in_channels", 48}, {"out_channels", 48}, {"scale_factor_spatial", 16}});
+  larger.replace("vae/config.json", vae.dump());
+  config["architecture"] = larger.path();
+  config["weights"] = shipped_model().string();
+  config["sizes"] = {{128, 128}, {160, 96}};
+  config["defaults"] = {{"width", 128}, {"height", 128}};
+  std::ofstream(path) << config.dump();
+  expect_done(run_program({"train", path.string(), "--out", run.string()}));
+  const auto clip = folder / "clip.png";
+  expect_done(run_program(
+      {"generate", "-m", (run / "model").string(), "-p", "a red circle", "--frames", "1", "--steps", "1", "-o", clip.string()}));
+  const auto info = run_program({"info", clip.string(), "--json"});
+  expect_done(info);
+  EXPECT_NE(info.out.find("128"), std::string::npos) << info.out;
+
+  vae.update({{"patch_size", 3}, {"in_channels", 27}, {"out_channels", 27}, {"scale_factor_spatial", 12}});
+  larger.replace("vae/config.json", vae.dump());
+  config["sizes"] = {{96, 96}};
+  config["stages"].erase(0);
+  std::ofstream(path) << config.dump();
+  const auto refused = run_program({"train", path.string(), "--out", (folder / "other").string()});
+  EXPECT_EQ(refused.code, 3);
+  EXPECT_NE(refused.err.find("should have a multiple of that, found 3"), std::string::npos) << refused.err;
+  EXPECT_FALSE(fs::exists(folder / "other" / "model"));
 }
 
 TEST(CliTrain, ATokenizerThatDoesNotFitIsRefusedBeforeAnythingIsWritten) {

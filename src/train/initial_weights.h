@@ -1,0 +1,30 @@
+// What the networks of a model ask for, and what they begin from when a model goes on in another form.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "pipeline/components.h"
+#include "train/parameters.h"
+#include "train/tokenizer_trainer.h"
+#include "weights/model_folder.h"
+
+namespace t2v {
+
+// {name, shape} of every parameter of a network, for ParameterSet.
+using ParameterShapes = std::vector<std::pair<std::string, std::vector<int64_t>>>;
+ParameterShapes vae_parameters(const WanVaeConfig& config);
+ParameterShapes transformer_parameters(const WanTransformerConfig& config);
+ParameterShapes text_parameters(const Umt5Config& config);
+
+// The weights of a model's autoencoder for one that folds `config.patch_size` pixels, a multiple k of its own, and is the same otherwise: a
+// model of k times the width and height on the same latents. It begins as the model's autoencoder on the means of k x k pixels, and gives
+// back each of its pixels k x k times. Throws Error{bad_input} when it is no multiple, or for what is missing or misshaped.
+ParameterSet vae_for(const WanVaeConfig& config, const ModelFolder& begin_from);
+
+// The weights of a model's text encoder, going on with a tokenizer that was trained anew (embedding_for).
+ParameterSet text_encoder_for(const TrainedTokenizer& tokenizer, const ModelFolder& begin_from);
+
+}  // namespace t2v
