@@ -20,13 +20,6 @@ void change_json(const fs::path& path, const std::function<void(Json&)>& change)
   write_file_atomically(path, json.dump(2) + "\n");
 }
 
-// A folder need not have one.
-void change_t2v_json(const fs::path& model, const std::function<void(Json&)>& change) {
-  const auto path = model / "t2v.json";
-  if (!fs::exists(path)) write_file_atomically(path, "{}\n");
-  change_json(path, change);
-}
-
 }  // namespace
 
 void copy_architecture(const fs::path& from, const fs::path& to) {
@@ -41,20 +34,18 @@ void copy_architecture(const fs::path& from, const fs::path& to) {
        {"model_index.json", "scheduler/scheduler_config.json", "text_encoder/config.json", "transformer/config.json", "vae/config.json"})
     copy(file, fs::copy_options::none);
   copy("tokenizer", fs::copy_options::recursive);
-  if (fs::exists(from / "t2v.json")) copy("t2v.json", fs::copy_options::none);
 }
 
-void change_defaults(const fs::path& model, const Json& changes) {
-  if (changes.empty()) return;
-  change_t2v_json(model, [&](Json& defaults) { defaults.update(changes); });
-  open_model_folder(model);  // refuses what t2v.json does not know
+void write_defaults(const fs::path& model, const Json& defaults) {
+  if (!defaults.empty()) write_file_atomically(model / "t2v.json", defaults.dump(2) + "\n");
 }
 
 void write_words(const fs::path& model, const std::vector<std::string>& words) {
-  change_t2v_json(model, [&](Json& defaults) {
-    defaults.erase("words");
-    if (!words.empty()) defaults["words"] = words;
-  });
+  const auto path = model / "t2v.json";
+  auto defaults = fs::exists(path) ? read_json(path) : Json::object();
+  defaults.erase("words");
+  if (!words.empty()) defaults["words"] = words;
+  write_defaults(model, defaults);
 }
 
 void write_vocab_size(const fs::path& model, int64_t vocab_size) {

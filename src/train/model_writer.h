@@ -11,11 +11,11 @@
 
 namespace t2v {
 
-// Copies configs, tokenizer and t2v.json of a model folder, without weights and cards. Throws Error{output}, Error{bad_input}.
+// Copies configs and tokenizer of a model folder, without weights, cards and t2v.json. Throws Error{output}, Error{bad_input}.
 void copy_architecture(const std::filesystem::path& from, const std::filesystem::path& to);
 
-// Sets keys of t2v.json, atomically. Throws Error{bad_input} for keys that it does not have.
-void change_defaults(const std::filesystem::path& model, const Json& changes);
+// t2v.json, atomically; none when there are no defaults.
+void write_defaults(const std::filesystem::path& model, const Json& defaults);
 
 // The words that the model knows, in t2v.json, atomically; no such list when there are none.
 void write_words(const std::filesystem::path& model, const std::vector<std::string>& words);

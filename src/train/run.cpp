@@ -49,7 +49,7 @@ class TrainingRun {
     const auto architecture = open_model_folder(find_model(config_.architecture));
     configs_ = read_model_configs(architecture);
     if (!config_.sizes.empty()) config_.defaults["sizes"] = config_.sizes;
-    defaults_ = changed_defaults(architecture);
+    merge_defaults(architecture);
     config_.sizes = defaults_.sizes;
     if (config_.sizes.empty())
       throw Error(ErrorKind::usage,
@@ -99,13 +99,14 @@ class TrainingRun {
 
  private:
   // What the run's model will have in its t2v.json.
-  ModelDefaults changed_defaults(const ModelFolder& architecture) const try {
+  // The architecture's t2v.json with the config's changes.
+  void merge_defaults(const ModelFolder& architecture) try {
     const auto where = request_.config + ", defaults";
     parse_defaults(config_.defaults, where);
     const auto path = architecture.root / "t2v.json";
-    auto json = fs::exists(path) ? read_json(path) : Json::object();
-    json.update(config_.defaults);
-    return parse_defaults(json, where);
+    if (fs::exists(path)) defaults_json_ = read_json(path);
+    defaults_json_.update(config_.defaults);
+    defaults_ = parse_defaults(defaults_json_, where);
   } catch (const Error& error) {
     throw Error(ErrorKind::usage, error.what());
   }
@@ -195,7 +196,7 @@ class TrainingRun {
     std::error_code failed;
     fs::remove_all(partial, failed);
     copy_architecture(architecture, partial);
-    change_defaults(partial, config_.defaults);
+    write_defaults(partial, defaults_json_);
     if (tokenizer) {
       use_tokenizer(partial, *tokenizer, captions);
     } else if (config_.data && !defaults_.words.empty()) {
@@ -407,7 +408,8 @@ class TrainingRun {
   at::Device device_;
   fs::path folder_, model_folder_;
   ModelConfigs configs_;
-  ModelDefaults defaults_;
+  Json defaults_json_ = Json::object();
+  ModelDefaults defaults_;  // the same
   std::shared_ptr<ClipSource> source_;
   int64_t workers_ = 1;
 };
