@@ -1,11 +1,6 @@
 // What the networks of a model ask for, and what they begin from when a model goes on in another form.
 #pragma once
 
-#include <cstdint>
-#include <string>
-#include <utility>
-#include <vector>
-
 #include "pipeline/components.h"
 #include "train/parameters.h"
 #include "train/tokenizer_trainer.h"
@@ -13,8 +8,7 @@
 
 namespace t2v {
 
-// {name, shape} of every parameter of a network, for ParameterSet.
-using ParameterShapes = std::vector<std::pair<std::string, std::vector<int64_t>>>;
+// What a network asks for.
 ParameterShapes vae_parameters(const WanVaeConfig& config);
 ParameterShapes transformer_parameters(const WanTransformerConfig& config);
 ParameterShapes text_parameters(const Umt5Config& config);

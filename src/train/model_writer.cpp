@@ -36,16 +36,13 @@ void copy_architecture(const fs::path& from, const fs::path& to) {
   copy("tokenizer", fs::copy_options::recursive);
 }
 
-void write_defaults(const fs::path& model, const Json& defaults) {
-  if (!defaults.empty()) write_file_atomically(model / "t2v.json", defaults.dump(2) + "\n");
-}
+void write_defaults(const fs::path& model, const Json& defaults) { write_file_atomically(model / "t2v.json", defaults.dump(2) + "\n"); }
 
 void write_words(const fs::path& model, const std::vector<std::string>& words) {
-  const auto path = model / "t2v.json";
-  auto defaults = fs::exists(path) ? read_json(path) : Json::object();
-  defaults.erase("words");
-  if (!words.empty()) defaults["words"] = words;
-  write_defaults(model, defaults);
+  change_json(model / "t2v.json", [&](Json& defaults) {
+    defaults.erase("words");
+    if (!words.empty()) defaults["words"] = words;
+  });
 }
 
 void write_vocab_size(const fs::path& model, int64_t vocab_size) {

@@ -14,7 +14,7 @@ namespace t2v {
 // Copies configs and tokenizer of a model folder, without weights, cards and t2v.json. Throws Error{output}, Error{bad_input}.
 void copy_architecture(const std::filesystem::path& from, const std::filesystem::path& to);
 
-// t2v.json, atomically; none when there are no defaults.
+// t2v.json, atomically.
 void write_defaults(const std::filesystem::path& model, const Json& defaults);
 
 // The words that the model knows, in t2v.json, atomically; no such list when there are none.

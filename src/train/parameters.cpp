@@ -49,7 +49,7 @@ at::Tensor initial_value(const std::string& name, const std::vector<int64_t>& sh
   return (at::rand(shape, generator, options) * 2 - 1) / std::sqrt(static_cast<double>(fan_in));
 }
 
-ParameterSet ParameterSet::initialise(const std::vector<std::pair<std::string, std::vector<int64_t>>>& wanted, uint64_t seed) {
+ParameterSet ParameterSet::initialise(const ParameterShapes& wanted, uint64_t seed) {
   int64_t t5_heads = 1;
   for (const auto& [name, shape] : wanted)
     if (has(name, "relative_attention_bias")) t5_heads = shape.back();  // [buckets, heads]
@@ -58,14 +58,13 @@ ParameterSet ParameterSet::initialise(const std::vector<std::pair<std::string, s
   return set;
 }
 
-ParameterSet ParameterSet::zeros(const std::vector<std::pair<std::string, std::vector<int64_t>>>& wanted) {
+ParameterSet ParameterSet::zeros(const ParameterShapes& wanted) {
   ParameterSet set;
   for (const auto& [name, shape] : wanted) set.parameters_.push_back(leaf(name, at::zeros(shape, at::TensorOptions(at::kFloat))));
   return set;
 }
 
-ParameterSet ParameterSet::load(const std::vector<std::pair<std::string, std::vector<int64_t>>>& wanted,
-                                const std::filesystem::path& folder, const std::string& stem) {
+ParameterSet ParameterSet::load(const ParameterShapes& wanted, const std::filesystem::path& folder, const std::string& stem) {
   auto weights = Weights::open(folder, stem, at::kCPU, at::kFloat);
   ParameterSet set;
   for (const auto& [name, shape] : wanted) set.parameters_.push_back(leaf(name, weights.take(name, shape, Precision::float32).clone()));

@@ -98,8 +98,7 @@ class TrainingRun {
   }
 
  private:
-  // What the run's model will have in its t2v.json.
-  // The architecture's t2v.json with the config's changes.
+  // What the run's model will have in its t2v.json: the architecture's, with the config's changes.
   void merge_defaults(const ModelFolder& architecture) try {
     const auto where = request_.config + ", defaults";
     parse_defaults(config_.defaults, where);

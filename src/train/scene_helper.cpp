@@ -104,7 +104,7 @@ at::Tensor word_labels(const std::vector<WorldObject>& objects, const std::vecto
   return labels;
 }
 
-std::vector<std::pair<std::string, std::vector<int64_t>>> scene_helper_parameters(int64_t width, int64_t text_width) {
+ParameterShapes scene_helper_parameters(int64_t width, int64_t text_width) {
   const auto sum = [](const std::vector<int64_t>& classes) { return std::accumulate(classes.begin(), classes.end(), int64_t{0}); };
   const auto of_token = sum(label_classes()), of_word = sum(word_classes());
   return {{"weight", {of_token, width}}, {"bias", {of_token}}, {"word_weight", {of_word, text_width}}, {"word_bias", {of_word}}};

@@ -8,12 +8,11 @@
 #include <ATen/core/Tensor.h>
 
 #include <cstdint>
-#include <string>
-#include <utility>
 #include <vector>
 
 #include "text/tokenizer.h"
 #include "train/clip_source.h"
+#include "train/parameters.h"
 
 namespace t2v {
 
@@ -33,7 +32,7 @@ at::Tensor word_labels(const std::vector<WorldObject>& objects, const std::vecto
 
 // The helper's parameters, {name, shape}, for tokens and texts of these widths: weight and bias of the layer on tokens, and of the one on
 // words.
-std::vector<std::pair<std::string, std::vector<int64_t>>> scene_helper_parameters(int64_t width, int64_t text_width);
+ParameterShapes scene_helper_parameters(int64_t width, int64_t text_width);
 
 // Cross entropies summed over tokens and labels: tokens [N, D], labels int64 [N, kSceneLabels].
 at::Tensor scene_helper_loss(const at::Tensor& tokens, const at::Tensor& weight, const at::Tensor& bias, const at::Tensor& labels);
