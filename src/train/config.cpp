@@ -235,6 +235,13 @@ TrainingConfig parse_training_config(const Json& json, const std::string& where)
   TrainingConfig config;
   Keys keys(json, where);
   keys.take("architecture", config.architecture);
+  for (const auto& [key, changes] : {std::pair("transformer", &config.transformer), std::pair("vae", &config.vae)}) {
+    const auto* found = keys.find(key);
+    if (found == nullptr) continue;
+    if (!found->is_object())
+      throw Error(ErrorKind::usage, keys.where(key) + ": should be an object of settings as its config.json has them");
+    *changes = *found;
+  }
   keys.take_optional("weights", config.weights);
   keys.take("seed", config.seed);
   keys.take_optional("data", config.data);

@@ -39,7 +39,9 @@ struct TokenizerConfig {
 };
 
 struct TrainingConfig {
-  std::string architecture;            // model folder whose configs and tokenizer are used
+  std::string architecture;  // model folder whose configs and tokenizer are used
+  Json transformer = Json::object(),
+       vae = Json::object();           // what is otherwise in the architecture's transformer/config.json, vae/config.json
   std::optional<std::string> weights;  // model folder to begin from; from nothing without it
   uint64_t seed = 1;
   std::optional<std::string> data;  // folder of clips; the procedural world without it

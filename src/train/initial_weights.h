@@ -18,6 +18,12 @@ ParameterShapes text_parameters(const Umt5Config& config);
 // back each of its pixels k x k times. Throws Error{bad_input} when it is no multiple, or for what is missing or misshaped.
 ParameterSet vae_for(const WanVaeConfig& config, const ModelFolder& begin_from);
 
+// The weights of a model's transformer for one of as many blocks or more, which is the same otherwise. The added blocks lie evenly between
+// the old ones: each a copy of the block before it that adds nothing yet (output layers 0), so that the transformer begins as the model's
+// (Chen et al. 2016, Net2Net; Bachlechner et al. 2021, ReZero). Throws Error{bad_input} when it has fewer, or for what is missing or
+// misshaped.
+ParameterSet transformer_for(const WanTransformerConfig& config, const ModelFolder& begin_from);
+
 // The weights of a model's text encoder, going on with a tokenizer that was trained anew (embedding_for).
 ParameterSet text_encoder_for(const TrainedTokenizer& tokenizer, const ModelFolder& begin_from);
 

@@ -49,6 +49,10 @@ void write_vocab_size(const fs::path& model, int64_t vocab_size) {
   change_json(model / "text_encoder" / "config.json", [&](Json& config) { config["vocab_size"] = vocab_size; });
 }
 
+void write_config(const fs::path& model, const std::string& component, const Json& config) {
+  write_file_atomically(model / component / "config.json", config.dump(2) + "\n");
+}
+
 void write_component(const fs::path& model, const std::string& component, const ParameterSet& parameters) {
   save_safetensors(model / component / (std::string(weights_stem(component)) + ".safetensors"), parameters.tensors(), {{"format", "pt"}});
 }

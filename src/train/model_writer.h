@@ -23,6 +23,9 @@ void write_words(const std::filesystem::path& model, const std::vector<std::stri
 // Sets vocab_size in text_encoder/config.json, atomically.
 void write_vocab_size(const std::filesystem::path& model, int64_t vocab_size);
 
+// A component's config.json, atomically.
+void write_config(const std::filesystem::path& model, const std::string& component, const Json& config);
+
 // The weights of one component, atomically. Throws Error{output}.
 void write_component(const std::filesystem::path& model, const std::string& component, const ParameterSet& parameters);
 

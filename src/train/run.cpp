@@ -9,6 +9,7 @@
 #include <thread>
 
 #include "base/atomic_file.h"
+#include "base/utf8.h"
 #include "pipeline/components.h"
 #include "schedulers/scheduler.h"
 #include "t2v/error.h"
@@ -48,6 +49,7 @@ class TrainingRun {
         model_folder_(request.out / "model") {
     const auto architecture = open_model_folder(find_model(config_.architecture));
     configs_ = read_model_configs(architecture);
+    change_configs(architecture);
     if (!config_.sizes.empty()) config_.defaults["sizes"] = config_.sizes;
     merge_defaults(architecture);
     config_.sizes = defaults_.sizes;
@@ -60,12 +62,12 @@ class TrainingRun {
                            : make_world_source(config_.sizes, config_.world);
     if (processes_.rank() == 0 && !fs::exists(model_folder_ / "model_index.json")) begin(architecture.root);
     processes_.wait_for_all();
-    configs_ = read_model_configs(open_model_folder(model_folder_));
-    if (const auto& wanted = config_.tokenizer;
-        wanted && wanted->vocab_size.value_or(configs_.text_encoder.vocab_size) != configs_.text_encoder.vocab_size)
-      throw Error(ErrorKind::usage, request.config + ": 'vocab_size' of the tokenizer is " + std::to_string(*wanted->vocab_size) +
-                                        ", the run in " + request.out.string() + " began with " +
-                                        std::to_string(configs_.text_encoder.vocab_size) + "; train into another folder");
+    const auto begun = open_model_folder(model_folder_);
+    configs_ = read_model_configs(begun);
+    check_begun_with("transformer", config_.transformer, begun.config("transformer"));
+    check_begun_with("vae", config_.vae, begun.config("vae"));
+    if (config_.tokenizer && config_.tokenizer->vocab_size)
+      check_begun_with("tokenizer", {{"vocab_size", *config_.tokenizer->vocab_size}}, begun.config("text_encoder"));
     // A card runs one lane at a time, so that it holds the activations of one.
     workers_ = device_.is_cpu() ? request.threads.value_or(std::max(1U, std::thread::hardware_concurrency())) : 1;
   }
@@ -108,6 +110,37 @@ class TrainingRun {
     defaults_ = parse_defaults(defaults_json_, where);
   } catch (const Error& error) {
     throw Error(ErrorKind::usage, error.what());
+  }
+
+  // The networks of the run's model: the architecture's, with the config's changes.
+  void change_configs(const ModelFolder& architecture) try {
+    const auto changed = [&](const std::string& component, const Json& changes) {
+      auto config = architecture.config(component);
+      std::vector<std::string> known;
+      for (const auto& [key, value] : config.items()) known.push_back(key);
+      for (const auto& [key, value] : changes.items()) {
+        const auto near = nearest_name(key, known);
+        if (!config.contains(key))
+          throw Error(ErrorKind::usage,
+                      request_.config + ", " + component + ": unknown key '" + key + "'" + (near ? "; did you mean '" + *near + "'?" : ""));
+        config[key] = value;
+      }
+      return config;
+    };
+    transformer_json_ = changed("transformer", config_.transformer);
+    vae_json_ = changed("vae", config_.vae);
+    configs_.transformer = parse_wan_transformer_config(transformer_json_, request_.config + ", transformer");
+    configs_.vae = parse_wan_vae_config(vae_json_, request_.config + ", vae");
+  } catch (const Error& error) {
+    throw Error(ErrorKind::usage, error.what());
+  }
+
+  // What the run's model was made of stays as it is when the run goes on.
+  void check_begun_with(const std::string& component, const Json& changes, const Json& begun) const {
+    for (const auto& [key, value] : changes.items())
+      if (begun.at(key) != value)
+        throw Error(ErrorKind::usage, request_.config + ": '" + key + "' of the " + component + " is " + value.dump() + ", the run in " +
+                                          request_.out.string() + " began with " + begun.at(key).dump() + "; train into another folder");
   }
 
   void check_sizes() const {
@@ -195,6 +228,8 @@ class TrainingRun {
     std::error_code failed;
     fs::remove_all(partial, failed);
     copy_architecture(architecture, partial);
+    write_config(partial, "transformer", transformer_json_);
+    write_config(partial, "vae", vae_json_);
     write_defaults(partial, defaults_json_);
     if (tokenizer) {
       use_tokenizer(partial, *tokenizer, captions);
@@ -204,20 +239,18 @@ class TrainingRun {
       write_words(partial, words_of_captions(texts, most_words));
     }
     const auto begin_from = config_.weights ? std::optional(open_model_folder(find_model(*config_.weights))) : std::nullopt;
-    const auto component = [&](const std::string& name, const ParameterShapes& wanted, uint64_t stream) {
-      write_component(partial, name,
-                      begin_from ? ParameterSet::load(wanted, begin_from->component(name), weights_stem(name))
-                                 : ParameterSet::initialise(wanted, config_.seed + stream));
-    };
-    if (begin_from)
+    if (begin_from) {
       write_component(partial, "vae", vae_for(configs_.vae, *begin_from));
-    else
-      component("vae", vae_parameters(configs_.vae), 1);
-    component("transformer", transformer_parameters(configs_.transformer), 2);
-    if (begin_from && tokenizer)
-      write_component(partial, "text_encoder", text_encoder_for(*tokenizer, *begin_from));
-    else
-      component("text_encoder", text_parameters(configs_.text_encoder), 3);
+      write_component(partial, "transformer", transformer_for(configs_.transformer, *begin_from));
+      write_component(partial, "text_encoder",
+                      tokenizer ? text_encoder_for(*tokenizer, *begin_from)
+                                : ParameterSet::load(text_parameters(configs_.text_encoder), begin_from->component("text_encoder"),
+                                                     weights_stem("text_encoder")));
+    } else {
+      write_component(partial, "vae", ParameterSet::initialise(vae_parameters(configs_.vae), config_.seed + 1));
+      write_component(partial, "transformer", ParameterSet::initialise(transformer_parameters(configs_.transformer), config_.seed + 2));
+      write_component(partial, "text_encoder", ParameterSet::initialise(text_parameters(configs_.text_encoder), config_.seed + 3));
+    }
     fs::rename(partial, model_folder_, failed);
     if (failed) throw Error(ErrorKind::output, model_folder_.string() + ": cannot be made (" + failed.message() + ")");
   }
@@ -407,6 +440,7 @@ class TrainingRun {
   at::Device device_;
   fs::path folder_, model_folder_;
   ModelConfigs configs_;
+  Json transformer_json_, vae_json_;  // of its networks
   Json defaults_json_ = Json::object();
   ModelDefaults defaults_;  // the same
   std::shared_ptr<ClipSource> source_;

@@ -9,7 +9,6 @@
 #include <nlohmann/json.hpp>
 
 #include "expect.h"
-#include "model_copy.h"
 
 namespace t2v::test {
 namespace {
@@ -272,11 +271,7 @@ TEST(CliTrain, AModelGoesOnAtTwiceItsSize) {
   const auto run = folder / "run";
   const auto path = write_config(folder, 2);
   auto config = Json::parse(bytes_of(path));
-  ModelCopy larger(folder / "larger");
-  auto vae = Json::parse(bytes_of(shipped_model() / "vae" / "config.json"));
-  vae.update({{"patch_size", 4}, {"in_channels", 48}, {"out_channels", 48}, {"scale_factor_spatial", 16}});
-  larger.replace("vae/config.json", vae.dump());
-  config["architecture"] = larger.path();
+  config["vae"] = {{"patch_size", 4}, {"in_channels", 48}, {"out_channels", 48}, {"scale_factor_spatial", 16}};
   config["weights"] = shipped_model().string();
   config["sizes"] = {{128, 128}, {160, 96}};
   config["defaults"] = {{"width", 128}, {"height", 128}};
@@ -287,10 +282,11 @@ TEST(CliTrain, AModelGoesOnAtTwiceItsSize) {
       {"generate", "-m", (run / "model").string(), "-p", "a red circle", "--frames", "1", "--steps", "1", "-o", clip.string()}));
   const auto info = run_program({"info", clip.string(), "--json"});
   expect_done(info);
-  EXPECT_NE(info.out.find("128"), std::string::npos) << info.out;
+  const auto read = Json::parse(info.out);
+  EXPECT_EQ(read["width"], 128) << info.out;
+  EXPECT_EQ(read["height"], 128) << info.out;
 
-  vae.update({{"patch_size", 3}, {"in_channels", 27}, {"out_channels", 27}, {"scale_factor_spatial", 12}});
-  larger.replace("vae/config.json", vae.dump());
+  config["vae"] = {{"patch_size", 3}, {"in_channels", 27}, {"out_channels", 27}, {"scale_factor_spatial", 12}};
   config["sizes"] = {{96, 96}};
   config["stages"].erase(0);
   std::ofstream(path) << config.dump();
@@ -298,6 +294,47 @@ TEST(CliTrain, AModelGoesOnAtTwiceItsSize) {
   EXPECT_EQ(refused.code, 3);
   EXPECT_NE(refused.err.find("should have a multiple of that, found 3"), std::string::npos) << refused.err;
   EXPECT_FALSE(fs::exists(folder / "other" / "model"));
+}
+
+TEST(CliTrain, AModelGoesOnWithMoreBlocks) {
+  const TemporaryFolder folder;
+  const auto run = folder / "run";
+  const auto path = write_config(folder, 2);
+  auto config = Json::parse(bytes_of(path));
+  config["stages"].erase(0);
+  config["weights"] = shipped_model().string();
+  const auto train = [&](const Json& transformer, const fs::path& out, std::vector<std::string> more = {}) {
+    config["transformer"] = transformer;
+    std::ofstream(path) << config.dump();
+    more.insert(more.begin(), {"train", path.string(), "--out", out.string()});
+    return run_program(more);
+  };
+  expect_done(train({{"num_layers", 10}}, run));
+  EXPECT_EQ(Json::parse(bytes_of(run / "model" / "transformer" / "config.json"))["num_layers"], 10);
+  expect_done(run_program({"generate", "-m", (run / "model").string(), "-p", "a red circle", "--frames", "1", "--steps", "1", "-o",
+                           (folder / "clip.png").string()}));
+
+  struct Case {
+    Json transformer;
+    int code;
+    const char* message;
+  };
+  const Case cases[] = {
+      {{{"num_layers", 4}}, 3, "should have at least as many, found 4"},
+      {{{"ffn_dim", 24}}, 3, "blocks.0.ffn.net.0.proj.weight"},
+      {{{"num_layer", 10}}, 2, "transformer: unknown key 'num_layer'; did you mean 'num_layers'?"},
+      {{{"num_layers", -1}}, 2, "num_layers"},
+      {10, 2, "'transformer'"},
+  };
+  for (const auto& [transformer, code, message] : cases) {
+    const auto refused = train(transformer, folder / "other");
+    EXPECT_EQ(refused.code, code) << transformer;
+    EXPECT_NE(refused.err.find(message), std::string::npos) << refused.err;
+    EXPECT_FALSE(fs::exists(folder / "other" / "model")) << transformer;
+  }
+  const auto other = train({{"num_layers", 12}}, run, {"--resume"});
+  EXPECT_EQ(other.code, 2);
+  EXPECT_NE(other.err.find("'num_layers' of the transformer is 12"), std::string::npos) << other.err;
 }
 
 TEST(CliTrain, ATokenizerThatDoesNotFitIsRefusedBeforeAnythingIsWritten) {
