@@ -31,7 +31,8 @@ class WorldSource : public ClipSource {
                 {"sizes", sizes_},
                 {"two_objects", shares_.two_objects},
                 {"shapes", shares_.shapes},
-                {"motions", shares_.motions}}
+                {"motions", shares_.motions},
+                {"sizes", shares_.sizes}}
         .dump();
   }
   std::vector<std::string> training_captions(uint64_t seed) const override {

@@ -81,15 +81,19 @@ void parse_schedule(Keys& keys, ScheduleConfig& schedule) {
   keys.take("cosine", schedule.cosine);
 }
 
-// {"spinning": 3, "star": 2}: how many times as often as without it.
+// {"spinning": 3, "star": 2, "small": 2}: how many times as often as without it.
 void parse_emphasis(const Json& json, const std::string& where, WorldShares& world) {
   Keys keys(json, where);
   const auto take = [&](const std::vector<std::string>& names, std::vector<double>& weights) {
     weights.assign(names.size(), 1);
-    for (std::size_t i = 0; i < names.size(); ++i) keys.take(names[i], weights[i], 0.01, 100);
+    for (std::size_t i = 0; i < names.size(); ++i)
+      if (!names[i].empty()) keys.take(names[i], weights[i], 0.01, 100);
   };
   take(world_shapes(), world.shapes);
   take(world_motions(), world.motions);
+  take(world_sizes(), world.sizes);
+  // Scenes whose sizes are drawn alike stay those that they were before sizes could be emphasised.
+  if (std::all_of(world.sizes.begin(), world.sizes.end(), [](double weight) { return weight == 1; })) world.sizes.clear();
   keys.finish();
 }
 

@@ -47,7 +47,9 @@ WorldObject sample_object(WorldRandom& random, WorldSide side, const WorldShares
     object.y = random.uniform(-1, 1);
     object.phase = random.uniform();
     if (!world_motion_exists(object.shape, object.motion)) continue;
-    if (!keep(random, shares.shapes, object.shape) || !keep(random, shares.motions, object.motion)) continue;
+    if (!keep(random, shares.shapes, object.shape) || !keep(random, shares.motions, object.motion) ||
+        !keep(random, shares.sizes, object.size))
+      continue;
     if (side == WorldSide::any || world_held_out(object) == (side == WorldSide::held_out)) return object;
   }
 }
@@ -130,7 +132,10 @@ WorldScene sample_world_scene(WorldRandom& random, WorldSide side, const WorldSh
     auto second = sample_object(random, side, shares);
     while (second.colour == scene.objects[0].colour) second = sample_object(random, side, shares);
     scene.objects.push_back(second);
-    for (auto& object : scene.objects) object.size = static_cast<int>(random.index(2));  // two large ones would not fit
+    for (auto& object : scene.objects) {
+      do object.size = static_cast<int>(random.index(2));  // two large ones would not fit
+      while (!keep(random, shares.sizes, object.size));
+    }
   }
   scene.background = static_cast<int>(random.index(world_backgrounds().size()));
   return scene;

@@ -61,8 +61,8 @@ enum class WorldSide { training, held_out, any };
 // How often things occur.
 struct WorldShares {
   double two_objects = 0.25;  // the probability of a second object
-  // How many times as often as the others each shape and each motion is drawn; all alike when empty.
-  std::vector<double> shapes{}, motions{};
+  // How many times as often as the others each shape, motion and size is drawn; all alike when empty.
+  std::vector<double> shapes{}, motions{}, sizes{};
 };
 
 // A scene of one object or two, which are all on the given side of world_held_out.

@@ -112,6 +112,24 @@ TEST(World, DrawsThingsAsOftenAsTheirWeightsSay) {
   EXPECT_NEAR(share["pulsing"], 10 / possible, 0.02);
 }
 
+TEST(World, DrawsSizesAsOftenAsTheirWeightsSay) {
+  const WorldShares shares{.two_objects = 0.5, .sizes = {3, 1, 0.5}};
+  std::map<std::pair<std::size_t, std::string>, double> count;
+  std::map<std::size_t, double> objects;
+  WorldRandom random(5);
+  for (int i = 0; i < 20000; ++i) {
+    const auto scene = sample_world_scene(random, WorldSide::any, shares);
+    for (const auto& object : scene.objects) {
+      ++count[{scene.objects.size(), world_sizes()[object.size]}];
+      ++objects[scene.objects.size()];
+    }
+  }
+  EXPECT_NEAR((count[{1, "small"}]) / objects[1], 3 / 4.5, 0.02);
+  EXPECT_NEAR((count[{1, "large"}]) / objects[1], 0.5 / 4.5, 0.02);
+  EXPECT_NEAR((count[{2, "small"}]) / objects[2], 3.0 / 4, 0.02);
+  EXPECT_EQ((count[{2, "large"}]), 0);
+}
+
 TEST(World, CaptionsNameEverythingThatIsSeen) {
   WorldRandom random(4);
   std::set<std::string> captions;
