@@ -17,7 +17,10 @@ void add_train_command(CLI::App& app) {
   command->add_option("--out", options->out, "Folder of the run: checkpoints, metrics.jsonl, report.html, and the model in OUT/model")
       ->required();
   command->add_flag("--resume", request.resume, "Go on with the run in OUT where it stopped");
-  command->add_option("-m,--model", request.model, "Begin from this model (folder or name): its architecture and its weights");
+  command
+      ->add_option("-m,--model", request.models,
+                   "Begin from this model (folder or name): its architecture and its weights; given again, from the mean of the weights")
+      ->allow_extra_args(false);
   command->add_option("--data", request.data,
                       "Folder of clips with captions: clip.mp4 + clip.txt, or metadata.jsonl (the procedural world when absent)");
   command->add_option("--minutes", request.minutes, "Plan the learning rate for so many minutes of training, all stages together");

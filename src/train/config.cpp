@@ -246,7 +246,10 @@ TrainingConfig parse_training_config(const Json& json, const std::string& where)
       throw Error(ErrorKind::usage, keys.where(key) + ": should be an object of settings as its config.json has them");
     *changes = *found;
   }
-  keys.take_optional("weights", config.weights);
+  if (const auto* weights = keys.find("weights"); weights != nullptr && weights->is_string())
+    config.weights = {weights->get<std::string>()};
+  else
+    keys.take("weights", config.weights);
   keys.take("seed", config.seed);
   keys.take_optional("data", config.data);
   keys.take("two_objects_share", config.world.two_objects, 0, 1);
@@ -266,7 +269,7 @@ TrainingConfig parse_training_config(const Json& json, const std::string& where)
       config.stages.push_back(parse_stage(stage, where + ", stage " + std::to_string(config.stages.size() + 1)));
   keys.finish();
   if (config.stages.empty()) throw Error(ErrorKind::usage, where + ": 'stages' should be a list of at least one stage");
-  if (config.architecture.empty() && config.weights) config.architecture = *config.weights;
+  if (config.architecture.empty() && !config.weights.empty()) config.architecture = config.weights.front();
   for (auto& stage : config.stages) stage.vae.seed = stage.denoiser.seed = config.seed;
   return config;
 } catch (const Error& error) {

@@ -41,8 +41,8 @@ struct TokenizerConfig {
 struct TrainingConfig {
   std::string architecture;  // model folder whose configs and tokenizer are used
   Json transformer = Json::object(),
-       vae = Json::object();           // what is otherwise in the architecture's transformer/config.json, vae/config.json
-  std::optional<std::string> weights;  // model folder to begin from; from nothing without it
+       vae = Json::object();         // what is otherwise in the architecture's transformer/config.json, vae/config.json
+  std::vector<std::string> weights;  // model folders to begin from the mean of; from nothing without them
   uint64_t seed = 1;
   std::optional<std::string> data;  // folder of clips; the procedural world without it
   WorldShares world;

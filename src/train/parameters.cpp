@@ -72,6 +72,16 @@ ParameterSet ParameterSet::load(const ParameterShapes& wanted, const std::filesy
   return set;
 }
 
+ParameterSet ParameterSet::mean(const std::vector<ParameterSet>& sets) {
+  ParameterSet mean;
+  for (std::size_t i = 0; i < sets.front().list().size(); ++i) {
+    auto sum = sets.front().list()[i].value.detach().clone();
+    for (std::size_t k = 1; k < sets.size(); ++k) sum += sets[k].list()[i].value.detach();
+    mean.parameters_.push_back(leaf(sets.front().list()[i].name, sum / static_cast<double>(sets.size())));
+  }
+  return mean;
+}
+
 void ParameterSet::add(const std::string& prefix, const ParameterSet& other) {
   for (const auto& parameter : other.parameters_) parameters_.push_back({prefix + parameter.name, parameter.value});
 }

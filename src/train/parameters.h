@@ -34,6 +34,9 @@ class ParameterSet {
   // is missing or misshaped.
   static ParameterSet load(const ParameterShapes& wanted, const std::filesystem::path& folder, const std::string& stem);
 
+  // The mean of sets of the same parameters: of models that were trained on from one another (Wortsman et al. 2022, model soups).
+  static ParameterSet mean(const std::vector<ParameterSet>& sets);
+
   void add(Parameter parameter) { parameters_.push_back(std::move(parameter)); }
   void add(const std::string& prefix, const ParameterSet& other);
   // The parameters whose names begin with the prefix, without it; they share storage with these.

@@ -238,19 +238,19 @@ class TrainingRun {
       texts.insert(texts.end(), captions.begin(), captions.end());
       write_words(partial, words_of_captions(texts, most_words));
     }
-    const auto begin_from = config_.weights ? std::optional(open_model_folder(find_model(*config_.weights))) : std::nullopt;
-    if (begin_from) {
-      write_component(partial, "vae", vae_for(configs_.vae, *begin_from));
-      write_component(partial, "transformer", transformer_for(configs_.transformer, *begin_from));
-      write_component(partial, "text_encoder",
-                      tokenizer ? text_encoder_for(*tokenizer, *begin_from)
-                                : ParameterSet::load(text_parameters(configs_.text_encoder), begin_from->component("text_encoder"),
-                                                     weights_stem("text_encoder")));
-    } else {
-      write_component(partial, "vae", ParameterSet::initialise(vae_parameters(configs_.vae), config_.seed + 1));
-      write_component(partial, "transformer", ParameterSet::initialise(transformer_parameters(configs_.transformer), config_.seed + 2));
-      write_component(partial, "text_encoder", ParameterSet::initialise(text_parameters(configs_.text_encoder), config_.seed + 3));
-    }
+    const auto write = [&](const std::string& name, const ParameterShapes& wanted, uint64_t stream, const auto& going_on) {
+      std::vector<ParameterSet> sets;
+      for (const auto& model : config_.weights) sets.push_back(going_on(open_model_folder(find_model(model))));
+      write_component(partial, name, sets.empty() ? ParameterSet::initialise(wanted, config_.seed + stream) : ParameterSet::mean(sets));
+    };
+    write("vae", vae_parameters(configs_.vae), 1, [&](const ModelFolder& model) { return vae_for(configs_.vae, model); });
+    write("transformer", transformer_parameters(configs_.transformer), 2,
+          [&](const ModelFolder& model) { return transformer_for(configs_.transformer, model); });
+    const auto wanted = text_parameters(configs_.text_encoder);
+    write("text_encoder", wanted, 3, [&](const ModelFolder& model) {
+      return tokenizer ? text_encoder_for(*tokenizer, model)
+                       : ParameterSet::load(wanted, model.component("text_encoder"), weights_stem("text_encoder"));
+    });
     fs::rename(partial, model_folder_, failed);
     if (failed) throw Error(ErrorKind::output, model_folder_.string() + ": cannot be made (" + failed.message() + ")");
   }
@@ -451,7 +451,7 @@ class TrainingRun {
 
 fs::path run_training(const TrainingRequest& request, Observer& observer) {
   auto config = parse_training_config(read_json(request.config, ErrorKind::usage), request.config);
-  if (request.model) config.architecture = *request.model, config.weights = *request.model;
+  if (!request.models.empty()) config.architecture = request.models.front(), config.weights = request.models;
   if (request.data) config.data = *request.data;
   if (config.architecture.empty())
     throw Error(ErrorKind::usage, request.config + ": 'architecture' should name a model folder, or pass --model");

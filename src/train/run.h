@@ -11,6 +11,7 @@
 #include <filesystem>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "t2v/observer.h"
 #include "train/config.h"
@@ -21,11 +22,11 @@ struct TrainingRequest {
   std::string config;  // JSON file
   std::filesystem::path out;
   bool resume = false;
-  std::optional<std::string> model;  // begin from this model: its architecture and weights
-  std::optional<std::string> data;   // folder of clips
-  std::optional<double> minutes;     // of all stages together, in the config's proportions
-  std::optional<int64_t> threads;    // workers on the CPU; all processors when absent
-  std::string device = "auto";       // auto, cpu, cuda or cuda:N; without N, each process of a machine takes the card of its number there
+  std::vector<std::string> models;  // begin from this model: its architecture and weights; from the mean of several
+  std::optional<std::string> data;  // folder of clips
+  std::optional<double> minutes;    // of all stages together, in the config's proportions
+  std::optional<int64_t> threads;   // workers on the CPU; all processors when absent
+  std::string device = "auto";      // auto, cpu, cuda or cuda:N; without N, each process of a machine takes the card of its number there
 };
 
 // Returns the folder of the trained model. Throws Error: usage (config, a run folder that is in use without `resume`), bad_input, output,

@@ -9,6 +9,7 @@
 #include <nlohmann/json.hpp>
 
 #include "expect.h"
+#include "model_copy.h"
 
 namespace t2v::test {
 namespace {
@@ -335,6 +336,43 @@ TEST(CliTrain, AModelGoesOnWithMoreBlocks) {
   const auto other = train({{"num_layers", 12}}, run, {"--resume"});
   EXPECT_EQ(other.code, 2);
   EXPECT_NE(other.err.find("'num_layers' of the transformer is 12"), std::string::npos) << other.err;
+}
+
+// With learning rates of 0 the weights that a run begins with are those that it writes.
+TEST(CliTrain, ARunBeginsFromTheMeanOfModels) {
+  const TemporaryFolder folder;
+  const Json still = {{"optimizer", {{"muon_learning_rate", 0}, {"adam_learning_rate", 0}}}};
+  const auto path = write_config(folder, 1, still);
+  auto config = Json::parse(bytes_of(path));
+  config["stages"].erase(0);
+  std::ofstream(path) << config.dump();
+  const auto train = [&](const char* name, std::vector<std::string> more) {
+    more.insert(more.begin(), {"train", path.string(), "--out", (folder / name).string()});
+    expect_done(run_program(more));
+    return (folder / name / "model").string();
+  };
+  const auto weights = [](const std::string& model) {
+    return floats_of(read_raw_tensors(fs::path(model) / transformer_file), "blocks.3.ffn.net.2.weight");
+  };
+  const auto shipped = shipped_model().string();
+  const auto random = train("random", {});
+  const auto first = weights(shipped), second = weights(random);
+  const auto expect_mean = [&](const std::string& model) {
+    const auto found = weights(model);
+    ASSERT_EQ(found.size(), first.size());
+    for (std::size_t i = 0; i < found.size(); i += 97) EXPECT_NEAR(found[i], (first[i] + second[i]) / 2, 1e-6);
+  };
+  EXPECT_NE(first, second);
+  expect_mean(train("flags", {"--model", shipped, "-m", random}));
+  config["weights"] = {shipped, random};
+  std::ofstream(path) << config.dump();
+  expect_mean(train("list", {}));
+
+  config["weights"] = 7;
+  std::ofstream(path) << config.dump();
+  const auto refused = run_program({"train", path.string(), "--out", (folder / "other").string()});
+  EXPECT_EQ(refused.code, 2);
+  EXPECT_NE(refused.err.find("'weights'"), std::string::npos) << refused.err;
 }
 
 TEST(CliTrain, ATokenizerThatDoesNotFitIsRefusedBeforeAnythingIsWritten) {
