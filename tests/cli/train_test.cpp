@@ -325,7 +325,7 @@ TEST(CliTrain, AModelGoesOnWithMoreBlocks) {
       {{{"ffn_dim", 24}}, 3, "blocks.0.ffn.net.0.proj.weight"},
       {{{"num_layer", 10}}, 2, "transformer: unknown key 'num_layer'; did you mean 'num_layers'?"},
       {{{"num_layers", -1}}, 2, "num_layers"},
-      {10, 2, "'transformer'"},
+      {10, 2, "transformer: should be an object"},
   };
   for (const auto& [transformer, code, message] : cases) {
     const auto refused = train(transformer, folder / "other");
