@@ -27,13 +27,13 @@ class WorldSource : public ClipSource {
   }
   const std::vector<std::array<int64_t, 2>>& sizes() const override { return sizes_; }
   std::string fingerprint() const override {
-    return Json{{"data", "world"},
-                {"sizes", sizes_},
-                {"two_objects", shares_.two_objects},
-                {"shapes", shares_.shapes},
-                {"motions", shares_.motions},
-                {"sizes", shares_.sizes}}
-        .dump();
+    Json json{{"data", "world"},
+              {"sizes", sizes_},
+              {"two_objects", shares_.two_objects},
+              {"shapes", shares_.shapes},
+              {"motions", shares_.motions}};
+    if (!shares_.sizes.empty()) json["object_sizes"] = shares_.sizes;  // as without it for caches and runs that draw them alike
+    return json.dump();
   }
   std::vector<std::string> training_captions(uint64_t seed) const override {
     constexpr uint64_t count = 20'000;

@@ -328,14 +328,10 @@ TEST(CliTrain, AModelGoesOnWithMoreBlocks) {
       {10, 2, "transformer: should be an object"},
   };
   for (const auto& [transformer, code, message] : cases) {
-    const auto refused = train(transformer, folder / "other");
-    EXPECT_EQ(refused.code, code) << transformer;
-    EXPECT_NE(refused.err.find(message), std::string::npos) << refused.err;
+    expect_refused(train(transformer, folder / "other"), code, {message});
     EXPECT_FALSE(fs::exists(folder / "other" / "model")) << transformer;
   }
-  const auto other = train({{"num_layers", 12}}, run, {"--resume"});
-  EXPECT_EQ(other.code, 2);
-  EXPECT_NE(other.err.find("'num_layers' of the transformer is 12"), std::string::npos) << other.err;
+  expect_refused(train({{"num_layers", 12}}, run, {"--resume"}), 2, {"'num_layers' of the transformer is 12"});
 }
 
 // With learning rates of 0 the weights that a run begins with are those that it writes.
@@ -370,9 +366,7 @@ TEST(CliTrain, ARunBeginsFromTheMeanOfModels) {
 
   config["weights"] = 7;
   std::ofstream(path) << config.dump();
-  const auto refused = run_program({"train", path.string(), "--out", (folder / "other").string()});
-  EXPECT_EQ(refused.code, 2);
-  EXPECT_NE(refused.err.find("'weights'"), std::string::npos) << refused.err;
+  expect_refused(run_program({"train", path.string(), "--out", (folder / "other").string()}), 2, {"'weights'"});
 }
 
 TEST(CliTrain, ATokenizerThatDoesNotFitIsRefusedBeforeAnythingIsWritten) {
