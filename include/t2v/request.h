@@ -18,7 +18,7 @@ struct GenerationRequest {
   std::optional<int64_t> frames;
   std::optional<double> fps;
   std::optional<int64_t> steps;
-  std::optional<double> guidance_scale;
+  std::optional<double> guidance_scale, guidance_rescale;
   std::optional<std::string> scheduler;  // ddpm, ddim, unipc
   std::optional<double> eta, flow_shift;
   std::optional<int64_t> seed;  // of the first clip; the next ones count up
@@ -60,7 +60,7 @@ struct GenerationPlan {
   int64_t width = 0, height = 0, frames = 0;
   double fps = 0;
   int64_t steps = 0;
-  double guidance_scale = 0;
+  double guidance_scale = 0, guidance_rescale = 0;
   std::string scheduler;
   double eta = 0;
   std::optional<double> flow_shift;

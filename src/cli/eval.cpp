@@ -19,7 +19,7 @@ struct EvalOptions {
   std::string model = "world-64", side = "held-out", progress = "auto", device = "auto", dtype = "auto", out, size;
   AdherenceOptions adherence;
   std::optional<int64_t> steps, frames;
-  std::optional<double> guidance_scale;
+  std::optional<double> guidance_scale, guidance_rescale;
   std::optional<std::string> scheduler;
   bool json = false, ground_truth = false, vae = false;
 };
@@ -98,6 +98,7 @@ void resolve(EvalOptions& options, const ModelDefaults& defaults, const std::str
   auto& sampling = adherence.sampling;
   sampling.steps = options.steps.value_or(defaults.steps.value_or(sampling.steps));
   sampling.guidance_scale = options.guidance_scale.value_or(defaults.guidance_scale.value_or(sampling.guidance_scale));
+  sampling.guidance_rescale = options.guidance_rescale.value_or(defaults.guidance_rescale.value_or(sampling.guidance_rescale));
   sampling.scheduler = options.scheduler.value_or(scheduler);
   sampling.negative_prompt = defaults.negative_prompt.value_or("");
   adherence.out = options.out;
@@ -136,6 +137,8 @@ void add_eval_command(CLI::App& app) {
   command->add_option("-s,--seed", adherence.seed, "Of scenes, captions and noise")->capture_default_str();
   command->add_option("--steps", options->steps, "Denoising steps (t2v.json)");
   command->add_option("--guidance-scale,--cfg-scale", options->guidance_scale, "Classifier-free guidance (t2v.json)");
+  command->add_option("--guidance-rescale", options->guidance_rescale, "How far guidance is scaled back, 0 to 1 (t2v.json)")
+      ->check(CLI::Range(0.0, 1.0));
   command->add_option("--scheduler", options->scheduler, "ddpm, ddim or unipc (t2v.json)");
   command->add_option("--frames", options->frames, "Of each clip (t2v.json)");
   command->add_option("--size", options->size, "WxH (the model's sizes in turn)");

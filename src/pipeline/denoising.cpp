@@ -215,7 +215,7 @@ std::vector<at::Tensor> Denoising::sample_pack(const Pack& pack) {
   const auto scheduler = make_scheduler(parse_scheduler_kind(first.plan->scheduler), scheduler_config, first.plan->steps, first.plan->eta);
 
   std::vector<Clip> clips;
-  std::vector<double> guidance_scales;
+  std::vector<Guidance> guidance;
   std::vector<ClipNoise> noises;
   std::vector<TokenGrid> grids;
   std::vector<SchedulerHistory> histories;
@@ -237,14 +237,14 @@ std::vector<at::Tensor> Denoising::sample_pack(const Pack& pack) {
       histories.push_back(std::move(history));
     }
     clips.push_back({initial, {}});
-    guidance_scales.push_back(plan.branches == 2 ? plan.guidance_scale : 1.0);
+    guidance.push_back(plan.branches == 2 ? Guidance{plan.guidance_scale, plan.guidance_rescale} : Guidance{});
     begins.push_back(begins.back() + plan.tokens);
     tokens += task->tokens();
   }
   std::size_t padding = 0;
   if (device_.is_cpu() && tokens < least_tokens) {
     clips.push_back({at::zeros({clips[0].latents.size(0), patch_.t, patch_.h, patch_.w * (least_tokens - tokens)}), {}});
-    guidance_scales.push_back(1.0);
+    guidance.emplace_back();
     if (!histories.empty()) {
       auto nothing = histories.front();
       for (auto& prediction : nothing.predictions) prediction = at::zeros({least_tokens - tokens, prediction.size(1)});
@@ -257,7 +257,7 @@ std::vector<at::Tensor> Denoising::sample_pack(const Pack& pack) {
 
   auto branches = clips;
   for (std::size_t i = 0; i < clips.size(); ++i)
-    if (guidance_scales[i] > 1) branches.push_back(clips[i]);
+    if (guidance[i].scale > 1) branches.push_back(clips[i]);
   SamplingHooks hooks;
   hooks.noise = [&](int64_t) {
     std::vector<at::Tensor> parts;
@@ -282,7 +282,7 @@ std::vector<at::Tensor> Denoising::sample_pack(const Pack& pack) {
   PackObserver observer(reporter_, static_cast<int64_t>(pack.size()));
   std::vector<at::Tensor> latents;
   try {
-    const auto values = sample(transformer_, text_context(pack, padding), *scheduler, t2v::pack(branches, patch_), guidance_scales, hooks,
+    const auto values = sample(transformer_, text_context(pack, padding), *scheduler, t2v::pack(branches, patch_), guidance, hooks,
                                observer, first.first_step());
     for (std::size_t i = 0; i < pack.size(); ++i) latents.push_back(unpatchify(rows_of(i, values), grids[i], patch_).contiguous());
   } catch (...) {

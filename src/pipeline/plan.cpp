@@ -114,6 +114,8 @@ void plan_sampling(GenerationPlan& plan, const GenerationRequest& request, const
   plan.steps = request.steps.value_or(*defaults.steps);
   plan.guidance_scale = request.guidance_scale.value_or(*defaults.guidance_scale);
   check_range(plan.guidance_scale, 0, 1000, "--guidance-scale");
+  plan.guidance_rescale = request.guidance_rescale.value_or(defaults.guidance_rescale.value_or(0.0));
+  check_range(plan.guidance_rescale, 0, 1, "--guidance-rescale");
   plan.scheduler = request.scheduler ? *request.scheduler : default_scheduler(defaults, configs);
   plan.eta = request.eta.value_or(0.0);
   auto scheduler = configs.scheduler;
@@ -294,6 +296,7 @@ std::string plan_to_json(const GenerationPlan& plan) {
                                  {"seconds", static_cast<double>(plan.frames) / plan.fps},
                                  {"steps", plan.steps},
                                  {"guidance_scale", plan.guidance_scale},
+                                 {"guidance_rescale", plan.guidance_rescale},
                                  {"scheduler", plan.scheduler},
                                  {"eta", plan.eta}};
   if (plan.flow_shift) json["flow_shift"] = *plan.flow_shift;

@@ -25,6 +25,7 @@ Json settings_of_clip(const GenerationPlan& plan, const PlannedClip& clip) {
                    {"seed", clip.seed},
                    {"steps", plan.steps},
                    {"guidance_scale", plan.guidance_scale},
+                   {"guidance_rescale", plan.guidance_rescale},
                    {"scheduler", plan.scheduler},
                    {"eta", plan.eta},
                    {"crf", plan.crf},

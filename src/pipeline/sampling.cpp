@@ -24,12 +24,12 @@ struct Branches {
   int64_t count() const { return begins.back(); }
 };
 
-Branches branches_of(const PackedTokens& tokens, const std::vector<double>& guidance_scales) {
-  const auto clips = guidance_scales.size();
+Branches branches_of(const PackedTokens& tokens, const std::vector<Guidance>& guidance) {
+  const auto clips = guidance.size();
   Branches branches;
   branches.begins.assign(tokens.segments.begin(), tokens.segments.begin() + static_cast<std::ptrdiff_t>(clips) + 1);
   std::size_t segment = clips;
-  for (const double scale : guidance_scales) branches.unconditional.push_back(scale > 1 ? tokens.segments[segment++] : -1);
+  for (const auto& of_clip : guidance) branches.unconditional.push_back(of_clip.scale > 1 ? tokens.segments[segment++] : -1);
   if (segment + 1 != tokens.segments.size())
     throw Error(ErrorKind::internal,
                 "sampling: " + std::to_string(tokens.segment_count()) + " segments, expected " + std::to_string(segment));
@@ -45,9 +45,9 @@ at::Tensor for_all_branches(const at::Tensor& values, const Branches& branches) 
   return parts.size() == 1 ? values : at::cat(parts);
 }
 
-at::Tensor guided(const at::Tensor& prediction, const Branches& branches, const std::vector<double>& guidance_scales) {
+at::Tensor guided(const at::Tensor& prediction, const Branches& branches, const std::vector<Guidance>& guidance) {
   std::vector<at::Tensor> parts;
-  for (std::size_t clip = 0; clip < guidance_scales.size(); ++clip) {
+  for (std::size_t clip = 0; clip < guidance.size(); ++clip) {
     const auto length = branches.begins[clip + 1] - branches.begins[clip];
     const auto conditional = prediction.narrow(0, branches.begins[clip], length);
     if (branches.unconditional[clip] < 0) {
@@ -55,7 +55,11 @@ at::Tensor guided(const at::Tensor& prediction, const Branches& branches, const 
       continue;
     }
     const auto unconditional = prediction.narrow(0, branches.unconditional[clip], length);
-    parts.push_back(unconditional + guidance_scales[clip] * (conditional - unconditional));
+    const auto [scale, rescale] = guidance[clip];
+    auto combined = unconditional + scale * (conditional - unconditional);
+    // A clip whose prediction does not vary has nothing to be scaled by; its NaN would be called the network's.
+    if (rescale > 0) combined = combined * (rescale * (conditional.std() / combined.std().clamp_min(1e-12)) + (1 - rescale));
+    parts.push_back(combined);
   }
   return parts.size() == 1 ? parts[0] : at::cat(parts);
 }
@@ -63,8 +67,8 @@ at::Tensor guided(const at::Tensor& prediction, const Branches& branches, const 
 }  // namespace
 
 at::Tensor sample(const Denoiser& denoiser, const TextContext& text, Scheduler& scheduler, PackedTokens tokens,
-                  const std::vector<double>& guidance_scales, const SamplingHooks& hooks, Observer& observer, int64_t first_step) {
-  const auto branches = branches_of(tokens, guidance_scales);
+                  const std::vector<Guidance>& guidance, const SamplingHooks& hooks, Observer& observer, int64_t first_step) {
+  const auto branches = branches_of(tokens, guidance);
   const auto& timesteps = scheduler.timesteps();
   const auto steps = static_cast<int64_t>(timesteps.size());
   auto values = tokens.values.narrow(0, 0, branches.count());  // float32 [n, C·pt·ph·pw]
@@ -75,7 +79,7 @@ at::Tensor sample(const Denoiser& denoiser, const TextContext& text, Scheduler& 
     const int64_t timestep = timesteps[static_cast<std::size_t>(step)];
     tokens.values = for_all_branches(values, branches);
     set_timestep(tokens, static_cast<double>(timestep));
-    const auto prediction = guided(denoiser.predict(tokens, text), branches, guidance_scales);
+    const auto prediction = guided(denoiser.predict(tokens, text), branches, guidance);
     check_finite(prediction, "the network's prediction", step, steps, timestep);
     const auto noise = scheduler.needs_noise(step) ? std::optional<at::Tensor>(hooks.noise(step)) : std::nullopt;
     values = scheduler.step(prediction, step, values, noise);

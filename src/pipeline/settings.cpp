@@ -62,6 +62,8 @@ const std::vector<Setting>& generation_settings() {
       {"steps", "--steps", "Model and sampling", "Denoising steps", &R::steps},
       {"guidance_scale", "--guidance-scale,--cfg-scale", "Model and sampling", "Classifier-free guidance; 1 turns it off",
        &R::guidance_scale},
+      {"guidance_rescale", "--guidance-rescale", "Model and sampling",
+       "How far guidance is scaled back to the contrast of the unguided prediction, 0 to 1", &R::guidance_rescale},
       {"scheduler", "--scheduler", "Model and sampling", "ddpm, ddim or unipc", &R::scheduler},
       {"eta", "--eta", "Model and sampling", "DDIM: share of fresh noise at each step, 0 to 1", &R::eta},
       {"flow_shift", "--flow-shift", "Model and sampling", "Shift of the noise levels of flow-matching models", &R::flow_shift},

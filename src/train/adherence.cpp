@@ -235,8 +235,10 @@ Json report_to_json(const AdherenceReport& report, const AdherenceOptions& optio
                {"motions", confusion_to_json(report.motions, world_motions())}};
   for (const auto& size : options.sizes) json["sizes"].push_back({size.width, size.height});
   if (options.source == AdherenceSource::model)
-    json["sampling"] = {
-        {"scheduler", options.sampling.scheduler}, {"steps", options.sampling.steps}, {"guidance_scale", options.sampling.guidance_scale}};
+    json["sampling"] = {{"scheduler", options.sampling.scheduler},
+                        {"steps", options.sampling.steps},
+                        {"guidance_scale", options.sampling.guidance_scale},
+                        {"guidance_rescale", options.sampling.guidance_rescale}};
   return json;
 }
 

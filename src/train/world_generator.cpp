@@ -97,8 +97,8 @@ std::vector<at::Tensor> generate_world_clips(const WorldNetworks& networks, cons
       parts.push_back(patchify(at::randn(shapes[i], generators[i], at::TensorOptions(at::kFloat))[0], patch));
     return at::cat(parts).to(networks.device);
   };
-  const std::vector<double> guidance_scales(requests.size(), sampling.guidance_scale);
-  const auto values = sample(*networks.denoiser, context, *scheduler, tokens, guidance_scales, hooks, observer);
+  const std::vector<Guidance> guidance(requests.size(), {sampling.guidance_scale, sampling.guidance_rescale});
+  const auto values = sample(*networks.denoiser, context, *scheduler, tokens, guidance, hooks, observer);
 
   std::vector<at::Tensor> videos;
   for (int64_t i = 0; i < count; ++i) {

@@ -30,7 +30,7 @@ struct WorldNetworks {
 struct WorldSampling {
   std::string scheduler = "ddim";
   int64_t steps = 20;
-  double guidance_scale = 6;
+  double guidance_scale = 6, guidance_rescale = 0;
   std::string negative_prompt;
 };
 

@@ -55,6 +55,13 @@ ModelDefaults parse_defaults(const Json& json, const std::string& where) {
       {"steps", [&](const auto& key) { read_positive(d.steps, json, key, where); }},
       {"max_text_tokens", [&](const auto& key) { read_positive(d.max_text_tokens, json, key, where); }},
       {"guidance_scale", [&](const auto& key) { read_positive(d.guidance_scale, json, key, where); }},
+      {"guidance_rescale",
+       [&](const auto& key) {
+         if (json.at(key).is_null()) return;
+         d.guidance_rescale = json_get<double>(json, key, where);
+         if (!(*d.guidance_rescale >= 0 && *d.guidance_rescale <= 1))
+           throw Error(ErrorKind::bad_input, where + ": '" + key + "' should be between 0 and 1, found " + json.at(key).dump());
+       }},
       {"scheduler", [&](const auto& key) { read_text(d.scheduler, json, key, where); }},
       {"negative_prompt", [&](const auto& key) { read_text(d.negative_prompt, json, key, where); }},
       {"licence", [&](const auto& key) { read_text(d.licence, json, key, where); }},

@@ -14,10 +14,10 @@ namespace t2v {
 // What t2v.json may hold. Absent fields keep the family's defaults.
 struct ModelDefaults {
   std::optional<int64_t> width, height, frames, steps, max_text_tokens;
-  std::optional<double> fps, guidance_scale;
+  std::optional<double> fps, guidance_scale, guidance_rescale;
   std::optional<std::string> scheduler, negative_prompt, licence, card;
   std::vector<std::array<int64_t, 2>> sizes;  // trained {width, height}
-  std::vector<std::string> words;                     // all that the model was trained on, where they are few: others mean nothing to it
+  std::vector<std::string> words;             // all that the model was trained on, where they are few: others mean nothing to it
   bool per_frame_timesteps = false;           // trained with a noise level per latent frame
 };
 

@@ -36,6 +36,7 @@ class Trajectory : public testing::TestWithParam<const char*> {
     r.frames = about.at("frames").get<int64_t>();
     r.steps = about.at("steps").get<int64_t>();
     r.guidance_scale = about.at("guidance_scale").get<double>();
+    r.guidance_rescale = about.at("guidance_rescale").get<double>();
     r.seed = about.at("seed").get<int64_t>();
     r.scheduler = run.substr(run.find('.') + 1);
     r.output = (folder / name / "%05d.png").string();
@@ -111,7 +112,8 @@ class Trajectory : public testing::TestWithParam<const char*> {
 };
 
 INSTANTIATE_TEST_SUITE_P(Runs, Trajectory,
-                         testing::Values("square.ddim", "square.unipc", "wide.ddim", "wide.unipc", "tall.ddim", "tall.unipc", "tiny.unipc"),
+                         testing::Values("square.ddim", "square.unipc", "wide.ddim", "wide.unipc", "tall.ddim", "tall.unipc",
+                                         "rescaled.ddim", "tiny.unipc"),
                          [](const auto& value) {
                            std::string name = value.param;
                            name[name.find('.')] = '_';

@@ -49,7 +49,8 @@ def run_t2v(binary, model, request, scheduler, init_latents, out):
     """Runs `t2v generate`; its latents, trace and frames land in `out`. Without init_latents the noise comes from the seed."""
     command = [binary, "generate", "-m", model, "-p", request.prompt, "-n", request.negative_prompt]
     command += ["-W", request.width, "-H", request.height, "--frames", request.frames, "--fps", 8]
-    command += ["--steps", request.steps, "--guidance-scale", request.guidance_scale, "--scheduler", scheduler, "-s", request.seed]
+    command += ["--steps", request.steps, "--scheduler", scheduler, "-s", request.seed]
+    command += ["--guidance-scale", request.guidance_scale, "--guidance-rescale", request.guidance_rescale]
     command += ["--init-latents", init_latents] if init_latents else []
     command += ["--save-latents", out / "final.safetensors", "--trace", out / "trace", "-o", out / "frames" / "%05d.png"]
     (out / "frames").mkdir(parents=True)

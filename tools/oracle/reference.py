@@ -10,6 +10,7 @@ import diffusers
 import torch
 import transformers
 from diffusers import AutoencoderKLWan, DDIMScheduler, UniPCMultistepScheduler, WanPipeline, WanTransformer3DModel
+from diffusers.pipelines.stable_diffusion.pipeline_stable_diffusion import rescale_noise_cfg
 from diffusers.utils.torch_utils import randn_tensor
 from transformers import T5Tokenizer, UMT5EncoderModel
 
@@ -63,6 +64,7 @@ class Request:
     guidance_scale: float
     seed: int
     max_text_tokens: int
+    guidance_rescale: float = 0.0  # the stock pipeline has none
 
 
 @dataclass
@@ -159,7 +161,9 @@ def run_ddim(pipeline, request):
         prediction = pipeline.transformer(latents, timestep.expand(1), prompt, return_dict=False)[0]
         if guided:
             unconditional = pipeline.transformer(latents, timestep.expand(1), negative, return_dict=False)[0]
-            prediction = unconditional + request.guidance_scale * (prediction - unconditional)
+            conditional = prediction
+            prediction = unconditional + request.guidance_scale * (conditional - unconditional)
+            prediction = rescale_noise_cfg(prediction, conditional, guidance_rescale=request.guidance_rescale)
         latents = scheduler.step(prediction, timestep, latents, return_dict=False)[0]
         steps.append(latents[0])
     return Trajectory(

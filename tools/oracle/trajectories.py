@@ -4,7 +4,7 @@ Shipped model: three prompts at three aspects, UniPC through the stock pipeline 
 """
 import argparse
 import json
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 
 from reference import SHIPPED_MODEL, Request, open_pipeline, run_ddim, run_unipc, text_tokens, versions
@@ -15,6 +15,7 @@ SHIPPED_CASES = {
     "wide": ("a large yellow star moving right on a black background", 80, 48, 2),
     "tall": ("white background, a small purple heart spinning", 48, 80, 3),
 }
+RESCALED_CASE = "square"  # once more with the guidance scaled back
 FLOAT_FRAMES_OF = "tiny.unipc"  # one run also as floats; bytes hide errors below half a level
 
 
@@ -34,6 +35,9 @@ def shipped_runs():
         )
         yield f"{name}.ddim", request, run_ddim(pipeline, request)
         yield f"{name}.unipc", request, run_unipc(pipeline, request)
+        if name == RESCALED_CASE:
+            rescaled = replace(request, guidance_rescale=0.7)
+            yield "rescaled.ddim", rescaled, run_ddim(pipeline, rescaled)
 
 
 def tiny_runs(model):

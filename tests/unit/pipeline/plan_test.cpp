@@ -39,6 +39,7 @@ TEST_F(Plan, TakesDefaultsFromTheModel) {
   EXPECT_EQ(plan.fps, 8);
   EXPECT_EQ(plan.steps, 20);
   EXPECT_EQ(plan.guidance_scale, 4);
+  EXPECT_EQ(plan.guidance_rescale, 0.7);
   EXPECT_EQ(plan.scheduler, "ddpm");
   EXPECT_EQ(plan.dtype, "float32");
   EXPECT_EQ(plan.latent_shape, (std::vector<int64_t>{1, 8, 5, 8, 8}));
@@ -120,6 +121,7 @@ TEST_F(Plan, RefusesBadRequestsBeforeAnyWeightIsRead) {
       {[](auto& r) { r.steps = 0; }, {"steps"}},
       {[](auto& r) { r.steps = 1001; }, {"steps"}},
       {[](auto& r) { r.guidance_scale = -1; }, {"--guidance-scale"}},
+      {[](auto& r) { r.guidance_rescale = 1.1; }, {"--guidance-rescale"}},
       {[](auto& r) { r.scheduler = "ddjm"; }, {"ddjm", "dd"}},
       {[](auto& r) { r.flow_shift = 3; }, {"--flow-shift"}},
       {[](auto& r) { r.crf = 52; }, {"--crf"}},

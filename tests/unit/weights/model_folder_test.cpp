@@ -30,7 +30,7 @@ TEST_F(ModelFolderTest, OpensWithoutDefaults) {
 
 TEST_F(ModelFolderTest, ReadsEveryDefault) {
   set_defaults(
-      R"({"width": 832, "height": 480, "frames": 81, "fps": 16.5, "steps": 30, "guidance_scale": 5, "max_text_tokens": 512, "scheduler": "unipc",
+      R"({"width": 832, "height": 480, "frames": 81, "fps": 16.5, "steps": 30, "guidance_scale": 5, "guidance_rescale": 0.5, "max_text_tokens": 512, "scheduler": "unipc",
                    "negative_prompt": "", "licence": "Apache-2.0", "card": "a card", "per_frame_timesteps": true, "sizes": [[832, 480], [480, 832]]})");
   const auto d = open_model_folder(root()).defaults;
   EXPECT_EQ(d.width, 832);
@@ -39,6 +39,7 @@ TEST_F(ModelFolderTest, ReadsEveryDefault) {
   EXPECT_EQ(d.fps, 16.5);
   EXPECT_EQ(d.steps, 30);
   EXPECT_EQ(d.guidance_scale, 5.0);
+  EXPECT_EQ(d.guidance_rescale, 0.5);
   EXPECT_EQ(d.max_text_tokens, 512);
   EXPECT_EQ(d.scheduler, "unipc");
   EXPECT_EQ(d.negative_prompt, "");
@@ -53,6 +54,7 @@ TEST_F(ModelFolderTest, RefusesBadDefaultsNamingTheKey) {
   const std::vector<std::pair<std::string, std::vector<std::string>>> cases = {
       {R"({"guidence_scale": 6})", {"'guidence_scale'", "did you mean 'guidance_scale'?"}},
       {R"({"bananas": 6})", {"unknown key 'bananas'"}},
+      {R"({"guidance_rescale": 1.5})", {"'guidance_rescale'", "between 0 and 1", "1.5"}},
       {R"({"width": 0})", {"'width'", "positive"}},
       {R"({"fps": -1})", {"'fps'", "positive"}},
       {R"({"steps": "many"})", {"'steps'", "an integer"}},
