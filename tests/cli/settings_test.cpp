@@ -178,6 +178,8 @@ TEST(CliSettings, OddValuesAreRefused) {
   expect_usage_error({"--count", "0"}, {"--count"});
   expect_usage_error({"--guidance-scale", "nan"}, {"--guidance-scale", "nan"});
   expect_usage_error({"--guidance-scale", "-1"}, {"--guidance-scale"});
+  expect_usage_error({"--guidance-rescale", "1.5"}, {"--guidance-rescale", "between 0 and 1", "1.5"});
+  expect_usage_error({"--guidance-rescale", "nan"}, {"--guidance-rescale", "nan"});
   expect_usage_error({"--fps", "0"}, {"--fps"});
   expect_usage_error({"--fps", "inf"}, {"--fps", "inf"});
   expect_usage_error({"--threads", "0"}, {"--threads"});
