@@ -9,7 +9,7 @@ namespace t2v::test {
 // The same command twice on a disk that is too small at first; what is on it after each is copied away.
 TEST(FailureClass14, ABatchGoesOnWhenAFullDiskHasRoomAgain) {
   // Small clips, where it is the manifest that finds no room; large ones, whose own files do not fit.
-  for (const auto& [size, crf] : std::vector<std::pair<std::string, std::string>>{{"100k", "18"}, {"160k", "0"}}) {
+  for (const auto& [size, crf] : std::vector<std::pair<std::string, std::string>>{{"84k", "18"}, {"160k", "0"}}) {
     SCOPED_TRACE(size);
     const TemporaryFolder folder;
     std::filesystem::create_directory(folder / "disk");

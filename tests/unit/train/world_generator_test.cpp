@@ -36,6 +36,7 @@ TEST(WorldGenerator, MakesTheFramesOfTheProgram) {
   request.seed = 12;
   request.device = "cpu";
   request.guidance_scale = 6;
+  request.guidance_rescale = 0.7;
   for (const std::string scheduler : {"ddim", "ddpm"}) {
     const auto pattern = folder / (scheduler + "-%d.png");
     request.scheduler = scheduler;
@@ -47,6 +48,7 @@ TEST(WorldGenerator, MakesTheFramesOfTheProgram) {
 
     auto sampling = quick(6);
     sampling.scheduler = scheduler;
+    sampling.guidance_rescale = 0.7;
     const auto clips =
         generate_world_clips(shipped().networks(), {{prompt, {80, 48}, 5, 12}, {"a blue star", {64, 64}, 1, 3}}, sampling, observer);
     ASSERT_EQ(clips.size(), 2U);
