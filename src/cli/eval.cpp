@@ -96,11 +96,10 @@ void resolve(EvalOptions& options, const ModelDefaults& defaults, const std::str
     adherence.sizes = {{*defaults.width, *defaults.height}};
   }
   auto& sampling = adherence.sampling;
-  sampling.steps = options.steps.value_or(defaults.steps.value_or(sampling.steps));
-  sampling.guidance_scale = options.guidance_scale.value_or(defaults.guidance_scale.value_or(sampling.guidance_scale));
-  sampling.guidance_rescale = options.guidance_rescale.value_or(defaults.guidance_rescale.value_or(sampling.guidance_rescale));
-  sampling.scheduler = options.scheduler.value_or(scheduler);
-  sampling.negative_prompt = defaults.negative_prompt.value_or("");
+  sampling = default_sampling(defaults, options.scheduler.value_or(scheduler));
+  sampling.steps = options.steps.value_or(sampling.steps);
+  sampling.guidance_scale = options.guidance_scale.value_or(sampling.guidance_scale);
+  sampling.guidance_rescale = options.guidance_rescale.value_or(sampling.guidance_rescale);
   adherence.out = options.out;
 }
 

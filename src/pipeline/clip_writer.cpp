@@ -25,8 +25,6 @@ constexpr std::size_t queue_capacity = 2;
 
 fs::path folder_of(const PlannedClip& clip) { return fs::path(clip.output).parent_path(); }
 
-int64_t chunk_of(const WanVae& vae, const ClipSize& clip) { return vae.chunk() > 0 ? vae.chunk() : quickest_chunk(vae.config(), clip); }
-
 // Whether a small file can still be written there.
 bool is_writable(const fs::path& folder) {
   try {
@@ -42,8 +40,8 @@ bool is_writable(const fs::path& folder) {
 
 }  // namespace
 
-ClipWriter::ClipWriter(WanVae& vae, WriterOptions options, Reporter& reporter)
-    : vae_(vae), options_(std::move(options)), reporter_(reporter), thread_([this] { run(); }) {}
+ClipWriter::ClipWriter(WanVae& vae, WriterOptions options, std::shared_mutex& memory, Reporter& reporter)
+    : vae_(vae), options_(std::move(options)), memory_(memory), reporter_(reporter), thread_([this] { run(); }) {}
 
 ClipWriter::~ClipWriter() {
   {
@@ -132,8 +130,8 @@ ClipOutcome ClipWriter::write(const ClipTask& task, const at::Tensor& latents) {
   }
 }
 
-// Decodes a few frames at a time while the encoder's thread compresses the ones before; once more with the smallest chunks when memory does
-// not suffice.
+// Decodes a few frames at a time while the encoder's thread compresses the ones before; once more with the smallest chunks, and nothing
+// beside it, when memory does not suffice.
 int64_t ClipWriter::decode(const ClipTask& task, const at::Tensor& latents) {
   const auto& plan = *task.plan;
   EncoderOptions options{.path = task.clip->output,
@@ -144,13 +142,14 @@ int64_t ClipWriter::decode(const ClipTask& task, const at::Tensor& latents) {
   options.resize = planned_resize(plan.resize, plan.resize_filter);
   options.metadata = container_metadata(plan, *task.clip, options_.model_hash());
   try {
+    const std::shared_lock beside(memory_);
     return decode_to_file(vae_, latents, options, reporter_);
   } catch (...) {
-    if (as_error(std::current_exception()).kind() != ErrorKind::out_of_memory || options.path == "-" ||
-        chunk_of(vae_, clip_size(plan)) == 1)
-      throw;
+    if (as_error(std::current_exception()).kind() != ErrorKind::out_of_memory || options.path == "-") throw;
   }
-  reporter_.note("memory did not suffice to decode " + task.clip->output + "; decoding goes on one latent frame at a time");
+  reporter_.note("memory did not suffice to decode " + task.clip->output +
+                 "; decoding goes on one latent frame at a time, while nothing is denoised");
+  const std::unique_lock alone(memory_);
   vae_.set_chunk(1);
   release_free_memory();
   return decode_to_file(vae_, latents, options, reporter_);

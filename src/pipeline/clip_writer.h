@@ -9,6 +9,7 @@
 #include <functional>
 #include <mutex>
 #include <set>
+#include <shared_mutex>
 #include <thread>
 
 #include "models/wan_vae.h"
@@ -26,7 +27,8 @@ struct WriterOptions {
 
 class ClipWriter {
  public:
-  ClipWriter(WanVae& vae, WriterOptions options, Reporter& reporter);
+  // memory: as Denoising has it.
+  ClipWriter(WanVae& vae, WriterOptions options, std::shared_mutex& memory, Reporter& reporter);
   // Waits for the clip being written and drops the others; finish() first.
   ~ClipWriter();
 
@@ -56,6 +58,7 @@ class ClipWriter {
 
   WanVae& vae_;
   WriterOptions options_;
+  std::shared_mutex& memory_;
   Reporter& reporter_;
   mutable std::mutex mutex_;
   std::condition_variable changed_;  // queue_, writing_, closed_

@@ -90,12 +90,14 @@ std::string schedule_of(const ClipTask& task) {
 }  // namespace
 
 Denoising::Denoising(const WanTransformer& transformer, const ModelConfigs& configs, at::Device device,
-                     const std::vector<at::Tensor>& texts, DenoisingOptions options, Reporter& reporter, LatentsReceiver receiver)
+                     const std::vector<at::Tensor>& texts, DenoisingOptions options, std::shared_mutex& memory, Reporter& reporter,
+                     LatentsReceiver receiver)
     : transformer_(transformer),
       configs_(configs),
       device_(device),
       texts_(texts),
       options_(std::move(options)),
+      memory_(memory),
       reporter_(reporter),
       receiver_(std::move(receiver)),
       patch_(configs.transformer.patch_size) {}
@@ -155,7 +157,7 @@ void Denoising::denoise(const Pack& whole) {
   const Stopwatch watch;
   std::vector<at::Tensor> latents;
   try {
-    latents = sample_pack(pack);
+    latents = sample_in_memory(pack);
   } catch (...) {
     const auto error = as_error(std::current_exception());
     if (is_cancellation(error)) throw;
@@ -206,6 +208,18 @@ TextContext Denoising::text_context(const Pack& pack, std::size_t padding_segmen
     joined.blocks.push_back({at::cat(keys), at::cat(values)});
   }
   return joined;
+}
+
+std::vector<at::Tensor> Denoising::sample_in_memory(const Pack& pack) {
+  try {
+    const std::shared_lock beside(memory_);
+    return sample_pack(pack);
+  } catch (...) {
+    if (pack.size() > 1 || as_error(std::current_exception()).kind() != ErrorKind::out_of_memory) throw;
+  }
+  const std::unique_lock alone(memory_);
+  release_free_memory();
+  return sample_pack(pack);
 }
 
 std::vector<at::Tensor> Denoising::sample_pack(const Pack& pack) {

@@ -6,6 +6,7 @@
 #include <atomic>
 #include <filesystem>
 #include <functional>
+#include <shared_mutex>
 #include <string>
 #include <vector>
 
@@ -35,9 +36,10 @@ struct LatentsReceiver {
 
 class Denoising {
  public:
-  // texts: embeddings [max_text_tokens, text_dim], which the tasks point into.
+  // texts: embeddings [max_text_tokens, text_dim], which the tasks point into. memory: shared by what runs side by side, held alone by a
+  // clip that found no memory beside the others.
   Denoising(const WanTransformer& transformer, const ModelConfigs& configs, at::Device device, const std::vector<at::Tensor>& texts,
-            DenoisingOptions options, Reporter& reporter, LatentsReceiver receiver);
+            DenoisingOptions options, std::shared_mutex& memory, Reporter& reporter, LatentsReceiver receiver);
 
   // Denoises all tasks and hands their latents over. A pack that fails is halved until the clip that fails stands alone; its error goes to
   // the reporter.
@@ -50,7 +52,8 @@ class Denoising {
   void denoise(const Pack& pack);
   void halve(const Pack& pack);
   bool is_quicker_on_one_thread(const ClipTask& task) const;
-  // The latents of each clip.
+  // The latents of each clip; of a clip by itself once more, with nothing beside it, when memory does not suffice.
+  std::vector<at::Tensor> sample_in_memory(const Pack& pack);
   std::vector<at::Tensor> sample_pack(const Pack& pack);
   TextContext text_context(const Pack& pack, std::size_t padding_segments) const;
 
@@ -59,6 +62,7 @@ class Denoising {
   at::Device device_;
   const std::vector<at::Tensor>& texts_;
   DenoisingOptions options_;
+  std::shared_mutex& memory_;
   Reporter& reporter_;
   LatentsReceiver receiver_;
   PatchSize patch_;

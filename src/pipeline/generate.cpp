@@ -8,6 +8,7 @@
 #include <algorithm>
 #include <future>
 #include <map>
+#include <shared_mutex>
 
 #include "pipeline/clip_writer.h"
 #include "pipeline/components.h"
@@ -269,7 +270,8 @@ class ModelRun {
                      " tokens at once, decoding one latent frame at a time" + (shape.overlap ? "" : ", one clip after the other"));
     vae_->set_chunk(shape.decode_chunk);
     const int threads = at::get_num_threads();
-    ClipWriter writer(*vae_, {shape.workers > 1 ? 1 : threads, hash, path, no_memory}, reporter_);
+    std::shared_mutex memory;
+    ClipWriter writer(*vae_, {shape.workers > 1 ? 1 : threads, hash, path, no_memory}, memory, reporter_);
     const DenoisingOptions options{.workers = shape.workers,
                                    .threads = std::max(1, threads / static_cast<int>(shape.workers)),
                                    .token_budget = shape.token_budget,
@@ -282,7 +284,7 @@ class ModelRun {
       writer.hand_over(task, latents);
       if (!shape.overlap) writer.wait();
     };
-    Denoising denoising(*transformer_, configs_, device_, texts_, options, reporter_,
+    Denoising denoising(*transformer_, configs_, device_, texts_, options, memory, reporter_,
                         {.hand_over = hand_over, .obstacle = [&](const ClipTask& task) { return writer.obstacle(*task.clip); }});
     denoising.run(tasks);
     writer.finish();

@@ -203,10 +203,7 @@ class TrainingRun {
     options.prompts = stage.adherence_prompts;
     options.sizes.clear();
     for (const auto& [width, height] : config_.sizes) options.sizes.push_back({width, height});
-    options.sampling.scheduler = default_scheduler(defaults_, configs_);
-    options.sampling.steps = defaults_.steps.value_or(20);
-    options.sampling.guidance_scale = defaults_.guidance_scale.value_or(6.0);
-    options.sampling.guidance_rescale = defaults_.guidance_rescale.value_or(0.0);
+    options.sampling = default_sampling(defaults_, default_scheduler(defaults_, configs_));
     return options;
   }
 

@@ -79,7 +79,8 @@ at::Tensor scene_labels(const TrainingClip& clip, at::IntArrayRef latent_shape) 
       for (int64_t i = 0; i < height; ++i)
         for (int64_t j = 0; j < width; ++j) {
           const double dx = (static_cast<double>(j) + 0.5) * cell_x - x, dy = (static_cast<double>(i) + 0.5) * cell_y - y;
-          if (dx * dx + dy * dy > r * r) continue;
+          const bool holds_centre = dx >= -cell_x / 2 && dx < cell_x / 2 && dy >= -cell_y / 2 && dy < cell_y / 2;
+          if (!holds_centre && dx * dx + dy * dy > r * r) continue;
           const std::array<int, 4> named{object.shape + 1, object.colour + 1, object.motion + 1, turn};
           for (std::size_t n = 0; n < named.size(); ++n) at_cell[static_cast<int64_t>(n)][t][i][j] = static_cast<uint8_t>(named[n]);
         }

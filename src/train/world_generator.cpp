@@ -38,6 +38,16 @@ std::vector<int64_t> latent_shape(const WorldNetworks& networks, const WorldClip
 
 }  // namespace
 
+WorldSampling default_sampling(const ModelDefaults& defaults, const std::string& scheduler) {
+  WorldSampling sampling;
+  sampling.scheduler = scheduler;
+  sampling.steps = defaults.steps.value_or(sampling.steps);
+  sampling.guidance_scale = defaults.guidance_scale.value_or(sampling.guidance_scale);
+  sampling.guidance_rescale = defaults.guidance_rescale.value_or(sampling.guidance_rescale);
+  sampling.negative_prompt = defaults.negative_prompt.value_or("");
+  return sampling;
+}
+
 WorldNetworks LoadedWorldModel::networks() const {
   WorldNetworks networks{tokenizer.get(), text_encoder.get(), transformer.get(), vae.get(), configs.scheduler, 0, device};
   networks.max_text_tokens = folder.defaults.max_text_tokens.value_or(512);

@@ -34,6 +34,9 @@ struct WorldSampling {
   std::string negative_prompt;
 };
 
+// What the model's t2v.json says, and the above where it says nothing. scheduler: default_scheduler of the model.
+WorldSampling default_sampling(const ModelDefaults& defaults, const std::string& scheduler);
+
 // A model folder with its networks loaded.
 struct LoadedWorldModel {
   ModelFolder folder;

@@ -58,6 +58,18 @@ TEST(SceneLabels, NameWhatThePictureShows) {
   EXPECT_GT(static_cast<double>(named), 0.6 * static_cast<double>(shown));  // not the outline's cells
 }
 
+TEST(SceneLabels, NameWhatIsTooSmallToHoldTheMiddleOfACell) {
+  WorldScene scene{{{}}, 0};
+  auto& object = scene.objects[0];
+  object.motion = world_index(world_motions(), "pulsing");
+  object.size = world_index(world_sizes(), "small");
+  for (const double phase : {0.0, 0.25, 0.5, 0.75}) {  // at the origin four cells meet
+    object.phase = phase;
+    const auto labels = scene_labels(clip_of(scene, 17, 48, 80), {8, 5, 10, 6})[0].flatten(1).amax(1);
+    EXPECT_TRUE(labels.eq(object.shape + 1).all().item<bool>()) << phase;
+  }
+}
+
 TEST(SceneLabels, FollowTheObject) {
   WorldScene scene{{{}}, 0};
   scene.objects[0].motion = world_index(world_motions(), "moving right");
