@@ -21,7 +21,7 @@ void add_encode_command(CLI::App& app) {
   command->add_option("--device", request.device, "auto, cpu or cuda[:N]")->capture_default_str();
   command->add_option("--threads", request.threads, "CPU threads (all cores when absent)");
   command->add_option("--progress", options->progress, progress_help)->capture_default_str();
-  command->footer("Example:\n  t2v encode clip.mp4 --size 64x64 -o clip.safetensors && t2v decode clip.safetensors -o again.mp4");
+  command->footer("Example:\n  t2v encode clip.mp4 --size 128x128 -o clip.safetensors && t2v decode clip.safetensors -o again.mp4");
   command->callback([options] {
     const auto observer = make_progress(options->progress);
     const auto result = encode_video(options->request, *observer);

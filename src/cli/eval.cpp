@@ -5,6 +5,7 @@
 
 #include "cli/app.h"
 #include "cli/progress.h"
+#include "pipeline/components.h"
 #include "t2v/error.h"
 #include "train/adherence.h"
 #include "video/encoder.h"
@@ -16,7 +17,7 @@ namespace fs = std::filesystem;
 namespace {
 
 struct EvalOptions {
-  std::string model = "world-64", side = "held-out", progress = "auto", device = "auto", dtype = "auto", out, size;
+  std::string model = kDefaultModel, side = "held-out", progress = "auto", device = "auto", dtype = "auto", out, size;
   AdherenceOptions adherence;
   std::optional<int64_t> steps, frames;
   std::optional<double> guidance_scale, guidance_rescale;
@@ -125,7 +126,7 @@ void add_eval_command(CLI::App& app) {
   auto options = std::make_shared<EvalOptions>();
   auto* eval = app.add_subcommand("eval", "Measure how often a model does what its prompt asks for");
   eval->require_subcommand(1);
-  eval->footer("Example:\n  t2v eval world -m world-64 --prompts 72");
+  eval->footer("Example:\n  t2v eval world --prompts 72");
   auto* command = eval->add_subcommand("world", "On prompts of the procedural world, judged from the frames (docs/world.md)");
   auto& adherence = options->adherence;
   command->add_option("-m,--model", options->model, "Model folder, or the name of a shipped model")->capture_default_str();
@@ -149,7 +150,7 @@ void add_eval_command(CLI::App& app) {
   command->add_option("--device", options->device, "auto, cpu or cuda[:N]")->capture_default_str();
   command->add_option("--dtype", options->dtype, "auto, float32, bfloat16 or float16")->capture_default_str();
   command->add_option("--progress", options->progress, progress_help)->capture_default_str();
-  command->footer("Examples:\n  t2v eval world -m world-64 --prompts 72\n  t2v eval world --ground-truth --prompts 500 --json");
+  command->footer("Examples:\n  t2v eval world --prompts 72\n  t2v eval world --ground-truth --prompts 500 --json");
   command->callback([options] { run_eval(*options); });
 }
 

@@ -27,7 +27,7 @@ OrderedJson describe_program() {
           {"libtorch", TORCH_VERSION},
           {"cpu_threads", at::get_num_threads()},
           {"cuda_devices", at::hasCUDA() ? static_cast<int64_t>(at::getNumGPUs()) : 0},
-          {"default_model", find_model("world-64")}};
+          {"default_model", find_model(kDefaultModel)}};
 }
 
 OrderedJson describe_model(const fs::path& folder) {
@@ -132,7 +132,7 @@ void add_info_command(CLI::App& app) {
   auto* command = app.add_subcommand("info", "Describe a model, a finished file, a tensor file, or this program and its devices");
   command->add_option("what", options->what, "Model folder or name, video or image, .safetensors file; nothing for the program itself");
   command->add_flag("--json", options->json, "Print JSON");
-  command->footer("Examples:\n  t2v info\n  t2v info world-64\n  t2v info clip.mp4 --json");
+  command->footer("Examples:\n  t2v info\n  t2v info world-128\n  t2v info clip.mp4 --json");
   command->callback([options] {
     let_signals_end_the_program();  // it writes no file that would be left behind
     const auto json = describe(options->what);

@@ -26,7 +26,7 @@ std::vector<fs::path> model_places() {
     places.push_back(program.parent_path().parent_path() / "share" / "t2v" / "models");
     // A program in a build folder below the source tree finds the models of that tree.
     for (auto folder = program.parent_path(); folder.has_relative_path(); folder = folder.parent_path())
-      if (fs::exists(folder / "models" / "world-64" / "model_index.json", failed)) places.push_back(folder / "models");
+      if (fs::exists(folder / "models" / kDefaultModel / "model_index.json", failed)) places.push_back(folder / "models");
   }
   return places;
 }

@@ -15,6 +15,9 @@
 
 namespace t2v {
 
+// The model that is used where none is named.
+constexpr const char* kDefaultModel = "world-128";
+
 struct ModelConfigs {
   Umt5Config text_encoder;
   WanTransformerConfig transformer;

@@ -237,7 +237,7 @@ GenerationPlan plan_generation(const GenerationRequest& request) { return Planne
 
 GenerationPlan Planner::plan(const GenerationRequest& request) {
   GenerationPlan plan;
-  plan.model = request.model.value_or("world-64");
+  plan.model = request.model.value_or(kDefaultModel);
   auto& kept = models_[plan.model];
   if (!kept) kept = std::make_unique<Model>(plan.model);
   auto& [model, configs, defaults, tokenizer, sizes] = *kept;

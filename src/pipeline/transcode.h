@@ -6,7 +6,7 @@
 #include <optional>
 #include <string>
 
-#include "models/wan_vae.h"
+#include "pipeline/components.h"
 #include "t2v/observer.h"
 #include "video/encoder.h"
 
@@ -17,7 +17,7 @@ namespace t2v {
 int64_t decode_to_file(const WanVae& vae, const at::Tensor& latents, const EncoderOptions& options, Observer& observer);
 
 struct DecodeRequest {
-  std::string model = "world-64";
+  std::string model = kDefaultModel;
   std::string latents;  // safetensors file
   std::string output;
   std::optional<double> fps;
@@ -31,7 +31,7 @@ struct DecodeRequest {
 int64_t decode_latents(const DecodeRequest& request, Observer& observer);
 
 struct EncodeRequest {
-  std::string model = "world-64";
+  std::string model = kDefaultModel;
   std::string input;                // video, image, or pattern of images
   std::string output;               // safetensors file
   std::optional<std::string> size;  // "WxH": resampled to this first

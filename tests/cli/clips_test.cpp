@@ -100,8 +100,8 @@ TEST(CliClips, TheMovieIsWhatItClaimsAndHasThePicturesColours) {
   const auto described = run_program({"info", "--json", (folder / "clip.mp4").string()});
   expect_done(described);
   const auto info = nlohmann::json::parse(described.out);
-  EXPECT_EQ(info.at("width"), 80);
-  EXPECT_EQ(info.at("height"), 48);
+  EXPECT_EQ(info.at("width"), 160);
+  EXPECT_EQ(info.at("height"), 96);
   EXPECT_EQ(info.at("fps"), 12);
   EXPECT_EQ(info.at("frames"), 9);
   EXPECT_EQ(info.at("codec"), "h264");
@@ -117,7 +117,7 @@ TEST(CliClips, TheMovieIsWhatItClaimsAndHasThePicturesColours) {
 
 TEST(CliClips, ASidecarMakesTheSameBytesAgain) {
   const TemporaryFolder folder;
-  make(quick_clip(folder / "clip.mp4", {"--sidecar", "--resize", "128x128", "--resize-filter", "nearest", "--scheduler", "unipc"}));
+  make(quick_clip(folder / "clip.mp4", {"--sidecar", "--resize", "192x192", "--resize-filter", "nearest", "--scheduler", "unipc"}));
   ASSERT_TRUE(std::filesystem::exists(folder / "clip.mp4.json"));
   make({"generate", "--config", (folder / "clip.mp4.json").string(), "-o", (folder / "again.mp4").string()});
   EXPECT_EQ(bytes_of(folder / "clip.mp4"), bytes_of(folder / "again.mp4"));
@@ -126,18 +126,18 @@ TEST(CliClips, ASidecarMakesTheSameBytesAgain) {
 TEST(CliClips, ResizedFramesHaveTheirSize) {
   const TemporaryFolder folder;
   make(quick_clip(folder / "plain.png", {"--frames", "1"}));
-  make(quick_clip(folder / "nearest.png", {"--frames", "1", "--resize", "192x128", "--resize-filter", "nearest"}));
+  make(quick_clip(folder / "nearest.png", {"--frames", "1", "--resize", "384x256", "--resize-filter", "nearest"}));
   make(quick_clip(folder / "lanczos.png", {"--frames", "1", "--resize", "33x31"}));
   const auto plain = frames_of(folder / "plain.png"), nearest = frames_of(folder / "nearest.png"),
              lanczos = frames_of(folder / "lanczos.png");
-  ASSERT_EQ(nearest.at(0).width, 192);
-  ASSERT_EQ(nearest.at(0).height, 128);
+  ASSERT_EQ(nearest.at(0).width, 384);
+  ASSERT_EQ(nearest.at(0).height, 256);
   EXPECT_EQ(lanczos.at(0).width, 33);
   EXPECT_EQ(lanczos.at(0).height, 31);
-  for (int y = 0; y < 128; ++y)
-    for (int x = 0; x < 192 * 3; ++x)
-      ASSERT_EQ(nearest[0].rgb[static_cast<std::size_t>(y * 192 * 3 + x)],
-                plain.at(0).rgb[static_cast<std::size_t>((y / 2) * 64 * 3 + x / 9 * 3 + x % 3)]);
+  for (int y = 0; y < 256; ++y)
+    for (int x = 0; x < 384 * 3; ++x)
+      ASSERT_EQ(nearest[0].rgb[static_cast<std::size_t>(y * 384 * 3 + x)],
+                plain.at(0).rgb[static_cast<std::size_t>((y / 2) * 128 * 3 + x / 9 * 3 + x % 3)]);
 }
 
 TEST(CliClips, TraceHoldsTheTextAndEveryStep) {
@@ -162,7 +162,7 @@ TEST(CliClips, StandardOutputHoldsThePathOrTheVideo) {
   EXPECT_NE(file.err.find("denoise"), std::string::npos);
   const auto video = run_program(quick_clip("-"));
   expect_done(video);
-  EXPECT_TRUE(video.out.starts_with("YUV4MPEG2 W64 H64 F8:1 ")) << video.out.substr(0, 60);
+  EXPECT_TRUE(video.out.starts_with("YUV4MPEG2 W128 H128 F8:1 ")) << video.out.substr(0, 60);
   EXPECT_EQ(video.out, bytes_of(folder / "clip.y4m"));
 }
 

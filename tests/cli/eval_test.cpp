@@ -59,7 +59,7 @@ TEST(CliEval, RefusesWhatMakesNoSense) {
   expect_refused(run_program({"eval", "world", "--side", "left"}), 2, {"--side", "'left'"});
   expect_refused(run_program({"eval", "world", "--ground-truth", "--vae"}), 2, {"--ground-truth", "--vae"});
   expect_refused(run_program({"eval", "world", "--frames", "6"}), 2, {"6 frames", "ask for 5"});
-  expect_refused(run_program({"eval", "world", "--size", "60x64"}), 2, {"60x64", "multiples of 16x16"});
+  expect_refused(run_program({"eval", "world", "--size", "60x64"}), 2, {"60x64", "multiples of 32x32"});
   expect_refused(run_program({"eval", "world", "-m", "no-such-model"}), 3, {"no-such-model"});
   expect_refused(run_program({"eval"}), 2, {"subcommand"});
 }

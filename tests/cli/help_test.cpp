@@ -38,6 +38,7 @@ TEST(CliInfo, DescribesProgramModelAndTensors) {
   const auto program = run_program({"info", "--json"});
   expect_done(program);
   EXPECT_TRUE(nlohmann::json::parse(program.out).contains("libtorch"));
+  EXPECT_TRUE(nlohmann::json::parse(program.out).at("default_model").get<std::string>().ends_with("models/world-128")) << program.out;
   const auto model = run_program({"info", "world-64", "--json"});
   expect_done(model);
   const auto json = nlohmann::json::parse(model.out);

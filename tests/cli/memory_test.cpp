@@ -65,8 +65,8 @@ TEST(CliMemory, TheEstimateIsNearTheMeasuredPeak) {
 
 TEST(CliMemory, ALimitIsHeldWithSmallerPacksAndTheSameBytes) {
   const TemporaryFolder folder;
-  const auto free_run =
-      one_step(folder, {"--count", "6", "--size", "128x128", "--frames", "29", "--token-budget", "100000", "--threads", "2"});
+  const auto free_run = one_step(
+      folder, {"-m", "world-64", "--count", "6", "--size", "128x128", "--frames", "29", "--token-budget", "100000", "--threads", "2"});
   expect_done(run_program(free_run));
   std::vector<std::string> clips;
   for (int i = 0; i < 6; ++i) clips.push_back(bytes_of(folder / (std::to_string(i) + ".mp4")));
@@ -85,7 +85,7 @@ TEST(CliMemory, ALimitIsHeldWithSmallerPacksAndTheSameBytes) {
 
 TEST(CliMemory, WhatCannotFitIsRefusedBeforeLoadingWithFlagsThatWould) {
   const TemporaryFolder folder;
-  const auto result = run_program(one_step(folder, {"--size", "512x512", "--memory-limit", "400MB"}));
+  const auto result = run_program(one_step(folder, {"-m", "world-64", "--size", "512x512", "--memory-limit", "400MB"}));
   expect_refused(result, 5, {"512x512", "17 frames", "400 MB", "--frames", "--size", "would fit"});
   EXPECT_TRUE(names_in(folder.path()).empty());
   expect_refused(run_program(one_step(folder, {"--memory-limit", "lots"})), 2, {"--memory-limit", "'lots'"});
@@ -94,7 +94,8 @@ TEST(CliMemory, WhatCannotFitIsRefusedBeforeLoadingWithFlagsThatWould) {
 TEST(CliMemory, AFailedAllocationHalvesThePackAndSaysSo) {
   if (has_sanitizer) GTEST_SKIP() << "sanitizers reserve terabytes of address space";
   const TemporaryFolder folder;
-  auto arguments = one_step(folder, {"--count", "24", "--size", "128x128", "--frames", "29", "--token-budget", "100000", "--threads", "1"});
+  auto arguments = one_step(
+      folder, {"-m", "world-64", "--count", "24", "--size", "128x128", "--frames", "29", "--token-budget", "100000", "--threads", "1"});
   // Raw frames: an H.264 encoder takes memory of its own, and whether it gets it at this limit is a matter of timing.
   for (auto& word : arguments)
     if (word.ends_with(".mp4")) word = (folder / "{index}.y4m").string();
@@ -107,7 +108,7 @@ TEST(CliMemory, AFailedAllocationHalvesThePackAndSaysSo) {
 TEST(CliMemory, AFailedAllocationOfAClipByItselfEndsWithTheEstimateAndFlags) {
   if (has_sanitizer) GTEST_SKIP() << "sanitizers reserve terabytes of address space";
   const TemporaryFolder folder;
-  const auto result = run_in(850, one_step(folder, {"--size", "1024x1024", "--frames", "1"}));
+  const auto result = run_in(850, one_step(folder, {"-m", "world-64", "--size", "1024x1024", "--frames", "1"}));
   EXPECT_EQ(result.code, 5) << result.output;
   for (const char* part : {"out of memory", "1024x1024, 1 frames", "needs about", "--size"})
     EXPECT_NE(result.output.find(part), std::string::npos) << result.output;

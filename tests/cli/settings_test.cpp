@@ -42,8 +42,8 @@ bool has_note(const json& plan, const std::string& part) {
 
 TEST(CliPlan, SaysSizesFramesTokensAndDefaults) {
   const auto plan = plan_of({});
-  EXPECT_EQ(plan.at("width"), 64);
-  EXPECT_EQ(plan.at("height"), 64);
+  EXPECT_EQ(plan.at("width"), 128);
+  EXPECT_EQ(plan.at("height"), 128);
   EXPECT_EQ(plan.at("frames"), 17);
   EXPECT_EQ(plan.at("fps"), 8);
   EXPECT_EQ(plan.at("steps"), 20);
@@ -65,24 +65,24 @@ TEST(CliPlan, ReadsNoWeights) {
 
 TEST(CliPlan, AspectPicksTheTrainedArea) {
   const auto wide = plan_of({"--aspect", "16:9"});
-  EXPECT_EQ(wide.at("width"), 80);
-  EXPECT_EQ(wide.at("height"), 48);
-  EXPECT_TRUE(has_note(wide, "16:9 became 80x48"));
-  EXPECT_EQ(plan_of({"--aspect", "9:16"}).at("height"), 80);
+  EXPECT_EQ(wide.at("width"), 160);
+  EXPECT_EQ(wide.at("height"), 96);
+  EXPECT_TRUE(has_note(wide, "16:9 became 160x96"));
+  EXPECT_EQ(plan_of({"--aspect", "9:16"}).at("height"), 160);
 }
 
 TEST(CliPlan, RoundsLengthAndSizeAndSaysSo) {
-  const auto plan = plan_of({"--seconds", "1.3", "--fps", "7.5", "--size", "70x50"});
+  const auto plan = plan_of({"--seconds", "1.3", "--fps", "7.5", "--size", "140x100"});
   EXPECT_EQ(plan.at("frames"), 9);
   EXPECT_EQ(plan.at("fps"), 7.5);
-  EXPECT_EQ(plan.at("width"), 64);
-  EXPECT_EQ(plan.at("height"), 48);
+  EXPECT_EQ(plan.at("width"), 128);
+  EXPECT_EQ(plan.at("height"), 96);
   EXPECT_TRUE(has_note(plan, "10 frames became 9")) << plan.at("notes");
-  EXPECT_TRUE(has_note(plan, "70x50 became 64x48")) << plan.at("notes");
+  EXPECT_TRUE(has_note(plan, "140x100 became 128x96")) << plan.at("notes");
 }
 
 TEST(CliPlan, AnEnormousClipIsPlannedOrRefusedWithoutWork) {
-  const auto plan = plan_of({"--size", "2048x2048", "--frames", "1001"});
+  const auto plan = plan_of({"--size", "4096x4096", "--frames", "1001"});
   EXPECT_EQ(plan.at("tokens"), 251 * 128 * 128);
   expect_usage_error({"--size", "16384x16384", "--frames", "1001", "--dry-run"}, {"positions up to 256"});
   expect_usage_error({"--size", "100000x100000"}, {"--size", "100000x100000"});

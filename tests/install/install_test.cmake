@@ -21,7 +21,7 @@ file(REMOVE_RECURSE ${work})
 run("install" ${CMAKE_COMMAND} --install ${BUILD_DIR} --prefix ${work}/first)
 file(RENAME ${work}/first ${prefix})
 
-foreach(path bin/t2v ${LIBDIR}/libt2v.so include/t2v/error.h ${LIBDIR}/cmake/t2v/t2vConfig.cmake share/t2v/models/world-64/model_index.json share/doc/t2v/LICENSE)
+foreach(path bin/t2v ${LIBDIR}/libt2v.so include/t2v/error.h ${LIBDIR}/cmake/t2v/t2vConfig.cmake share/t2v/models/world-64/model_index.json share/t2v/models/world-128/model_index.json share/doc/t2v/LICENSE)
   expect_file(${path})
 endforeach()
 

@@ -1,6 +1,7 @@
 // Every network against the reference implementation, on the reference's inputs (tools/oracle/components.py).
 #include <gtest/gtest.h>
 
+#include "case_name.h"
 #include "golden.h"
 #include "pipeline/components.h"
 
@@ -10,14 +11,13 @@ namespace {
 constexpr double limit = 1e-4;  // of the reference's scale, for one forward pass (tools/oracle/README.md)
 
 struct Model {
-  const char* name;
+  std::string name;
   std::filesystem::path folder;
-  const char* golden;
 };
 
 Model model_named(const std::string& name) {
-  if (name == "shipped") return {"shipped", test::shipped_model(), "components_shipped.safetensors"};
-  return {"tiny", test::golden("wan-tiny"), "components_tiny.safetensors"};
+  if (name == "tiny") return {name, test::golden("wan-tiny")};
+  return {name, test::shipped_model(name)};
 }
 
 class Parity : public testing::TestWithParam<const char*> {
@@ -25,17 +25,17 @@ class Parity : public testing::TestWithParam<const char*> {
   // Prints the error, and fails beyond the limit.
   void expect_close(const at::Tensor& found, const std::string& tensor) {
     const double error = test::relative_error(found, golden->tensor(tensor));
-    std::printf("%-8s %-32s %.1e of %.0e\n", model.name, tensor.c_str(), error, limit);
+    std::printf("%-9s %-32s %.1e of %.0e\n", model.name.c_str(), tensor.c_str(), error, limit);
     EXPECT_LE(error, limit) << tensor;
   }
 
   Model model = model_named(GetParam());
   ModelFolder folder = open_model_folder(model.folder);
   ModelConfigs configs = read_model_configs(folder);
-  std::shared_ptr<const SafetensorsFile> golden = test::open_golden(model.golden);
+  std::shared_ptr<const SafetensorsFile> golden = test::open_golden("components_" + model.name + ".safetensors");
 };
 
-INSTANTIATE_TEST_SUITE_P(Models, Parity, testing::Values("shipped", "tiny"), [](const auto& value) { return std::string(value.param); });
+INSTANTIATE_TEST_SUITE_P(Models, Parity, testing::Values("world-64", "world-128", "tiny"), test::name_of);
 
 TEST_P(Parity, Umt5GivesTheReferencesHiddenStates) {
   const auto encoder = load_text_encoder(folder, configs, at::kCPU, at::kFloat);
@@ -44,7 +44,7 @@ TEST_P(Parity, Umt5GivesTheReferencesHiddenStates) {
     const auto ids = golden->tensor(name + ".input_ids")[0].narrow(0, 0, length);
     const auto expected = golden->tensor(name + ".last_hidden_state")[0].narrow(0, 0, length);
     const double error = test::relative_error(encoder.forward(ids), expected);
-    std::printf("%-8s %-32s %.1e of %.0e\n", model.name, (name + ".last_hidden_state").c_str(), error, limit);
+    std::printf("%-9s %-32s %.1e of %.0e\n", model.name.c_str(), (name + ".last_hidden_state").c_str(), error, limit);
     EXPECT_LE(error, limit) << name;
   }
 }

@@ -3,6 +3,7 @@
 
 #include <cstring>
 
+#include "case_name.h"
 #include "golden.h"
 #include "pipeline/components.h"
 #include "pipeline/latents_file.h"
@@ -28,7 +29,8 @@ class Trajectory : public testing::TestWithParam<const char*> {
   GenerationRequest request(const std::string& name) const {
     std::filesystem::create_directories(folder / name);
     GenerationRequest r;
-    r.model = (run.starts_with("tiny") ? test::golden("wan-tiny") : test::shipped_model()).string();
+    const auto model = about.at("model").get<std::string>();
+    r.model = (model == "wan-tiny" ? test::golden(model) : test::shipped_model(model)).string();
     r.prompt = about.at("prompt").get<std::string>();
     r.negative_prompt = about.at("negative_prompt").get<std::string>();
     r.width = about.at("width").get<int64_t>();
@@ -113,12 +115,8 @@ class Trajectory : public testing::TestWithParam<const char*> {
 
 INSTANTIATE_TEST_SUITE_P(Runs, Trajectory,
                          testing::Values("square.ddim", "square.unipc", "wide.ddim", "wide.unipc", "tall.ddim", "tall.unipc",
-                                         "rescaled.ddim", "tiny.unipc"),
-                         [](const auto& value) {
-                           std::string name = value.param;
-                           name[name.find('.')] = '_';
-                           return name;
-                         });
+                                         "rescaled.ddim", "large.ddim", "large.unipc", "tiny.unipc"),
+                         test::name_of);
 
 TEST_P(Trajectory, FollowsTheReferenceFromTheTextToTheFrames) {
   generate_clip(request("run"));

@@ -10,7 +10,7 @@ namespace t2v::test {
 
 inline std::filesystem::path source_dir() { return T2V_SOURCE_DIR; }
 inline std::filesystem::path golden(const std::string& name) { return source_dir() / "tests" / "golden" / name; }
-inline std::filesystem::path shipped_model() { return source_dir() / "models" / "world-64"; }
+inline std::filesystem::path shipped_model(const std::string& name = "world-64") { return source_dir() / "models" / name; }
 inline std::filesystem::path binary() { return T2V_BINARY; }
 
 class TemporaryFolder {

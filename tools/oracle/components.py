@@ -1,4 +1,4 @@
-"""Golden files of single networks: OUT/components_shipped.safetensors and OUT/components_tiny.safetensors.
+"""Golden files of single networks: OUT/components_<model>.safetensors, of the shipped models and of wan-tiny.
 
 Every case holds its inputs and what the reference makes of them, float32 (ids and masks int64). The names are listed in README.md.
 """
@@ -7,7 +7,7 @@ import json
 from pathlib import Path
 
 import torch
-from reference import SHIPPED_MODEL, open_pipeline, text_tokens, versions
+from reference import SHIPPED_MODELS, open_pipeline, text_tokens, versions
 from safetensors.torch import save_file
 
 PROMPTS = [
@@ -86,13 +86,16 @@ def record_vae(pipeline, noise_frames, generator, tensors):
         moments = pipeline.vae.encode(pixels).latent_dist
         prefix = f"vae.encode_{frames}"
         tensors |= {f"{prefix}.frames": pixels, f"{prefix}.mean": moments.mean, f"{prefix}.logvar": moments.logvar}
-    for frames, (height, width) in {1: (4, 6), 2: (6, 4), 3: (4, 6), 5: (6, 4)}.items():
-        latents = torch.randn(1, config.z_dim, frames, height, width, generator=generator) * std + mean
+    scale = config.scale_factor_spatial
+    for frames, (height, width) in {1: (32, 48), 2: (48, 32), 3: (32, 48), 5: (48, 32)}.items():
+        size = (1, config.z_dim, frames, height // scale, width // scale)
+        latents = torch.randn(size, generator=generator) * std + mean
         tensors |= {f"vae.decode_{frames}.latents": latents, f"vae.decode_{frames}.frames": pipeline.vae.decode(latents).sample}
 
 
 @torch.no_grad()
-def record(model, name, out):
+def record(model, out):
+    name = "tiny" if model.name == "wan-tiny" else model.name
     pipeline = open_pipeline(model)
     generator = torch.Generator("cpu").manual_seed(2024)
     tensors = {}
@@ -111,8 +114,8 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--out", type=Path, required=True, help="folder of the golden files; it holds wan-tiny already")
     args = parser.parse_args()
-    record(SHIPPED_MODEL, "shipped", args.out)
-    record(args.out / "wan-tiny", "tiny", args.out)
+    for model in [*SHIPPED_MODELS, args.out / "wan-tiny"]:
+        record(model, args.out)
 
 
 if __name__ == "__main__":

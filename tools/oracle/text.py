@@ -86,15 +86,16 @@ def random_text(rng, mojibake):
     return rng.choice(["", " "]).join(parts)
 
 
-def load_references(model, out):
+def load_references(model):
     import diffusers
     import sentencepiece
     import transformers
     from diffusers.pipelines.wan.pipeline_wan import prompt_clean
+    from reference import TEST_TOKENIZER
 
     versions = {"diffusers": diffusers.__version__, "ftfy": ftfy.__version__, "sentencepiece": sentencepiece.__version__, "transformers": transformers.__version__}
     load = transformers.T5Tokenizer.from_pretrained
-    return prompt_clean, {"text_tokens.json": load(out / "tokenizer"), "text_tokens_shipped.json": load(model / "tokenizer")}, versions
+    return prompt_clean, {"text_tokens.json": load(TEST_TOKENIZER), "text_tokens_shipped.json": load(model / "tokenizer")}, versions
 
 
 def tokens(tokenizer, text, limit):
@@ -107,7 +108,7 @@ def write_json(path, versions, cases):
 
 
 def write_golden(model, out):
-    prompt_clean, tokenizers, versions = load_references(model, out)
+    prompt_clean, tokenizers, versions = load_references(model)
     rng = random.Random(SEED)
     texts = CLEANING + [caption(rng) for _ in range(10)] + [random_text(rng, True) for _ in range(250)]
     write_json(out / "text_cleaning.json", versions, [{"text": t, "cleaned": prompt_clean(t)} for t in texts])
@@ -175,7 +176,7 @@ def write_tables(out):
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--model", type=Path, help="the shipped model's folder")
-    parser.add_argument("--out", type=Path, help="folder for text_cleaning.json, text_tokens.json (of the tokenizer/ in it) and text_tokens_shipped.json")
+    parser.add_argument("--out", type=Path, help="folder for text_cleaning.json, text_tokens.json (of tests/golden/tokenizer) and text_tokens_shipped.json")
     parser.add_argument("--tables", type=Path, help="folder for prompt_entities.inc and prompt_tables.inc")
     arguments = parser.parse_args()
     if arguments.tables:

@@ -1,37 +1,40 @@
 """Golden file of whole runs: OUT/trajectories.safetensors, the latents after every step and the frames at the end.
 
-Shipped model: three prompts at three aspects, UniPC through the stock pipeline and DDIM through its loop. Tiny model: flow UniPC.
+world-64: three prompts at three aspects, UniPC through the stock pipeline and DDIM through its loop. world-128: one of them. Tiny model: flow UniPC.
 """
 import argparse
 import json
 from dataclasses import asdict, replace
 from pathlib import Path
 
-from reference import SHIPPED_MODEL, Request, open_pipeline, run_ddim, run_unipc, text_tokens, versions
+from reference import SHIPPED_MODELS, Request, open_pipeline, run_ddim, run_unipc, text_tokens, versions
 from safetensors.torch import save_file
 
-SHIPPED_CASES = {
-    "square": ("a red circle bouncing on a navy background", 64, 64, 1),
-    "wide": ("a large yellow star moving right on a black background", 80, 48, 2),
-    "tall": ("white background, a small purple heart spinning", 48, 80, 3),
+SHIPPED_CASES = {  # of each model: prompt, width, height, frames, seed
+    "world-64": {
+        "square": ("a red circle bouncing on a navy background", 64, 64, 17, 1),
+        "wide": ("a large yellow star moving right on a black background", 80, 48, 17, 2),
+        "tall": ("white background, a small purple heart spinning", 48, 80, 17, 3),
+    },
+    "world-128": {"large": ("a cyan diamond swaying and an orange cross falling on a gray background", 160, 96, 9, 5)},
 }
 RESCALED_CASE = "square"  # once more with the guidance scaled back
 FLOAT_FRAMES_OF = "tiny.unipc"  # one run also as floats; bytes hide errors below half a level
 
 
-def shipped_runs():
-    pipeline = open_pipeline(SHIPPED_MODEL)
-    for name, (prompt, width, height, seed) in SHIPPED_CASES.items():
+def shipped_runs(model):
+    pipeline = open_pipeline(model)
+    for name, (prompt, width, height, frames, seed) in SHIPPED_CASES[model.name].items():
         request = Request(
             prompt=prompt,
             negative_prompt="",
             width=width,
             height=height,
-            frames=17,
+            frames=frames,
             steps=20,
             guidance_scale=6.0,
             seed=seed,
-            max_text_tokens=text_tokens(SHIPPED_MODEL),
+            max_text_tokens=text_tokens(model),
         )
         yield f"{name}.ddim", request, run_ddim(pipeline, request)
         yield f"{name}.unipc", request, run_unipc(pipeline, request)
@@ -71,10 +74,11 @@ def main():
     parser.add_argument("--out", type=Path, required=True, help="folder of the golden files; it holds wan-tiny already")
     args = parser.parse_args()
     tensors, cases = {}, {}
-    for runs in (shipped_runs(), tiny_runs(args.out / "wan-tiny")):
-        for name, request, run in runs:
+    tiny = args.out / "wan-tiny"
+    for model in [*SHIPPED_MODELS, tiny]:
+        for name, request, run in tiny_runs(model) if model == tiny else shipped_runs(model):
             add_run(tensors, name, run)
-            cases[name] = asdict(request)
+            cases[name] = {"model": model.name, **asdict(request)}
     metadata = {"about": json.dumps({"versions": versions(), "cases": cases})}  # one key: safetensors writes several in any order
     save_file({key: value.contiguous() for key, value in tensors.items()}, args.out / "trajectories.safetensors", metadata=metadata)
 

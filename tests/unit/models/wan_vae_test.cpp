@@ -119,15 +119,15 @@ TEST_F(WanVaeTest, RefusesFramesThatDoNotFit) {
 }
 
 TEST(WanVaeMeta, GivesShapesWithoutWeights) {
-  for (const std::string folder : {"shipped", "tiny"}) {
-    const auto config_file = (folder == "tiny" ? test::golden("wan-tiny") : test::shipped_model()) / "vae" / "config.json";
+  for (const std::string name : {"world-64", "world-128", "tiny"}) {
+    const auto config_file = (name == "tiny" ? test::golden("wan-tiny") : test::shipped_model(name)) / "vae" / "config.json";
     auto weights = Weights::meta();
     const WanVae vae(parse_wan_vae_config(read_json(config_file), "config.json"), weights.root());
-    const auto channels = vae.config().z_dim;
+    const auto channels = vae.config().z_dim, ratio = vae.config().spatial_ratio();
     const auto frames = vae.decode(vae.denormalise(at::empty({channels, 4, 6, 10}, at::kMeta)));
     EXPECT_TRUE(frames.is_meta());
-    EXPECT_EQ(frames.sizes(), (std::vector<int64_t>{3, 13, 48, 80}));
-    const auto [mean, logvar] = vae.encode(at::empty({3, 9, 48, 80}, at::kMeta));
+    EXPECT_EQ(frames.sizes(), (std::vector<int64_t>{3, 13, 6 * ratio, 10 * ratio}));
+    const auto [mean, logvar] = vae.encode(at::empty({3, 9, 6 * ratio, 10 * ratio}, at::kMeta));
     EXPECT_TRUE(mean.is_meta());
     EXPECT_EQ(mean.sizes(), (std::vector<int64_t>{channels, 3, 6, 10}));
     EXPECT_EQ(logvar.sizes(), mean.sizes());
