@@ -264,11 +264,11 @@ TrainingConfig parse_training_config(const Json& json, const std::string& where)
   if (const auto* defaults = keys.find("defaults")) config.defaults = *defaults;
   if (!config.defaults.is_object())
     throw Error(ErrorKind::usage, where + ": 'defaults' should be an object of settings as t2v.json has them");
-  if (const auto* stages = keys.find("stages"); stages != nullptr && stages->is_array())
-    for (const auto& stage : *stages)
-      config.stages.push_back(parse_stage(stage, where + ", stage " + std::to_string(config.stages.size() + 1)));
+  const auto* stages = keys.find("stages");
+  if (stages == nullptr || !stages->is_array()) throw Error(ErrorKind::usage, where + ": 'stages' should be a list of stages");
+  for (const auto& stage : *stages)
+    config.stages.push_back(parse_stage(stage, where + ", stage " + std::to_string(config.stages.size() + 1)));
   keys.finish();
-  if (config.stages.empty()) throw Error(ErrorKind::usage, where + ": 'stages' should be a list of at least one stage");
   if (config.architecture.empty() && !config.weights.empty()) config.architecture = config.weights.front();
   for (auto& stage : config.stages) stage.vae.seed = stage.denoiser.seed = config.seed;
   return config;

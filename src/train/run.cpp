@@ -453,6 +453,9 @@ fs::path run_training(const TrainingRequest& request, Observer& observer) {
   auto config = parse_training_config(read_json(request.config, ErrorKind::usage), request.config);
   if (!request.models.empty()) config.architecture = request.models.front(), config.weights = request.models;
   if (request.data) config.data = *request.data;
+  if (config.stages.empty() && config.weights.size() < 2)
+    throw Error(ErrorKind::usage, request.config + ": 'stages' should have at least one stage; without any, pass --model twice or more: " +
+                                      "the run's model is then the mean of theirs");
   if (config.architecture.empty())
     throw Error(ErrorKind::usage, request.config + ": 'architecture' should name a model folder, or pass --model");
   if (request.minutes && !(*request.minutes > 0)) throw Error(ErrorKind::usage, "--minutes should be above 0");

@@ -364,6 +364,13 @@ TEST(CliTrain, ARunBeginsFromTheMeanOfModels) {
   std::ofstream(path) << config.dump();
   expect_mean(train("list", {}));
 
+  config["stages"] = Json::array();
+  std::ofstream(path) << config.dump();
+  expect_mean(train("mean", {}));
+  config["weights"] = shipped;
+  std::ofstream(path) << config.dump();
+  expect_refused(run_program({"train", path.string(), "--out", (folder / "other").string()}), 2, {"'stages'", "--model"});
+
   config["weights"] = 7;
   std::ofstream(path) << config.dump();
   expect_refused(run_program({"train", path.string(), "--out", (folder / "other").string()}), 2, {"'weights'"});

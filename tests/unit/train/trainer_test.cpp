@@ -208,7 +208,7 @@ TEST(Trainer, LearningRateWarmsUpHoldsAndFalls) {
 TEST(TrainingConfig, TheShippedOnesAreGood) {
   int configs = 0;
   for (const auto& entry : std::filesystem::directory_iterator(test::source_dir() / "configs" / "train")) {
-    EXPECT_FALSE(parse_training_config(read_json(entry.path()), entry.path().string()).stages.empty());
+    EXPECT_EQ(parse_training_config(read_json(entry.path()), entry.path().string()).stages.empty(), entry.path().filename() == "mean.json");
     ++configs;
   }
   EXPECT_GE(configs, 4);
@@ -225,7 +225,7 @@ TEST(TrainingConfig, MistakesAreNamed) {
   refused(R"({"stages": [{"train": "denoiser", "steps": 3, "precision": "fp8"}]})", "float32, bf16-mixed, bf16");
   refused(R"({"stages": [{"train": "vae", "steps": 3, "precision": "bf16"}]})", "float32, bf16-mixed;");
   refused(R"({"tokenizer": {"vocab_size": 2}, "stages": [{"train": "denoiser", "steps": 3}]})", "'vocab_size' should be between 4");
-  refused(R"({"stages": []})", "at least one stage");
+  refused(R"({"seed": 3})", "'stages' should be a list");
   refused(R"({"stages": [{"train": "denoiser", "steps": 0}]})", "'steps' should be between 1");
   refused(R"({"stages": [{"train": "denoiser", "minutes": -5}]})", "'minutes' should be between");
   refused(R"({"stages": [{"train": "denoiser", "steps": 3, "lengths": [{"frames": 33, "share": 1}]}]})",
