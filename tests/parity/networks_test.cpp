@@ -10,29 +10,19 @@ namespace {
 
 constexpr double limit = 1e-4;  // of the reference's scale, for one forward pass (tools/oracle/README.md)
 
-struct Model {
-  std::string name;
-  std::filesystem::path folder;
-};
-
-Model model_named(const std::string& name) {
-  if (name == "tiny") return {name, test::golden("wan-tiny")};
-  return {name, test::shipped_model(name)};
-}
-
 class Parity : public testing::TestWithParam<const char*> {
  protected:
   // Prints the error, and fails beyond the limit.
   void expect_close(const at::Tensor& found, const std::string& tensor) {
     const double error = test::relative_error(found, golden->tensor(tensor));
-    std::printf("%-9s %-32s %.1e of %.0e\n", model.name.c_str(), tensor.c_str(), error, limit);
+    std::printf("%-9s %-32s %.1e of %.0e\n", model.c_str(), tensor.c_str(), error, limit);
     EXPECT_LE(error, limit) << tensor;
   }
 
-  Model model = model_named(GetParam());
-  ModelFolder folder = open_model_folder(model.folder);
+  std::string model = GetParam();
+  ModelFolder folder = open_model_folder(test::model_named(model));
   ModelConfigs configs = read_model_configs(folder);
-  std::shared_ptr<const SafetensorsFile> golden = test::open_golden("components_" + model.name + ".safetensors");
+  std::shared_ptr<const SafetensorsFile> golden = test::open_golden("components_" + model + ".safetensors");
 };
 
 INSTANTIATE_TEST_SUITE_P(Models, Parity, testing::Values("world-64", "world-128", "tiny"), test::name_of);
@@ -44,7 +34,7 @@ TEST_P(Parity, Umt5GivesTheReferencesHiddenStates) {
     const auto ids = golden->tensor(name + ".input_ids")[0].narrow(0, 0, length);
     const auto expected = golden->tensor(name + ".last_hidden_state")[0].narrow(0, 0, length);
     const double error = test::relative_error(encoder.forward(ids), expected);
-    std::printf("%-9s %-32s %.1e of %.0e\n", model.name.c_str(), (name + ".last_hidden_state").c_str(), error, limit);
+    std::printf("%-9s %-32s %.1e of %.0e\n", model.c_str(), (name + ".last_hidden_state").c_str(), error, limit);
     EXPECT_LE(error, limit) << name;
   }
 }

@@ -29,8 +29,7 @@ class Trajectory : public testing::TestWithParam<const char*> {
   GenerationRequest request(const std::string& name) const {
     std::filesystem::create_directories(folder / name);
     GenerationRequest r;
-    const auto model = about.at("model").get<std::string>();
-    r.model = (model == "wan-tiny" ? test::golden(model) : test::shipped_model(model)).string();
+    r.model = test::model_named(about.at("model").get<std::string>()).string();
     r.prompt = about.at("prompt").get<std::string>();
     r.negative_prompt = about.at("negative_prompt").get<std::string>();
     r.width = about.at("width").get<int64_t>();

@@ -94,8 +94,7 @@ def record_vae(pipeline, noise_frames, generator, tensors):
 
 
 @torch.no_grad()
-def record(model, out):
-    name = "tiny" if model.name == "wan-tiny" else model.name
+def record(model, name, out):
     pipeline = open_pipeline(model)
     generator = torch.Generator("cpu").manual_seed(2024)
     tensors = {}
@@ -114,8 +113,8 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--out", type=Path, required=True, help="folder of the golden files; it holds wan-tiny already")
     args = parser.parse_args()
-    for model in [*SHIPPED_MODELS, args.out / "wan-tiny"]:
-        record(model, args.out)
+    for name, model in (SHIPPED_MODELS | {"tiny": args.out / "wan-tiny"}).items():
+        record(model, name, args.out)
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
 """Golden file of whole runs: OUT/trajectories.safetensors, the latents after every step and the frames at the end.
 
-world-64: three prompts at three aspects, UniPC through the stock pipeline and DDIM through its loop. world-128: one of them. Tiny model: flow UniPC.
+world-64: three prompts at three aspects, UniPC through the stock pipeline and DDIM through its loop. world-128: a prompt of its own, both. Tiny model: flow UniPC.
 """
 import argparse
 import json
@@ -22,9 +22,9 @@ RESCALED_CASE = "square"  # once more with the guidance scaled back
 FLOAT_FRAMES_OF = "tiny.unipc"  # one run also as floats; bytes hide errors below half a level
 
 
-def shipped_runs(model):
+def shipped_runs(model, cases):
     pipeline = open_pipeline(model)
-    for name, (prompt, width, height, frames, seed) in SHIPPED_CASES[model.name].items():
+    for name, (prompt, width, height, frames, seed) in cases.items():
         request = Request(
             prompt=prompt,
             negative_prompt="",
@@ -74,11 +74,12 @@ def main():
     parser.add_argument("--out", type=Path, required=True, help="folder of the golden files; it holds wan-tiny already")
     args = parser.parse_args()
     tensors, cases = {}, {}
-    tiny = args.out / "wan-tiny"
-    for model in [*SHIPPED_MODELS, tiny]:
-        for name, request, run in tiny_runs(model) if model == tiny else shipped_runs(model):
+    runs_of = {model: shipped_runs(SHIPPED_MODELS[model], own) for model, own in SHIPPED_CASES.items()}
+    runs_of["tiny"] = tiny_runs(args.out / "wan-tiny")
+    for model, runs in runs_of.items():
+        for name, request, run in runs:
             add_run(tensors, name, run)
-            cases[name] = {"model": model.name, **asdict(request)}
+            cases[name] = {"model": model, **asdict(request)}
     metadata = {"about": json.dumps({"versions": versions(), "cases": cases})}  # one key: safetensors writes several in any order
     save_file({key: value.contiguous() for key, value in tensors.items()}, args.out / "trajectories.safetensors", metadata=metadata)
 

@@ -120,7 +120,7 @@ TEST_F(WanVaeTest, RefusesFramesThatDoNotFit) {
 
 TEST(WanVaeMeta, GivesShapesWithoutWeights) {
   for (const std::string name : {"world-64", "world-128", "tiny"}) {
-    const auto config_file = (name == "tiny" ? test::golden("wan-tiny") : test::shipped_model(name)) / "vae" / "config.json";
+    const auto config_file = test::model_named(name) / "vae" / "config.json";
     auto weights = Weights::meta();
     const WanVae vae(parse_wan_vae_config(read_json(config_file), "config.json"), weights.root());
     const auto channels = vae.config().z_dim, ratio = vae.config().spatial_ratio();
