@@ -1,6 +1,6 @@
-// The stages of one clip, each by itself, on the shipped model or any other (--model=DIR): what bench/compare runs beside the reference
-// library. Sizes: --width=64 --height=64 --frames=17. Threads: --threads=1. Counters: flops, and their share of the machine's own GEMM rate
-// measured in this run.
+// The stages of one clip, each by itself, on the shipped model or any other (--model=DIR): what bench/compare
+// runs beside the reference library. Sizes: --width=64 --height=64 --frames=17. Threads: --threads=1.
+// Counters: flops, and their share of the machine's own GEMM rate measured in this run.
 #include <ATen/ATen.h>
 #include <ATen/Parallel.h>
 #include <ATen/core/grad_mode.h>
@@ -29,19 +29,25 @@ double gemm_flops_per_second() {
   for (int i = 0; i < 20; ++i) {
     const auto start = std::chrono::steady_clock::now();
     benchmark::DoNotOptimize(at::mm(a, b));
-    best = std::max(best, 2.0 * 768 * 768 * 768 / std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count());
+    best = std::max(best,
+                    2.0 * 768 * 768 * 768 /
+                        std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count());
   }
   return best;
 }
 
-// FLOPs of one denoising step: linear layers and attention, as multiply and add. Norms and activations are not counted.
-double transformer_flops(const WanTransformerConfig& config, double tokens, double branches, double text_tokens) {
+// FLOPs of one denoising step: linear layers and attention, as multiply and add. Norms and activations are
+// not counted.
+double transformer_flops(const WanTransformerConfig& config, double tokens, double branches,
+                         double text_tokens) {
   const auto d = static_cast<double>(config.width());
   const auto f = static_cast<double>(config.ffn_dim);
   const double self = 2 * tokens * 4 * d * d + 4 * tokens * tokens * d;
-  const double cross = 2 * tokens * 2 * d * d + 4 * tokens * text_tokens * d;  // keys and values are made once per prompt
+  const double cross = 2 * tokens * 2 * d * d +
+                       4 * tokens * text_tokens * d;  // keys and values are made once per prompt
   const double feed = 2 * tokens * 2 * d * f;
-  const double ends = 2 * 2 * tokens * d * static_cast<double>(config.in_channels * config.patch_size.volume());
+  const double ends = 2 * 2 * tokens * d *
+                      static_cast<double>(config.in_channels * config.patch_size.volume());
   return branches * (static_cast<double>(config.num_layers) * (self + cross + feed) + ends);
 }
 
@@ -56,8 +62,10 @@ void report(benchmark::State& state, double flops, double gemm) {
 int main(int argc, char** argv) {
   benchmark::Initialize(&argc, argv);
   Options options;
-  const std::map<std::string, int64_t*> numbers = {
-      {"--width=", &options.width}, {"--height=", &options.height}, {"--frames=", &options.frames}, {"--threads=", &options.threads}};
+  const std::map<std::string, int64_t*> numbers = {{"--width=", &options.width},
+                                                   {"--height=", &options.height},
+                                                   {"--frames=", &options.frames},
+                                                   {"--threads=", &options.threads}};
   for (int i = 1; i < argc; ++i) {
     const std::string argument = argv[i];
     for (const auto& [name, value] : numbers)
@@ -74,17 +82,20 @@ int main(int argc, char** argv) {
   const double gemm = gemm_flops_per_second();
 
   const int64_t latent_frames = (options.frames - 1) / configs.vae.temporal_ratio() + 1;
-  const auto latents = at::randn(
-      {configs.vae.z_dim, latent_frames, options.height / configs.vae.spatial_ratio(), options.width / configs.vae.spatial_ratio()});
+  const auto latents = at::randn({configs.vae.z_dim, latent_frames,
+                                  options.height / configs.vae.spatial_ratio(),
+                                  options.width / configs.vae.spatial_ratio()});
   const int64_t text_tokens = model.defaults.max_text_tokens.value_or(512);
   auto tokens = pack({{latents, {}}}, configs.transformer.patch_size, 2);
   set_timestep(tokens, 500);
-  const auto text = transformer.prepare_text(at::randn({2, text_tokens, configs.transformer.text_dim}), {0, 1});
+  const auto text = transformer.prepare_text(at::randn({2, text_tokens, configs.transformer.text_dim}),
+                                             {0, 1});
 
   benchmark::RegisterBenchmark("dit_step", [&](benchmark::State& state) {
     for (auto _ : state) benchmark::DoNotOptimize(transformer.predict(tokens, text));
     report(state,
-           transformer_flops(configs.transformer, static_cast<double>(tokens.values.size(0)) / 2, 2, static_cast<double>(text_tokens)),
+           transformer_flops(configs.transformer, static_cast<double>(tokens.values.size(0)) / 2, 2,
+                             static_cast<double>(text_tokens)),
            gemm);
   })->Unit(benchmark::kMillisecond);
   benchmark::RegisterBenchmark("vae_decode", [&](benchmark::State& state) {

@@ -15,8 +15,9 @@
 
 namespace t2v {
 
-// Resolves sizes, defaults and file names and checks everything that can be checked before weights are loaded: prompt, output names and
-// folders, the model's configs. What it reads of a model folder it keeps, so that planning a thousand items reads each folder once.
+// Resolves sizes, defaults and file names and checks everything that can be checked before weights are
+// loaded: prompt, output names and folders, the model's configs. What it reads of a model folder it keeps, so
+// that planning a thousand items reads each folder once.
 class Planner {
  public:
   Planner();
@@ -40,11 +41,13 @@ std::string plan_to_json(const GenerationPlan& plan);
 
 // What holds for a run of many clips as a whole. What is absent comes from the plans.
 struct BatchLimits {
-  std::optional<int64_t> token_budget = {};      // tokens of one forward pass, all clips and guidance branches together
-  std::optional<int64_t> memory_limit = {};      // bytes that the process may use
+  std::optional<int64_t> token_budget = {};  // tokens of one forward pass, all clips and guidance branches
+                                             // together
+  std::optional<int64_t> memory_limit = {};  // bytes that the process may use
   std::optional<int64_t> checkpoint_every = {};  // denoising steps
   std::string checkpoint_folder = {};            // empty: beside each clip
-  bool restart_changed = false;                  // a clip whose checkpoint is of other settings starts anew instead of failing
+  bool restart_changed = false;  // a clip whose checkpoint is of other settings starts anew instead of
+                                 // failing
 };
 
 // What became of one clip: a result or an error, never both.
@@ -54,20 +57,24 @@ struct ClipOutcome {
   std::optional<Error> error;
 };
 
-// Makes the clips of all plans. Plans of one model, device and dtype share the loaded networks; clips of any order, size, length and prompt
-// are denoised together where that is quicker, and handed to `finished` as each has its final name or has failed. On the CPU a clip's bytes
-// do not depend on what else the run makes.
-// A clip that fails does not stop the others, whatever the reason: its Error comes in its outcome. What could not be written leaves its
-// latents beside its name, where that is possible; where a folder takes no file any more (a full disk), clips that would go there are not
-// begun. When an allocation fails, a pack goes on in halves and decoding in smaller chunks, with a note; a clip that does not fit by itself
-// has Error{out_of_memory}. What ends the run early is thrown: an Error{interrupted, terminated} of the observer, what `finished`
-// itself throws, and, where all clips are of one model, what is wrong with that model. Every clip has one outcome, unless the run ended
-// early. Observer and `finished` are called from threads other than the caller's, one call at a time.
-PreparationTimes generate_all(const std::vector<GenerationPlan>& plans, const BatchLimits& limits, Observer& observer,
-                              const std::function<void(const ClipOutcome&)>& finished);
+// Makes the clips of all plans. Plans of one model, device and dtype share the loaded networks; clips of any
+// order, size, length and prompt are denoised together where that is quicker, and handed to `finished` as
+// each has its final name or has failed. On the CPU a clip's bytes do not depend on what else the run makes.
+// A clip that fails does not stop the others, whatever the reason: its Error comes in its outcome. What could
+// not be written leaves its latents beside its name, where that is possible; where a folder takes no file any
+// more (a full disk), clips that would go there are not begun. When an allocation fails, a pack goes on in
+// halves and decoding in smaller chunks, with a note; a clip that does not fit by itself has
+// Error{out_of_memory}. What ends the run early is thrown: an Error{interrupted, terminated} of the observer,
+// what `finished` itself throws, and, where all clips are of one model, what is wrong with that model. Every
+// clip has one outcome, unless the run ended early. Observer and `finished` are called from threads other
+// than the caller's, one call at a time.
+PreparationTimes generate_all(const std::vector<GenerationPlan>& plans, const BatchLimits& limits,
+                              Observer& observer, const std::function<void(const ClipOutcome&)>& finished);
 
-// Makes the clips of one plan by generate_all. Throws the Error of the first clip that fails; what was finished before stays.
-GenerationResult generate(const GenerationPlan& plan, Observer& observer, const std::function<void(const ClipResult&)>& finished);
+// Makes the clips of one plan by generate_all. Throws the Error of the first clip that fails; what was
+// finished before stays.
+GenerationResult generate(const GenerationPlan& plan, Observer& observer,
+                          const std::function<void(const ClipResult&)>& finished);
 
 std::string version();
 

@@ -1,4 +1,5 @@
-// How a run tells what it is doing, and how it is told to stop: the only channel between a run and its surroundings.
+// How a run tells what it is doing, and how it is told to stop: the only channel between a run and its
+// surroundings.
 #pragma once
 
 #include <cstddef>

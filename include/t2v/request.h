@@ -29,8 +29,8 @@ struct GenerationRequest {
   std::optional<int64_t> crf;
   std::optional<bool> sidecar;                            // JSON beside the output
   std::optional<std::string> init_latents, save_latents;  // safetensors files
-  std::optional<std::string> trace;                       // folder for the text embedding and the latents of every step
-  std::optional<std::string> device, dtype;               // auto, cpu, cuda[:N]; auto, float32, bfloat16, float16
+  std::optional<std::string> trace;          // folder for the text embedding and the latents of every step
+  std::optional<std::string> device, dtype;  // auto, cpu, cuda[:N]; auto, float32, bfloat16, float16
   std::optional<int64_t> threads;
   std::optional<std::string> memory_limit;  // "2GB"
   std::optional<int64_t> token_budget;      // of one forward pass

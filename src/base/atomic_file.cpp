@@ -19,7 +19,8 @@ namespace fs = std::filesystem;
 
 namespace {
 
-// Names of open temporary files for the signal handler: fixed storage, because a handler may not allocate or lock.
+// Names of open temporary files for the signal handler: fixed storage, because a handler may not allocate or
+// lock.
 constexpr std::size_t slot_count = 64;
 struct Slot {
   std::atomic<int> state{0};  // 0 free, 1 being filled, 2 ready
@@ -47,17 +48,21 @@ void forget(const std::string& name) {
   throw Error(ErrorKind::output, path.string() + ": " + what + " (" + std::strerror(error) + ")");
 }
 
-fs::path folder_of(const fs::path& path) { return path.has_parent_path() ? path.parent_path() : fs::path("."); }
-
-// The extension stays last, because encoders choose their format by it. Names may have 255 bytes, so that a long one is shortened here.
-fs::path temporary_name(const fs::path& path) {
-  static std::atomic<unsigned> counter{0};
-  return folder_of(path) / ("." + path.filename().string().substr(0, 150) + ".t2v-" + std::to_string(::getpid()) + "-" +
-                            std::to_string(counter++) + ".tmp" + path.extension().string().substr(0, 50));
+fs::path folder_of(const fs::path& path) {
+  return path.has_parent_path() ? path.parent_path() : fs::path(".");
 }
 
-// Makes a new name in the folder durable. A folder that may be written but not read cannot be synced, nor can one on a file system that
-// does not know the operation.
+// The extension stays last, because encoders choose their format by it. Names may have 255 bytes, so that a
+// long one is shortened here.
+fs::path temporary_name(const fs::path& path) {
+  static std::atomic<unsigned> counter{0};
+  return folder_of(path) /
+         ("." + path.filename().string().substr(0, 150) + ".t2v-" + std::to_string(::getpid()) + "-" +
+          std::to_string(counter++) + ".tmp" + path.extension().string().substr(0, 50));
+}
+
+// Makes a new name in the folder durable. A folder that may be written but not read cannot be synced, nor can
+// one on a file system that does not know the operation.
 void sync_folder(const fs::path& folder) {
   const int file = open_file(folder.c_str(), O_RDONLY | O_DIRECTORY);
   if (file == -EACCES) return;
@@ -74,9 +79,12 @@ AtomicFile::AtomicFile(fs::path path) : path_(std::move(path)) {
   // Renaming would replace a device such as /dev/null for the whole machine.
   std::error_code unknown;
   const auto type = fs::symlink_status(path_, unknown).type();
-  if (type == fs::file_type::character || type == fs::file_type::block || type == fs::file_type::fifo || type == fs::file_type::socket)
-    throw Error(ErrorKind::output, path_.string() + ": is a device or pipe, which a finished file would replace; name a file");
-  // A name may be taken: by a file that a killed run of the same process number left, or by another machine on the same network folder.
+  if (type == fs::file_type::character || type == fs::file_type::block || type == fs::file_type::fifo ||
+      type == fs::file_type::socket)
+    throw Error(ErrorKind::output,
+                path_.string() + ": is a device or pipe, which a finished file would replace; name a file");
+  // A name may be taken: by a file that a killed run of the same process number left, or by another machine
+  // on the same network folder.
   constexpr int attempts = 1000;
   for (int attempt = 0; attempt < attempts; ++attempt) {
     temporary_ = temporary_name(path_);
@@ -94,7 +102,8 @@ AtomicFile::~AtomicFile() {
 }
 
 void AtomicFile::write(const void* data, std::size_t size) {
-  if (const int error = write_fully(descriptor_, data, size); error != 0) fail("cannot be written", path_, error);
+  if (const int error = write_fully(descriptor_, data, size); error != 0)
+    fail("cannot be written", path_, error);
 }
 
 void AtomicFile::commit() {
@@ -102,7 +111,8 @@ void AtomicFile::commit() {
   const int close_error = close_file(std::exchange(descriptor_, -1));
   if (sync_error != 0 && sync_error != EINVAL) fail("cannot be synced to disk", path_, sync_error);
   if (close_error != 0) fail("cannot be written", path_, close_error);
-  if (const int error = rename_file(temporary_.c_str(), path_.c_str()); error != 0) fail("cannot be given its final name", path_, error);
+  if (const int error = rename_file(temporary_.c_str(), path_.c_str()); error != 0)
+    fail("cannot be given its final name", path_, error);
   committed_ = true;
   sync_folder(folder_of(path_));
 }
@@ -116,7 +126,8 @@ void write_file_atomically(const fs::path& path, std::string_view contents) {
 void check_writable_folder(const fs::path& folder) {
   std::error_code failed;
   const auto where = folder.empty() ? fs::path(".") : folder;
-  if (!fs::is_directory(where, failed)) throw Error(ErrorKind::output, where.string() + ": not a folder; create it first");
+  if (!fs::is_directory(where, failed))
+    throw Error(ErrorKind::output, where.string() + ": not a folder; create it first");
   AtomicFile probe(where / "t2v-write-test");  // removed on return
 }
 

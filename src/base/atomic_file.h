@@ -9,8 +9,8 @@ namespace t2v {
 
 class AtomicFile {
  public:
-  // Reserves a temporary name beside `path` (".NAME.t2v-PID-N.tmp.EXT") and creates it, mode 0666 less the umask. Throws Error{output}, also
-  // when `path` is a device or pipe.
+  // Reserves a temporary name beside `path` (".NAME.t2v-PID-N.tmp.EXT") and creates it, mode 0666 less the
+  // umask. Throws Error{output}, also when `path` is a device or pipe.
   explicit AtomicFile(std::filesystem::path path);
   // Removes the temporary file unless commit() was called.
   ~AtomicFile();
@@ -23,7 +23,8 @@ class AtomicFile {
   int descriptor() const { return descriptor_; }
   // Appends all of it. Throws Error{output}.
   void write(const void* data, std::size_t size);
-  // Syncs and closes the temporary file and renames it to path(). Throws Error{output}; the temporary file is then removed.
+  // Syncs and closes the temporary file and renames it to path(). Throws Error{output}; the temporary file is
+  // then removed.
   void commit();
 
  private:
@@ -35,7 +36,8 @@ class AtomicFile {
 // Writes the whole file atomically. Throws Error{output}.
 void write_file_atomically(const std::filesystem::path& path, std::string_view contents);
 
-// Whether a file could be created in `path`'s folder; throws Error{output} with the reason if not. Creates nothing that stays.
+// Whether a file could be created in `path`'s folder; throws Error{output} with the reason if not. Creates
+// nothing that stays.
 void check_writable_folder(const std::filesystem::path& folder);
 
 // Unlinks every temporary file that is still open. Async-signal-safe: for the second Ctrl-C.

@@ -1,5 +1,5 @@
-// The system calls that make files, in one table, so that a test can let any of them fail; and the loops around them that every caller
-// needs: a write may be short, and a signal may interrupt it.
+// The system calls that make files, in one table, so that a test can let any of them fail; and the loops
+// around them that every caller needs: a write may be short, and a signal may interrupt it.
 #pragma once
 
 #include <sys/types.h>
@@ -19,7 +19,8 @@ struct FileOps {
 
 // The operating system's own calls.
 const FileOps& system_file_ops();
-// What files are written with: the system's own, unless a test has put something in their place (null puts them back).
+// What files are written with: the system's own, unless a test has put something in their place (null puts
+// them back).
 const FileOps& file_ops();
 void replace_file_ops(const FileOps* ops);
 

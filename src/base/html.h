@@ -7,9 +7,9 @@
 
 namespace t2v {
 
-// `text` as the content of an element or of a quoted attribute: & < > " ' escaped, control characters and bad UTF-8 as printable() shows
-// them. Characters that would reorder what stands around them (U+202A to U+202E, U+2066 to U+2069: Unicode TR 36, 2.12) become U+FFFD too;
-// right-to-left scripts need none of them.
+// `text` as the content of an element or of a quoted attribute: & < > " ' escaped, control characters and bad
+// UTF-8 as printable() shows them. Characters that would reorder what stands around them (U+202A to U+202E,
+// U+2066 to U+2069: Unicode TR 36, 2.12) become U+FFFD too; right-to-left scripts need none of them.
 std::string escape_html(std::string_view text);
 
 // RFC 4648, with padding.

@@ -29,17 +29,20 @@ struct Refused {
 
 std::optional<JsonDefect> try_parse_json(std::string_view text, Json& parsed, const JsonLimits& limits) {
   if (text.size() > limits.bytes)
-    return JsonDefect{0, std::to_string(text.size()) + " bytes of JSON; at most " + std::to_string(limits.bytes) + " are read"};
+    return JsonDefect{0, std::to_string(text.size()) + " bytes of JSON; at most " +
+                             std::to_string(limits.bytes) + " are read"};
   // The parser takes a NUL byte for the end of the text, and what stands behind it would go unseen.
   if (const auto nul = text.find('\0'); nul != std::string_view::npos)
     return JsonDefect{nul, "bad JSON at " + line_and_column(text, nul) + ": syntax error: a NUL byte"};
   std::vector<std::set<std::string>> keys;  // of each open object
   // The parser calls back before it goes deeper, which is what bounds the nesting.
   const auto watch = [&](int depth, Json::parse_event_t event, Json& value) {
-    if (depth > limits.depth) throw Refused{"JSON nested deeper than " + std::to_string(limits.depth) + " levels"};
+    if (depth > limits.depth)
+      throw Refused{"JSON nested deeper than " + std::to_string(limits.depth) + " levels"};
     if (event == Json::parse_event_t::object_start) keys.emplace_back();
     if (event == Json::parse_event_t::object_end) keys.pop_back();
-    if (event == Json::parse_event_t::key && limits.refuse_duplicate_keys && !keys.back().insert(value.get<std::string>()).second)
+    if (event == Json::parse_event_t::key && limits.refuse_duplicate_keys &&
+        !keys.back().insert(value.get<std::string>()).second)
       throw Refused{"the key '" + value.get<std::string>() + "' stands twice in one object"};
     return true;
   };
@@ -52,8 +55,8 @@ std::optional<JsonDefect> try_parse_json(std::string_view text, Json& parsed, co
     const std::string what = error.what();
     const auto reason = what.find("syntax error");
     const std::size_t byte = error.byte == 0 ? 0 : error.byte - 1;
-    return JsonDefect{byte,
-                      "bad JSON at " + line_and_column(text, byte) + ": " + (reason == std::string::npos ? what : what.substr(reason))};
+    return JsonDefect{byte, "bad JSON at " + line_and_column(text, byte) + ": " +
+                                (reason == std::string::npos ? what : what.substr(reason))};
   } catch (const nlohmann::json::exception& error) {
     return JsonDefect{0, std::string("bad JSON: ") + error.what()};
   }
@@ -61,7 +64,8 @@ std::optional<JsonDefect> try_parse_json(std::string_view text, Json& parsed, co
 
 Json parse_json(std::string_view text, const std::string& where, ErrorKind kind, const JsonLimits& limits) {
   Json parsed;
-  if (const auto defect = try_parse_json(text, parsed, limits)) throw Error(kind, where + ": " + defect->what);
+  if (const auto defect = try_parse_json(text, parsed, limits))
+    throw Error(kind, where + ": " + defect->what);
   return parsed;
 }
 
@@ -70,7 +74,8 @@ Json read_json(const std::filesystem::path& path, ErrorKind kind, const JsonLimi
   const auto size = std::filesystem::file_size(path, failed);
   if (failed) throw Error(kind, path.string() + ": cannot be read (" + failed.message() + ")");
   if (size > limits.bytes)
-    throw Error(kind, path.string() + ": " + std::to_string(size) + " bytes; at most " + std::to_string(limits.bytes) + " are read");
+    throw Error(kind, path.string() + ": " + std::to_string(size) + " bytes; at most " +
+                          std::to_string(limits.bytes) + " are read");
   std::ifstream file(path, std::ios::binary);
   std::ostringstream text;
   text << file.rdbuf();
@@ -81,8 +86,8 @@ Json read_json(const std::filesystem::path& path, ErrorKind kind, const JsonLimi
 int64_t json_size(const Json& object, const std::string& key, const std::string& where, int64_t most) {
   const auto value = json_get<int64_t>(object, key, where);
   if (value < 1 || value > most)
-    throw Error(ErrorKind::bad_input,
-                where + ": '" + key + "' should be between 1 and " + std::to_string(most) + ", found " + std::to_string(value));
+    throw Error(ErrorKind::bad_input, where + ": '" + key + "' should be between 1 and " +
+                                          std::to_string(most) + ", found " + std::to_string(value));
   return value;
 }
 
@@ -90,11 +95,13 @@ namespace detail {
 
 bool holds_only_integers(const Json& value) {
   if (value.is_array()) return std::all_of(value.begin(), value.end(), holds_only_integers);
-  if (value.is_number_unsigned()) return value.get<uint64_t>() <= static_cast<uint64_t>(std::numeric_limits<int64_t>::max());
+  if (value.is_number_unsigned())
+    return value.get<uint64_t>() <= static_cast<uint64_t>(std::numeric_limits<int64_t>::max());
   return value.is_number_integer();
 }
 
-void throw_json_type(const std::string& key, const std::string& where, const Json* found, const char* expected) {
+void throw_json_type(const std::string& key, const std::string& where, const Json* found,
+                     const char* expected) {
   if (found == nullptr) throw Error(ErrorKind::bad_input, where + ": the key '" + key + "' is missing");
   std::string shown = found->dump();
   if (shown.size() > 60) shown = shown.substr(0, 57) + "...";

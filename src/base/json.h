@@ -1,4 +1,5 @@
-// JSON files with errors that name the file and the key. nlohmann_json underneath; nesting and size are bounded, since no file is trusted.
+// JSON files with errors that name the file and the key. nlohmann_json underneath; nesting and size are
+// bounded, since no file is trusted.
 #pragma once
 
 #include <array>
@@ -33,14 +34,17 @@ struct JsonDefect {
 // Parses `text` into `parsed`; says what is wrong where it cannot.
 std::optional<JsonDefect> try_parse_json(std::string_view text, Json& parsed, const JsonLimits& limits = {});
 
-// Parses `text`; `where` names the source in messages. Throws Error{kind} on bad syntax, too deep nesting, duplicate keys or too many
-// bytes.
-Json parse_json(std::string_view text, const std::string& where, ErrorKind kind = ErrorKind::bad_input, const JsonLimits& limits = {});
+// Parses `text`; `where` names the source in messages. Throws Error{kind} on bad syntax, too deep nesting,
+// duplicate keys or too many bytes.
+Json parse_json(std::string_view text, const std::string& where, ErrorKind kind = ErrorKind::bad_input,
+                const JsonLimits& limits = {});
 
 // Reads and parses a file. Throws Error{kind}, also when the file cannot be read.
-Json read_json(const std::filesystem::path& path, ErrorKind kind = ErrorKind::bad_input, const JsonLimits& limits = {});
+Json read_json(const std::filesystem::path& path, ErrorKind kind = ErrorKind::bad_input,
+               const JsonLimits& limits = {});
 
-// The value at `key` as T; throws Error{bad_input} naming `where`, the key, and the type found when it is missing or of another type.
+// The value at `key` as T; throws Error{bad_input} naming `where`, the key, and the type found when it is
+// missing or of another type.
 template <class T>
 T json_get(const Json& object, const std::string& key, const std::string& where);
 
@@ -48,14 +52,16 @@ T json_get(const Json& object, const std::string& key, const std::string& where)
 template <class T>
 T json_get_or(const Json& object, const std::string& key, T otherwise, const std::string& where);
 
-// A positive integer of at most `most`: a size that a config states and that memory will be spent on. Throws Error{bad_input}.
+// A positive integer of at most `most`: a size that a config states and that memory will be spent on. Throws
+// Error{bad_input}.
 int64_t json_size(const Json& object, const std::string& key, const std::string& where, int64_t most);
 
 namespace detail {
-[[noreturn]] void throw_json_type(const std::string& key, const std::string& where, const Json* found, const char* expected);
+[[noreturn]] void throw_json_type(const std::string& key, const std::string& where, const Json* found,
+                                  const char* expected);
 
-// Whether everything in lists of lists is an integer that int64_t holds. nlohmann_json would cast any number to the element's type, which
-// is undefined for one that does not fit.
+// Whether everything in lists of lists is an integer that int64_t holds. nlohmann_json would cast any number
+// to the element's type, which is undefined for one that does not fit.
 bool holds_only_integers(const Json& value);
 
 // What lists of lists are made of in the end: std::vector<std::array<int64_t, 2>> of int64_t.
@@ -78,12 +84,14 @@ T json_get(const Json& object, const std::string& key, const std::string& where)
     if (!found->is_boolean()) detail::throw_json_type(key, where, &*found, "true or false");
   } else if constexpr (std::is_integral_v<T>) {
     if (!found->is_number_integer()) detail::throw_json_type(key, where, &*found, "an integer");
-    if (found->is_number_unsigned() && found->template get<uint64_t>() > static_cast<uint64_t>(std::numeric_limits<T>::max()))
+    if (found->is_number_unsigned() &&
+        found->template get<uint64_t>() > static_cast<uint64_t>(std::numeric_limits<T>::max()))
       detail::throw_json_type(key, where, &*found, "a smaller integer");
   } else if constexpr (std::is_floating_point_v<T>) {
     if (!found->is_number()) detail::throw_json_type(key, where, &*found, "a number");
   } else if constexpr (std::is_same_v<typename detail::Leaf<T>::type, int64_t>) {
-    if (!detail::holds_only_integers(*found)) detail::throw_json_type(key, where, &*found, "a list of integers");
+    if (!detail::holds_only_integers(*found))
+      detail::throw_json_type(key, where, &*found, "a list of integers");
   }
   try {
     return found->get<T>();

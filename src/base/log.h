@@ -1,6 +1,6 @@
-// Messages for people, on stderr: "info: …", "warning: …", "error: …". spdlog underneath; its headers stay out of this one, because
-// libtorch brings another version of the fmt library that spdlog includes. Messages may hold names out of hostile files: control characters
-// are shown as U+FFFD.
+// Messages for people, on stderr: "info: …", "warning: …", "error: …". spdlog underneath; its headers stay
+// out of this one, because libtorch brings another version of the fmt library that spdlog includes. Messages
+// may hold names out of hostile files: control characters are shown as U+FFFD.
 #pragma once
 
 #include <string>

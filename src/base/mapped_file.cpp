@@ -19,7 +19,8 @@ namespace t2v {
 
 namespace {
 
-// For the signal handler: fixed storage, because it may not allocate or lock. A mapping beyond the last slot is not known to it.
+// For the signal handler: fixed storage, because it may not allocate or lock. A mapping beyond the last slot
+// is not known to it.
 struct Slot {
   std::atomic<int> state{0};  // 0 free, 1 being filled, 2 ready
   std::uintptr_t begin = 0, end = 0;
@@ -48,7 +49,8 @@ void forget(const char* name) {
 }
 
 void say(const char* text) {
-  [[maybe_unused]] const auto ignored = ::write(STDERR_FILENO, text, std::strlen(text));  // nothing can be done about it here
+  [[maybe_unused]] const auto ignored = ::write(STDERR_FILENO, text,
+                                                std::strlen(text));  // nothing can be done about it here
 }
 
 void handle_bus_error(int signal, siginfo_t* info, void*) {
@@ -58,7 +60,8 @@ void handle_bus_error(int signal, siginfo_t* info, void*) {
     remove_temporary_files_from_signal_handler();
     say("\nerror: ");
     say(slot.name);
-    say(": became unreadable while it was in use: it was truncated or written over, or its disk failed. Unfinished files were removed. "
+    say(": became unreadable while it was in use: it was truncated or written over, or its disk failed. "
+        "Unfinished files were removed. "
         "Fetch "
         "it again, and replace model files by renaming new ones over them.\n");
     ::_exit(static_cast<int>(ErrorKind::bad_input));
@@ -69,7 +72,8 @@ void handle_bus_error(int signal, siginfo_t* info, void*) {
 }  // namespace
 
 MappedFile::MappedFile(const std::filesystem::path& path) : name_(path.string()) {
-  const int file = ::open(path.c_str(), O_RDONLY | O_NONBLOCK | O_CLOEXEC);  // a named pipe would wait for its writer
+  const int file = ::open(path.c_str(), O_RDONLY | O_NONBLOCK | O_CLOEXEC);  // a named pipe would wait for
+                                                                             // its writer
   if (file < 0) throw Error(ErrorKind::bad_input, name_ + ": cannot be read (" + std::strerror(errno) + ")");
   struct stat status {};
   if (::fstat(file, &status) != 0 || !S_ISREG(status.st_mode)) {
@@ -80,7 +84,8 @@ MappedFile::MappedFile(const std::filesystem::path& path) : name_(path.string())
   void* mapped = size_ == 0 ? nullptr : ::mmap(nullptr, size_, PROT_READ, MAP_PRIVATE, file, 0);
   const int error = errno;
   ::close(file);
-  if (mapped == MAP_FAILED) throw Error(ErrorKind::bad_input, name_ + ": cannot be mapped (" + std::strerror(error) + ")");
+  if (mapped == MAP_FAILED)
+    throw Error(ErrorKind::bad_input, name_ + ": cannot be mapped (" + std::strerror(error) + ")");
   bytes_ = static_cast<const std::byte*>(mapped);
   if (bytes_ != nullptr) remember(bytes_, size_, name_.c_str());
 }

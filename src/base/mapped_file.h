@@ -8,11 +8,12 @@
 namespace t2v {
 
 // Note: [A mapped file that shrinks]
-// Weights are used where they are mapped, on any of libtorch's threads, for as long as a run lasts. When somebody truncates such a file, or
-// the disk or network under it fails, the next access to a page of it raises SIGBUS; checking the size beforehand cannot help, and reading
-// the file into memory instead would cost its size in memory. So every mapping is registered, and the handler that the program installs
-// looks up the address: inside a mapped file, it names the file, removes the temporary files and ends the program with the exit code of a
-// bad input file. Anywhere else the signal has its usual effect.
+// Weights are used where they are mapped, on any of libtorch's threads, for as long as a run lasts. When
+// somebody truncates such a file, or the disk or network under it fails, the next access to a page of it
+// raises SIGBUS; checking the size beforehand cannot help, and reading the file into memory instead would
+// cost its size in memory. So every mapping is registered, and the handler that the program installs looks up
+// the address: inside a mapped file, it names the file, removes the temporary files and ends the program with
+// the exit code of a bad input file. Anywhere else the signal has its usual effect.
 class MappedFile {
  public:
   // Throws Error{bad_input} when it cannot be opened, is no regular file or cannot be mapped.

@@ -43,8 +43,10 @@ void let_signals_end_the_program() {
 
 void throw_if_signalled() {
   const int signal = received;
-  if (signal == SIGINT) throw Error(ErrorKind::interrupted, "stopped by SIGINT (Ctrl-C); unfinished files were removed");
-  if (signal == SIGTERM) throw Error(ErrorKind::terminated, "stopped by SIGTERM; unfinished files were removed");
+  if (signal == SIGINT)
+    throw Error(ErrorKind::interrupted, "stopped by SIGINT (Ctrl-C); unfinished files were removed");
+  if (signal == SIGTERM)
+    throw Error(ErrorKind::terminated, "stopped by SIGTERM; unfinished files were removed");
 }
 
 }  // namespace t2v

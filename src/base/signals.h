@@ -1,10 +1,11 @@
-// SIGINT and SIGTERM: the first asks the run to stop at the next step, the second stops at once (temporary files removed).
+// SIGINT and SIGTERM: the first asks the run to stop at the next step, the second stops at once (temporary
+// files removed).
 #pragma once
 
 namespace t2v {
 
-// Also: a write to a closed pipe or beyond ulimit -f is an error of that write, and a mapped file that shrinks ends the program with
-// exit 3.
+// Also: a write to a closed pipe or beyond ulimit -f is an error of that write, and a mapped file that
+// shrinks ends the program with exit 3.
 void install_signal_handlers();
 
 // For commands that write no files: from now on the first signal ends the program.

@@ -16,7 +16,9 @@ struct Decoded {
 
 // One code point at `position`; the table of well-formed sequences is Unicode 15, table 3-7.
 Decoded decode(std::string_view text, std::size_t position) {
-  const auto byte = [&](std::size_t i) -> uint32_t { return position + i < text.size() ? static_cast<uint8_t>(text[position + i]) : 0; };
+  const auto byte = [&](std::size_t i) -> uint32_t {
+    return position + i < text.size() ? static_cast<uint8_t>(text[position + i]) : 0;
+  };
   const auto continues = [&](std::size_t i) { return (byte(i) & 0xC0U) == 0x80U; };
   const uint32_t lead = byte(0);
   if (lead < 0x80) return {lead, 1};
@@ -26,7 +28,8 @@ Decoded decode(std::string_view text, std::size_t position) {
     if (code >= 0x800 && (code < 0xD800 || code > 0xDFFF)) return {code, 3};
   }
   if (lead >= 0xF0 && lead <= 0xF4 && continues(1) && continues(2) && continues(3)) {
-    const uint32_t code = (lead & 0x07U) << 18 | (byte(1) & 0x3FU) << 12 | (byte(2) & 0x3FU) << 6 | (byte(3) & 0x3FU);
+    const uint32_t code = (lead & 0x07U) << 18 | (byte(1) & 0x3FU) << 12 | (byte(2) & 0x3FU) << 6 |
+                          (byte(3) & 0x3FU);
     if (code >= 0x10000 && code <= 0x10FFFF) return {code, 4};
   }
   return {};
@@ -39,7 +42,8 @@ std::optional<TextDefect> find_text_defect(std::string_view text) {
     const auto [code, length] = decode(text, i);
     if (length == 0) return TextDefect{i, "invalid UTF-8"};
     if (code == 0) return TextDefect{i, "NUL byte"};
-    const bool control = (code < 0x20 && code != '\t' && code != '\n' && code != '\r') || (code >= 0x7F && code < 0xA0);
+    const bool control = (code < 0x20 && code != '\t' && code != '\n' && code != '\r') ||
+                         (code >= 0x7F && code < 0xA0);
     if (control) {
       char name[40];
       std::snprintf(name, sizeof name, "control character U+%04X", code);

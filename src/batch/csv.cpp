@@ -23,7 +23,8 @@ class CsvParser {
     const char c = text_[position_++];
     if (c == '\n')
       place_ = {place_.line + 1, 1};
-    else if ((static_cast<unsigned char>(c) & 0xC0) != 0x80)  // continuation bytes of UTF-8 belong to the character before
+    else if ((static_cast<unsigned char>(c) & 0xC0) != 0x80)  // continuation bytes of UTF-8 belong to the
+                                                              // character before
       ++place_.column;
     return c;
   }
@@ -44,7 +45,8 @@ class CsvParser {
   CsvCell plain_cell() {
     CsvCell cell{place_, ""};
     while (!at_line_end() && text_[position_] != ',') {
-      if (text_[position_] == '"') complain(place_, "a quote within a cell; put the whole cell in quotes and double the quotes inside");
+      if (text_[position_] == '"')
+        complain(place_, "a quote within a cell; put the whole cell in quotes and double the quotes inside");
       cell.text += take();
     }
     return cell;

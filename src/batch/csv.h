@@ -30,8 +30,9 @@ struct CsvTable {
   std::vector<CsvDefect> defects;
 };
 
-// Cells in double quotes may hold commas, line ends and doubled quotes. Lines end in LF or CRLF. What does not fit (a quote that is never
-// closed, text after a closing quote, a quote within an unquoted cell) becomes a defect, and the parsing goes on behind it.
+// Cells in double quotes may hold commas, line ends and doubled quotes. Lines end in LF or CRLF. What does
+// not fit (a quote that is never closed, text after a closing quote, a quote within an unquoted cell) becomes
+// a defect, and the parsing goes on behind it.
 CsvTable parse_csv(std::string_view text);
 
 }  // namespace t2v

@@ -24,8 +24,9 @@ std::string hexadecimal(uint64_t value) {
 // Whether all of the file could be read.
 bool add_file(XXH3_state_t* state, const fs::path& path, int64_t& bytes) {
   if (!fs::is_regular_file(path)) return false;
-  const std::unique_ptr<std::FILE, int (*)(std::FILE*)> file(std::fopen(path.c_str(), "rbe"),
-                                                             [](std::FILE* opened) { return opened == nullptr ? 0 : std::fclose(opened); });
+  const std::unique_ptr<std::FILE, int (*)(std::FILE*)> file(
+      std::fopen(path.c_str(), "rbe"),
+      [](std::FILE* opened) { return opened == nullptr ? 0 : std::fclose(opened); });
   if (!file) return false;
   std::vector<char> chunk(std::size_t{1} << 20);
   while (const auto got = std::fread(chunk.data(), 1, chunk.size(), file.get())) {
@@ -38,12 +39,14 @@ bool add_file(XXH3_state_t* state, const fs::path& path, int64_t& bytes) {
 }  // namespace
 
 std::optional<FileHash> hash_clip(const fs::path& path, int64_t frames) {
-  const std::unique_ptr<XXH3_state_t, XXH_errorcode (*)(XXH3_state_t*)> state(XXH3_createState(), XXH3_freeState);
+  const std::unique_ptr<XXH3_state_t, XXH_errorcode (*)(XXH3_state_t*)> state(XXH3_createState(),
+                                                                              XXH3_freeState);
   XXH3_64bits_reset(state.get());
   FileHash result;
   const auto pattern = parse_image_pattern(path);
   for (int64_t number = 0; number < (pattern ? frames : 1); ++number)
-    if (!add_file(state.get(), pattern ? pattern->name_of(static_cast<long>(number)) : path, result.bytes)) return std::nullopt;
+    if (!add_file(state.get(), pattern ? pattern->name_of(static_cast<long>(number)) : path, result.bytes))
+      return std::nullopt;
   result.hash = hexadecimal(XXH3_64bits_digest(state.get()));
   return result;
 }

@@ -14,8 +14,8 @@ struct FileHash {
   friend bool operator==(const FileHash&, const FileHash&) = default;
 };
 
-// Of one file, or of all the images of a sequence (frames-%05d.png with `frames` images) one after another. Nothing when a file is missing
-// or cannot be read, so that a clip without its file counts as not made.
+// Of one file, or of all the images of a sequence (frames-%05d.png with `frames` images) one after another.
+// Nothing when a file is missing or cannot be read, so that a clip without its file counts as not made.
 std::optional<FileHash> hash_clip(const std::filesystem::path& path, int64_t frames);
 
 // Whether there is such a file, or the first image of such a sequence.

@@ -8,8 +8,8 @@
 
 namespace t2v {
 
-// The keys of the outermost object in order, each with the byte at which its opening quote stands; a key that stands twice comes twice.
-// `text` must be valid JSON.
+// The keys of the outermost object in order, each with the byte at which its opening quote stands; a key that
+// stands twice comes twice. `text` must be valid JSON.
 std::vector<std::pair<std::string, std::size_t>> find_json_keys(std::string_view text);
 
 }  // namespace t2v

@@ -19,7 +19,8 @@ namespace {
 // The final name behind ".NAME.t2v-PID-N.tmp.EXT", as AtomicFile writes it.
 std::optional<std::string> final_name(const std::string& temporary) {
   const auto end = temporary.rfind(".t2v-");
-  if (!temporary.starts_with('.') || end == std::string::npos || end < 2 || temporary.find(".tmp", end) == std::string::npos)
+  if (!temporary.starts_with('.') || end == std::string::npos || end < 2 ||
+      temporary.find(".tmp", end) == std::string::npos)
     return std::nullopt;
   return temporary.substr(1, end - 1);
 }
@@ -29,7 +30,8 @@ struct Names {
   std::vector<ImagePattern> patterns;
 
   bool hold(const std::string& name) const {
-    return files.contains(name) || std::any_of(patterns.begin(), patterns.end(), [&](const ImagePattern& pattern) {
+    return files.contains(name) ||
+           std::any_of(patterns.begin(), patterns.end(), [&](const ImagePattern& pattern) {
              return name.starts_with(pattern.prefix) && name.ends_with(pattern.suffix);
            });
   }

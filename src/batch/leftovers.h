@@ -8,8 +8,9 @@
 
 namespace t2v {
 
-// Removes what AtomicFile had begun for these items' files (images of a sequence, sidecars, checkpoints and kept latents included). The
-// caller holds the shard's lock, so that nobody is writing them. What cannot be removed stays.
+// Removes what AtomicFile had begun for these items' files (images of a sequence, sidecars, checkpoints and
+// kept latents included). The caller holds the shard's lock, so that nobody is writing them. What cannot be
+// removed stays.
 void remove_leftovers(const std::vector<BatchItem>& items, const std::filesystem::path& folder);
 
 }  // namespace t2v

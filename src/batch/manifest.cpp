@@ -18,19 +18,27 @@ constexpr int64_t application_id = 0x74327662;  // "t2vb", in the file's header
 constexpr int64_t format = 1;                   // of the table below
 
 constexpr const char* create_table =
-    "CREATE TABLE items (id TEXT PRIMARY KEY, position INTEGER NOT NULL, prompt TEXT NOT NULL, settings TEXT NOT NULL, settings_hash TEXT "
+    "CREATE TABLE items (id TEXT PRIMARY KEY, position INTEGER NOT NULL, prompt TEXT NOT NULL, settings TEXT "
+    "NOT NULL, settings_hash TEXT "
     "NOT NULL, "
-    "state TEXT NOT NULL, seed INTEGER NOT NULL, file TEXT NOT NULL, bytes INTEGER NOT NULL DEFAULT 0, hash TEXT NOT NULL DEFAULT '', "
-    "frames INTEGER NOT NULL DEFAULT 0, fps REAL NOT NULL DEFAULT 0, updated REAL NOT NULL DEFAULT 0, started REAL NOT NULL DEFAULT 0, "
-    "finished REAL NOT NULL DEFAULT 0, denoise_seconds REAL NOT NULL DEFAULT 0, decode_seconds REAL NOT NULL DEFAULT 0, "
-    "error TEXT NOT NULL DEFAULT '', exit_code INTEGER NOT NULL DEFAULT 0, attempts INTEGER NOT NULL DEFAULT 0, host TEXT NOT NULL DEFAULT "
+    "state TEXT NOT NULL, seed INTEGER NOT NULL, file TEXT NOT NULL, bytes INTEGER NOT NULL DEFAULT 0, hash "
+    "TEXT NOT NULL DEFAULT '', "
+    "frames INTEGER NOT NULL DEFAULT 0, fps REAL NOT NULL DEFAULT 0, updated REAL NOT NULL DEFAULT 0, "
+    "started REAL NOT NULL DEFAULT 0, "
+    "finished REAL NOT NULL DEFAULT 0, denoise_seconds REAL NOT NULL DEFAULT 0, decode_seconds REAL NOT NULL "
+    "DEFAULT 0, "
+    "error TEXT NOT NULL DEFAULT '', exit_code INTEGER NOT NULL DEFAULT 0, attempts INTEGER NOT NULL DEFAULT "
+    "0, host TEXT NOT NULL DEFAULT "
     "'')";
 
 constexpr const char* select_all =
-    "SELECT id, position, prompt, settings, settings_hash, state, seed, file, bytes, hash, frames, fps, updated, started, finished, "
+    "SELECT id, position, prompt, settings, settings_hash, state, seed, file, bytes, hash, frames, fps, "
+    "updated, started, finished, "
     "denoise_seconds, decode_seconds, error, exit_code, attempts, host FROM items ORDER BY position, id";
 
-double now() { return std::chrono::duration<double>(std::chrono::system_clock::now().time_since_epoch()).count(); }
+double now() {
+  return std::chrono::duration<double>(std::chrono::system_clock::now().time_since_epoch()).count();
+}
 
 std::string host_name() {
   char host[256] = "";
@@ -41,17 +49,20 @@ std::string host_name() {
 ItemState parse_state(const std::string& name, const std::filesystem::path& path) {
   for (const auto state : {ItemState::pending, ItemState::running, ItemState::done, ItemState::failed})
     if (name == item_state_name(state)) return state;
-  throw Error(ErrorKind::bad_input, path.string() + ": an item has the state '" + name + "', which this version of t2v does not know");
+  throw Error(ErrorKind::bad_input, path.string() + ": an item has the state '" + name +
+                                        "', which this version of t2v does not know");
 }
 
 // Throws unless the file is a manifest of this version; says whether it is still empty.
 bool check_format(sqlite::Database& database) {
   const auto id = database.pragma("application_id"), version = database.pragma("user_version");
   if (id == 0 && version == 0 && database.pragma("schema_version") == 0) return true;
-  if (id != application_id) throw Error(ErrorKind::bad_input, database.path().string() + ": an SQLite file, but no manifest of t2v");
+  if (id != application_id)
+    throw Error(ErrorKind::bad_input, database.path().string() + ": an SQLite file, but no manifest of t2v");
   if (version != format)
-    throw Error(ErrorKind::bad_input, database.path().string() + ": a manifest of format " + std::to_string(version) +
-                                          "; this t2v reads format " + std::to_string(format));
+    throw Error(ErrorKind::bad_input, database.path().string() + ": a manifest of format " +
+                                          std::to_string(version) + "; this t2v reads format " +
+                                          std::to_string(format));
   return false;
 }
 
@@ -124,13 +135,18 @@ void Manifest::enter(const std::vector<ManifestRow>& rows, const std::vector<std
   for (const auto& row : read_rows(database_))
     if (row.state != ItemState::done && !wanted.contains(row.id)) remove.bind(row.id).run();
   auto insert = database_.prepare(
-      "INSERT INTO items (id, position, prompt, settings, settings_hash, state, seed, file, fps, updated, attempts) "
+      "INSERT INTO items (id, position, prompt, settings, settings_hash, state, seed, file, fps, updated, "
+      "attempts) "
       "VALUES (?, ?, ?, ?, ?, 'pending', ?, ?, ?, ?, 0) "
-      "ON CONFLICT (id) DO UPDATE SET position = excluded.position, prompt = excluded.prompt, settings = excluded.settings, "
-      "attempts = CASE WHEN settings_hash = excluded.settings_hash THEN attempts ELSE 0 END, settings_hash = excluded.settings_hash, "
-      "state = 'pending', seed = excluded.seed, file = excluded.file, fps = excluded.fps, updated = excluded.updated, bytes = 0, hash = "
+      "ON CONFLICT (id) DO UPDATE SET position = excluded.position, prompt = excluded.prompt, settings = "
+      "excluded.settings, "
+      "attempts = CASE WHEN settings_hash = excluded.settings_hash THEN attempts ELSE 0 END, settings_hash = "
+      "excluded.settings_hash, "
+      "state = 'pending', seed = excluded.seed, file = excluded.file, fps = excluded.fps, updated = "
+      "excluded.updated, bytes = 0, hash = "
       "'', "
-      "frames = 0, started = 0, finished = 0, denoise_seconds = 0, decode_seconds = 0, error = '', exit_code = 0");
+      "frames = 0, started = 0, finished = 0, denoise_seconds = 0, decode_seconds = 0, error = '', exit_code "
+      "= 0");
   for (const auto& row : rows)
     insert.bind(row.id)
         .bind(row.position)
@@ -154,12 +170,15 @@ double Manifest::next_update() {
   return last_update_;
 }
 
-void Manifest::remove(const std::string& id) { database_.prepare("DELETE FROM items WHERE id = ?").bind(id).run(); }
+void Manifest::remove(const std::string& id) {
+  database_.prepare("DELETE FROM items WHERE id = ?").bind(id).run();
+}
 
 void Manifest::start(const std::string& id) {
   database_
       .prepare(
-          "UPDATE items SET state = 'running', attempts = attempts + 1, started = ?, updated = ?, host = ?, error = '', exit_code = 0 "
+          "UPDATE items SET state = 'running', attempts = attempts + 1, started = ?, updated = ?, host = ?, "
+          "error = '', exit_code = 0 "
           "WHERE id = ?")
       .bind(now())
       .bind(next_update())
@@ -171,7 +190,8 @@ void Manifest::start(const std::string& id) {
 void Manifest::finish(const std::string& id, const FinishedItem& item) {
   database_
       .prepare(
-          "UPDATE items SET state = 'done', bytes = ?, hash = ?, frames = ?, denoise_seconds = ?, decode_seconds = ?, finished = ?, "
+          "UPDATE items SET state = 'done', bytes = ?, hash = ?, frames = ?, denoise_seconds = ?, "
+          "decode_seconds = ?, finished = ?, "
           "updated = ? WHERE id = ?")
       .bind(item.bytes)
       .bind(item.hash)
@@ -185,7 +205,10 @@ void Manifest::finish(const std::string& id, const FinishedItem& item) {
 }
 
 void Manifest::fail(const std::string& id, const std::string& error, int exit_code) {
-  database_.prepare("UPDATE items SET state = 'failed', error = ?, exit_code = ?, finished = ?, updated = ? WHERE id = ?")
+  database_
+      .prepare(
+          "UPDATE items SET state = 'failed', error = ?, exit_code = ?, finished = ?, updated = ? WHERE id = "
+          "?")
       .bind(error)
       .bind(static_cast<int64_t>(exit_code))
       .bind(now())

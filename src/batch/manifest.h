@@ -1,4 +1,5 @@
-// What has become of each item of a batch: one SQLite file per shard in the output folder, FOLDER/.t2v/shard-I-of-N.sqlite.
+// What has become of each item of a batch: one SQLite file per shard in the output folder,
+// FOLDER/.t2v/shard-I-of-N.sqlite.
 #pragma once
 
 #include <cstdint>
@@ -26,7 +27,8 @@ struct ManifestRow {
   std::string hash;   // XXH3 of its bytes, 16 hexadecimal digits
   int64_t frames = 0;
   double fps = 0;
-  double updated = 0;                // orders the changes of a folder: seconds since 1970, or more where the clock was set back
+  double updated = 0;  // orders the changes of a folder: seconds since 1970, or more where the clock was set
+                       // back
   double started = 0, finished = 0;  // seconds since 1970, by the clock of the host
   double denoise_seconds = 0, decode_seconds = 0;
   std::string error;
@@ -46,14 +48,15 @@ struct FinishedItem {
 
 class Manifest {
  public:
-  // The caller holds the shard's lock. Items that a killed run left running are pending again. Throws Error{output, bad_input}.
+  // The caller holds the shard's lock. Items that a killed run left running are pending again. Throws
+  // Error{output, bad_input}.
   Manifest(const std::filesystem::path& folder, const Shard& shard);
 
   std::vector<ManifestRow> rows();
   // What is written from now on counts as newer than `rows`, whatever the clock says.
   void continue_after(const std::vector<ManifestRow>& rows);
-  // In one transaction: `rows` become pending (attempts of the same id with the same settings are kept), and every row that is neither done
-  // nor among `keep` is removed, since the batch no longer asks for it.
+  // In one transaction: `rows` become pending (attempts of the same id with the same settings are kept), and
+  // every row that is neither done nor among `keep` is removed, since the batch no longer asks for it.
   void enter(const std::vector<ManifestRow>& rows, const std::vector<std::string>& keep);
   // The row of an item whose file another one replaces.
   void remove(const std::string& id);

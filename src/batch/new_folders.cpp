@@ -21,7 +21,8 @@ void NewFolders::create(const fs::path& folder) {
     if (fs::create_directory(path, failed)) made_.push_back(path);
     // Another process may have made it meanwhile.
     if (failed && !fs::exists(path))
-      throw Error(ErrorKind::output, path.string() + ": the folder cannot be created (" + failed.message() + ")");
+      throw Error(ErrorKind::output,
+                  path.string() + ": the folder cannot be created (" + failed.message() + ")");
     if (!fs::is_directory(path)) throw Error(ErrorKind::output, path.string() + ": is no folder");
   }
 }

@@ -25,7 +25,8 @@ constexpr std::size_t most_lines = 50;  // of mistakes shown
 class Mistakes {
  public:
   explicit Mistakes(const PromptsFile& file) : name_(file.name) {
-    for (const auto& defect : file.defects) list_.push_back({defect.place, defect.message, "", ErrorKind::usage});
+    for (const auto& defect : file.defects)
+      list_.push_back({defect.place, defect.message, "", ErrorKind::usage});
   }
 
   void add(const Place& place, const std::string& what, ErrorKind kind = ErrorKind::usage) {
@@ -40,11 +41,15 @@ class Mistakes {
 
   [[noreturn]] void refuse() {
     for (const auto& [index, times] : repeated_)
-      list_[index].more = " (and the same for " + std::to_string(times) + (times == 1 ? " more entry)" : " more entries)");
-    std::stable_sort(list_.begin(), list_.end(), [](const Mistake& a, const Mistake& b) { return a.place < b.place; });
-    const bool one_kind = std::all_of(list_.begin(), list_.end(), [&](const Mistake& m) { return m.kind == list_.front().kind; });
+      list_[index].more = " (and the same for " + std::to_string(times) +
+                          (times == 1 ? " more entry)" : " more entries)");
+    std::stable_sort(list_.begin(), list_.end(),
+                     [](const Mistake& a, const Mistake& b) { return a.place < b.place; });
+    const bool one_kind = std::all_of(list_.begin(), list_.end(),
+                                      [&](const Mistake& m) { return m.kind == list_.front().kind; });
     std::string text;
-    for (std::size_t i = 0; i < std::min(list_.size(), most_lines); ++i) text += (i == 0 ? "" : "\n") + list_[i].text + list_[i].more;
+    for (std::size_t i = 0; i < std::min(list_.size(), most_lines); ++i)
+      text += (i == 0 ? "" : "\n") + list_[i].text + list_[i].more;
     if (list_.size() > most_lines) text += "\n… and " + std::to_string(list_.size() - most_lines) + " more";
     if (list_.size() > 1) text += "\n" + std::to_string(list_.size()) + " mistakes; nothing was made";
     throw Error(one_kind ? list_.front().kind : ErrorKind::usage, text);
@@ -70,11 +75,14 @@ struct Draft {
 };
 
 std::string derived_id(const std::string& prompt, int64_t occurrence) {
-  return file_name_of_prompt(prompt, 40) + "-" + hash_text(prompt + '\0' + std::to_string(occurrence)).substr(0, 10);
+  return file_name_of_prompt(prompt, 40) + "-" +
+         hash_text(prompt + '\0' + std::to_string(occurrence)).substr(0, 10);
 }
 
 int64_t derived_seed(const std::string& id, const std::optional<int64_t>& batch_seed) {
-  return static_cast<int64_t>(hash_number("seed" + std::string(1, '\0') + id + '\0' + std::to_string(batch_seed.value_or(0))) & 0x7fffffff);
+  return static_cast<int64_t>(
+      hash_number("seed" + std::string(1, '\0') + id + '\0' + std::to_string(batch_seed.value_or(0))) &
+      0x7fffffff);
 }
 
 // Names are templates once only: the plan expands them again.
@@ -97,7 +105,8 @@ class Planning {
     std::vector<BatchItem> items;
     for (auto& draft : drafts_)
       if (draft.entry->whole && plan(draft)) items.push_back(std::move(draft.item));
-    if (mistakes_.empty() && items.empty()) throw Error(ErrorKind::usage, request_.prompts.name + ": holds no prompt");
+    if (mistakes_.empty() && items.empty())
+      throw Error(ErrorKind::usage, request_.prompts.name + ": holds no prompt");
     if (!mistakes_.empty()) mistakes_.refuse();
     if (request_.keep_folders) folders.keep();
     return items;
@@ -118,36 +127,45 @@ class Planning {
       const auto id = entry.id.value_or(derived_id(*settings.prompt, occurrence));
       const auto count = settings.count.value_or(1);
       if (count < 1 || count > 100'000) {
-        mistakes_.add(place_of(entry, "count"), "'count' should be between 1 and 100000, found " + std::to_string(count));
+        mistakes_.add(place_of(entry, "count"),
+                      "'count' should be between 1 and 100000, found " + std::to_string(count));
         continue;
       }
       if (position + count > most_items)
         throw Error(ErrorKind::usage, "more than " + std::to_string(most_items) + " clips; split the batch");
       const auto seed = entry.settings.seed ? *entry.settings.seed : derived_seed(id, request_.defaults.seed);
       if (seed < 0 || seed > std::numeric_limits<int64_t>::max() - count) {
-        mistakes_.add(place_of(entry, "seed"), "'seed' should be 0 or more, with room to count up from, found " + std::to_string(seed));
+        mistakes_.add(
+            place_of(entry, "seed"),
+            "'seed' should be 0 or more, with room to count up from, found " + std::to_string(seed));
         continue;
       }
       for (int64_t clip = 0; clip < count; ++clip)
-        draft_clip(entry, settings, clip == 0 ? id : id + "." + std::to_string(clip), position++, seed + clip);
+        draft_clip(entry, settings, clip == 0 ? id : id + "." + std::to_string(clip), position++,
+                   seed + clip);
     }
   }
 
-  void draft_clip(const PromptsEntry& entry, GenerationRequest settings, const std::string& id, int64_t position, int64_t seed) {
-    Draft draft{.entry = &entry, .item = {.id = id, .position = position, .place = entry.place, .prompt = *settings.prompt}};
+  void draft_clip(const PromptsEntry& entry, GenerationRequest settings, const std::string& id,
+                  int64_t position, int64_t seed) {
+    Draft draft{.entry = &entry,
+                .item = {.id = id, .position = position, .place = entry.place, .prompt = *settings.prompt}};
     const OutputFields fields{position, seed, *settings.prompt, id};
     settings.seed = seed;
     settings.count = 1;
     try {
-      // A name of the entry's own is relative to the batch's folder and may not leave it; one from a flag is the user's own.
+      // A name of the entry's own is relative to the batch's folder and may not leave it; one from a flag is
+      // the user's own.
       draft.item.file = confined(entry.settings.output.value_or(request_.name), fields, "output");
       settings.output = without_fields((request_.folder / draft.item.file).string());
       if (entry.settings.save_latents)
-        settings.save_latents = without_fields((request_.folder / confined(*settings.save_latents, fields, "save_latents")).string());
+        settings.save_latents = without_fields(
+            (request_.folder / confined(*settings.save_latents, fields, "save_latents")).string());
       else if (settings.save_latents)
         settings.save_latents = without_fields(expand_output(*settings.save_latents, fields));
       if (entry.settings.trace)
-        settings.trace = without_fields((request_.folder / confined(*settings.trace, fields, "trace")).string());
+        settings.trace = without_fields(
+            (request_.folder / confined(*settings.trace, fields, "trace")).string());
       else if (settings.trace)
         settings.trace = without_fields(expand_output(*settings.trace, fields));
     } catch (const Error& error) {
@@ -162,15 +180,18 @@ class Planning {
     if (name == "-") throw Error(ErrorKind::usage, std::string("'") + key + "' cannot be stdout in a batch");
     if (!stays_within_folder(name))
       throw Error(ErrorKind::usage,
-                  std::string("'") + key + "': '" + name + "' leaves the batch's folder; names are relative to it, without '..'");
+                  std::string("'") + key + "': '" + name +
+                      "' leaves the batch's folder; names are relative to it, without '..'");
     const auto normal = fs::path(name).lexically_normal();
-    if (*normal.begin() == ".t2v") throw Error(ErrorKind::usage, std::string("'") + key + "': the folder .t2v is t2v's own");
+    if (*normal.begin() == ".t2v")
+      throw Error(ErrorKind::usage, std::string("'") + key + "': the folder .t2v is t2v's own");
     // A link inside the folder can lead out of it all the same.
     std::error_code failed;
     const auto root = fs::weakly_canonical(request_.folder, failed),
                target = fs::weakly_canonical(request_.folder / normal.parent_path(), failed);
     if (failed || !stays_within_folder(target.lexically_relative(root)))
-      throw Error(ErrorKind::usage, std::string("'") + key + "': '" + name + "' leaves the batch's folder through a symbolic link");
+      throw Error(ErrorKind::usage, std::string("'") + key + "': '" + name +
+                                        "' leaves the batch's folder through a symbolic link");
     return normal.string();
   }
 
@@ -179,12 +200,14 @@ class Planning {
     const auto where = [&](const Draft& draft) { return "line " + std::to_string(draft.item.place.line); };
     for (const auto& draft : drafts_) {
       if (const auto [found, is_new] = ids.emplace(draft.item.id, &draft); !is_new)
-        mistakes_.add(place_of(*draft.entry, "id"), "the id '" + draft.item.id + "' is that of " + where(*found->second) + " already");
+        mistakes_.add(place_of(*draft.entry, "id"),
+                      "the id '" + draft.item.id + "' is that of " + where(*found->second) + " already");
       for (const auto& name : {draft.request.output, draft.request.save_latents, draft.request.trace}) {
         if (!name) continue;
         if (const auto [found, is_new] = files.emplace(*name, &draft); !is_new)
-          mistakes_.add(place_of(*draft.entry, "output"),
-                        "'" + *name + "' is written by " + where(*found->second) + " already; add {index} or {id} to the name");
+          mistakes_.add(place_of(*draft.entry, "output"), "'" + *name + "' is written by " +
+                                                              where(*found->second) +
+                                                              " already; add {index} or {id} to the name");
       }
     }
   }
@@ -194,7 +217,8 @@ class Planning {
     std::set<fs::path> needed;
     for (const auto& draft : drafts_) {
       needed.insert((request_.folder / draft.item.file).parent_path());
-      if (draft.entry->settings.save_latents) needed.insert(fs::path(*draft.request.save_latents).parent_path());
+      if (draft.entry->settings.save_latents)
+        needed.insert(fs::path(*draft.request.save_latents).parent_path());
     }
     for (const auto& folder : needed) folders.create(folder);
   }
@@ -213,7 +237,8 @@ class Planning {
     if (dtype == "auto") settings.erase("dtype");  // it follows the device
     settings["output"] = item.file;
     if (item.plan.sidecar) settings["sidecar"] = true;
-    for (const auto& [key, value] : {std::pair{"save_latents", draft.request.save_latents}, std::pair{"trace", draft.request.trace}})
+    for (const auto& [key, value] :
+         {std::pair{"save_latents", draft.request.save_latents}, std::pair{"trace", draft.request.trace}})
       if (value) settings[key] = *value;
     item.settings = settings.dump();
     item.settings_hash = hash_text(item.settings);
@@ -229,7 +254,8 @@ class Planning {
   static Place place_of_message(const PromptsEntry& entry, const std::string& message) {
     for (const auto& setting : generation_settings()) {
       const std::string flags = std::string(setting.flags) + ",";
-      if (message.starts_with("--") && flags.find(message.substr(0, message.find(' ')) + ",") != std::string::npos)
+      if (message.starts_with("--") &&
+          flags.find(message.substr(0, message.find(' ')) + ",") != std::string::npos)
         return place_of(entry, setting.key);
     }
     return entry.place;

@@ -1,4 +1,5 @@
-// From a prompts file to the items of a batch: identity, seed, file name and plan of each, all of it checked before any weight is read.
+// From a prompts file to the items of a batch: identity, seed, file name and plan of each, all of it checked
+// before any weight is read.
 #pragma once
 
 #include <cstdint>
@@ -26,19 +27,22 @@ struct BatchItem {
   Place place = {};           // of its entry
   std::string prompt = {};    // as given
   std::string file = {};      // relative to the folder
-  std::string settings = {};  // JSON: what its bytes depend on, and where they go; not device and threads, which differ between machines
+  std::string settings = {};  // JSON: what its bytes depend on, and where they go; not device and threads,
+                              // which differ between machines
   std::string settings_hash = {};
   GenerationPlan plan = {};  // of one clip
 };
 
-// What identifies an entry without an id of its own: the prompt and how many entries before it have the same one. Entries can so be added,
-// removed and moved without touching the others. The clips of an entry with a count are ID, ID.1, ID.2, …
+// What identifies an entry without an id of its own: the prompt and how many entries before it have the same
+// one. Entries can so be added, removed and moved without touching the others. The clips of an entry with a
+// count are ID, ID.1, ID.2, …
 //
-// The seed of an entry comes from itself: its own, or a hash of its id and the batch's --seed; its clips count up from there. Neither its
-// position nor the shard matters.
+// The seed of an entry comes from itself: its own, or a hash of its id and the batch's --seed; its clips
+// count up from there. Neither its position nor the shard matters.
 //
-// Creates the folder and those that the names need, and takes them away again when something is wrong. Throws one Error for all mistakes of
-// the file and of the plans, a line each with its place: usage, or the kind that all of them have.
+// Creates the folder and those that the names need, and takes them away again when something is wrong. Throws
+// one Error for all mistakes of the file and of the plans, a line each with its place: usage, or the kind
+// that all of them have.
 std::vector<BatchItem> plan_batch(const BatchRequest& request);
 
 // The fixed beginning of a template: "out/{index}/a.mp4" → {"out", "{index}/a.mp4"}.

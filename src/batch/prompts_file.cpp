@@ -55,7 +55,8 @@ int64_t column_of(std::string_view line, std::size_t byte) {
 
 const Setting* find_setting(const std::string& key) {
   const auto& settings = generation_settings();
-  const auto found = std::find_if(settings.begin(), settings.end(), [&](const Setting& setting) { return key == setting.key; });
+  const auto found = std::find_if(settings.begin(), settings.end(),
+                                  [&](const Setting& setting) { return key == setting.key; });
   return found == settings.end() ? nullptr : &*found;
 }
 
@@ -63,7 +64,8 @@ std::string unknown_key(const std::string& key) {
   std::vector<std::string> names = {"id"};
   for (const auto& setting : generation_settings()) names.emplace_back(setting.key);
   const auto near = nearest_name(key, names);
-  return "unknown key '" + key + "'" + (near ? "; did you mean '" + *near + "'?" : "; there are id and the settings of t2v generate");
+  return "unknown key '" + key + "'" +
+         (near ? "; did you mean '" + *near + "'?" : "; there are id and the settings of t2v generate");
 }
 
 class Parser {
@@ -71,7 +73,8 @@ class Parser {
   explicit Parser(const std::string& name) { file_.name = name; }
 
   PromptsFile take() {
-    std::stable_sort(file_.defects.begin(), file_.defects.end(), [](const auto& a, const auto& b) { return a.place < b.place; });
+    std::stable_sort(file_.defects.begin(), file_.defects.end(),
+                     [](const auto& a, const auto& b) { return a.place < b.place; });
     return std::move(file_);
   }
 
@@ -79,7 +82,8 @@ class Parser {
     for (const auto& line : split_lines(text)) {
       const auto prompt = trimmed(line.text);
       if (prompt.empty() || prompt.starts_with('#')) continue;
-      const Place place{line.number, column_of(line.text, static_cast<std::size_t>(prompt.data() - line.text.data()))};
+      const Place place{line.number,
+                        column_of(line.text, static_cast<std::size_t>(prompt.data() - line.text.data()))};
       if (const auto defect = find_text_defect(prompt)) {
         complain({place.line, place.column + column_of(prompt, defect->byte_offset) - 1},
                  defect->what + "; prompts are UTF-8 without control characters");
@@ -108,7 +112,9 @@ class Parser {
 
  private:
   std::string at(const Place& place) const { return place_text(file_.name, place); }
-  void complain(const Place& place, const std::string& what) { file_.defects.push_back({place, at(place) + ": " + what}); }
+  void complain(const Place& place, const std::string& what) {
+    file_.defects.push_back({place, at(place) + ": " + what});
+  }
 
   // Runs what throws an Error whose message begins with the place.
   template <class Action>
@@ -121,12 +127,15 @@ class Parser {
   }
 
   void set_id(PromptsEntry& entry, const Place& place, const std::string& id) {
-    const auto allowed = [](char c) { return std::isalnum(static_cast<unsigned char>(c)) != 0 || c == '_' || c == '-' || c == '.'; };
-    const bool fine =
-        !id.empty() && id.size() <= 100 && id.front() != '.' && id.front() != '-' && std::all_of(id.begin(), id.end(), allowed);
+    const auto allowed = [](char c) {
+      return std::isalnum(static_cast<unsigned char>(c)) != 0 || c == '_' || c == '-' || c == '.';
+    };
+    const bool fine = !id.empty() && id.size() <= 100 && id.front() != '.' && id.front() != '-' &&
+                      std::all_of(id.begin(), id.end(), allowed);
     if (!fine)
       complain(place,
-               "'id' should be 1 to 100 of the characters A-Z a-z 0-9 _ - . (the first no - or .), since it becomes part of a file name");
+               "'id' should be 1 to 100 of the characters A-Z a-z 0-9 _ - . (the first no - or .), since it "
+               "becomes part of a file name");
     else
       entry.id = id;
   }
@@ -141,7 +150,8 @@ class Parser {
                       reason == std::string::npos ? what : "bad JSON: " + what.substr(reason));
     }
     PromptsEntry entry{.place = {line.number, column_of(line.text, line.text.find_first_not_of(" \t"))}};
-    if (!object.is_object()) return complain(entry.place, "each line should be a JSON object such as {\"prompt\": \"…\"}");
+    if (!object.is_object())
+      return complain(entry.place, "each line should be a JSON object such as {\"prompt\": \"…\"}");
     for (const auto& [key, byte] : find_json_keys(line.text)) {
       const Place place{line.number, column_of(line.text, byte)};
       if (!entry.places.emplace(key, place).second) {
@@ -176,7 +186,8 @@ class Parser {
 
   void csv_row(const std::vector<CsvCell>& header, const std::vector<CsvCell>& row) {
     if (row.size() != header.size())
-      return complain(row.front().place, std::to_string(row.size()) + " cells, but the header has " + std::to_string(header.size()) +
+      return complain(row.front().place, std::to_string(row.size()) + " cells, but the header has " +
+                                             std::to_string(header.size()) +
                                              " columns; cells with commas go in quotes");
     const auto before = file_.defects.size();
     PromptsEntry entry{.place = row.front().place};
@@ -188,7 +199,9 @@ class Parser {
       if (key == "id")
         set_id(entry, cell.place, cell.text);
       else
-        collect(cell.place, [&] { set_from_text(entry.settings, *find_setting(key), cell.text, at(cell.place) + ": '" + key + "'"); });
+        collect(cell.place, [&] {
+          set_from_text(entry.settings, *find_setting(key), cell.text, at(cell.place) + ": '" + key + "'");
+        });
     }
     add(std::move(entry), before);
   }
@@ -212,7 +225,8 @@ PromptsFormat parse_prompts_format(const std::string& name) {
 
 PromptsFormat guess_prompts_format(const std::string& name, std::string_view text) {
   auto extension = std::filesystem::path(name).extension().string();
-  std::transform(extension.begin(), extension.end(), extension.begin(), [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
+  std::transform(extension.begin(), extension.end(), extension.begin(),
+                 [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
   if (extension == ".txt") return PromptsFormat::text;
   if (extension == ".jsonl" || extension == ".ndjson") return PromptsFormat::jsonl;
   if (extension == ".csv") return PromptsFormat::csv;
@@ -222,9 +236,10 @@ PromptsFormat guess_prompts_format(const std::string& name, std::string_view tex
     if (first.empty()) continue;
     if (first.starts_with('{')) return PromptsFormat::jsonl;
     const auto header = parse_csv(first);
-    const bool names = !header.rows.empty() && std::all_of(header.rows[0].begin(), header.rows[0].end(), [](const CsvCell& cell) {
-      return cell.text == "id" || find_setting(cell.text) != nullptr;
-    });
+    const bool names = !header.rows.empty() &&
+                       std::all_of(header.rows[0].begin(), header.rows[0].end(), [](const CsvCell& cell) {
+                         return cell.text == "id" || find_setting(cell.text) != nullptr;
+                       });
     return names ? PromptsFormat::csv : PromptsFormat::text;
   }
   return PromptsFormat::text;
@@ -243,8 +258,9 @@ std::string read_prompts(const std::string& name) {
   const auto refuse = [&](const std::string& why) { throw Error(ErrorKind::usage, name + ": " + why); };
   const bool standard_input = name == "-";
   if (!standard_input && std::filesystem::is_directory(name)) refuse("is a folder; a prompts file is needed");
-  const std::unique_ptr<std::FILE, int (*)(std::FILE*)> opened(standard_input ? nullptr : std::fopen(name.c_str(), "rbe"),
-                                                               [](std::FILE* file) { return file == nullptr ? 0 : std::fclose(file); });
+  const std::unique_ptr<std::FILE, int (*)(std::FILE*)> opened(
+      standard_input ? nullptr : std::fopen(name.c_str(), "rbe"),
+      [](std::FILE* file) { return file == nullptr ? 0 : std::fclose(file); });
   std::FILE* file = standard_input ? stdin : opened.get();
   if (file == nullptr) refuse(std::string("cannot be read (") + std::strerror(errno) + ")");
   std::string text;
@@ -259,7 +275,8 @@ std::string read_prompts(const std::string& name) {
 }
 
 std::string place_text(const std::string& name, const Place& place) {
-  return (name == "-" ? "stdin" : name) + ":" + std::to_string(place.line) + ":" + std::to_string(place.column);
+  return (name == "-" ? "stdin" : name) + ":" + std::to_string(place.line) + ":" +
+         std::to_string(place.column);
 }
 
 }  // namespace t2v

@@ -1,5 +1,6 @@
-// Prompts files: what a batch is to make. Plain text (a prompt a line), JSON Lines or CSV, in which any generate setting can be given per
-// entry. Nothing is thrown at the first mistake: all of them are collected, each with its line and column.
+// Prompts files: what a batch is to make. Plain text (a prompt a line), JSON Lines or CSV, in which any
+// generate setting can be given per entry. Nothing is thrown at the first mistake: all of them are collected,
+// each with its line and column.
 #pragma once
 
 #include <map>
@@ -37,12 +38,14 @@ struct PromptsFile {
 // "txt", "jsonl" or "csv". Throws Error{usage}.
 PromptsFormat parse_prompts_format(const std::string& name);
 
-// By the file's extension, else by the text: JSON objects, a line of setting names with commas, or plain prompts.
+// By the file's extension, else by the text: JSON objects, a line of setting names with commas, or plain
+// prompts.
 PromptsFormat guess_prompts_format(const std::string& name, std::string_view text);
 
 PromptsFile parse_prompts(const std::string& name, std::string_view text, PromptsFormat format);
 
-// Reads all of a file, or of stdin for "-". Throws Error{usage} when it cannot be read or is larger than 256 MiB.
+// Reads all of a file, or of stdin for "-". Throws Error{usage} when it cannot be read or is larger than 256
+// MiB.
 std::string read_prompts(const std::string& name);
 
 // "prompts.jsonl:3:12"

@@ -60,7 +60,9 @@ std::string utc(double seconds) {
   const auto time = static_cast<std::time_t>(seconds);
   std::tm parts{};
   char text[32];
-  if (::gmtime_r(&time, &parts) == nullptr || std::strftime(text, sizeof text, "%Y-%m-%d %H:%M:%S UTC", &parts) == 0) return "?";
+  if (::gmtime_r(&time, &parts) == nullptr ||
+      std::strftime(text, sizeof text, "%Y-%m-%d %H:%M:%S UTC", &parts) == 0)
+    return "?";
   return text;
 }
 
@@ -77,16 +79,20 @@ void check_page_name(const fs::path& out) {
     throw Error(ErrorKind::usage, "--out '" + out.string() + "' should be the name of a page, NAME.html");
   std::error_code failed;
   if (fs::exists(out, failed) && !fs::is_regular_file(out, failed))
-    throw Error(ErrorKind::output, out.string() + ": is there already, and no file that the page could replace");
+    throw Error(ErrorKind::output,
+                out.string() + ": is there already, and no file that the page could replace");
 }
 
 // Of a folder that may be given as DIR/ or as a dot.
-std::string name_of(const fs::path& folder) { return (fs::absolute(folder) / "").lexically_normal().parent_path().filename().string(); }
+std::string name_of(const fs::path& folder) {
+  return (fs::absolute(folder) / "").lexically_normal().parent_path().filename().string();
+}
 
 // One clip of the page.
 struct Entry {
   ManifestRow row;
-  std::string state;  // as the page says it: also "missing" and "changed" for finished clips whose file is not what it was
+  std::string state;  // as the page says it: also "missing" and "changed" for finished clips whose file is
+                      // not what it was
   std::optional<fs::path> path;
   bool playable = false;  // by browsers
 };
@@ -95,7 +101,8 @@ Entry judge_row(const fs::path& folder, ManifestRow row) {
   Entry entry{std::move(row), "", std::nullopt, false};
   entry.state = item_state_name(entry.row.state);
   entry.path = place_of(folder, entry.row.file);
-  if (entry.row.state == ItemState::running && !is_shard_locked(folder, entry.row.shard)) entry.state = "pending";
+  if (entry.row.state == ItemState::running && !is_shard_locked(folder, entry.row.shard))
+    entry.state = "pending";
   if (entry.row.state != ItemState::done) return entry;
   const auto found = entry.path ? hash_clip(*entry.path, entry.row.frames) : std::nullopt;
   if (!found)
@@ -144,7 +151,8 @@ std::string reference(const fs::path& path) {
 
 class Page {
  public:
-  Page(const fs::path& folder, const BatchReportOptions& options) : folder_(folder), options_(options), file_(options.out) {
+  Page(const fs::path& folder, const BatchReportOptions& options)
+      : folder_(folder), options_(options), file_(options.out) {
     base_ = fs::absolute(options.out).lexically_normal().parent_path();
   }
 
@@ -171,7 +179,8 @@ class Page {
   void put(const std::string& html) { file_.write(html.data(), html.size()); }
 
   void begin(const std::vector<Entry>& entries) {
-    // A script is run only if it carries this word, which nobody who wrote a prompt could know: it comes from the batch's times.
+    // A script is run only if it carries this word, which nobody who wrote a prompt could know: it comes from
+    // the batch's times.
     std::string secret;
     std::map<std::string, int64_t> counts;
     double seconds = 0, latest = 0;
@@ -184,22 +193,30 @@ class Page {
     nonce_ = hash_text(secret);
     const auto name = escape_html(name_of(folder_));
     std::string summary;
-    for (const auto& [state, count] : counts) summary += (summary.empty() ? "" : ", ") + std::to_string(count) + " " + state;
-    put("<!doctype html>\n<html lang='en'><head><meta charset='utf-8'><meta name='viewport' content='width=device-width'>\n"
-        "<meta http-equiv='Content-Security-Policy' content=\"default-src 'none'; img-src data:; media-src data: file: 'self'; style-src "
+    for (const auto& [state, count] : counts)
+      summary += (summary.empty() ? "" : ", ") + std::to_string(count) + " " + state;
+    put("<!doctype html>\n<html lang='en'><head><meta charset='utf-8'><meta name='viewport' "
+        "content='width=device-width'>\n"
+        "<meta http-equiv='Content-Security-Policy' content=\"default-src 'none'; img-src data:; media-src "
+        "data: file: 'self'; style-src "
         "'nonce-" +
-        nonce_ + "'; script-src 'nonce-" + nonce_ + "'; base-uri 'none'; form-action 'none'\">\n<title>" + name +
-        "</title>\n<style nonce='" + nonce_ + "'>" + report_style + "</style></head>\n<body>\n<header><h1>" + name + "</h1>\n<p>" +
-        (entries.empty() ? "No clips yet."
-                         : std::to_string(entries.size()) + (entries.size() == 1 ? " clip: " : " clips: ") + summary + ". " +
-                               one_decimal(seconds) + " s of work; last change " + utc(latest) + ".") +
+        nonce_ + "'; script-src 'nonce-" + nonce_ + "'; base-uri 'none'; form-action 'none'\">\n<title>" +
+        name + "</title>\n<style nonce='" + nonce_ + "'>" + report_style +
+        "</style></head>\n<body>\n<header><h1>" + name + "</h1>\n<p>" +
+        (entries.empty()
+             ? "No clips yet."
+             : std::to_string(entries.size()) + (entries.size() == 1 ? " clip: " : " clips: ") + summary +
+                   ". " + one_decimal(seconds) + " s of work; last change " + utc(latest) + ".") +
         "</p>\n" + report_controls + "</header>\n<main>\n");
   }
 
   std::string footer() const {
-    const auto clips = [](int64_t count) { return std::to_string(count) + (count == 1 ? " clip is " : " clips are "); };
+    const auto clips = [](int64_t count) {
+      return std::to_string(count) + (count == 1 ? " clip is " : " clips are ");
+    };
     auto text = clips(report_.embedded) + "within this page";
-    if (report_.linked > 0) text += ", " + clips(report_.linked) + "played from files beside it: keep the page where it is";
+    if (report_.linked > 0)
+      text += ", " + clips(report_.linked) + "played from files beside it: keep the page where it is";
     return text + ".";
   }
 
@@ -214,7 +231,9 @@ class Page {
     return link_to(*entry.path);
   }
 
-  std::string link_to(const fs::path& path) const { return reference(fs::absolute(path).lexically_normal().lexically_relative(base_)); }
+  std::string link_to(const fs::path& path) const {
+    return reference(fs::absolute(path).lexically_normal().lexically_relative(base_));
+  }
 
   std::string picture(const Entry& entry) {
     const auto still = entry.state == "done" ? still_of(entry) : std::nullopt;
@@ -228,29 +247,34 @@ class Page {
       return std::string("<div class='picture'><span>") + why + "</span></div>\n";
     }
     const auto jpeg = data_uri("image/jpeg", still->jpeg);
-    const auto size = "' width='" + std::to_string(still->width) + "' height='" + std::to_string(still->height) + "'";
+    const auto size = "' width='" + std::to_string(still->width) + "' height='" +
+                      std::to_string(still->height) + "'";
     const auto label = escape_html(entry.row.prompt);
     const std::string small = std::max(still->width, still->height) <= small_side ? " small" : "";
-    if (!entry.playable) return "<div class='picture" + small + "'><img alt='" + label + size + " src='" + jpeg + "'></div>\n";
-    return "<div class='picture" + small + "'><video controls loop muted playsinline preload='none' aria-label='" + label + size +
+    if (!entry.playable)
+      return "<div class='picture" + small + "'><img alt='" + label + size + " src='" + jpeg + "'></div>\n";
+    return "<div class='picture" + small +
+           "'><video controls loop muted playsinline preload='none' aria-label='" + label + size +
            " poster='" + jpeg + "' src='" + source(entry) + "'></video></div>\n";
   }
 
   std::string article(const Entry& entry) {
     const auto& row = entry.row;
     const double seconds = row.denoise_seconds + row.decode_seconds;
-    std::string facts = "<span class='state'>" + entry.state + "</span> · #" + std::to_string(row.position) + " · " + escape_html(row.id) +
-                        " · seed " + std::to_string(row.seed);
+    std::string facts = "<span class='state'>" + entry.state + "</span> · #" + std::to_string(row.position) +
+                        " · " + escape_html(row.id) + " · seed " + std::to_string(row.seed);
     if (row.state == ItemState::done)
-      facts += " · " + std::to_string(row.frames) + " frames · " + one_decimal(row.denoise_seconds) + " s to denoise, " +
-               one_decimal(row.decode_seconds) + " s to decode";
+      facts += " · " + std::to_string(row.frames) + " frames · " + one_decimal(row.denoise_seconds) +
+               " s to denoise, " + one_decimal(row.decode_seconds) + " s to decode";
     if (row.attempts > 1) facts += " · attempt " + std::to_string(row.attempts);
-    std::string html = "<article data-state='" + entry.state + "' data-order='" + std::to_string(row.position) + "' data-seed='" +
-                       std::to_string(row.seed) + "' data-seconds='" + one_decimal(seconds) + "'>\n" + picture(entry) + "<h2 dir='auto'>" +
-                       escape_html(row.prompt) + "</h2>\n<p class='facts'>" + facts + "</p>\n";
+    std::string html = "<article data-state='" + entry.state + "' data-order='" +
+                       std::to_string(row.position) + "' data-seed='" + std::to_string(row.seed) +
+                       "' data-seconds='" + one_decimal(seconds) + "'>\n" + picture(entry) +
+                       "<h2 dir='auto'>" + escape_html(row.prompt) + "</h2>\n<p class='facts'>" + facts +
+                       "</p>\n";
     if (row.state == ItemState::failed)
-      html += "<p class='error'>exit " + std::to_string(row.exit_code) + ", " + failure_name(row.exit_code) + ": " +
-              escape_html(row.error) + "</p>\n";
+      html += "<p class='error'>exit " + std::to_string(row.exit_code) + ", " + failure_name(row.exit_code) +
+              ": " + escape_html(row.error) + "</p>\n";
     return html + details(entry) + "</article>\n";
   }
 
@@ -261,14 +285,16 @@ class Page {
       if (!value.empty()) list += "<dt>" + escape_html(key) + "</dt><dd>" + escape_html(value) + "</dd>";
     };
     if (entry.state == "done" && !parse_image_pattern(*entry.path))
-      list += "<dt>file</dt><dd><a href='" + link_to(*entry.path) + "'>" + escape_html(row.file) + "</a></dd>";
+      list += "<dt>file</dt><dd><a href='" + link_to(*entry.path) + "'>" + escape_html(row.file) +
+              "</a></dd>";
     else
       add("file", row.file);
     const auto settings = Json::parse(row.settings, nullptr, false);
     if (settings.is_object())
       for (const auto& [key, value] : settings.items())
         if (key != "prompt" && key != "seed" && !value.is_null())
-          add(key, value.is_string() ? value.get<std::string>() : value.dump(-1, ' ', false, Json::error_handler_t::replace));
+          add(key, value.is_string() ? value.get<std::string>()
+                                     : value.dump(-1, ' ', false, Json::error_handler_t::replace));
     if (row.finished > 0) add("finished", utc(row.finished));
     add("host", row.host);
     add("XXH3", row.hash);
@@ -288,7 +314,9 @@ class Page {
 
 BatchReport write_batch_report(const fs::path& folder, const BatchReportOptions& options) {
   if (find_manifests(folder).empty())
-    throw Error(ErrorKind::usage, folder.string() + ": holds no manifest of t2v batch; give the folder that a batch was made into");
+    throw Error(
+        ErrorKind::usage,
+        folder.string() + ": holds no manifest of t2v batch; give the folder that a batch was made into");
   auto settings = options;
   if (settings.out.empty()) settings.out = folder / "report.html";
   check_page_name(settings.out);

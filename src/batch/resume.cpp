@@ -26,13 +26,15 @@ bool holds_its_clip(const ManifestRow& row, const fs::path& folder) {
   if (row.state != ItemState::done || !stays_within_folder(row.file)) return false;
   const auto path = folder / row.file;
   std::error_code failed;
-  if (!parse_image_pattern(path) && fs::file_size(path, failed) != static_cast<uintmax_t>(row.bytes)) return false;
+  if (!parse_image_pattern(path) && fs::file_size(path, failed) != static_cast<uintmax_t>(row.bytes))
+    return false;
   return hash_clip(path, row.frames) == FileHash{row.bytes, row.hash};
 }
 
 class Deciding {
  public:
-  Deciding(const std::vector<ManifestRow>& rows, const fs::path& folder, Redo redo) : folder_(folder), redo_(redo) {
+  Deciding(const std::vector<ManifestRow>& rows, const fs::path& folder, Redo redo)
+      : folder_(folder), redo_(redo) {
     for (const auto& row : rows) {
       by_id_[row.id].push_back(&row);
       by_file_[row.file].push_back(&row);
@@ -43,14 +45,16 @@ class Deciding {
     if (redo_ == Redo::all) return {};
     const auto& own = by_id_[item.id];
     const ManifestRow* finished = first_intact(own);
-    if (finished != nullptr && finished->settings_hash == item.settings_hash) return {ItemDecision::Action::skip, *finished};
+    if (finished != nullptr && finished->settings_hash == item.settings_hash)
+      return {ItemDecision::Action::skip, *finished};
     if (finished != nullptr) {
-      refuse_unless_changed(item, "settings changed since it was made: " + settings_difference(finished->settings, item.settings));
+      refuse_unless_changed(item, "settings changed since it was made: " +
+                                      settings_difference(finished->settings, item.settings));
       return {};
     }
     if (const auto* other = first_intact(by_file_[item.file], item.id)) {
-      if (refuse_unless_changed(item,
-                                item.file + " holds the item '" + other->id + "': " + settings_difference(other->settings, item.settings)))
+      if (refuse_unless_changed(item, item.file + " holds the item '" + other->id +
+                                          "': " + settings_difference(other->settings, item.settings)))
         result_.replaced.push_back(other->id);
       return {};
     }
@@ -61,8 +65,10 @@ class Deciding {
     const ManifestRow* latest = nullptr;
     for (const auto* row : own)
       if (latest == nullptr || row->updated > latest->updated) latest = row;
-    const bool failed = latest != nullptr && latest->state == ItemState::failed && latest->settings_hash == item.settings_hash;
-    if (failed && redo_ != Redo::failed && !may_be_retried(latest->exit_code)) return {ItemDecision::Action::leave_failed, *latest};
+    const bool failed = latest != nullptr && latest->state == ItemState::failed &&
+                        latest->settings_hash == item.settings_hash;
+    if (failed && redo_ != Redo::failed && !may_be_retried(latest->exit_code))
+      return {ItemDecision::Action::leave_failed, *latest};
     return {};
   }
 
@@ -74,9 +80,11 @@ class Deciding {
   Decisions result_;
 
  private:
-  const ManifestRow* first_intact(const std::vector<const ManifestRow*>& rows, const std::string& but = "") const {
-    const auto found =
-        std::find_if(rows.begin(), rows.end(), [&](const auto* row) { return row->id != but && holds_its_clip(*row, folder_); });
+  const ManifestRow* first_intact(const std::vector<const ManifestRow*>& rows,
+                                  const std::string& but = "") const {
+    const auto found = std::find_if(rows.begin(), rows.end(), [&](const auto* row) {
+      return row->id != but && holds_its_clip(*row, folder_);
+    });
     return found == rows.end() ? nullptr : *found;
   }
 
@@ -94,7 +102,8 @@ class Deciding {
       if (lines.size() > most_lines) text += "… and " + std::to_string(lines.size() - most_lines) + " more\n";
       if (!lines.empty()) text += advice + "\n";
     };
-    list(changed_, "finished clips are not replaced: use another folder, or --redo changed to make these again");
+    list(changed_,
+         "finished clips are not replaced: use another folder, or --redo changed to make these again");
     list(foreign_, "these files are there already and no manifest in " + folder_.string() +
                        " knows them: move them away, use another folder, or replace them by --redo all");
     text.pop_back();
@@ -117,11 +126,13 @@ Redo parse_redo(const std::string& name) {
 }
 
 bool may_be_retried(int exit_code) {
-  return exit_code == static_cast<int>(ErrorKind::internal) || exit_code == static_cast<int>(ErrorKind::output) ||
+  return exit_code == static_cast<int>(ErrorKind::internal) ||
+         exit_code == static_cast<int>(ErrorKind::output) ||
          exit_code == static_cast<int>(ErrorKind::out_of_memory);
 }
 
-Decisions decide(const std::vector<BatchItem>& items, const std::vector<ManifestRow>& rows, const fs::path& folder, Redo redo) {
+Decisions decide(const std::vector<BatchItem>& items, const std::vector<ManifestRow>& rows,
+                 const fs::path& folder, Redo redo) {
   Deciding deciding(rows, folder, redo);
   for (const auto& item : items) deciding.result_.of_item.push_back(deciding.decide(item));
   return deciding.take();
@@ -129,7 +140,8 @@ Decisions decide(const std::vector<BatchItem>& items, const std::vector<Manifest
 
 std::string settings_difference(const std::string& before, const std::string& after) {
   Json old_settings, new_settings;
-  if (try_parse_json(before, old_settings) || try_parse_json(after, new_settings) || !old_settings.is_object() || !new_settings.is_object())
+  if (try_parse_json(before, old_settings) || try_parse_json(after, new_settings) ||
+      !old_settings.is_object() || !new_settings.is_object())
     return "the manifest's settings cannot be read";
   std::set<std::string> keys;
   for (const auto& settings : {old_settings, new_settings})
@@ -137,19 +149,22 @@ std::string settings_difference(const std::string& before, const std::string& af
   std::string text;
   for (const auto& key : keys) {
     const auto from = old_settings.value(key, Json()), to = new_settings.value(key, Json());
-    if (from != to) text += (text.empty() ? "" : ", ") + key + ": " + short_json(from) + " -> " + short_json(to);
+    if (from != to)
+      text += (text.empty() ? "" : ", ") + key + ": " + short_json(from) + " -> " + short_json(to);
   }
   return text;
 }
 
 std::vector<ManifestRow> newest_rows(std::vector<ManifestRow> rows) {
-  std::stable_sort(rows.begin(), rows.end(), [](const auto& a, const auto& b) { return a.updated > b.updated; });
+  std::stable_sort(rows.begin(), rows.end(),
+                   [](const auto& a, const auto& b) { return a.updated > b.updated; });
   std::set<std::string> ids, files;
   std::erase_if(rows, [&](const ManifestRow& row) {
     const bool new_id = ids.insert(row.id).second;
     return !new_id || !files.insert(row.file).second;
   });
-  std::stable_sort(rows.begin(), rows.end(), [](const auto& a, const auto& b) { return a.position < b.position; });
+  std::stable_sort(rows.begin(), rows.end(),
+                   [](const auto& a, const auto& b) { return a.position < b.position; });
   return rows;
 }
 

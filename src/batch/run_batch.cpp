@@ -17,7 +17,8 @@ namespace {
 
 std::vector<BatchItem> items_of_shard(const std::vector<BatchItem>& items, const Shard& shard) {
   std::vector<BatchItem> own;
-  std::copy_if(items.begin(), items.end(), std::back_inserter(own), [&](const BatchItem& item) { return shard.holds(item.position); });
+  std::copy_if(items.begin(), items.end(), std::back_inserter(own),
+               [&](const BatchItem& item) { return shard.holds(item.position); });
   return own;
 }
 
@@ -37,9 +38,10 @@ ManifestRow pending_row(const BatchItem& item) {
 // Keeps the manifest while generate_all works, and passes on what it says.
 class Recorder : public Observer {
  public:
-  // begun: ids of items that an earlier run has not finished; it may have kept latents of those whose clips it failed to write.
-  Recorder(Manifest& manifest, std::vector<BatchItem> items, std::set<std::string> begun, const BatchRun& run, BatchSummary& summary,
-           Observer& inner, const std::function<void(const ItemReport&)>& report)
+  // begun: ids of items that an earlier run has not finished; it may have kept latents of those whose clips
+  // it failed to write.
+  Recorder(Manifest& manifest, std::vector<BatchItem> items, std::set<std::string> begun, const BatchRun& run,
+           BatchSummary& summary, Observer& inner, const std::function<void(const ItemReport&)>& report)
       : manifest_(manifest),
         items_(std::move(items)),
         begun_(std::move(begun)),
@@ -61,7 +63,8 @@ class Recorder : public Observer {
   void finished(const ClipOutcome& outcome) {
     if (!started_.at(outcome.plan)) clip_started(outcome.plan, outcome.clip);
     const auto& item = items_.at(outcome.plan);
-    ItemReport report{.id = item.id, .path = (run_.folder / item.file).string(), .seed = item.plan.clips.front().seed};
+    ItemReport report{
+        .id = item.id, .path = (run_.folder / item.file).string(), .seed = item.plan.clips.front().seed};
     if (outcome.error)
       fail(item, *outcome.error, report);
     else
@@ -69,14 +72,20 @@ class Recorder : public Observer {
     ++finished_;
     inner_.progress({"clips", finished_, static_cast<int64_t>(items_.size())});
     report_(report);
-    if (unwritten_ > 1) throw Error(ErrorKind::output, "two items in a row could not be written; the rest was not tried. " + report.error);
+    if (unwritten_ > 1)
+      throw Error(ErrorKind::output,
+                  "two items in a row could not be written; the rest was not tried. " + report.error);
   }
 
  private:
   void succeed(const BatchItem& item, const ClipResult& result, ItemReport& report) {
     const auto hash = hash_clip(run_.folder / item.file, result.frames);
-    if (!hash) return fail(item, Error(ErrorKind::output, (run_.folder / item.file).string() + ": cannot be read back"), report);
-    manifest_.finish(item.id, {hash->bytes, hash->hash, result.frames, result.denoise_seconds, result.decode_seconds});
+    if (!hash)
+      return fail(item,
+                  Error(ErrorKind::output, (run_.folder / item.file).string() + ": cannot be read back"),
+                  report);
+    manifest_.finish(item.id,
+                     {hash->bytes, hash->hash, result.frames, result.denoise_seconds, result.decode_seconds});
     if (begun_.contains(item.id)) remove_kept_latents(item);
     report.frames = result.frames;
     report.denoise_seconds = result.denoise_seconds;
@@ -135,7 +144,8 @@ std::vector<GenerationPlan> take_plans(const std::vector<BatchItem>& items, Obse
     plans.push_back(item.plan);
     plans.back().notes.clear();
   }
-  for (const auto& [note, times] : notes) observer.note(note + (times > 1 ? " (" + std::to_string(times) + " clips)" : ""));
+  for (const auto& [note, times] : notes)
+    observer.note(note + (times > 1 ? " (" + std::to_string(times) + " clips)" : ""));
   return plans;
 }
 
@@ -181,7 +191,8 @@ BatchSummary run_batch(const std::vector<BatchItem>& items, const BatchRun& run,
     keep.push_back(own[i].id);
     const bool skipped = decision.action == ItemDecision::Action::skip;
     ++(skipped ? summary.skipped : summary.failed);
-    report(report_of_row(*decision.row, run.folder, skipped ? ItemReport::What::skipped : ItemReport::What::left_failed));
+    report(report_of_row(*decision.row, run.folder,
+                         skipped ? ItemReport::What::skipped : ItemReport::What::left_failed));
   }
   remove_leftovers(missing, run.folder);
   for (const auto& id : decisions.replaced) manifest.remove(id);
@@ -190,14 +201,16 @@ BatchSummary run_batch(const std::vector<BatchItem>& items, const BatchRun& run,
 
   const auto plans = take_plans(missing, observer);
   observer.progress({"clips", 0, static_cast<int64_t>(missing.size())});
-  std::set<std::string> begun;  // also where the disk was too full for the manifest to say that a clip had failed
+  std::set<std::string> begun;  // also where the disk was too full for the manifest to say that a clip had
+                                // failed
   for (const auto& row : rows_before)
     if (row.state != ItemState::done) begun.insert(row.id);
   Recorder recorder(manifest, std::move(missing), std::move(begun), run, summary, observer, report);
   auto limits = run.limits;
   limits.restart_changed = run.redo != Redo::nothing;
   try {
-    summary.preparation = generate_all(plans, limits, recorder, [&](const ClipOutcome& outcome) { recorder.finished(outcome); });
+    summary.preparation = generate_all(plans, limits, recorder,
+                                       [&](const ClipOutcome& outcome) { recorder.finished(outcome); });
   } catch (...) {
     try {
       manifest.release();

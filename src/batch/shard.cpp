@@ -30,32 +30,40 @@ std::optional<int64_t> number_from(const GetVariable& variable, const char* name
   const auto text = variable(name);
   if (!text || text->empty()) return std::nullopt;
   const auto value = parse_count(*text);
-  if (!value) throw Error(ErrorKind::usage, std::string(name) + " should be a whole number, found '" + *text + "'");
+  if (!value)
+    throw Error(ErrorKind::usage, std::string(name) + " should be a whole number, found '" + *text + "'");
   return value;
 }
 
 Shard checked(int64_t index, int64_t count, const std::string& source) {
   if (count < 1 || count > most_shards || index >= count)
-    throw Error(ErrorKind::usage, source + ": shard " + std::to_string(index) + " of " + std::to_string(count) +
-                                      ": the index counts from 0 and should be below the number of shards; --shard I/N says both");
+    throw Error(
+        ErrorKind::usage,
+        source + ": shard " + std::to_string(index) + " of " + std::to_string(count) +
+            ": the index counts from 0 and should be below the number of shards; --shard I/N says both");
   return {index, count, source};
 }
 
 Shard from_slurm(int64_t task, const GetVariable& variable) {
   const std::string source = "SLURM_ARRAY_TASK_ID";
-  if (const auto shards = number_from(variable, "T2V_SHARDS")) return checked(task, *shards, source + ", T2V_SHARDS");
+  if (const auto shards = number_from(variable, "T2V_SHARDS"))
+    return checked(task, *shards, source + ", T2V_SHARDS");
   const auto count = number_from(variable, "SLURM_ARRAY_TASK_COUNT");
-  if (!count) throw Error(ErrorKind::usage, source + " is set, but neither SLURM_ARRAY_TASK_COUNT nor T2V_SHARDS; --shard I/N says both");
+  if (!count)
+    throw Error(ErrorKind::usage,
+                source + " is set, but neither SLURM_ARRAY_TASK_COUNT nor T2V_SHARDS; --shard I/N says both");
   const auto least = number_from(variable, "SLURM_ARRAY_TASK_MIN").value_or(0);
   const auto step = std::max<int64_t>(1, number_from(variable, "SLURM_ARRAY_TASK_STEP").value_or(1));
   if (task < least || (task - least) % step != 0 || (task - least) / step >= *count)
-    throw Error(ErrorKind::usage, source + "=" + std::to_string(task) + ": the array has gaps (" + std::to_string(*count) + " tasks from " +
-                                      std::to_string(least) + "); set T2V_SHARDS to the number of shards and number the tasks from 0");
+    throw Error(ErrorKind::usage,
+                source + "=" + std::to_string(task) + ": the array has gaps (" + std::to_string(*count) +
+                    " tasks from " + std::to_string(least) +
+                    "); set T2V_SHARDS to the number of shards and number the tasks from 0");
   return checked((task - least) / step, *count, source);
 }
 
-// Open file description locks: as SQLite's own they work on network file systems, but do not end when the process closes the file
-// elsewhere.
+// Open file description locks: as SQLite's own they work on network file systems, but do not end when the
+// process closes the file elsewhere.
 struct flock whole_file() {
   struct flock lock {};
   lock.l_type = F_WRLCK;
@@ -65,9 +73,13 @@ struct flock whole_file() {
 
 constexpr const char* lock_suffix = ".lock";
 
-fs::path lock_path(const fs::path& folder, const Shard& shard) { return manifest_path(folder, shard).replace_extension(lock_suffix); }
+fs::path lock_path(const fs::path& folder, const Shard& shard) {
+  return manifest_path(folder, shard).replace_extension(lock_suffix);
+}
 
-std::string shard_text(const Shard& shard) { return "shard " + std::to_string(shard.index) + " of " + std::to_string(shard.count); }
+std::string shard_text(const Shard& shard) {
+  return "shard " + std::to_string(shard.index) + " of " + std::to_string(shard.count);
+}
 
 // Who holds a lock, as its file says.
 std::string holder(int descriptor) {
@@ -93,9 +105,11 @@ std::vector<std::pair<Shard, fs::path>> find_shards(const fs::path& folder, cons
   std::vector<std::pair<Shard, fs::path>> found;
   std::error_code failed;
   for (const auto& entry : fs::directory_iterator(folder / ".t2v", failed))
-    if (const auto shard = shard_of_name(entry.path().filename().string(), suffix)) found.emplace_back(*shard, entry.path());
-  std::sort(found.begin(), found.end(),
-            [](const auto& a, const auto& b) { return std::pair(a.first.count, a.first.index) < std::pair(b.first.count, b.first.index); });
+    if (const auto shard = shard_of_name(entry.path().filename().string(), suffix))
+      found.emplace_back(*shard, entry.path());
+  std::sort(found.begin(), found.end(), [](const auto& a, const auto& b) {
+    return std::pair(a.first.count, a.first.index) < std::pair(b.first.count, b.first.index);
+  });
   return found;
 }
 
@@ -104,8 +118,11 @@ std::vector<std::pair<Shard, fs::path>> find_shards(const fs::path& folder, cons
 Shard parse_shard(const std::string& text, const std::string& where) {
   const auto slash = text.find('/');
   const auto index = parse_count(std::string_view(text).substr(0, slash));
-  const auto count = slash == std::string::npos ? std::nullopt : parse_count(std::string_view(text).substr(slash + 1));
-  if (!index || !count) throw Error(ErrorKind::usage, where + " should be I/N, I from 0 (the first of four is 0/4), found '" + text + "'");
+  const auto count = slash == std::string::npos ? std::nullopt
+                                                : parse_count(std::string_view(text).substr(slash + 1));
+  if (!index || !count)
+    throw Error(ErrorKind::usage,
+                where + " should be I/N, I from 0 (the first of four is 0/4), found '" + text + "'");
   return checked(*index, *count, where);
 }
 
@@ -117,7 +134,8 @@ Shard find_shard(const std::optional<std::string>& flag, const GetVariable& vari
     if (!count) count = number_from(variable, "T2V_SHARDS");
     if (!count)
       throw Error(ErrorKind::usage,
-                  "JOB_COMPLETION_INDEX is set, but not how many there are: set JOB_COMPLETIONS or T2V_SHARDS to the job's completions");
+                  "JOB_COMPLETION_INDEX is set, but not how many there are: set JOB_COMPLETIONS or "
+                  "T2V_SHARDS to the job's completions");
     return checked(*index, *count, "JOB_COMPLETION_INDEX");
   }
   if (const auto rank = number_from(variable, "RANK")) {
@@ -136,15 +154,19 @@ Shard find_shard(const std::optional<std::string>& flag) {
 }
 
 fs::path manifest_path(const fs::path& folder, const Shard& shard) {
-  return folder / ".t2v" / ("shard-" + std::to_string(shard.index) + "-of-" + std::to_string(shard.count) + ".sqlite");
+  return folder / ".t2v" /
+         ("shard-" + std::to_string(shard.index) + "-of-" + std::to_string(shard.count) + ".sqlite");
 }
 
-std::vector<std::pair<Shard, fs::path>> find_manifests(const fs::path& folder) { return find_shards(folder, ".sqlite"); }
+std::vector<std::pair<Shard, fs::path>> find_manifests(const fs::path& folder) {
+  return find_shards(folder, ".sqlite");
+}
 
 ShardLock::ShardLock(const fs::path& folder, const Shard& shard) {
   const auto path = lock_path(folder, shard);
   descriptor_ = ::open(path.c_str(), O_CREAT | O_RDWR | O_CLOEXEC, 0666);
-  if (descriptor_ < 0) throw Error(ErrorKind::output, path.string() + ": cannot be created (" + std::strerror(errno) + ")");
+  if (descriptor_ < 0)
+    throw Error(ErrorKind::output, path.string() + ": cannot be created (" + std::strerror(errno) + ")");
   const auto refuse = [&](const std::string& why) {
     ::close(descriptor_);
     throw Error(ErrorKind::output, folder.string() + ": " + why);
@@ -152,8 +174,10 @@ ShardLock::ShardLock(const fs::path& folder, const Shard& shard) {
   auto lock = whole_file();
   if (::fcntl(descriptor_, F_OFD_SETLK, &lock) != 0) {
     if (errno == EAGAIN || errno == EACCES)
-      refuse(shard_text(shard) + " is being made by " + holder(descriptor_) + "; wait for it to end, or stop it");
-    refuse("the file system cannot lock (" + std::string(std::strerror(errno)) + "), so two processes could make the same clips");
+      refuse(shard_text(shard) + " is being made by " + holder(descriptor_) +
+             "; wait for it to end, or stop it");
+    refuse("the file system cannot lock (" + std::string(std::strerror(errno)) +
+           "), so two processes could make the same clips");
   }
   for (const auto& [other, name] : find_shards(folder, lock_suffix))
     if (other.count != shard.count && is_shard_locked(folder, other))
@@ -162,7 +186,8 @@ ShardLock::ShardLock(const fs::path& folder, const Shard& shard) {
   char host[256] = "";
   ::gethostname(host, sizeof host - 1);
   const auto who = "process " + std::to_string(::getpid()) + " on " + host + "\n";
-  if (::ftruncate(descriptor_, 0) != 0 || ::pwrite(descriptor_, who.data(), who.size(), 0) != static_cast<ssize_t>(who.size()))
+  if (::ftruncate(descriptor_, 0) != 0 ||
+      ::pwrite(descriptor_, who.data(), who.size(), 0) != static_cast<ssize_t>(who.size()))
     refuse("cannot be written (" + std::string(std::strerror(errno)) + ")");
 }
 

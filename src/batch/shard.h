@@ -24,10 +24,11 @@ Shard parse_shard(const std::string& text, const std::string& where);
 
 using GetVariable = std::function<std::optional<std::string>(const char* name)>;
 
-// From `flag` (--shard) if given, else from the scheduler's variables: a Slurm job array (SLURM_ARRAY_TASK_ID with _MIN, _STEP, _COUNT), a
-// Kubernetes indexed job (JOB_COMPLETION_INDEX with JOB_COMPLETIONS), RANK with WORLD_SIZE. T2V_SHARDS says the number of shards in the
-// first two cases: it must be set where the scheduler does not tell it, and when part of an array is submitted again (the index then counts
-// from 0 in the array as it was). Throws Error{usage} for a contradiction.
+// From `flag` (--shard) if given, else from the scheduler's variables: a Slurm job array (SLURM_ARRAY_TASK_ID
+// with _MIN, _STEP, _COUNT), a Kubernetes indexed job (JOB_COMPLETION_INDEX with JOB_COMPLETIONS), RANK with
+// WORLD_SIZE. T2V_SHARDS says the number of shards in the first two cases: it must be set where the scheduler
+// does not tell it, and when part of an array is submitted again (the index then counts from 0 in the array
+// as it was). Throws Error{usage} for a contradiction.
 Shard find_shard(const std::optional<std::string>& flag, const GetVariable& variable);
 
 // The same from the process's environment.
@@ -37,10 +38,12 @@ Shard find_shard(const std::optional<std::string>& flag);
 std::filesystem::path manifest_path(const std::filesystem::path& folder, const Shard& shard);
 std::vector<std::pair<Shard, std::filesystem::path>> find_manifests(const std::filesystem::path& folder);
 
-// Held by the one process that makes a shard; the system gives it back when the process ends, however it ends.
+// Held by the one process that makes a shard; the system gives it back when the process ends, however it
+// ends.
 class ShardLock {
  public:
-  // Throws Error{output} when another process holds this shard, or any shard of another count in the same folder.
+  // Throws Error{output} when another process holds this shard, or any shard of another count in the same
+  // folder.
   ShardLock(const std::filesystem::path& folder, const Shard& shard);
   ~ShardLock();
   ShardLock(const ShardLock&) = delete;

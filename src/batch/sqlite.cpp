@@ -41,32 +41,37 @@ void Database::fail(int code) const {
     case SQLITE_ERROR:  // the statements are ours: what they ask for is missing from the file
     case SQLITE_CONSTRAINT:
     case SQLITE_TOOBIG:
-      throw Error(ErrorKind::bad_input, path_.string() + ": is no intact manifest (" + reason +
-                                            "). Move it away; finished files stay, and --redo all makes them again.");
+      throw Error(ErrorKind::bad_input,
+                  path_.string() + ": is no intact manifest (" + reason +
+                      "). Move it away; finished files stay, and --redo all makes them again.");
     case SQLITE_NOMEM:
       throw Error(ErrorKind::out_of_memory, path_.string() + ": out of memory");
     case SQLITE_BUSY:
     case SQLITE_LOCKED:
-      throw Error(ErrorKind::output,
-                  path_.string() + ": another process has kept it locked for " + std::to_string(patience_milliseconds / 1000) + " s");
+      throw Error(ErrorKind::output, path_.string() + ": another process has kept it locked for " +
+                                         std::to_string(patience_milliseconds / 1000) + " s");
     case SQLITE_FULL:
     case SQLITE_IOERR:
     case SQLITE_CANTOPEN:
     case SQLITE_READONLY:
     case SQLITE_PERM:
-      throw Error(ErrorKind::output, path_.string() + ": the manifest cannot be read or written (" + reason + ")");
+      throw Error(ErrorKind::output,
+                  path_.string() + ": the manifest cannot be read or written (" + reason + ")");
     default:
       throw Error(ErrorKind::internal, path_.string() + ": " + reason);
   }
 }
 
 void Database::execute(const char* sql) {
-  if (const int code = sqlite3_exec(handle_.get(), sql, nullptr, nullptr, nullptr); code != SQLITE_OK) fail(code);
+  if (const int code = sqlite3_exec(handle_.get(), sql, nullptr, nullptr, nullptr); code != SQLITE_OK)
+    fail(code);
 }
 
 Statement Database::prepare(const std::string& sql) {
   sqlite3_stmt* statement = nullptr;
-  if (const int code = sqlite3_prepare_v2(handle_.get(), sql.c_str(), -1, &statement, nullptr); code != SQLITE_OK) fail(code);
+  if (const int code = sqlite3_prepare_v2(handle_.get(), sql.c_str(), -1, &statement, nullptr);
+      code != SQLITE_OK)
+    fail(code);
   return {*this, statement};
 }
 
@@ -90,7 +95,8 @@ Statement& Statement::bind(double value) {
 }
 
 Statement& Statement::bind(const std::string& value) {
-  check(sqlite3_bind_text64(handle_.get(), ++bound_, value.data(), value.size(), SQLITE_TRANSIENT, SQLITE_UTF8));
+  check(sqlite3_bind_text64(handle_.get(), ++bound_, value.data(), value.size(), SQLITE_TRANSIENT,
+                            SQLITE_UTF8));
   return *this;
 }
 
@@ -112,7 +118,9 @@ double Statement::number(int column) const { return sqlite3_column_double(handle
 
 std::string Statement::text(int column) const {
   const auto* begin = reinterpret_cast<const char*>(sqlite3_column_text(handle_.get(), column));
-  return begin == nullptr ? "" : std::string(begin, static_cast<std::size_t>(sqlite3_column_bytes(handle_.get(), column)));
+  return begin == nullptr
+             ? ""
+             : std::string(begin, static_cast<std::size_t>(sqlite3_column_bytes(handle_.get(), column)));
 }
 
 Transaction::Transaction(Database& database) : database_(&database) { database.execute("BEGIN IMMEDIATE"); }

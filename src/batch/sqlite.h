@@ -16,9 +16,10 @@ class Statement;
 class Database {
  public:
   enum class Mode { create, existing };
-  // Waits up to 30 seconds whenever another process holds the file. The journal is SQLite's rollback journal: the write-ahead log needs
-  // memory that is shared between processes, which network file systems do not have. Throws Error{output} when the file cannot be opened or
-  // written, Error{bad_input} when it is no database; so do all calls below.
+  // Waits up to 30 seconds whenever another process holds the file. The journal is SQLite's rollback journal:
+  // the write-ahead log needs memory that is shared between processes, which network file systems do not
+  // have. Throws Error{output} when the file cannot be opened or written, Error{bad_input} when it is no
+  // database; so do all calls below.
   Database(const std::filesystem::path& path, Mode mode);
 
   void execute(const char* sql);

@@ -35,17 +35,20 @@ std::string first_line(const std::string& text, std::size_t most) {
   auto line = text.substr(0, text.find('\n'));
   if (line.size() <= most) return line;
   line.resize(most - 3);
-  while (!line.empty() && (static_cast<unsigned char>(line.back()) & 0xC0) == 0x80) line.pop_back();  // not within a character
+  while (!line.empty() && (static_cast<unsigned char>(line.back()) & 0xC0) == 0x80)
+    line.pop_back();  // not within a character
   return line + "...";
 }
 
 std::string table_line(const std::string& name, const ShardStatus& status) {
   char rate[16] = "-", line[160];
   if (status.clips_per_minute > 0) std::snprintf(rate, sizeof rate, "%.1f", status.clips_per_minute);
-  const char* state = status.working ? "working" : status.running + status.pending > 0 ? "stopped" : "finished";
-  std::snprintf(line, sizeof line, "%-9s %8lld %8lld %8lld %8lld %10s  %-8s  ", name.c_str(), static_cast<long long>(status.done),
-                static_cast<long long>(status.failed), static_cast<long long>(status.running), static_cast<long long>(status.pending), rate,
-                state);
+  const char* state = status.working                        ? "working"
+                      : status.running + status.pending > 0 ? "stopped"
+                                                            : "finished";
+  std::snprintf(line, sizeof line, "%-9s %8lld %8lld %8lld %8lld %10s  %-8s  ", name.c_str(),
+                static_cast<long long>(status.done), static_cast<long long>(status.failed),
+                static_cast<long long>(status.running), static_cast<long long>(status.pending), rate, state);
   return line + first_line(status.last_error, 100);
 }
 
@@ -63,7 +66,8 @@ nlohmann::ordered_json shard_json(const ShardStatus& status) {
 
 double clips_per_minute(const std::vector<ManifestRow>& rows) {
   const auto is_done = [](const ManifestRow& row) { return row.state == ItemState::done; };
-  std::pair<double, double> latest;  // clocks may have been set back: what finished last need not have the latest time
+  std::pair<double, double> latest;  // clocks may have been set back: what finished last need not have the
+                                     // latest time
   for (const auto& row : rows)
     if (is_done(row)) latest = std::max(latest, {row.updated, row.finished});
   const double last = latest.second;
@@ -79,8 +83,9 @@ double clips_per_minute(const std::vector<ManifestRow>& rows) {
 
 BatchStatus read_status(const std::filesystem::path& folder) {
   if (find_manifests(folder).empty())
-    throw Error(ErrorKind::usage,
-                folder.string() + ": no batch has been made here (there is no manifest in " + (folder / ".t2v").string() + ")");
+    throw Error(ErrorKind::usage, folder.string() +
+                                      ": no batch has been made here (there is no manifest in " +
+                                      (folder / ".t2v").string() + ")");
   BatchStatus status;
   status.folder = folder;
   std::map<std::pair<int64_t, int64_t>, std::vector<ManifestRow>> by_shard;
@@ -91,7 +96,8 @@ BatchStatus read_status(const std::filesystem::path& folder) {
     shard.working = is_shard_locked(folder, shard.shard);
     shard.clips_per_minute = clips_per_minute(shard_rows);
     auto in_time = shard_rows;
-    std::stable_sort(in_time.begin(), in_time.end(), [](const auto& a, const auto& b) { return a.updated < b.updated; });
+    std::stable_sort(in_time.begin(), in_time.end(),
+                     [](const auto& a, const auto& b) { return a.updated < b.updated; });
     for (const auto& row : in_time) add(shard, row, shard.working);
     for (const auto& row : in_time) add(status.total, row, shard.working);
     status.total.working = status.total.working || shard.working;
@@ -106,7 +112,8 @@ BatchStatus read_status(const std::filesystem::path& folder) {
 std::string status_table(const BatchStatus& status) {
   std::string text = "shard         done   failed  running  pending  clips/min  state     last error\n";
   for (const auto& shard : status.shards)
-    text += table_line(std::to_string(shard.shard.index) + "/" + std::to_string(shard.shard.count), shard) + "\n";
+    text += table_line(std::to_string(shard.shard.index) + "/" + std::to_string(shard.shard.count), shard) +
+            "\n";
   auto total = status.total;
   total.last_error.clear();
   return text + table_line("all", total);
@@ -122,8 +129,11 @@ nlohmann::ordered_json status_json(const BatchStatus& status) {
   }
   json["failures"] = nlohmann::ordered_json::array();
   for (const auto& row : status.failures)
-    json["failures"].push_back(
-        {{"id", row.id}, {"output", row.file}, {"error", row.error}, {"exit_code", row.exit_code}, {"attempts", row.attempts}});
+    json["failures"].push_back({{"id", row.id},
+                                {"output", row.file},
+                                {"error", row.error},
+                                {"exit_code", row.exit_code},
+                                {"attempts", row.attempts}});
   return json;
 }
 

@@ -31,7 +31,8 @@ BatchStatus read_status(const std::filesystem::path& folder);
 std::string status_table(const BatchStatus& status);
 nlohmann::ordered_json status_json(const BatchStatus& status);
 
-// Finished clips a minute over the ten minutes before the last of them. Several processes' rows count together.
+// Finished clips a minute over the ten minutes before the last of them. Several processes' rows count
+// together.
 double clips_per_minute(const std::vector<ManifestRow>& rows);
 
 }  // namespace t2v

@@ -30,8 +30,8 @@ std::string without_newlines(std::string text) {
   return text;
 }
 
-// The arguments, last first, as CLI11 takes them. It reads "--prompt=" as a flag without its value, and would take the next argument for
-// that.
+// The arguments, last first, as CLI11 takes them. It reads "--prompt=" as a flag without its value, and would
+// take the next argument for that.
 std::vector<std::string> reversed_arguments(int argc, char** argv) {
   std::vector<std::string> arguments;
   for (int i = 1; i < argc; ++i) {
@@ -57,17 +57,21 @@ std::string usage_message(const CLI::App& app, const CLI::ParseError& error) {
     std::vector<std::string> names = option_names(command);
     if (!flag && used.empty()) {
       names.clear();
-      for (const auto* subcommand : app.get_subcommands([](const CLI::App*) { return true; })) names.push_back(subcommand->get_name());
+      for (const auto* subcommand : app.get_subcommands([](const CLI::App*) { return true; }))
+        names.push_back(subcommand->get_name());
     }
     const auto near = nearest_name(unknown, names);
-    message = (flag ? "unknown flag '" : "unknown argument '") + unknown + "'" + (near ? "; did you mean '" + *near + "'?" : "");
+    message = (flag ? "unknown flag '" : "unknown argument '") + unknown + "'" +
+              (near ? "; did you mean '" + *near + "'?" : "");
   }
-  return message + (message.ends_with('?') ? " See t2v " : ". See t2v ") + (used.empty() ? "" : command.get_name() + " ") + "--help";
+  return message + (message.ends_with('?') ? " See t2v " : ". See t2v ") +
+         (used.empty() ? "" : command.get_name() + " ") + "--help";
 }
 
 bool is_out_of_memory(const c10::Error& error) {
   const std::string what = error.what_without_backtrace();
-  return dynamic_cast<const c10::OutOfMemoryError*>(&error) != nullptr || what.find("can't allocate memory") != std::string::npos ||
+  return dynamic_cast<const c10::OutOfMemoryError*>(&error) != nullptr ||
+         what.find("can't allocate memory") != std::string::npos ||
          what.find("not enough memory") != std::string::npos;
 }
 
@@ -77,15 +81,17 @@ int report(ErrorKind kind, const std::string& message) {
 }
 
 constexpr const char* out_of_memory_advice =
-    "out of memory. Ask for fewer frames or a smaller size (t2v generate --dry-run shows the plan), or use --dtype bfloat16; "
+    "out of memory. Ask for fewer frames or a smaller size (t2v generate --dry-run shows the plan), or use "
+    "--dtype bfloat16; "
     "in training, lower tokens_per_lane or pixels_per_lane, or set gradient_checkpointing.";
 
 }  // namespace
 
 void print_line(const std::string& line) {
-  const bool fine =
-      std::fwrite(line.data(), 1, line.size(), stdout) == line.size() && std::fputc('\n', stdout) != EOF && std::fflush(stdout) == 0;
-  if (!fine) throw Error(ErrorKind::output, std::string("stdout: cannot be written (") + std::strerror(errno) + ")");
+  const bool fine = std::fwrite(line.data(), 1, line.size(), stdout) == line.size() &&
+                    std::fputc('\n', stdout) != EOF && std::fflush(stdout) == 0;
+  if (!fine)
+    throw Error(ErrorKind::output, std::string("stdout: cannot be written (") + std::strerror(errno) + ")");
 }
 
 int run_command_line(int argc, char** argv) {
@@ -96,8 +102,10 @@ int run_command_line(int argc, char** argv) {
   app.require_subcommand(1);
   app.footer(
       "Exit codes: 0 done, 1 internal error, 2 usage, 3 bad model or input file, 4 output not written,\n"
-      "5 out of memory, 6 NaN or infinity, 7 a batch with failed items, 130 stopped by Ctrl-C, 143 stopped by SIGTERM.\n"
-      "Progress and messages go to stderr, data (paths of finished files, or the video with -o -) to stdout.");
+      "5 out of memory, 6 NaN or infinity, 7 a batch with failed items, 130 stopped by Ctrl-C, 143 stopped "
+      "by SIGTERM.\n"
+      "Progress and messages go to stderr, data (paths of finished files, or the video with -o -) to "
+      "stdout.");
   add_generate_command(app);
   add_batch_command(app);
   add_report_command(app);
@@ -118,7 +126,8 @@ int run_command_line(int argc, char** argv) {
     return report(ErrorKind::out_of_memory, out_of_memory_advice);
   } catch (const c10::Error& error) {
     if (is_out_of_memory(error)) return report(ErrorKind::out_of_memory, out_of_memory_advice);
-    return report(ErrorKind::internal, std::string("internal error in libtorch: ") + error.what_without_backtrace());
+    return report(ErrorKind::internal,
+                  std::string("internal error in libtorch: ") + error.what_without_backtrace());
   } catch (const std::exception& error) {
     return report(ErrorKind::internal, std::string("internal error: ") + error.what());
   }

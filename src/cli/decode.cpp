@@ -13,16 +13,24 @@ void add_decode_command(CLI::App& app) {
   auto options = std::make_shared<Options>();
   auto* command = app.add_subcommand("decode", "Make a video from latents");
   auto& request = options->request;
-  command->add_option("latents", request.latents, "Safetensors file with tensor 'latents' [1, C, T, H, W], as --save-latents writes it")
+  command
+      ->add_option("latents", request.latents,
+                   "Safetensors file with tensor 'latents' [1, C, T, H, W], as --save-latents writes it")
       ->required();
-  command->add_option("-o,--output", request.output, "File: .mp4 .mov .mkv .y4m, %05d.png for a sequence, - for y4m on stdout")->required();
-  command->add_option("-m,--model", request.model, "Model folder, or the name of a shipped model")->capture_default_str();
+  command
+      ->add_option("-o,--output", request.output,
+                   "File: .mp4 .mov .mkv .y4m, %05d.png for a sequence, - for y4m on stdout")
+      ->required();
+  command->add_option("-m,--model", request.model, "Model folder, or the name of a shipped model")
+      ->capture_default_str();
   command->add_option("--fps", request.fps, "Frames per second (the model's own when absent)");
   command->add_option("--resize", request.resize, "Resample the frames to WxH");
   command->add_option("--resize-filter", request.resize_filter, "lanczos or nearest")
       ->check(CLI::IsMember({"lanczos", "nearest"}))
       ->capture_default_str();
-  command->add_option("--crf", request.crf, "H.264 quality: 0 (lossless) to 51")->check(CLI::Range(0, 51))->capture_default_str();
+  command->add_option("--crf", request.crf, "H.264 quality: 0 (lossless) to 51")
+      ->check(CLI::Range(0, 51))
+      ->capture_default_str();
   command->add_option("--device", request.device, "auto, cpu or cuda[:N]")->capture_default_str();
   command->add_option("--threads", request.threads, "CPU threads (all cores when absent)");
   command->add_option("--progress", options->progress, progress_help)->capture_default_str();

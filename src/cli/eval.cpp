@@ -17,7 +17,8 @@ namespace fs = std::filesystem;
 namespace {
 
 struct EvalOptions {
-  std::string model = kDefaultModel, side = "held-out", progress = "auto", device = "auto", dtype = "auto", out, size;
+  std::string model = kDefaultModel, side = "held-out", progress = "auto", device = "auto", dtype = "auto",
+              out, size;
   AdherenceOptions adherence;
   std::optional<int64_t> steps, frames;
   std::optional<double> guidance_scale, guidance_rescale;
@@ -38,7 +39,8 @@ std::string padded(std::string text, std::size_t width) {
 
 // Rows: asked for; columns: seen. Only rows that were asked for.
 template <std::size_t rows, std::size_t columns>
-void print_confusion(const std::array<std::array<int64_t, columns>, rows>& table, const std::vector<std::string>& names) {
+void print_confusion(const std::array<std::array<int64_t, columns>, rows>& table,
+                     const std::vector<std::string>& names) {
   std::vector<std::string> heads;
   for (const auto& name : names) heads.push_back(name.substr(0, 12));
   heads.emplace_back("nothing");
@@ -51,7 +53,8 @@ void print_confusion(const std::array<std::array<int64_t, columns>, rows>& table
     line = padded(names[row], 16);
     for (std::size_t column = 0; column < columns; ++column) {
       const auto number = table[row][column] == 0 ? std::string(1, '.') : std::to_string(table[row][column]);
-      line.append(1 + heads[column].size() - std::min(heads[column].size(), number.size()), ' ').append(number);
+      line.append(1 + heads[column].size() - std::min(heads[column].size(), number.size()), ' ')
+          .append(number);
     }
     print_line(line);
   }
@@ -60,8 +63,9 @@ void print_confusion(const std::array<std::array<int64_t, columns>, rows>& table
 void print_report(const AdherenceReport& report) {
   print_line(std::to_string(report.clips.size()) + " clips");
   for (const auto& [name, count] :
-       {std::pair{"background", report.background}, std::pair{"colour", report.colour}, std::pair{"shape", report.shape},
-        std::pair{"motion", report.motion}, std::pair{"all four", report.all_four}, std::pair{"objects", report.count},
+       {std::pair{"background", report.background}, std::pair{"colour", report.colour},
+        std::pair{"shape", report.shape}, std::pair{"motion", report.motion},
+        std::pair{"all four", report.all_four}, std::pair{"objects", report.count},
         std::pair{"size", report.object_size}})
     print_line(padded(name, 12) + percent(report, count));
   print_confusion(report.shapes, world_shapes());
@@ -71,7 +75,8 @@ void print_report(const AdherenceReport& report) {
 void make_folder(const fs::path& folder) {
   std::error_code failed;
   fs::create_directories(folder, failed);
-  if (failed) throw Error(ErrorKind::output, folder.string() + ": cannot be created (" + failed.message() + ")");
+  if (failed)
+    throw Error(ErrorKind::output, folder.string() + ": cannot be created (" + failed.message() + ")");
   check_output((folder / "00000.mp4").string());
 }
 
@@ -81,9 +86,12 @@ void resolve(EvalOptions& options, const ModelDefaults& defaults, const std::str
   auto& adherence = options.adherence;
   if (options.side != "held-out" && options.side != "training" && options.side != "any")
     throw Error(ErrorKind::usage, "--side should be held-out, training or any, found '" + options.side + "'");
-  adherence.side = options.side == "held-out" ? WorldSide::held_out : options.side == "training" ? WorldSide::training : WorldSide::any;
+  adherence.side = options.side == "held-out"   ? WorldSide::held_out
+                   : options.side == "training" ? WorldSide::training
+                                                : WorldSide::any;
   if (options.ground_truth && options.vae)
-    throw Error(ErrorKind::usage, "--ground-truth and --vae are two different things to judge; leave out one");
+    throw Error(ErrorKind::usage,
+                "--ground-truth and --vae are two different things to judge; leave out one");
   adherence.source = options.ground_truth ? AdherenceSource::ground_truth
                      : options.vae        ? AdherenceSource::autoencoder
                                           : AdherenceSource::model;
@@ -111,7 +119,8 @@ void run_eval(EvalOptions& options) {
   check_adherence(options.adherence);
   if (!options.out.empty()) make_folder(options.out);
   std::optional<LoadedWorldModel> model;
-  if (!options.ground_truth) model = load_world_model(options.model, options.device, options.dtype, options.vae);
+  if (!options.ground_truth)
+    model = load_world_model(options.model, options.device, options.dtype, options.vae);
   const auto networks = model ? model->networks() : WorldNetworks();
   const auto report = judge_model(model ? &networks : nullptr, options.adherence, *observer);
   if (options.json)
@@ -127,30 +136,42 @@ void add_eval_command(CLI::App& app) {
   auto* eval = app.add_subcommand("eval", "Measure how often a model does what its prompt asks for");
   eval->require_subcommand(1);
   eval->footer("Example:\n  t2v eval world --prompts 72");
-  auto* command = eval->add_subcommand("world", "On prompts of the procedural world, judged from the frames (docs/world.md)");
+  auto* command = eval->add_subcommand(
+      "world", "On prompts of the procedural world, judged from the frames (docs/world.md)");
   auto& adherence = options->adherence;
-  command->add_option("-m,--model", options->model, "Model folder, or the name of a shipped model")->capture_default_str();
+  command->add_option("-m,--model", options->model, "Model folder, or the name of a shipped model")
+      ->capture_default_str();
   command->add_option("--prompts", adherence.prompts, "How many")->capture_default_str();
   command->add_option("--objects", adherence.objects, "In every scene: 1 or 2")->capture_default_str();
-  command->add_option("--side", options->side, "Combinations of colour, shape and motion: held-out (never trained on), training, any")
+  command
+      ->add_option("--side", options->side,
+                   "Combinations of colour, shape and motion: held-out (never trained on), training, any")
       ->capture_default_str();
   command->add_option("-s,--seed", adherence.seed, "Of scenes, captions and noise")->capture_default_str();
   command->add_option("--steps", options->steps, "Denoising steps (t2v.json)");
-  command->add_option("--guidance-scale,--cfg-scale", options->guidance_scale, "Classifier-free guidance (t2v.json)");
-  command->add_option("--guidance-rescale", options->guidance_rescale, "How far guidance is scaled back, 0 to 1 (t2v.json)")
+  command->add_option("--guidance-scale,--cfg-scale", options->guidance_scale,
+                      "Classifier-free guidance (t2v.json)");
+  command
+      ->add_option("--guidance-rescale", options->guidance_rescale,
+                   "How far guidance is scaled back, 0 to 1 (t2v.json)")
       ->check(CLI::Range(0.0, 1.0));
   command->add_option("--scheduler", options->scheduler, "ddpm, ddim or unipc (t2v.json)");
   command->add_option("--frames", options->frames, "Of each clip (t2v.json)");
   command->add_option("--size", options->size, "WxH (the model's sizes in turn)");
-  command->add_option("--pack", adherence.clips_per_forward, "Clips that share each forward pass")->capture_default_str();
-  command->add_flag("--ground-truth", options->ground_truth, "Judge the scenes' own pictures: how far the judge is to be believed");
-  command->add_flag("--vae", options->vae, "Judge them as the model's autoencoder gives them back: what the model could reach at best");
+  command->add_option("--pack", adherence.clips_per_forward, "Clips that share each forward pass")
+      ->capture_default_str();
+  command->add_flag("--ground-truth", options->ground_truth,
+                    "Judge the scenes' own pictures: how far the judge is to be believed");
+  command->add_flag(
+      "--vae", options->vae,
+      "Judge them as the model's autoencoder gives them back: what the model could reach at best");
   command->add_option("-o,--out", options->out, "Folder for the clips and judged.jsonl");
   command->add_flag("--json", options->json, "Print JSON");
   command->add_option("--device", options->device, "auto, cpu or cuda[:N]")->capture_default_str();
   command->add_option("--dtype", options->dtype, "auto, float32, bfloat16 or float16")->capture_default_str();
   command->add_option("--progress", options->progress, progress_help)->capture_default_str();
-  command->footer("Examples:\n  t2v eval world --prompts 72\n  t2v eval world --ground-truth --prompts 500 --json");
+  command->footer(
+      "Examples:\n  t2v eval world --prompts 72\n  t2v eval world --ground-truth --prompts 500 --json");
   command->callback([options] { run_eval(*options); });
 }
 

@@ -13,7 +13,9 @@ namespace {
 std::string utc_time() {
   const auto now = std::chrono::system_clock::now();
   const auto seconds = std::chrono::system_clock::to_time_t(now);
-  const auto milliseconds = std::chrono::duration_cast<std::chrono::milliseconds>(now.time_since_epoch()).count() % 1000;
+  const auto milliseconds = std::chrono::duration_cast<std::chrono::milliseconds>(now.time_since_epoch())
+                                .count() %
+                            1000;
   std::tm parts{};
   gmtime_r(&seconds, &parts);
   char text[40], fraction[16];
@@ -29,7 +31,8 @@ void EventLog::Close::operator()(std::FILE* file) const { std::fclose(file); }
 EventLog::EventLog(const std::filesystem::path& path) : path_(path) {
   if (path.empty()) return;
   file_.reset(std::fopen(path.c_str(), "abe"));
-  if (!file_) throw Error(ErrorKind::output, path.string() + ": cannot be written (" + std::strerror(errno) + ")");
+  if (!file_)
+    throw Error(ErrorKind::output, path.string() + ": cannot be written (" + std::strerror(errno) + ")");
 }
 
 void EventLog::write(nlohmann::ordered_json event) {

@@ -30,14 +30,18 @@ void run_generate(const GenerateOptions& options) {
   const auto observer = make_progress(options.progress);
   const auto plan = plan_generation(request);
   if (options.dry_run) return print_line(plan_to_json(plan));
-  for (const auto& clip : plan.clips) observer->note("seed " + std::to_string(clip.seed) + " -> " + clip.output);
+  for (const auto& clip : plan.clips)
+    observer->note("seed " + std::to_string(clip.seed) + " -> " + clip.output);
   const auto result = generate(plan, *observer, [](const ClipResult& clip) {
     if (clip.output != "-") print_line(clip.output);
   });
-  observer->note("loaded in " + seconds(result.preparation.load_seconds) + ", text in " + seconds(result.preparation.text_seconds));
+  observer->note("loaded in " + seconds(result.preparation.load_seconds) + ", text in " +
+                 seconds(result.preparation.text_seconds));
   for (const auto& clip : result.clips)
-    observer->note(clip.output + ": " + std::to_string(clip.frames) + (clip.frames == 1 ? " frame" : " frames") + ", denoised in " +
-                   seconds(clip.denoise_seconds) + ", decoded and written in " + seconds(clip.decode_seconds));
+    observer->note(clip.output + ": " + std::to_string(clip.frames) +
+                   (clip.frames == 1 ? " frame" : " frames") + ", denoised in " +
+                   seconds(clip.denoise_seconds) + ", decoded and written in " +
+                   seconds(clip.decode_seconds));
 }
 
 }  // namespace
@@ -48,13 +52,19 @@ void add_generate_command(CLI::App& app) {
   options->settings = add_setting_flags(*command);
   command->add_option("--progress", options->progress, progress_help)->group("Run");
   command->add_flag("--dry-run", options->dry_run, "Print the plan as JSON and stop")->group("Run");
-  command->add_flag("--print-config", options->print_config, "Print the settings as JSON for --config and stop")->group("Run");
+  command
+      ->add_flag("--print-config", options->print_config, "Print the settings as JSON for --config and stop")
+      ->group("Run");
   command->footer(
-      "Flags win over environment variables (T2V_STEPS, T2V_MODEL, ...), those over --config, that over the model's t2v.json.\n\n"
+      "Flags win over environment variables (T2V_STEPS, T2V_MODEL, ...), those over --config, that over the "
+      "model's t2v.json.\n\n"
       "Examples:\n"
-      "  t2v generate -p \"a red circle bouncing on a navy background\" --aspect 16:9 --seconds 4 -o clip.mp4\n"
-      "  t2v generate -p \"a small green star spinning on a black background\" --resize 512x512 --count 4 -o '{index}-{seed}.mp4'\n"
-      "  t2v generate -p \"...\" -m Wan2.1-T2V-1.3B-Diffusers --size 832x480 --frames 81 --steps 50 -o clip.mp4\n"
+      "  t2v generate -p \"a red circle bouncing on a navy background\" --aspect 16:9 --seconds 4 -o "
+      "clip.mp4\n"
+      "  t2v generate -p \"a small green star spinning on a black background\" --resize 512x512 --count 4 -o "
+      "'{index}-{seed}.mp4'\n"
+      "  t2v generate -p \"...\" -m Wan2.1-T2V-1.3B-Diffusers --size 832x480 --frames 81 --steps 50 -o "
+      "clip.mp4\n"
       "  t2v generate -p \"...\" -o - | ffplay -");
   command->callback([options] { telling_failure(options->progress, [&] { run_generate(*options); }); });
 }

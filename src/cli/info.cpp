@@ -40,17 +40,21 @@ OrderedJson describe_model(const fs::path& folder) {
   if (!d.words.empty()) json["words"] = d.words;
   json["hash"] = model_hash(model);
   json["parameters"] = component_sizes(model).total();
-  json["transformer"] = std::to_string(configs.transformer.num_layers) + " blocks, " + std::to_string(configs.transformer.width()) +
-                        " wide, " + std::to_string(configs.transformer.num_attention_heads) + " heads";
-  json["text_encoder"] = std::to_string(configs.text_encoder.num_layers) + " layers, " + std::to_string(configs.text_encoder.d_model) +
-                         " wide, vocabulary " + std::to_string(configs.text_encoder.vocab_size);
-  json["vae"] = std::to_string(configs.vae.z_dim) + " channels, " + std::to_string(configs.vae.spatial_ratio()) + "x" +
-                std::to_string(configs.vae.spatial_ratio()) + " pixels, " + std::to_string(configs.vae.temporal_ratio()) +
-                " frames to a latent";
+  json["transformer"] = std::to_string(configs.transformer.num_layers) + " blocks, " +
+                        std::to_string(configs.transformer.width()) + " wide, " +
+                        std::to_string(configs.transformer.num_attention_heads) + " heads";
+  json["text_encoder"] = std::to_string(configs.text_encoder.num_layers) + " layers, " +
+                         std::to_string(configs.text_encoder.d_model) + " wide, vocabulary " +
+                         std::to_string(configs.text_encoder.vocab_size);
+  json["vae"] = std::to_string(configs.vae.z_dim) + " channels, " +
+                std::to_string(configs.vae.spatial_ratio()) + "x" +
+                std::to_string(configs.vae.spatial_ratio()) + " pixels, " +
+                std::to_string(configs.vae.temporal_ratio()) + " frames to a latent";
   json["scheduler"] = default_scheduler(d, configs);
   json["size_multiple"] = size_multiple(configs);
   if (!d.sizes.empty()) {
-    for (const auto& [width, height] : d.sizes) json["sizes"].push_back(std::to_string(width) + "x" + std::to_string(height));
+    for (const auto& [width, height] : d.sizes)
+      json["sizes"].push_back(std::to_string(width) + "x" + std::to_string(height));
   }
   if (d.frames) json["frames"] = *d.frames;
   if (d.fps) json["fps"] = *d.fps;
@@ -69,7 +73,8 @@ OrderedJson describe_tensors(const fs::path& path) {
   auto& tensors = json["tensors"].get_ref<OrderedJson::object_t&>();
   tensors.reserve(file->entries().size());
   // Straight into the list: looking up each of a hostile file's half a million names would take minutes.
-  for (const auto& [name, entry] : file->entries()) tensors.emplace_back(name, entry.dtype + " " + Json(entry.shape).dump());
+  for (const auto& [name, entry] : file->entries())
+    tensors.emplace_back(name, entry.dtype + " " + Json(entry.shape).dump());
   return json;
 }
 
@@ -87,13 +92,18 @@ OrderedJson parsed_comment(const std::string& comment) {
 OrderedJson describe_video(const std::string& path) {
   const auto reader = open_video(path);
   const auto& info = reader->info();
-  OrderedJson json = {{"file", path}, {"container", info.container}, {"codec", info.codec}, {"width", info.width}, {"height", info.height}};
+  OrderedJson json = {{"file", path},
+                      {"container", info.container},
+                      {"codec", info.codec},
+                      {"width", info.width},
+                      {"height", info.height}};
   if (info.fps.numerator > 0) json["fps"] = static_cast<double>(info.fps.numerator) / info.fps.denominator;
   if (info.frames) json["frames"] = *info.frames;
   json["pixel_format"] = info.pixel_format;
   json["colour_space"] = info.colour_space;
   json["colour_range"] = info.colour_range;
-  for (const auto& [key, value] : info.metadata) json["metadata"][key] = key == "comment" ? parsed_comment(value) : OrderedJson(value);
+  for (const auto& [key, value] : info.metadata)
+    json["metadata"][key] = key == "comment" ? parsed_comment(value) : OrderedJson(value);
   return json;
 }
 
@@ -116,7 +126,8 @@ void print_lines(const OrderedJson& json, const std::string& indent) {
       print_line(indent + printable(key) + ":");
       print_lines(value, indent + "  ");
     } else {
-      print_line(indent + printable(key) + ": " + printable(value.is_string() ? value.get<std::string>() : json_text(value)));
+      print_line(indent + printable(key) + ": " +
+                 printable(value.is_string() ? value.get<std::string>() : json_text(value)));
     }
   }
 }
@@ -129,8 +140,11 @@ void add_info_command(CLI::App& app) {
     bool json = false;
   };
   auto options = std::make_shared<Options>();
-  auto* command = app.add_subcommand("info", "Describe a model, a finished file, a tensor file, or this program and its devices");
-  command->add_option("what", options->what, "Model folder or name, video or image, .safetensors file; nothing for the program itself");
+  auto* command = app.add_subcommand(
+      "info", "Describe a model, a finished file, a tensor file, or this program and its devices");
+  command->add_option(
+      "what", options->what,
+      "Model folder or name, video or image, .safetensors file; nothing for the program itself");
   command->add_flag("--json", options->json, "Print JSON");
   command->footer("Examples:\n  t2v info\n  t2v info world-128\n  t2v info clip.mp4 --json");
   command->callback([options] {

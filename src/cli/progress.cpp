@@ -14,7 +14,8 @@
 namespace t2v {
 
 const char* const progress_help =
-    "auto (a bar on a terminal, lines elsewhere), bar, plain, json, openjd (Open Job Description, on stdout) or none";
+    "auto (a bar on a terminal, lines elsewhere), bar, plain, json, openjd (Open Job Description, on stdout) "
+    "or none";
 
 namespace {
 
@@ -51,7 +52,8 @@ class Pace {
     const auto& stage = stages_.at(progress.stage);
     const auto units = stage.last_done - stage.first_done;
     if (units <= 0 || progress.stage == "load") return "";
-    const double each = std::chrono::duration<double>(Clock::now() - stage.start).count() / static_cast<double>(units);
+    const double each = std::chrono::duration<double>(Clock::now() - stage.start).count() /
+                        static_cast<double>(units);
     std::string line;
     if (!progress.stage.starts_with("train ")) {  // which counts in thousandths of its schedule
       const char* unit = progress.stage == "denoise"              ? "step"
@@ -63,7 +65,9 @@ class Pace {
       line = text;
     }
     if (progress.total > progress.done)
-      line.append(", ").append(duration(each * static_cast<double>(progress.total - progress.done))).append(" left");
+      line.append(", ")
+          .append(duration(each * static_cast<double>(progress.total - progress.done)))
+          .append(" left");
     return line;
   }
 
@@ -102,11 +106,12 @@ class BarProgress : public SignalObserver {
   void progress(const Progress& progress) override {
     pace_.update(progress);
     constexpr std::size_t width = 24;
-    const auto filled = progress.total > 0
-                            ? std::min(width, width * static_cast<std::size_t>(progress.done) / static_cast<std::size_t>(progress.total))
-                            : 0;
-    std::fprintf(stderr, "\r\033[K%-7s [%s%s] %lld/%lld%s", progress.stage.c_str(), std::string(filled, '#').c_str(),
-                 std::string(width - filled, '.').c_str(), static_cast<long long>(progress.done), static_cast<long long>(progress.total),
+    const auto filled = progress.total > 0 ? std::min(width, width * static_cast<std::size_t>(progress.done) /
+                                                                 static_cast<std::size_t>(progress.total))
+                                           : 0;
+    std::fprintf(stderr, "\r\033[K%-7s [%s%s] %lld/%lld%s", progress.stage.c_str(),
+                 std::string(filled, '#').c_str(), std::string(width - filled, '.').c_str(),
+                 static_cast<long long>(progress.done), static_cast<long long>(progress.total),
                  pace_.text(progress).c_str());
     std::fflush(stderr);
     shown_ = true;
@@ -132,12 +137,17 @@ class BarProgress : public SignalObserver {
 class JsonProgress : public SignalObserver {
  public:
   void progress(const Progress& progress) override {
-    print({{"event", "progress"}, {"stage", progress.stage}, {"done", progress.done}, {"total", progress.total}});
+    print({{"event", "progress"},
+           {"stage", progress.stage},
+           {"done", progress.done},
+           {"total", progress.total}});
   }
   void note(const std::string& line) override { print({{"event", "note"}, {"text", line}}); }
 
  private:
-  static void print(const Json& json) { std::fprintf(stderr, "%s\n", json.dump(-1, ' ', false, Json::error_handler_t::replace).c_str()); }
+  static void print(const Json& json) {
+    std::fprintf(stderr, "%s\n", json.dump(-1, ' ', false, Json::error_handler_t::replace).c_str());
+  }
 };
 
 std::string one_line(std::string text) {
@@ -146,7 +156,8 @@ std::string one_line(std::string text) {
   return text;
 }
 
-// Lines that a render manager reads on stdout. Source: Open Job Description specification, "How Jobs Are Run".
+// Lines that a render manager reads on stdout. Source: Open Job Description specification, "How Jobs Are
+// Run".
 class OpenJdProgress : public SignalObserver {
  public:
   void progress(const Progress& progress) override {
@@ -159,7 +170,8 @@ class OpenJdProgress : public SignalObserver {
     } else if (progress.stage == "denoise") {
       within_clip_ = share;
     }
-    const auto percent = std::min(100.0, 100 * (static_cast<double>(clips_done_) + within_clip_) / static_cast<double>(clips_));
+    const auto percent = std::min(
+        100.0, 100 * (static_cast<double>(clips_done_) + within_clip_) / static_cast<double>(clips_));
     if (percent < told_ + 0.1) return;  // a render manager shows whole percents
     told_ = percent;
     std::printf("openjd_progress: %.1f\n", percent);
@@ -189,7 +201,8 @@ std::unique_ptr<Observer> make_progress(const std::string& mode) {
   if (mode == "json") return std::make_unique<JsonProgress>();
   if (mode == "openjd") return std::make_unique<OpenJdProgress>();
   if (mode == "none") return std::make_unique<SignalObserver>();
-  throw Error(ErrorKind::usage, "--progress should be auto, bar, plain, json, openjd or none, found '" + mode + "'");
+  throw Error(ErrorKind::usage,
+              "--progress should be auto, bar, plain, json, openjd or none, found '" + mode + "'");
 }
 
 }  // namespace t2v

@@ -1,4 +1,5 @@
-// Progress on stderr: a bar on a terminal, plain lines elsewhere, JSON lines for programs; or on stdout for Open Job Description.
+// Progress on stderr: a bar on a terminal, plain lines elsewhere, JSON lines for programs; or on stdout for
+// Open Job Description.
 #pragma once
 
 #include <memory>
@@ -9,7 +10,8 @@
 
 namespace t2v {
 
-// mode: auto, bar, plain, json, openjd, none. Throws Error{usage}. The observer stops a run when a signal has arrived.
+// mode: auto, bar, plain, json, openjd, none. Throws Error{usage}. The observer stops a run when a signal has
+// arrived.
 std::unique_ptr<Observer> make_progress(const std::string& mode);
 
 void tell_failure(const std::string& mode, const std::string& error);

@@ -15,7 +15,8 @@ namespace {
 
 std::string variable_of(const Setting& setting) {
   std::string name = "T2V_";
-  for (const char* c = setting.key; *c != '\0'; ++c) name += static_cast<char>(std::toupper(static_cast<unsigned char>(*c)));
+  for (const char* c = setting.key; *c != '\0'; ++c)
+    name += static_cast<char>(std::toupper(static_cast<unsigned char>(*c)));
   return name;
 }
 
@@ -24,15 +25,18 @@ GenerationRequest from_environment() {
   std::vector<std::string> known = {"T2V_MODELS", "T2V_SHARDS"};
   for (const auto& setting : generation_settings()) {
     known.push_back(variable_of(setting));
-    if (const char* value = std::getenv(known.back().c_str())) set_from_text(request, setting, value, known.back());
+    if (const char* value = std::getenv(known.back().c_str()))
+      set_from_text(request, setting, value, known.back());
   }
   for (char** entry = environ; *entry != nullptr; ++entry) {
     const std::string variable = *entry;
     const auto name = variable.substr(0, variable.find('='));
     if (!name.starts_with("T2V_") || std::find(known.begin(), known.end(), name) != known.end()) continue;
-    // Others may have variables of their own under this prefix; what looks like a misspelt setting is worth a word.
+    // Others may have variables of their own under this prefix; what looks like a misspelt setting is worth a
+    // word.
     if (const auto near = nearest_name(name, known))
-      log_warning("environment variable '" + name + "' is no setting and is ignored; did you mean '" + *near + "'?");
+      log_warning("environment variable '" + name + "' is no setting and is ignored; did you mean '" + *near +
+                  "'?");
   }
   return request;
 }
@@ -66,17 +70,22 @@ std::shared_ptr<SettingFlags> add_setting_flags(CLI::App& command) {
   auto flags = std::make_shared<SettingFlags>();
   for (const auto& setting : generation_settings()) {
     const bool is_flag = std::holds_alternative<std::optional<bool> GenerationRequest::*>(setting.field);
-    auto* option = is_flag ? command.add_flag(setting.flags, setting.help) : command.add_option(setting.flags, setting.help);
+    auto* option = is_flag ? command.add_flag(setting.flags, setting.help)
+                           : command.add_option(setting.flags, setting.help);
     option->group(setting.group);
-    option->each([flags, key = std::string(setting.key)](const std::string& value) { flags->given[key] = value; });
+    option->each(
+        [flags, key = std::string(setting.key)](const std::string& value) { flags->given[key] = value; });
     if (!is_flag) {
       option->expected(1);
-      option->type_name(std::holds_alternative<std::optional<std::string> GenerationRequest::*>(setting.field) ? "TEXT"
-                        : std::holds_alternative<std::optional<double> GenerationRequest::*>(setting.field)    ? "NUMBER"
-                                                                                                               : "INT");
+      option->type_name(
+          std::holds_alternative<std::optional<std::string> GenerationRequest::*>(setting.field) ? "TEXT"
+          : std::holds_alternative<std::optional<double> GenerationRequest::*>(setting.field)    ? "NUMBER"
+                                                                                                 : "INT");
     }
   }
-  command.add_option("--config", flags->config, "JSON file of settings, or a clip's sidecar to make it again")->group("Run");
+  command
+      .add_option("--config", flags->config, "JSON file of settings, or a clip's sidecar to make it again")
+      ->group("Run");
   return flags;
 }
 

@@ -1,4 +1,5 @@
-// The settings of a clip as the commands that make clips take them: flags, over environment variables, over --config.
+// The settings of a clip as the commands that make clips take them: flags, over environment variables, over
+// --config.
 #pragma once
 
 #include <map>
@@ -18,7 +19,8 @@ struct SettingFlags {
 // Adds a flag for every setting, and --config.
 std::shared_ptr<SettingFlags> add_setting_flags(CLI::App& command);
 
-// What the user asked for; the model's t2v.json and the family's defaults come in the plan. Throws Error{usage}.
+// What the user asked for; the model's t2v.json and the family's defaults come in the plan. Throws
+// Error{usage}.
 GenerationRequest request_from(const SettingFlags& flags);
 
 }  // namespace t2v

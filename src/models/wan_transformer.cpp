@@ -16,16 +16,19 @@ namespace t2v {
 WanTransformerConfig parse_wan_transformer_config(const Json& config, const std::string& where) {
   for (const char* key : {"image_dim", "added_kv_proj_dim", "pos_embed_seq_len"})
     if (config.contains(key) && !config.at(key).is_null())
-      throw Error(ErrorKind::bad_input,
-                  where + ": '" + key +
-                      "' is set: this transformer is conditioned on images, which t2v does not support; use a text-to-video model");
+      throw Error(ErrorKind::bad_input, where + ": '" + key +
+                                            "' is set: this transformer is conditioned on images, which t2v "
+                                            "does not support; use a text-to-video model");
   const auto qk_norm = json_get_or<std::string>(config, "qk_norm", "rms_norm_across_heads", where);
   if (qk_norm != "rms_norm_across_heads")
-    throw Error(ErrorKind::bad_input, where + ": qk_norm '" + qk_norm + "' is not supported; Wan has 'rms_norm_across_heads'");
+    throw Error(ErrorKind::bad_input,
+                where + ": qk_norm '" + qk_norm + "' is not supported; Wan has 'rms_norm_across_heads'");
   WanTransformerConfig c;
   const auto patch = json_get<std::vector<int64_t>>(config, "patch_size", where);
-  if (patch.size() != 3 || std::min({patch[0], patch[1], patch[2]}) < 1 || std::max({patch[0], patch[1], patch[2]}) > 64)
-    throw Error(ErrorKind::bad_input, where + ": patch_size should be three numbers between 1 and 64 (frames, height, width)");
+  if (patch.size() != 3 || std::min({patch[0], patch[1], patch[2]}) < 1 ||
+      std::max({patch[0], patch[1], patch[2]}) > 64)
+    throw Error(ErrorKind::bad_input,
+                where + ": patch_size should be three numbers between 1 and 64 (frames, height, width)");
   c.patch_size = {patch[0], patch[1], patch[2]};
   c.num_attention_heads = json_size(config, "num_attention_heads", where, 1024);
   c.attention_head_dim = json_size(config, "attention_head_dim", where, 1024);
@@ -35,15 +38,18 @@ WanTransformerConfig parse_wan_transformer_config(const Json& config, const std:
   c.out_channels = json_size(config, "out_channels", where, 4096);
   c.text_dim = json_size(config, "text_dim", where, 1 << 16);
   c.freq_dim = json_size(config, "freq_dim", where, 1 << 14);
-  c.rope_max_seq_len = config.contains("rope_max_seq_len") ? json_size(config, "rope_max_seq_len", where, 1 << 20) : 1024;
+  c.rope_max_seq_len = config.contains("rope_max_seq_len")
+                           ? json_size(config, "rope_max_seq_len", where, 1 << 20)
+                           : 1024;
   c.cross_attn_norm = json_get_or<bool>(config, "cross_attn_norm", true, where);
   c.eps = json_get_or<double>(config, "eps", 1e-6, where);
   if (c.attention_head_dim % 2 != 0 || c.attention_head_dim < 6)
     throw Error(ErrorKind::bad_input, where + ": attention_head_dim should be even and at least 6");
   if (c.in_channels != c.out_channels)
-    throw Error(ErrorKind::bad_input,
-                where + ": in_channels " + std::to_string(c.in_channels) + " and out_channels " + std::to_string(c.out_channels) +
-                    " differ: this transformer takes conditioning latents, which t2v does not support; use a text-to-video model");
+    throw Error(ErrorKind::bad_input, where + ": in_channels " + std::to_string(c.in_channels) +
+                                          " and out_channels " + std::to_string(c.out_channels) +
+                                          " differ: this transformer takes conditioning latents, which t2v "
+                                          "does not support; use a text-to-video model");
   return c;
 }
 
@@ -53,9 +59,10 @@ WanBlock::WanBlock(const WanTransformerConfig& config, const WeightScope& weight
   const auto self = weights / "attn1";
   const auto cross = weights / "attn2";
   scale_shift_table_ = weights.take("scale_shift_table", {1, 6, width}, Precision::float32);
-  to_qkv_ = join_linear(
-      {load_linear(self / "to_q", width, width), load_linear(self / "to_k", width, width), load_linear(self / "to_v", width, width)});
-  norm_qk_ = at::stack({(self / "norm_q").take("weight", {width}), (self / "norm_k").take("weight", {width})});
+  to_qkv_ = join_linear({load_linear(self / "to_q", width, width), load_linear(self / "to_k", width, width),
+                         load_linear(self / "to_v", width, width)});
+  norm_qk_ = at::stack(
+      {(self / "norm_q").take("weight", {width}), (self / "norm_k").take("weight", {width})});
   attention_out_ = load_linear(self / "to_out" / 0, width, width);
   if (config.cross_attn_norm) {
     norm2_weight_ = (weights / "norm2").take("weight", {width}, Precision::float32);
@@ -79,17 +86,20 @@ KeyValues WanBlock::text_key_values(const at::Tensor& rows, const at::Tensor& ro
   return {heads(rms_norm(to_k_(rows), norm_k_, eps_)), heads(to_v_(rows))};  // [texts, heads, L, head_dim]
 }
 
-at::Tensor WanBlock::self_attention(const at::Tensor& x, const at::Tensor& rotary, const std::vector<int64_t>& segments) const {
+at::Tensor WanBlock::self_attention(const at::Tensor& x, const at::Tensor& rotary,
+                                    const std::vector<int64_t>& segments) const {
   const int64_t n = x.size(0);
   const auto heads = [&](const at::Tensor& part) { return part.view({n, heads_, head_dim_}); };
   const auto qkv = to_qkv_(x);  // [N, 3·D]; queries and keys are normed over all heads, before the split
   if (fused::takes(qkv)) {
     const auto parts = fused::normed_rotated_qkv(qkv, norm_qk_, rotary, eps_);
-    return attention_out_(segment_self_attention(heads(parts.query), heads(parts.key), heads(parts.value), segments));
+    return attention_out_(
+        segment_self_attention(heads(parts.query), heads(parts.key), heads(parts.value), segments));
   }
   const auto parts = qkv.chunk(3, 1);
   const auto normed = [&](int64_t index) {
-    return apply_rotary(heads(rms_norm(parts[static_cast<std::size_t>(index)], norm_qk_[index], eps_)), rotary);
+    return apply_rotary(heads(rms_norm(parts[static_cast<std::size_t>(index)], norm_qk_[index], eps_)),
+                        rotary);
   };
   return attention_out_(segment_self_attention(normed(0), normed(1), heads(parts[2].contiguous()), segments));
 }
@@ -100,8 +110,9 @@ at::Tensor WanBlock::cross_attention(const at::Tensor& x, const KeyValues& text,
   return text_out_(segment_cross_attention(q, text, context.text_of_segment, segments));
 }
 
-at::Tensor WanBlock::forward(at::Tensor x, const at::Tensor& time, const at::Tensor& level_of_token, const at::Tensor& rotary,
-                             const KeyValues& text, const TextContext& context, const std::vector<int64_t>& segments) const {
+at::Tensor WanBlock::forward(at::Tensor x, const at::Tensor& time, const at::Tensor& level_of_token,
+                             const at::Tensor& rotary, const KeyValues& text, const TextContext& context,
+                             const std::vector<int64_t>& segments) const {
   const auto rows = (scale_shift_table_ + time).unbind(1);  // float32 [K, D] x 6
   const Modulation attend{rows[0], rows[1], rows[2], level_of_token};
   const Modulation feed{rows[3], rows[4], rows[5], level_of_token};
@@ -111,12 +122,15 @@ at::Tensor WanBlock::forward(at::Tensor x, const at::Tensor& time, const at::Ten
   return gated_residual(x, feed_out_(gelu_tanh(feed_in_(modulated_layer_norm(x, feed, eps_)))), feed);
 }
 
-WanTransformer::WanTransformer(const WanTransformerConfig& config, const WeightScope& weights, at::Device device)
+WanTransformer::WanTransformer(const WanTransformerConfig& config, const WeightScope& weights,
+                               at::Device device)
     : config_(config), rotary_(config.attention_head_dim, config.rope_max_seq_len, device) {
   const int64_t width = config.width();
   const auto& patch = config.patch_size;
   const auto embedder = weights / "condition_embedder";
-  patch_embedding_.weight = (weights / "patch_embedding").take("weight", {width, config.in_channels, patch.t, patch.h, patch.w}).flatten(1);
+  patch_embedding_.weight = (weights / "patch_embedding")
+                                .take("weight", {width, config.in_channels, patch.t, patch.h, patch.w})
+                                .flatten(1);
   patch_embedding_.bias = (weights / "patch_embedding").take("bias", {width});
   time_in_ = load_linear(embedder / "time_embedder" / "linear_1", config.freq_dim, width, Precision::float32);
   time_out_ = load_linear(embedder / "time_embedder" / "linear_2", width, width, Precision::float32);
@@ -125,17 +139,21 @@ WanTransformer::WanTransformer(const WanTransformerConfig& config, const WeightS
   text_out_ = load_linear(embedder / "text_embedder" / "linear_2", width, width);
   for (int64_t i = 0; i < config.num_layers; ++i) blocks_.emplace_back(config, weights / "blocks" / i);
   scale_shift_table_ = weights.take("scale_shift_table", {1, 2, width}, Precision::float32);
-  const auto proj = load_linear(weights / "proj_out", width, config.out_channels * patch.volume(), Precision::model);
-  const auto reordered = [&](const at::Tensor& x) {  // channel is the fastest in the checkpoint, the slowest in PackedTokens
+  const auto proj = load_linear(weights / "proj_out", width, config.out_channels * patch.volume(),
+                                Precision::model);
+  const auto reordered = [&](const at::Tensor& x) {  // channel is the fastest in the checkpoint, the slowest
+                                                     // in PackedTokens
     return x.view({patch.volume(), config.out_channels, -1}).transpose(0, 1).reshape(x.sizes());
   };
   proj_out_ = {reordered(proj.weight), reordered(proj.bias)};
 }
 
-TextContext WanTransformer::prepare_text(const at::Tensor& embeddings, std::vector<int64_t> text_of_segment) const {
+TextContext WanTransformer::prepare_text(const at::Tensor& embeddings,
+                                         std::vector<int64_t> text_of_segment) const {
   const int64_t texts = embeddings.size(0);
   const auto options = at::TensorOptions(at::kLong).device(embeddings.device());
-  return prepare_text_rows(embeddings.flatten(0, 1), at::arange(texts * embeddings.size(1), options).view({texts, -1}),
+  return prepare_text_rows(embeddings.flatten(0, 1),
+                           at::arange(texts * embeddings.size(1), options).view({texts, -1}),
                            std::move(text_of_segment));
 }
 
@@ -150,17 +168,20 @@ TextContext WanTransformer::prepare_text_rows(const at::Tensor& rows, const at::
 
 std::pair<at::Tensor, at::Tensor> WanTransformer::embed_time(const at::Tensor& timesteps) const {
   const auto temb = time_out_(at::silu(time_in_(timestep_embedding(timesteps, config_.freq_dim))));  // [K, D]
-  const auto proj = time_proj_(at::silu(temb)).to(at::kFloat);                                       // [K, 6·D]
+  const auto proj = time_proj_(at::silu(temb)).to(at::kFloat);  // [K, 6·D]
   return {temb, proj.view({timesteps.size(0), 6, config_.width()})};
 }
 
-at::Tensor WanTransformer::run_block(const WanBlock& block, const at::Tensor& x, const at::Tensor& time, const at::Tensor& level_of_token,
-                                     const at::Tensor& rotary, const KeyValues& text, const TextContext& context,
+at::Tensor WanTransformer::run_block(const WanBlock& block, const at::Tensor& x, const at::Tensor& time,
+                                     const at::Tensor& level_of_token, const at::Tensor& rotary,
+                                     const KeyValues& text, const TextContext& context,
                                      const std::vector<int64_t>& segments) const {
-  if (!config_.recompute || !at::GradMode::is_enabled()) return block.forward(x, time, level_of_token, rotary, text, context, segments);
+  if (!config_.recompute || !at::GradMode::is_enabled())
+    return block.forward(x, time, level_of_token, rotary, text, context, segments);
   TextContext names;
   names.text_of_segment = context.text_of_segment;
-  // A copy of the block holds the same weights: they outlive this network, whose loss may be taken back through after it has gone.
+  // A copy of the block holds the same weights: they outlive this network, whose loss may be taken back
+  // through after it has gone.
   return recomputed_in_backward(
       [block, names, segments](const std::vector<at::Tensor>& in) {
         return block.forward(in[0], in[1], in[2], in[3], {in[4], in[5]}, names, segments);
@@ -168,14 +189,16 @@ at::Tensor WanTransformer::run_block(const WanBlock& block, const at::Tensor& x,
       {x, time, level_of_token, rotary, text.keys, text.values});
 }
 
-at::Tensor WanTransformer::predict(const PackedTokens& tokens, const TextContext& text, at::Tensor* middle) const {
+at::Tensor WanTransformer::predict(const PackedTokens& tokens, const TextContext& text,
+                                   at::Tensor* middle) const {
   // Tokens of equal noise level share one time embedding. The meta device has no values to compare.
   at::Tensor levels = tokens.timesteps;
   at::Tensor level_of_token;
   if (levels.is_meta()) {
     level_of_token = at::empty({levels.size(0)}, levels.options().dtype(at::kLong));
   } else {
-    std::tie(levels, level_of_token) = at::_unique(tokens.timesteps, /*sorted=*/true, /*return_inverse=*/true);
+    std::tie(levels, level_of_token) = at::_unique(tokens.timesteps, /*sorted=*/true,
+                                                   /*return_inverse=*/true);
     if (levels.size(0) == 1) level_of_token = at::Tensor();
   }
   const auto [temb, time] = embed_time(levels);

@@ -19,27 +19,31 @@ struct WanTransformerConfig {
   int64_t in_channels = 0, out_channels = 0, text_dim = 0, freq_dim = 0, rope_max_seq_len = 1024;
   bool cross_attn_norm = true;
   double eps = 1e-6;
-  bool recompute = false;  // not of the file: gradients keep a block's inputs alone and run it again (gradient checkpointing)
+  bool recompute = false;  // not of the file: gradients keep a block's inputs alone and run it again
+                           // (gradient checkpointing)
   int64_t width() const { return num_attention_heads * attention_head_dim; }
 };
 
-// Throws Error{bad_input} for values out of range and for variants that are not supported (image conditioning).
+// Throws Error{bad_input} for values out of range and for variants that are not supported (image
+// conditioning).
 WanTransformerConfig parse_wan_transformer_config(const Json& config, const std::string& where);
 
 class WanBlock {
  public:
   WanBlock(const WanTransformerConfig& config, const WeightScope& weights);
 
-  // x [N, D]; time float32 [K, 6, D] with K distinct noise levels; level_of_token int64 [N], or undefined when K = 1; rotary [N, head_dim /
-  // 2].
-  at::Tensor forward(at::Tensor x, const at::Tensor& time, const at::Tensor& level_of_token, const at::Tensor& rotary,
-                     const KeyValues& text, const TextContext& context, const std::vector<int64_t>& segments) const;
+  // x [N, D]; time float32 [K, 6, D] with K distinct noise levels; level_of_token int64 [N], or undefined
+  // when K = 1; rotary [N, head_dim / 2].
+  at::Tensor forward(at::Tensor x, const at::Tensor& time, const at::Tensor& level_of_token,
+                     const at::Tensor& rotary, const KeyValues& text, const TextContext& context,
+                     const std::vector<int64_t>& segments) const;
 
   // rows [R, D] of text, at row_of_position [texts, L] → this block's cross-attention keys and values.
   KeyValues text_key_values(const at::Tensor& rows, const at::Tensor& row_of_position) const;
 
  private:
-  at::Tensor self_attention(const at::Tensor& x, const at::Tensor& rotary, const std::vector<int64_t>& segments) const;
+  at::Tensor self_attention(const at::Tensor& x, const at::Tensor& rotary,
+                            const std::vector<int64_t>& segments) const;
   at::Tensor cross_attention(const at::Tensor& x, const KeyValues& text, const TextContext& context,
                              const std::vector<int64_t>& segments) const;
 
@@ -61,10 +65,13 @@ class WanTransformer : public Denoiser {
   PatchSize patch_size() const override { return config_.patch_size; }
   int64_t in_channels() const override { return config_.in_channels; }
   TextContext prepare_text(const at::Tensor& embeddings, std::vector<int64_t> text_of_segment) const override;
-  // The same for texts that share rows, as their padding does: rows [R, text_dim]; row_of_position int64 [texts, L] says which row stands
-  // where.
-  TextContext prepare_text_rows(const at::Tensor& rows, const at::Tensor& row_of_position, std::vector<int64_t> text_of_segment) const;
-  at::Tensor predict(const PackedTokens& tokens, const TextContext& text) const override { return predict(tokens, text, nullptr); }
+  // The same for texts that share rows, as their padding does: rows [R, text_dim]; row_of_position int64
+  // [texts, L] says which row stands where.
+  TextContext prepare_text_rows(const at::Tensor& rows, const at::Tensor& row_of_position,
+                                std::vector<int64_t> text_of_segment) const;
+  at::Tensor predict(const PackedTokens& tokens, const TextContext& text) const override {
+    return predict(tokens, text, nullptr);
+  }
   // The same; `middle`, if given, becomes the tokens [N, D] after half of the blocks.
   at::Tensor predict(const PackedTokens& tokens, const TextContext& text, at::Tensor* middle) const;
 
@@ -72,9 +79,9 @@ class WanTransformer : public Denoiser {
   // timesteps float32 [K] → {[K, D], [K, 6, D]}, float32.
   std::pair<at::Tensor, at::Tensor> embed_time(const at::Tensor& timesteps) const;
 
-  at::Tensor run_block(const WanBlock& block, const at::Tensor& x, const at::Tensor& time, const at::Tensor& level_of_token,
-                       const at::Tensor& rotary, const KeyValues& text, const TextContext& context,
-                       const std::vector<int64_t>& segments) const;
+  at::Tensor run_block(const WanBlock& block, const at::Tensor& x, const at::Tensor& time,
+                       const at::Tensor& level_of_token, const at::Tensor& rotary, const KeyValues& text,
+                       const TextContext& context, const std::vector<int64_t>& segments) const;
 
   WanTransformerConfig config_;
   Linear patch_embedding_;  // [D, C·pt·ph·pw]

@@ -14,7 +14,8 @@ namespace {
 
 at::Tensor channels_last(const at::Tensor& x) { return x.contiguous(at::MemoryFormat::ChannelsLast); }
 
-// frames [T, 3, H, W] ↔ [T, 3·p·p, H / p, W / p]: column offset before row offset within the channels. Source: patchify, unpatchify.
+// frames [T, 3, H, W] ↔ [T, 3·p·p, H / p, W / p]: column offset before row offset within the channels.
+// Source: patchify, unpatchify.
 at::Tensor fold_pixels(const at::Tensor& x, int64_t p) {
   if (p == 1) return x;
   return x.reshape({x.size(0), x.size(1), x.size(2) / p, p, x.size(3) / p, p})
@@ -45,10 +46,13 @@ std::array<int64_t, 4> WanVaeConfig::latent_shape(int64_t frames, int64_t width,
 
 WanVaeConfig parse_wan_vae_config(const Json& config, const std::string& where) {
   if (json_get_or<bool>(config, "is_residual", false, where))
-    throw Error(ErrorKind::bad_input,
-                where + ": 'is_residual' is set: Wan 2.2's residual autoencoder is not supported; use a Wan 2.1 model");
+    throw Error(
+        ErrorKind::bad_input,
+        where +
+            ": 'is_residual' is set: Wan 2.2's residual autoencoder is not supported; use a Wan 2.1 model");
   if (!json_get_or<std::vector<double>>(config, "attn_scales", {}, where).empty())
-    throw Error(ErrorKind::bad_input, where + ": 'attn_scales' should be empty; attention in the levels is not supported");
+    throw Error(ErrorKind::bad_input,
+                where + ": 'attn_scales' should be empty; attention in the levels is not supported");
   WanVaeConfig c;
   c.base_dim = json_size(config, "base_dim", where, 8192);
   c.decoder_base_dim = config.contains("decoder_base_dim") && !config.at("decoder_base_dim").is_null()
@@ -60,25 +64,32 @@ WanVaeConfig parse_wan_vae_config(const Json& config, const std::string& where) 
   c.temporal_downsample = json_get<std::vector<bool>>(config, "temperal_downsample", where);
   c.latents_mean = json_get<std::vector<double>>(config, "latents_mean", where);
   c.latents_std = json_get<std::vector<double>>(config, "latents_std", where);
-  if (config.contains("patch_size") && !config.at("patch_size").is_null()) c.patch_size = json_size(config, "patch_size", where, 16);
+  if (config.contains("patch_size") && !config.at("patch_size").is_null())
+    c.patch_size = json_size(config, "patch_size", where, 16);
   c.in_channels = json_get_or<int64_t>(config, "in_channels", 3, where);
   c.out_channels = json_get_or<int64_t>(config, "out_channels", 3, where);
 
-  const auto refuse = [&](const std::string& what) { throw Error(ErrorKind::bad_input, where + ": " + what); };
+  const auto refuse = [&](const std::string& what) {
+    throw Error(ErrorKind::bad_input, where + ": " + what);
+  };
   if (c.dim_mult.empty() || c.dim_mult.size() > 8 ||
       std::any_of(c.dim_mult.begin(), c.dim_mult.end(), [](int64_t m) { return m < 1 || m > 64; }))
     refuse("dim_mult should hold one to eight numbers between 1 and 64");
-  if (c.temporal_downsample.size() + 1 != c.dim_mult.size()) refuse("temperal_downsample should have one entry fewer than dim_mult");
-  if (c.latents_mean.size() != static_cast<std::size_t>(c.z_dim) || c.latents_std.size() != static_cast<std::size_t>(c.z_dim))
+  if (c.temporal_downsample.size() + 1 != c.dim_mult.size())
+    refuse("temperal_downsample should have one entry fewer than dim_mult");
+  if (c.latents_mean.size() != static_cast<std::size_t>(c.z_dim) ||
+      c.latents_std.size() != static_cast<std::size_t>(c.z_dim))
     refuse("latents_mean and latents_std should have z_dim (" + std::to_string(c.z_dim) + ") numbers each");
-  if (std::any_of(c.latents_std.begin(), c.latents_std.end(), [](double s) { return !(s > 0); })) refuse("latents_std should be positive");
+  if (std::any_of(c.latents_std.begin(), c.latents_std.end(), [](double s) { return !(s > 0); }))
+    refuse("latents_std should be positive");
   const int64_t folded = 3 * c.patch_size * c.patch_size;
   if (c.in_channels != folded || c.out_channels != folded)
-    refuse("in_channels and out_channels should be 3·patch_size² = " + std::to_string(folded) + ", found " + std::to_string(c.in_channels) +
-           " and " + std::to_string(c.out_channels));
+    refuse("in_channels and out_channels should be 3·patch_size² = " + std::to_string(folded) + ", found " +
+           std::to_string(c.in_channels) + " and " + std::to_string(c.out_channels));
   const auto declared = [&](const char* key, int64_t actual) {
     if (json_get_or<int64_t>(config, key, actual, where) != actual)
-      refuse(std::string("'") + key + "' is " + config.at(key).dump() + ", but the layers make " + std::to_string(actual));
+      refuse(std::string("'") + key + "' is " + config.at(key).dump() + ", but the layers make " +
+             std::to_string(actual));
   };
   declared("scale_factor_spatial", c.spatial_ratio());
   declared("scale_factor_temporal", c.temporal_ratio());
@@ -104,7 +115,8 @@ struct WanVae::Encoder {
       for (int64_t i = 0; i < config.num_res_blocks; ++i, width = out)
         down_blocks.emplace_back(VaeResidualBlock(weights / "down_blocks" / index++, width, out));
       if (level + 1 < config.dim_mult.size())
-        down_blocks.emplace_back(VaeDownsample(weights / "down_blocks" / index++, out, config.temporal_downsample[level]));
+        down_blocks.emplace_back(
+            VaeDownsample(weights / "down_blocks" / index++, out, config.temporal_downsample[level]));
     }
     mid_block.emplace(weights / "mid_block", width);
     norm_out = load_channel_norm(weights / "norm_out", width, 3);
@@ -150,9 +162,11 @@ struct WanVae::Decoder {
       const auto scope = weights / "up_blocks" / static_cast<int64_t>(level);
       const int64_t out = config.decoder_base_dim * config.dim_mult[levels - 1 - level];
       auto& block = up_blocks.emplace_back();
-      for (int64_t i = 0; i < config.num_res_blocks + 1; ++i, width = out) block.resnets.emplace_back(scope / "resnets" / i, width, out);
+      for (int64_t i = 0; i < config.num_res_blocks + 1; ++i, width = out)
+        block.resnets.emplace_back(scope / "resnets" / i, width, out);
       if (level + 1 < levels) {
-        block.upsampler.emplace(scope / "upsamplers" / 0, out, config.temporal_downsample[levels - 2 - level]);
+        block.upsampler.emplace(scope / "upsamplers" / 0, out,
+                                config.temporal_downsample[levels - 2 - level]);
         width = out / 2;  // an upsampler halves the channels
       }
     }
@@ -175,12 +189,15 @@ struct WanVae::Decoder {
 };
 
 WanVae::WanVae(const WanVaeConfig& config, const WeightScope& weights)
-    : config_(config), encoder_(std::make_unique<Encoder>(config, weights)), decoder_(std::make_unique<Decoder>(config, weights)) {}
+    : config_(config),
+      encoder_(std::make_unique<Encoder>(config, weights)),
+      decoder_(std::make_unique<Decoder>(config, weights)) {}
 WanVae::~WanVae() = default;
 WanVae::WanVae(WanVae&&) noexcept = default;
 
 int64_t WanVae::chunk_for(int64_t latent_pixels) const {
-  constexpr int64_t latent_pixels_at_once = 1024;  // as measured: beyond it a chunk leaves the cache and gains nothing (docs/decisions.md)
+  constexpr int64_t latent_pixels_at_once = 1024;  // as measured: beyond it a chunk leaves the cache and
+                                                   // gains nothing (docs/decisions.md)
   return chunk_ > 0 ? chunk_ : std::max<int64_t>(1, latent_pixels_at_once / latent_pixels);
 }
 
@@ -189,10 +206,12 @@ void WanVae::encode_chunks(const at::Tensor& pixels, int64_t clips, int64_t chun
   ConvCaches caches(clips);
   sink(encoder_->forward(pixels.narrow(0, 0, clips), caches, true));
   for (int64_t begin = clips; begin < pixels.size(0); begin += chunk * clips)
-    sink(encoder_->forward(pixels.narrow(0, begin, std::min(chunk * clips, pixels.size(0) - begin)), caches, false));
+    sink(encoder_->forward(pixels.narrow(0, begin, std::min(chunk * clips, pixels.size(0) - begin)), caches,
+                           false));
 }
 
-void WanVae::decode_chunks(const at::Tensor& z, int64_t clips, int64_t chunk, const std::function<void(const at::Tensor&)>& sink) const {
+void WanVae::decode_chunks(const at::Tensor& z, int64_t clips, int64_t chunk,
+                           const std::function<void(const at::Tensor&)>& sink) const {
   ConvCaches caches(clips);
   for (int64_t begin = 0; begin < z.size(0);) {
     // The first latent frame is special to every temporal upsampling.
@@ -205,11 +224,12 @@ void WanVae::decode_chunks(const at::Tensor& z, int64_t clips, int64_t chunk, co
 WanVae::Posterior WanVae::encode(const at::Tensor& frames) const {
   const int64_t ratio = config_.spatial_ratio();
   const int64_t step = config_.temporal_ratio();
-  if (frames.dim() != 4 || frames.size(0) != 3 || frames.size(1) < 1 || (frames.size(1) - 1) % step != 0 || frames.size(2) % ratio != 0 ||
-      frames.size(3) % ratio != 0)
+  if (frames.dim() != 4 || frames.size(0) != 3 || frames.size(1) < 1 || (frames.size(1) - 1) % step != 0 ||
+      frames.size(2) % ratio != 0 || frames.size(3) % ratio != 0)
     throw Error(ErrorKind::usage, "the autoencoder takes 1 + " + std::to_string(step) +
-                                      "·k frames whose width and height are multiples of " + std::to_string(ratio) + ", found " +
-                                      std::to_string(frames.size(1)) + " of " + std::to_string(frames.size(3)) + "x" +
+                                      "·k frames whose width and height are multiples of " +
+                                      std::to_string(ratio) + ", found " + std::to_string(frames.size(1)) +
+                                      " of " + std::to_string(frames.size(3)) + "x" +
                                       std::to_string(frames.size(2)));
   const auto pixels = fold_pixels(frames.transpose(0, 1), config_.patch_size);  // [T, 3·p·p, H / p, W / p]
   std::vector<at::Tensor> parts;
@@ -220,11 +240,16 @@ WanVae::Posterior WanVae::encode(const at::Tensor& frames) const {
 }
 
 WanVae::Posterior WanVae::encode_clips(const at::Tensor& frames) const {
-  const auto pixels = fold_pixels(frames.permute({2, 0, 1, 3, 4}).flatten(0, 1), config_.patch_size);  // [T·B, 3·p·p, H / p, W / p]
+  const auto pixels = fold_pixels(frames.permute({2, 0, 1, 3, 4}).flatten(0, 1),
+                                  config_.patch_size);  // [T·B, 3·p·p, H / p, W / p]
   std::vector<at::Tensor> parts;
-  encode_chunks(pixels, frames.size(0), frames.size(2), [&](const at::Tensor& part) { parts.push_back(part); });
-  const auto moments =
-      at::cat(parts).unflatten(0, {-1, frames.size(0)}).permute({1, 2, 0, 3, 4}).contiguous().chunk(2, 1);  // [B, z, T, H, W] x 2
+  encode_chunks(pixels, frames.size(0), frames.size(2),
+                [&](const at::Tensor& part) { parts.push_back(part); });
+  const auto moments = at::cat(parts)
+                           .unflatten(0, {-1, frames.size(0)})
+                           .permute({1, 2, 0, 3, 4})
+                           .contiguous()
+                           .chunk(2, 1);  // [B, z, T, H, W] x 2
   return {moments[0], moments[1].clamp(-30.0, 20.0)};
 }
 
@@ -232,12 +257,16 @@ at::Tensor WanVae::decode_clips(const at::Tensor& latents) const {
   std::vector<at::Tensor> parts;
   decode_chunks(latents.permute({2, 0, 1, 3, 4}).flatten(0, 1), latents.size(0), latents.size(2),
                 [&](const at::Tensor& part) { parts.push_back(part); });
-  return unfold_pixels(at::cat(parts), config_.patch_size).unflatten(0, {-1, latents.size(0)}).permute({1, 2, 0, 3, 4});  // [B, 3, T, H, W]
+  return unfold_pixels(at::cat(parts), config_.patch_size)
+      .unflatten(0, {-1, latents.size(0)})
+      .permute({1, 2, 0, 3, 4});  // [B, 3, T, H, W]
 }
 
 void WanVae::decode(const at::Tensor& latents, const std::function<void(const at::Tensor&)>& sink) const {
   decode_chunks(latents.transpose(0, 1), 1, chunk_for(latents.size(2) * latents.size(3)),
-                [&](const at::Tensor& part) { sink(unfold_pixels(part, config_.patch_size).clamp(-1.0, 1.0).transpose(0, 1)); });
+                [&](const at::Tensor& part) {
+                  sink(unfold_pixels(part, config_.patch_size).clamp(-1.0, 1.0).transpose(0, 1));
+                });
 }
 
 at::Tensor WanVae::decode(const at::Tensor& latents) const {

@@ -1,8 +1,9 @@
-// Wan 2.1's causal video autoencoder: 4x in time, 8x in space; one latent frame holds one frame at the start of a clip and four after that.
-// Source: Wan 2.1 technical report, section 3; diffusers autoencoder_kl_wan.py, AutoencoderKLWan.
+// Wan 2.1's causal video autoencoder: 4x in time, 8x in space; one latent frame holds one frame at the start
+// of a clip and four after that. Source: Wan 2.1 technical report, section 3; diffusers
+// autoencoder_kl_wan.py, AutoencoderKLWan.
 //
-// Inside, frames are the batch: [T, C, H, W] in channels-last layout. Every convolution over time remembers its last frames, so a clip can
-// be fed in chunks of any length, and memory does not grow with its length.
+// Inside, frames are the batch: [T, C, H, W] in channels-last layout. Every convolution over time remembers
+// its last frames, so a clip can be fed in chunks of any length, and memory does not grow with its length.
 #pragma once
 
 #include <array>
@@ -25,12 +26,13 @@ struct WanVaeConfig {
   int64_t in_channels = 3, out_channels = 3;      // after folding
   int64_t spatial_ratio() const;                  // pixels to a latent, on each axis
   int64_t temporal_ratio() const;                 // frames to a latent frame, after the first
-  // [z_dim, T, h, w] of a clip of 1 + temporal_ratio·k frames, whose width and height are multiples of spatial_ratio.
+  // [z_dim, T, h, w] of a clip of 1 + temporal_ratio·k frames, whose width and height are multiples of
+  // spatial_ratio.
   std::array<int64_t, 4> latent_shape(int64_t frames, int64_t width, int64_t height) const;
 };
 
-// Throws Error{bad_input} for values out of range and for variants that are not supported (Wan 2.2's residual autoencoder, attention in the
-// levels).
+// Throws Error{bad_input} for values out of range and for variants that are not supported (Wan 2.2's residual
+// autoencoder, attention in the levels).
 WanVaeConfig parse_wan_vae_config(const Json& config, const std::string& where);
 
 class WanVae {
@@ -44,20 +46,23 @@ class WanVae {
   struct Posterior {
     at::Tensor mean, logvar;  // [z, T, H, W], not normalised; logvar clamped to [-30, 20]
   };
-  // frames float32 [3, T, H, W] in [-1, 1], T = 1 + temporal_ratio·k, H and W multiples of spatial_ratio. Throws Error{usage} otherwise.
+  // frames float32 [3, T, H, W] in [-1, 1], T = 1 + temporal_ratio·k, H and W multiples of spatial_ratio.
+  // Throws Error{usage} otherwise.
   Posterior encode(const at::Tensor& frames) const;
   // Several clips of one size together: [B, 3, T, H, W] → [B, z, T, H, W].
   Posterior encode_clips(const at::Tensor& frames) const;
 
-  // latents float32 [z, T, H, W], not normalised. `sink` receives float32 frames [3, t, H, W] in [-1, 1], in order, a few at a time.
+  // latents float32 [z, T, H, W], not normalised. `sink` receives float32 frames [3, t, H, W] in [-1, 1], in
+  // order, a few at a time.
   void decode(const at::Tensor& latents, const std::function<void(const at::Tensor&)>& sink) const;
   // All frames at once: [3, T, H, W].
   at::Tensor decode(const at::Tensor& latents) const;
-  // Several clips of one size together: [B, z, T, H, W] → [B, 3, T, H, W], not clamped to [-1, 1]: what a loss is taken of.
+  // Several clips of one size together: [B, z, T, H, W] → [B, 3, T, H, W], not clamped to [-1, 1]: what a
+  // loss is taken of.
   at::Tensor decode_clips(const at::Tensor& latents) const;
 
-  // Latent frames decoded at once: few enough to bound memory, many enough to keep small clips quick. 0 restores that choice. The result
-  // does not depend on it.
+  // Latent frames decoded at once: few enough to bound memory, many enough to keep small clips quick. 0
+  // restores that choice. The result does not depend on it.
   void set_chunk(int64_t latent_frames) { chunk_ = latent_frames; }
   int64_t chunk() const { return chunk_; }
 
@@ -68,9 +73,12 @@ class WanVae {
  private:
   struct Encoder;
   struct Decoder;
-  // frames or latents [T·clips, ...] of the clips together, chunk by chunk; each chunk's output goes to the sink.
-  void encode_chunks(const at::Tensor& pixels, int64_t clips, int64_t chunk, const std::function<void(const at::Tensor&)>& sink) const;
-  void decode_chunks(const at::Tensor& z, int64_t clips, int64_t chunk, const std::function<void(const at::Tensor&)>& sink) const;
+  // frames or latents [T·clips, ...] of the clips together, chunk by chunk; each chunk's output goes to the
+  // sink.
+  void encode_chunks(const at::Tensor& pixels, int64_t clips, int64_t chunk,
+                     const std::function<void(const at::Tensor&)>& sink) const;
+  void decode_chunks(const at::Tensor& z, int64_t clips, int64_t chunk,
+                     const std::function<void(const at::Tensor&)>& sink) const;
   int64_t chunk_for(int64_t latent_pixels) const;
 
   WanVaeConfig config_;

@@ -49,8 +49,10 @@ VaeAttentionBlock::VaeAttentionBlock(const WeightScope& weights, int64_t channel
       proj_bias_((weights / "proj").take("bias", {channels})) {}
 
 at::Tensor VaeAttentionBlock::forward(const at::Tensor& x) const {
-  const auto pixels = norm_(x).permute({0, 2, 3, 1}).flatten(1, 2);                       // [T, H·W, C], a view in channels-last layout
-  const auto qkv = at::linear(pixels, qkv_weight_, qkv_bias_).unsqueeze(1).chunk(3, -1);  // [T, 1, H·W, C] x 3
+  const auto pixels = norm_(x).permute({0, 2, 3, 1}).flatten(1, 2);  // [T, H·W, C], a view in channels-last
+                                                                     // layout
+  const auto qkv = at::linear(pixels, qkv_weight_, qkv_bias_).unsqueeze(1).chunk(3, -1);  // [T, 1, H·W, C] x
+                                                                                          // 3
   const auto attended = attend(qkv[0], qkv[1], qkv[2]).squeeze(1);
   const auto out = at::linear(attended, proj_weight_, proj_bias_);  // [T, H·W, C]
   return out.view({x.size(0), x.size(2), x.size(3), x.size(1)}).permute({0, 3, 1, 2}).add(x);
@@ -67,13 +69,15 @@ at::Tensor VaeMidBlock::forward(const at::Tensor& x, ConvCaches& caches) const {
 
 VaeUpsample::VaeUpsample(const WeightScope& weights, int64_t channels, bool temporal)
     : conv_(load_frame_conv(weights / "resample" / 1, channels, channels / 2, 3)) {
-  if (temporal) time_conv_.emplace(weights / "time_conv", channels, 2 * channels, std::array<int64_t, 3>{3, 1, 1});
+  if (temporal)
+    time_conv_.emplace(weights / "time_conv", channels, 2 * channels, std::array<int64_t, 3>{3, 1, 1});
 }
 
 at::Tensor VaeUpsample::forward(at::Tensor x, ConvCaches& caches, bool first_chunk) const {
   if (time_conv_) {
     auto& cache = caches.next();
-    if (!first_chunk) {  // the first frame is neither doubled nor remembered: the convolution's past begins with zeros after it
+    if (!first_chunk) {  // the first frame is neither doubled nor remembered: the convolution's past begins
+                         // with zeros after it
       const int64_t clips = cache.clips;
       const int64_t t = x.size(0) / clips;
       const int64_t channels = x.size(1);
@@ -91,12 +95,14 @@ at::Tensor VaeUpsample::forward(at::Tensor x, ConvCaches& caches, bool first_chu
 
 VaeDownsample::VaeDownsample(const WeightScope& weights, int64_t channels, bool temporal)
     : conv_(load_frame_conv(weights / "resample" / 1, channels, channels, 3)) {
-  if (temporal) time_conv_.emplace(weights / "time_conv", channels, channels, std::array<int64_t, 3>{3, 1, 1});
+  if (temporal)
+    time_conv_.emplace(weights / "time_conv", channels, channels, std::array<int64_t, 3>{3, 1, 1});
 }
 
 at::Tensor VaeDownsample::forward(at::Tensor x, ConvCaches& caches, bool first_chunk) const {
-  const auto padded =
-      at::constant_pad_nd(x, {0, 1, 0, 1}).contiguous(at::MemoryFormat::ChannelsLast);  // one more column and row, right and below
+  const auto padded = at::constant_pad_nd(x, {0, 1, 0, 1})
+                          .contiguous(at::MemoryFormat::ChannelsLast);  // one more column and row, right and
+                                                                        // below
   x = convolve_2d(padded, conv_.weight, conv_.bias, /*stride=*/2, /*padding=*/{0, 0});
   if (!time_conv_) return x;
   auto& cache = caches.next();  // the last frame

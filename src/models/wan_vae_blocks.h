@@ -1,5 +1,5 @@
-// The blocks of Wan's autoencoder. All work on frames as a batch, [T, C, H, W], channels last; caches carry a clip's past from chunk to
-// chunk. Source: diffusers autoencoder_kl_wan.py.
+// The blocks of Wan's autoencoder. All work on frames as a batch, [T, C, H, W], channels last; caches carry a
+// clip's past from chunk to chunk. Source: diffusers autoencoder_kl_wan.py.
 #pragma once
 
 #include <list>
@@ -10,8 +10,8 @@
 
 namespace t2v {
 
-// The caches of one pass over one clip, or over several of one size together, handed out in the order in which layers ask, the same for
-// every chunk.
+// The caches of one pass over one clip, or over several of one size together, handed out in the order in
+// which layers ask, the same for every chunk.
 class ConvCaches {
  public:
   explicit ConvCaches(int64_t clips) : clips_(clips) {}
@@ -75,8 +75,8 @@ class VaeMidBlock {
   VaeResidualBlock second_;
 };
 
-// Twice the size, and twice the frames where `temporal`: the clip's first latent frame stays one frame. Source: WanResample, upsample2d and
-// upsample3d.
+// Twice the size, and twice the frames where `temporal`: the clip's first latent frame stays one frame.
+// Source: WanResample, upsample2d and upsample3d.
 class VaeUpsample {
  public:
   VaeUpsample(const WeightScope& weights, int64_t channels, bool temporal);
@@ -87,7 +87,8 @@ class VaeUpsample {
   FrameConv conv_;
 };
 
-// Half the size, and half the frames where `temporal`: the clip's first frame stays. Source: WanResample, downsample2d and downsample3d.
+// Half the size, and half the frames where `temporal`: the clip's first frame stays. Source: WanResample,
+// downsample2d and downsample3d.
 class VaeDownsample {
  public:
   VaeDownsample(const WeightScope& weights, int64_t channels, bool temporal);

@@ -27,34 +27,46 @@ std::vector<Run> runs_of(const std::vector<int64_t>& segments) {
 }
 
 // [S·L, heads, head_dim] → [S, heads, L, head_dim]
-at::Tensor as_batch(const at::Tensor& x, int64_t count) { return x.view({count, x.size(0) / count, x.size(1), x.size(2)}).transpose(1, 2); }
+at::Tensor as_batch(const at::Tensor& x, int64_t count) {
+  return x.view({count, x.size(0) / count, x.size(1), x.size(2)}).transpose(1, 2);
+}
 
 // [S, heads, L, head_dim] → [S·L, heads·head_dim]
-at::Tensor from_batch(const at::Tensor& x) { return x.transpose(1, 2).reshape({x.size(0) * x.size(2), x.size(1) * x.size(3)}); }
+at::Tensor from_batch(const at::Tensor& x) {
+  return x.transpose(1, 2).reshape({x.size(0) * x.size(2), x.size(1) * x.size(3)});
+}
 
 }  // namespace
 
-at::Tensor segment_self_attention(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v, const std::vector<int64_t>& segments) {
+at::Tensor segment_self_attention(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v,
+                                  const std::vector<int64_t>& segments) {
   std::vector<at::Tensor> parts;
   for (const auto& run : runs_of(segments)) {
-    const auto part = [&](const at::Tensor& x) { return as_batch(x.slice(0, run.begin, run.end), run.count); };
+    const auto part = [&](const at::Tensor& x) {
+      return as_batch(x.slice(0, run.begin, run.end), run.count);
+    };
     parts.push_back(from_batch(attend(part(q), part(k), part(v))));
   }
   return parts.size() == 1 ? parts[0] : at::cat(parts);
 }
 
-at::Tensor segment_cross_attention(const at::Tensor& q, const KeyValues& text, const std::vector<int64_t>& text_of_segment,
+at::Tensor segment_cross_attention(const at::Tensor& q, const KeyValues& text,
+                                   const std::vector<int64_t>& text_of_segment,
                                    const std::vector<int64_t>& segments) {
   std::vector<at::Tensor> parts;
   for (const auto& run : runs_of(segments)) {
     const auto first = text_of_segment.begin() + run.first;
     const std::vector<int64_t> texts(first, first + run.count);
     bool in_order = true;
-    for (int64_t s = 0; s < run.count; ++s) in_order = in_order && texts[static_cast<std::size_t>(s)] == texts[0] + s;
-    const auto index = in_order ? at::Tensor() : at::tensor(texts, at::TensorOptions(at::kLong)).to(q.device());
-    const auto of_segments = [&](const at::Tensor& x) { return in_order ? x.narrow(0, texts[0], run.count) : rows_at(x, index); };
-    parts.push_back(
-        from_batch(attend(as_batch(q.slice(0, run.begin, run.end), run.count), of_segments(text.keys), of_segments(text.values))));
+    for (int64_t s = 0; s < run.count; ++s)
+      in_order = in_order && texts[static_cast<std::size_t>(s)] == texts[0] + s;
+    const auto index = in_order ? at::Tensor()
+                                : at::tensor(texts, at::TensorOptions(at::kLong)).to(q.device());
+    const auto of_segments = [&](const at::Tensor& x) {
+      return in_order ? x.narrow(0, texts[0], run.count) : rows_at(x, index);
+    };
+    parts.push_back(from_batch(attend(as_batch(q.slice(0, run.begin, run.end), run.count),
+                                      of_segments(text.keys), of_segments(text.values))));
   }
   return parts.size() == 1 ? parts[0] : at::cat(parts);
 }

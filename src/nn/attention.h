@@ -14,10 +14,13 @@ struct KeyValues {
 
 // softmax(q·kᵀ / sqrt(head_dim))·v within each segment; q, k, v [N, heads, head_dim] → [N, heads · head_dim].
 // segments: cumulative offsets [S + 1]. Segments of equal length run as one batch.
-at::Tensor segment_self_attention(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v, const std::vector<int64_t>& segments);
+at::Tensor segment_self_attention(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v,
+                                  const std::vector<int64_t>& segments);
 
-// The tokens of segment s attend to text text_of_segment[s]; q [N, heads, head_dim] → [N, heads · head_dim]. No mask, as in Wan.
-at::Tensor segment_cross_attention(const at::Tensor& q, const KeyValues& text, const std::vector<int64_t>& text_of_segment,
+// The tokens of segment s attend to text text_of_segment[s]; q [N, heads, head_dim] → [N, heads · head_dim].
+// No mask, as in Wan.
+at::Tensor segment_cross_attention(const at::Tensor& q, const KeyValues& text,
+                                   const std::vector<int64_t>& text_of_segment,
                                    const std::vector<int64_t>& segments);
 
 }  // namespace t2v

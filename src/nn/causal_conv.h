@@ -1,6 +1,7 @@
 // Convolution over time, height and width that looks only backwards in time, fed chunk by chunk.
-// Frames are the batch of a 2D convolution, in channels-last layout: the kernel's taps over time are put side by side on the channel axis.
-// On a CPU that is as fast as a 3D convolution for wide layers and two to four times as fast for narrow ones (docs/decisions.md).
+// Frames are the batch of a 2D convolution, in channels-last layout: the kernel's taps over time are put side
+// by side on the channel axis. On a CPU that is as fast as a 3D convolution for wide layers and two to four
+// times as fast for narrow ones (docs/decisions.md).
 #pragma once
 
 #include <ATen/core/Tensor.h>
@@ -11,8 +12,8 @@
 
 namespace t2v {
 
-// The frames that a layer must remember between chunks. Several clips of one size can run together: frame by frame, the clips of a frame
-// next to each other.
+// The frames that a layer must remember between chunks. Several clips of one size can run together: frame by
+// frame, the clips of a frame next to each other.
 struct ConvCache {
   int64_t clips = 1;
   at::Tensor frames;  // undefined before the first chunk
@@ -24,12 +25,13 @@ class CausalConv3d {
   // kernel: {t, h, w}. Space is padded with zeros to keep its size.
   CausalConv3d(const WeightScope& weights, int64_t in, int64_t out, std::array<int64_t, 3> kernel);
 
-  // x [T·clips, in, H, W] → [T·clips, out, H, W]. A clip is preceded by kernel_t - 1 zero frames; `cache` carries the last ones to the next
-  // chunk. Source: diffusers autoencoder_kl_wan.py, WanCausalConv3d.forward with its feature cache.
+  // x [T·clips, in, H, W] → [T·clips, out, H, W]. A clip is preceded by kernel_t - 1 zero frames; `cache`
+  // carries the last ones to the next chunk. Source: diffusers autoencoder_kl_wan.py, WanCausalConv3d.forward
+  // with its feature cache.
   at::Tensor forward(const at::Tensor& x, ConvCache& cache) const;
 
-  // Every second output of the same convolution without padding over time: x [T·clips, in, H, W] with T odd → [(T - 1) / 2 · clips, out, H,
-  // W], for kernel_t = 3.
+  // Every second output of the same convolution without padding over time: x [T·clips, in, H, W] with T odd →
+  // [(T - 1) / 2 · clips, out, H, W], for kernel_t = 3.
   at::Tensor forward_strided(const at::Tensor& x, int64_t clips) const;
 
  private:

@@ -12,8 +12,8 @@ using torch::autograd::Function;
 using torch::autograd::Variable;
 using torch::autograd::variable_list;
 
-// In another dtype, with rows of zeros up to a multiple: on the CPU oneDNN compiles a product for every number of rows that it meets, and
-// packed batches have a new one in every step.
+// In another dtype, with rows of zeros up to a multiple: on the CPU oneDNN compiles a product for every
+// number of rows that it meets, and packed batches have a new one in every step.
 at::Tensor rows_in(const at::Tensor& x, at::ScalarType type) {
   constexpr int64_t multiple = 128;
   const int64_t rows = x.size(0), padded = x.is_cpu() ? (rows + multiple - 1) / multiple * multiple : rows;
@@ -24,10 +24,11 @@ at::Tensor rows_in(const at::Tensor& x, at::ScalarType type) {
   return y;
 }
 
-// x·weightᵀ + bias and its gradients with products in the weight's dtype; x, bias, result and gradients in float32. Saved for backward: x
-// in the weight's dtype.
+// x·weightᵀ + bias and its gradients with products in the weight's dtype; x, bias, result and gradients in
+// float32. Saved for backward: x in the weight's dtype.
 struct MixedLinear : Function<MixedLinear> {
-  static Variable forward(AutogradContext* context, const Variable& x, const Variable& weight, const Variable& bias) {
+  static Variable forward(AutogradContext* context, const Variable& x, const Variable& weight,
+                          const Variable& bias) {
     const auto narrow = rows_in(x, weight.scalar_type());
     context->save_for_backward({narrow, weight});
     return at::mm(narrow, weight.t()).narrow(0, 0, x.size(0)).to(at::kFloat).add_(bias);
@@ -36,7 +37,8 @@ struct MixedLinear : Function<MixedLinear> {
     const auto saved = context->get_saved_variables();
     const auto &x = saved[0], &weight = saved[1];
     const auto grad_y = rows_in(grads[0], weight.scalar_type());
-    return {at::mm(grad_y, weight).narrow(0, 0, grads[0].size(0)).to(at::kFloat), at::mm(grad_y.t(), x), grads[0].sum(0)};
+    return {at::mm(grad_y, weight).narrow(0, 0, grads[0].size(0)).to(at::kFloat), at::mm(grad_y.t(), x),
+            grads[0].sum(0)};
   }
 };
 

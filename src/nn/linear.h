@@ -13,11 +13,13 @@ struct Linear {
   at::Tensor weight;  // [out, in]
   at::Tensor bias;    // [out]
 
-  // x [N, in] → [N, out], multiplied in the weight's dtype, in the bias's dtype: they differ where only products are in bfloat16.
+  // x [N, in] → [N, out], multiplied in the weight's dtype, in the bias's dtype: they differ where only
+  // products are in bfloat16.
   at::Tensor operator()(const at::Tensor& x) const;
 };
 
-Linear load_linear(const WeightScope& weights, int64_t in, int64_t out, Precision weight = Precision::product);
+Linear load_linear(const WeightScope& weights, int64_t in, int64_t out,
+                   Precision weight = Precision::product);
 
 // Several layers over the same input as one: outputs side by side, in order.
 Linear join_linear(const std::vector<Linear>& layers);

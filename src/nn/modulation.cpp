@@ -17,18 +17,23 @@ at::Tensor rows_of_tokens(const at::Tensor& rows, const Modulation& modulation) 
 }  // namespace
 
 at::Tensor modulated_layer_norm(const at::Tensor& x, const Modulation& modulation, double epsilon) {
-  if (fused::takes(x)) return fused::modulated_layer_norm(x, modulation.shift, modulation.scale, modulation.level_of_token, epsilon);
+  if (fused::takes(x))
+    return fused::modulated_layer_norm(x, modulation.shift, modulation.scale, modulation.level_of_token,
+                                       epsilon);
   const auto normed = normalise_layer(x.to(at::kFloat), {}, {}, epsilon);
-  return at::addcmul(rows_of_tokens(modulation.shift, modulation), normed, rows_of_tokens(modulation.scale, modulation) + 1)
+  return at::addcmul(rows_of_tokens(modulation.shift, modulation), normed,
+                     rows_of_tokens(modulation.scale, modulation) + 1)
       .to(x.scalar_type());
 }
 
 at::Tensor gated_residual(const at::Tensor& x, const at::Tensor& y, const Modulation& modulation) {
   if (fused::takes(x)) return fused::gated_residual(x, y, modulation.gate, modulation.level_of_token);
-  return at::addcmul(x.to(at::kFloat), y.to(at::kFloat), rows_of_tokens(modulation.gate, modulation)).to(x.scalar_type());
+  return at::addcmul(x.to(at::kFloat), y.to(at::kFloat), rows_of_tokens(modulation.gate, modulation))
+      .to(x.scalar_type());
 }
 
-at::Tensor layer_norm_float32(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias, double epsilon) {
+at::Tensor layer_norm_float32(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias,
+                              double epsilon) {
   return normalise_layer(x.to(at::kFloat), weight, bias, epsilon).to(x.scalar_type());
 }
 

@@ -13,12 +13,15 @@ namespace t2v {
 namespace {
 
 // Note: [The same bytes in any company]
-// On the CPU a clip's bytes should depend neither on the number of threads nor on what is computed beside it. libtorch's matrix products
-// and attention already hold to that (for 32 rows and more, measured: docs/performance.md); three things do not, and are avoided here:
-// - a 1x1 convolution is done by one algorithm or another, which round differently, by the number of images and of threads. As a matrix
+// On the CPU a clip's bytes should depend neither on the number of threads nor on what is computed beside it.
+// libtorch's matrix products and attention already hold to that (for 32 rows and more, measured:
+// docs/performance.md); three things do not, and are avoided here:
+// - a 1x1 convolution is done by one algorithm or another, which round differently, by the number of images
+// and of threads. As a matrix
 //   product over the channels of each pixel it is always done alike;
 // - so is a convolution of a single small image. oneDNN is asked for by name;
-// - vectorised functions treat the last few elements of each thread's share by another formula. Shares of a fixed size make them the same
+// - vectorised functions treat the last few elements of each thread's share by another formula. Shares of a
+// fixed size make them the same
 //   elements always.
 // Training (with gradients) takes libtorch's own way.
 bool one_way(const at::Tensor& x) { return x.device().is_cpu() && !at::GradMode::is_enabled(); }
@@ -56,10 +59,12 @@ at::Tensor convolve_2d(const at::Tensor& x, const at::Tensor& weight, const at::
   if (x.is_meta()) {
     const int64_t height = (x.size(2) + 2 * padding[0] - weight.size(2)) / stride + 1;
     const int64_t width = (x.size(3) + 2 * padding[1] - weight.size(3)) / stride + 1;
-    return at::empty({x.size(0), weight.size(0), height, width}, x.options().memory_format(at::MemoryFormat::ChannelsLast));
+    return at::empty({x.size(0), weight.size(0), height, width},
+                     x.options().memory_format(at::MemoryFormat::ChannelsLast));
   }
   if (weight.scalar_type() != x.scalar_type())  // a trainer's products in bfloat16
-    return at::conv2d(x.to(weight.scalar_type()), weight, {}, stride, padding).to(x.scalar_type()) + bias.view({1, -1, 1, 1});
+    return at::conv2d(x.to(weight.scalar_type()), weight, {}, stride, padding).to(x.scalar_type()) +
+           bias.view({1, -1, 1, 1});
   if (one_way(x) && is_pointwise(weight, stride, padding))
     return at::linear(x.permute({0, 2, 3, 1}), weight.flatten(1), bias).permute({0, 3, 1, 2});
   if (one_way(x) && x.size(0) == 1 && x.scalar_type() == at::kFloat && at::hasMKLDNN())
@@ -87,7 +92,8 @@ at::Tensor rows_at(const at::Tensor& x, const at::Tensor& index) {
   return x.index_select(0, index);
 }
 
-at::Tensor normalise_layer(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias, double epsilon) {
+at::Tensor normalise_layer(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias,
+                           double epsilon) {
   return x.is_meta() ? at::empty_like(x) : at::layer_norm(x, {x.size(-1)}, weight, bias, epsilon);
 }
 

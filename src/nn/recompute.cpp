@@ -25,10 +25,12 @@ variable_list cut_off(at::TensorList inputs) {
 }
 
 struct Recomputed : Function<Recomputed> {
-  static at::Tensor forward(AutogradContext* context, const c10::intrusive_ptr<Held>& held, at::TensorList inputs) {
+  static at::Tensor forward(AutogradContext* context, const c10::intrusive_ptr<Held>& held,
+                            at::TensorList inputs) {
     context->saved_data["held"] = c10::IValue::make_capsule(held);
     context->save_for_backward(inputs.vec());
-    const at::AutoGradMode with_gradients(true);  // operations may go another way without, and round differently
+    const at::AutoGradMode with_gradients(true);  // operations may go another way without, and round
+                                                  // differently
     return held->function(cut_off(inputs)).detach();
   }
   static variable_list backward(AutogradContext* context, const variable_list& grads) {
@@ -58,7 +60,8 @@ at::Tensor recomputed_in_backward(const TensorFunction& function, const std::vec
     for (const bool there : is_present) all.push_back(there ? *next++ : at::Tensor());
     return function(all);
   };
-  return Recomputed::apply(c10::make_intrusive<Held>(of_present), at::TensorList(present));  // a list: of vectors it sees no variables
+  return Recomputed::apply(c10::make_intrusive<Held>(of_present),
+                           at::TensorList(present));  // a list: of vectors it sees no variables
 }
 
 }  // namespace t2v

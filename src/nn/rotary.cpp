@@ -12,8 +12,9 @@ namespace {
 
 at::Tensor axis_table(int64_t dim, int64_t max_length, at::Device device, double theta) {
   const auto options = at::TensorOptions(at::kDouble);
-  const auto frequencies = at::pow(theta, at::arange(0, dim, 2, options) / static_cast<double>(dim)).reciprocal();  // [dim / 2]
-  const auto angles = at::outer(at::arange(max_length, options), frequencies);                                      // [max_length, dim / 2]
+  const auto frequencies = at::pow(theta, at::arange(0, dim, 2, options) / static_cast<double>(dim))
+                               .reciprocal();                                   // [dim / 2]
+  const auto angles = at::outer(at::arange(max_length, options), frequencies);  // [max_length, dim / 2]
   return at::complex(at::cos(angles).to(at::kFloat), at::sin(angles).to(at::kFloat)).to(device);
 }
 
@@ -31,10 +32,13 @@ at::Tensor Rotary::at_positions(const at::Tensor& positions) const {
     const auto last = positions.max().item<int64_t>();
     if (last >= time_.size(0))
       throw Error(ErrorKind::usage, "the clip is " + std::to_string(last + 1) +
-                                        " patches long on one axis; the model's rotary table ends at " + std::to_string(time_.size(0)) +
+                                        " patches long on one axis; the model's rotary table ends at " +
+                                        std::to_string(time_.size(0)) +
                                         ". Ask for fewer frames or a smaller size.");
   }
-  const auto on_axis = [&](const at::Tensor& table, int64_t axis) { return table.index({positions.select(1, axis)}); };
+  const auto on_axis = [&](const at::Tensor& table, int64_t axis) {
+    return table.index({positions.select(1, axis)});
+  };
   return at::cat({on_axis(time_, 0), on_axis(height_, 1), on_axis(width_, 2)}, 1);
 }
 

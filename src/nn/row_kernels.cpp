@@ -5,8 +5,10 @@
 #include <cmath>
 #include <vector>
 
-// One version of a loop for each generation of x86-64, picked when the program starts. Not under sanitizers, which run before that.
-#if defined(__x86_64__) && defined(__GNUC__) && !defined(__clang__) && !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
+// One version of a loop for each generation of x86-64, picked when the program starts. Not under sanitizers,
+// which run before that.
+#if defined(__x86_64__) && defined(__GNUC__) && !defined(__clang__) && !defined(__SANITIZE_ADDRESS__) && \
+    !defined(__SANITIZE_THREAD__)
 #define T2V_FOR_EACH_CPU __attribute__((target_clones("arch=x86-64-v4", "arch=x86-64-v3", "default")))
 #else
 #define T2V_FOR_EACH_CPU
@@ -16,8 +18,8 @@ namespace t2v::rows {
 
 namespace {
 
-// exp in float32 within 2 units of the last place, without a branch so that loops over it become vector code. Cephes' polynomial. NaN stays
-// NaN.
+// exp in float32 within 2 units of the last place, without a branch so that loops over it become vector code.
+// Cephes' polynomial. NaN stays NaN.
 [[gnu::always_inline]] inline float exp_of(float x) {
   x = x < -87.0F ? -87.0F : x > 88.0F ? 88.0F : x;
   const float whole = std::floor(x * 1.44269504F + 0.5F);
@@ -35,8 +37,9 @@ namespace {
 }  // namespace
 
 T2V_FOR_EACH_CPU
-void modulated_layer_norm(int64_t first, int64_t last, int64_t d, const float* x, const float* shift, const float* scale,
-                          const Choice& choice, float epsilon, float* y, float* statistics) {
+void modulated_layer_norm(int64_t first, int64_t last, int64_t d, const float* x, const float* shift,
+                          const float* scale, const Choice& choice, float epsilon, float* y,
+                          float* statistics) {
   const float inverse_d = 1.0F / static_cast<float>(d);
   for (int64_t n = first; n < last; ++n) {
     const float* in = x + n * d;
@@ -58,8 +61,9 @@ void modulated_layer_norm(int64_t first, int64_t last, int64_t d, const float* x
 }
 
 T2V_FOR_EACH_CPU
-void modulated_layer_norm_backward(int64_t n_rows, int64_t d, const float* x, const float* statistics, const float* scale,
-                                   const Choice& choice, const float* grad_y, float* grad_x, float* grad_shift, float* grad_scale) {
+void modulated_layer_norm_backward(int64_t n_rows, int64_t d, const float* x, const float* statistics,
+                                   const float* scale, const Choice& choice, const float* grad_y,
+                                   float* grad_x, float* grad_shift, float* grad_scale) {
   const float inverse_d = 1.0F / static_cast<float>(d);
   for (int64_t n = 0; n < n_rows; ++n) {
     const int64_t row = choice.of(n);
@@ -85,13 +89,14 @@ void modulated_layer_norm_backward(int64_t n_rows, int64_t d, const float* x, co
     sum *= inverse_d;
     product *= inverse_d;
 #pragma omp simd
-    for (int64_t i = 0; i < d; ++i) out[i] = inverse * (g[i] * (1.0F + factor[i]) - sum - (in[i] - mean) * inverse * product);
+    for (int64_t i = 0; i < d; ++i)
+      out[i] = inverse * (g[i] * (1.0F + factor[i]) - sum - (in[i] - mean) * inverse * product);
   }
 }
 
 T2V_FOR_EACH_CPU
-void gated_residual(int64_t first, int64_t last, int64_t d, const float* x, const float* h, const float* gate, const Choice& choice,
-                    float* y) {
+void gated_residual(int64_t first, int64_t last, int64_t d, const float* x, const float* h, const float* gate,
+                    const Choice& choice, float* y) {
   for (int64_t n = first; n < last; ++n) {
     const float* factor = gate + choice.of(n) * choice.stride;
 #pragma omp simd
@@ -100,8 +105,8 @@ void gated_residual(int64_t first, int64_t last, int64_t d, const float* x, cons
 }
 
 T2V_FOR_EACH_CPU
-void gated_residual_backward(int64_t n_rows, int64_t d, const float* h, const float* gate, const Choice& choice, const float* grad_y,
-                             float* grad_h, float* grad_gate) {
+void gated_residual_backward(int64_t n_rows, int64_t d, const float* h, const float* gate,
+                             const Choice& choice, const float* grad_y, float* grad_h, float* grad_gate) {
   for (int64_t n = 0; n < n_rows; ++n) {
     const int64_t row = choice.of(n);
     const float* factor = gate + row * choice.stride;
@@ -115,8 +120,8 @@ void gated_residual_backward(int64_t n_rows, int64_t d, const float* h, const fl
 }
 
 T2V_FOR_EACH_CPU
-void rms_norm_rotary(int64_t first, int64_t last, const RowLayout& layout, const float* x, const float* weight, const float* rotary,
-                     float epsilon, float* y, float* inverse_rms) {
+void rms_norm_rotary(int64_t first, int64_t last, const RowLayout& layout, const float* x,
+                     const float* weight, const float* rotary, float epsilon, float* y, float* inverse_rms) {
   const int64_t d = layout.d;
   for (int64_t n = first; n < last; ++n) {
     const float* in = x + n * layout.x_stride;
@@ -143,8 +148,9 @@ void rms_norm_rotary(int64_t first, int64_t last, const RowLayout& layout, const
 }
 
 T2V_FOR_EACH_CPU
-void rms_norm_rotary_backward(int64_t n_rows, const RowLayout& layout, const float* x, const float* weight, const float* rotary,
-                              const float* inverse_rms, const float* grad_y, float* grad_x, float* grad_weight) {
+void rms_norm_rotary_backward(int64_t n_rows, const RowLayout& layout, const float* x, const float* weight,
+                              const float* rotary, const float* inverse_rms, const float* grad_y,
+                              float* grad_x, float* grad_weight) {
   const int64_t d = layout.d;
   std::vector<float> turned(static_cast<std::size_t>(d));
   float* g = turned.data();
@@ -199,8 +205,8 @@ void channel_norm_silu(int64_t first, int64_t last, int64_t d, const float* x, c
 }
 
 T2V_FOR_EACH_CPU
-void channel_norm_silu_backward(int64_t n_rows, int64_t d, const float* x, const float* gamma, const float* grad_y, float* grad_x,
-                                float* grad_gamma) {
+void channel_norm_silu_backward(int64_t n_rows, int64_t d, const float* x, const float* gamma,
+                                const float* grad_y, float* grad_x, float* grad_gamma) {
   const float root = std::sqrt(static_cast<float>(d));
   std::vector<float> before(static_cast<std::size_t>(d));
   float* g = before.data();
@@ -242,7 +248,8 @@ void gelu_tanh(int64_t first, int64_t last, int64_t d, const float* x, float* y)
     const float* in = x + n * d;
     float* out = y + n * d;
 #pragma omp simd
-    for (int64_t i = 0; i < d; ++i) out[i] = in[i] / (1.0F + exp_of(-gelu_slope * (in[i] + gelu_cubic * in[i] * in[i] * in[i])));
+    for (int64_t i = 0; i < d; ++i)
+      out[i] = in[i] / (1.0F + exp_of(-gelu_slope * (in[i] + gelu_cubic * in[i] * in[i] * in[i])));
   }
 }
 

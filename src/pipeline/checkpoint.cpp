@@ -25,17 +25,21 @@ Json latent_settings(const GenerationPlan& plan, const PlannedClip& clip, const 
 
 std::string differences(const Json& saved, const Json& asked) {
   std::string text;
-  const auto shown = [](const Json& settings, const std::string& key) { return settings.contains(key) ? settings.at(key).dump() : "none"; };
+  const auto shown = [](const Json& settings, const std::string& key) {
+    return settings.contains(key) ? settings.at(key).dump() : "none";
+  };
   auto keys = saved;
   keys.update(asked);
   for (const auto& [key, value] : keys.items())
     if (shown(saved, key) != shown(asked, key))
-      text += (text.empty() ? "" : ", ") + key + " " + shown(saved, key) + " there, " + shown(asked, key) + " now";
+      text += (text.empty() ? "" : ", ") + key + " " + shown(saved, key) + " there, " + shown(asked, key) +
+              " now";
   return text;
 }
 
 [[noreturn]] void refuse(const fs::path& path, const std::string& what) {
-  throw Error(ErrorKind::bad_input, path.string() + ": is no checkpoint of t2v (" + what + "); delete it to start the clip anew");
+  throw Error(ErrorKind::bad_input,
+              path.string() + ": is no checkpoint of t2v (" + what + "); delete it to start the clip anew");
 }
 
 }  // namespace
@@ -46,15 +50,16 @@ fs::path checkpoint_path(const PlannedClip& clip, const std::string& folder) {
   name.append(output.filename().string());
   if (!folder.empty()) {
     char hash[18];
-    std::snprintf(hash, sizeof hash, ".%016llx", static_cast<unsigned long long>(XXH3_64bits(clip.output.data(), clip.output.size())));
+    std::snprintf(hash, sizeof hash, ".%016llx",
+                  static_cast<unsigned long long>(XXH3_64bits(clip.output.data(), clip.output.size())));
     name.append(hash);
   }
   name.append(".checkpoint.safetensors");
   return (folder.empty() ? output.parent_path() : fs::path(folder)) / name;
 }
 
-void save_checkpoint(const fs::path& path, const Checkpoint& checkpoint, const GenerationPlan& plan, const PlannedClip& clip,
-                     const std::string& model_hash) {
+void save_checkpoint(const fs::path& path, const Checkpoint& checkpoint, const GenerationPlan& plan,
+                     const PlannedClip& clip, const std::string& model_hash) {
   std::vector<std::pair<std::string, at::Tensor>> tensors;
   tensors.emplace_back("values", checkpoint.values);
   tensors.emplace_back("generator", checkpoint.generator);
@@ -69,8 +74,8 @@ void save_checkpoint(const fs::path& path, const Checkpoint& checkpoint, const G
                     {"settings", latent_settings(plan, clip, model_hash).dump()}});
 }
 
-std::optional<Checkpoint> read_checkpoint(const fs::path& path, const GenerationPlan& plan, const PlannedClip& clip,
-                                          const std::string& model_hash) {
+std::optional<Checkpoint> read_checkpoint(const fs::path& path, const GenerationPlan& plan,
+                                          const PlannedClip& clip, const std::string& model_hash) {
   std::error_code failed;
   if (!fs::exists(path, failed)) return std::nullopt;
   const auto file = SafetensorsFile::open(path);
@@ -90,18 +95,23 @@ std::optional<Checkpoint> read_checkpoint(const fs::path& path, const Generation
   if (!settings.is_object()) refuse(path, "its settings are no JSON object");
   const auto changed = differences(settings, latent_settings(plan, clip, model_hash));
   if (!changed.empty())
-    throw Error(ErrorKind::usage, path.string() + ": is a checkpoint of " + clip.output + " with other settings (" + changed +
-                                      "). Repeat those settings to go on, or delete the checkpoint to start anew");
-  Checkpoint checkpoint{
-      .step = number("step"), .values = file->tensor("values").clone(), .history = {}, .generator = file->tensor("generator").clone()};
+    throw Error(ErrorKind::usage,
+                path.string() + ": is a checkpoint of " + clip.output + " with other settings (" + changed +
+                    "). Repeat those settings to go on, or delete the checkpoint to start anew");
+  Checkpoint checkpoint{.step = number("step"),
+                        .values = file->tensor("values").clone(),
+                        .history = {},
+                        .generator = file->tensor("generator").clone()};
   const auto like_values = [&](const std::string& name) {
     auto tensor = file->tensor(name).clone();
-    if (tensor.scalar_type() != at::kFloat || tensor.sizes() != checkpoint.values.sizes()) refuse(path, "tensor '" + name + "'");
+    if (tensor.scalar_type() != at::kFloat || tensor.sizes() != checkpoint.values.sizes())
+      refuse(path, "tensor '" + name + "'");
     return tensor;
   };
   like_values("values");
-  if (checkpoint.values.dim() != 2 || checkpoint.values.size(0) != plan.tokens || checkpoint.step < 1 || checkpoint.step > plan.steps ||
-      checkpoint.generator.scalar_type() != at::kByte || checkpoint.generator.dim() != 1)
+  if (checkpoint.values.dim() != 2 || checkpoint.values.size(0) != plan.tokens || checkpoint.step < 1 ||
+      checkpoint.step > plan.steps || checkpoint.generator.scalar_type() != at::kByte ||
+      checkpoint.generator.dim() != 1)
     refuse(path, "its tensors do not fit the clip");
   for (std::size_t i = 0; file->entries().contains("prediction." + std::to_string(i)); ++i)
     checkpoint.history.predictions.push_back(like_values("prediction." + std::to_string(i)));

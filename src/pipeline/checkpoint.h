@@ -1,5 +1,6 @@
-// A clip in the middle of denoising, on disk: what it takes to go on exactly where a stopped run was. One safetensors file: the sample, the
-// scheduler's memory, the state of the clip's noise generator, and in its metadata the settings that the clip's latents depend on.
+// A clip in the middle of denoising, on disk: what it takes to go on exactly where a stopped run was. One
+// safetensors file: the sample, the scheduler's memory, the state of the clip's noise generator, and in its
+// metadata the settings that the clip's latents depend on.
 #pragma once
 
 #include <ATen/core/Tensor.h>
@@ -24,17 +25,18 @@ struct Checkpoint {
 std::filesystem::path checkpoint_path(const PlannedClip& clip, const std::string& folder);
 
 // Throws Error{output}.
-void save_checkpoint(const std::filesystem::path& path, const Checkpoint& checkpoint, const GenerationPlan& plan, const PlannedClip& clip,
-                     const std::string& model_hash);
+void save_checkpoint(const std::filesystem::path& path, const Checkpoint& checkpoint,
+                     const GenerationPlan& plan, const PlannedClip& clip, const std::string& model_hash);
 
-// Nothing when there is no such file. Throws Error{usage} naming what differs when the checkpoint is of other settings, another model or
-// another libtorch, Error{bad_input} when the file is no checkpoint.
-std::optional<Checkpoint> read_checkpoint(const std::filesystem::path& path, const GenerationPlan& plan, const PlannedClip& clip,
-                                          const std::string& model_hash);
+// Nothing when there is no such file. Throws Error{usage} naming what differs when the checkpoint is of other
+// settings, another model or another libtorch, Error{bad_input} when the file is no checkpoint.
+std::optional<Checkpoint> read_checkpoint(const std::filesystem::path& path, const GenerationPlan& plan,
+                                          const PlannedClip& clip, const std::string& model_hash);
 
 void remove_checkpoint(const std::filesystem::path& path);
 
-// The memory of a scheduler that has worked on the values of several clips one below the other, and back: rows begin ... end.
+// The memory of a scheduler that has worked on the values of several clips one below the other, and back:
+// rows begin ... end.
 SchedulerHistory history_rows(const SchedulerHistory& history, int64_t begin, int64_t end);
 SchedulerHistory join_histories(const std::vector<SchedulerHistory>& histories);
 

@@ -13,8 +13,9 @@ struct ClipTask {
   const GenerationPlan* plan = nullptr;
   const PlannedClip* clip = nullptr;
   std::size_t plan_index = 0, clip_index = 0;
-  std::optional<Checkpoint> checkpoint;     // where it goes on
-  std::size_t text = 0, negative_text = 0;  // among the embeddings of the run; negative_text only with guidance
+  std::optional<Checkpoint> checkpoint;  // where it goes on
+  std::size_t text = 0,
+              negative_text = 0;  // among the embeddings of the run; negative_text only with guidance
   double denoise_seconds = 0;
 
   int64_t first_step() const { return checkpoint ? checkpoint->step : 0; }

@@ -41,7 +41,9 @@ bool is_writable(const fs::path& folder) {
 }  // namespace
 
 ClipWriter::ClipWriter(WanVae& vae, WriterOptions options, std::shared_mutex& memory, Reporter& reporter)
-    : vae_(vae), options_(std::move(options)), memory_(memory), reporter_(reporter), thread_([this] { run(); }) {}
+    : vae_(vae), options_(std::move(options)), memory_(memory), reporter_(reporter), thread_([this] {
+        run();
+      }) {}
 
 ClipWriter::~ClipWriter() {
   {
@@ -110,12 +112,15 @@ ClipOutcome ClipWriter::write(const ClipTask& task, const at::Tensor& latents) {
   const auto hash = options_.model_hash();
   const auto& clip = *task.clip;
   try {
-    if (clip.save_latents) save_latents(*clip.save_latents, latents, {{"t2v", provenance_of_clip(*task.plan, clip, hash).dump()}});
+    if (clip.save_latents)
+      save_latents(*clip.save_latents, latents, {{"t2v", provenance_of_clip(*task.plan, clip, hash).dump()}});
     const Stopwatch decoding;
     const auto frames = decode(task, latents);
-    if (task.plan->sidecar) write_file_atomically(clip.output + ".json", provenance_of_clip(*task.plan, clip, hash).dump(2) + "\n");
+    if (task.plan->sidecar)
+      write_file_atomically(clip.output + ".json", provenance_of_clip(*task.plan, clip, hash).dump(2) + "\n");
     remove_checkpoint(options_.checkpoint_path(clip));
-    return {task.plan_index, task.clip_index, ClipResult{clip.output, clip.seed, frames, task.denoise_seconds, decoding.seconds()},
+    return {task.plan_index, task.clip_index,
+            ClipResult{clip.output, clip.seed, frames, task.denoise_seconds, decoding.seconds()},
             std::nullopt};
   } catch (...) {
     const auto error = as_error(std::current_exception());
@@ -130,8 +135,8 @@ ClipOutcome ClipWriter::write(const ClipTask& task, const at::Tensor& latents) {
   }
 }
 
-// Decodes a few frames at a time while the encoder's thread compresses the ones before; once more with the smallest chunks, and nothing
-// beside it, when memory does not suffice.
+// Decodes a few frames at a time while the encoder's thread compresses the ones before; once more with the
+// smallest chunks, and nothing beside it, when memory does not suffice.
 int64_t ClipWriter::decode(const ClipTask& task, const at::Tensor& latents) {
   const auto& plan = *task.plan;
   EncoderOptions options{.path = task.clip->output,
@@ -155,14 +160,16 @@ int64_t ClipWriter::decode(const ClipTask& task, const at::Tensor& latents) {
   return decode_to_file(vae_, latents, options, reporter_);
 }
 
-// What took long to make is not thrown away with a file that could not be written. Returns what to add to the message.
+// What took long to make is not thrown away with a file that could not be written. Returns what to add to the
+// message.
 std::string ClipWriter::keep_latents(const ClipTask& task, const at::Tensor& latents) {
   const auto& clip = *task.clip;
   if (clip.output == "-") return "";
   const auto path = clip.save_latents.value_or(kept_latents_path(clip.output).string());
   try {
     if (!clip.save_latents || !fs::exists(path))
-      save_latents(path, latents, {{"t2v", provenance_of_clip(*task.plan, clip, options_.model_hash()).dump()}});
+      save_latents(path, latents,
+                   {{"t2v", provenance_of_clip(*task.plan, clip, options_.model_hash()).dump()}});
   } catch (const Error&) {
     return ". Its latents could not be kept either";
   }

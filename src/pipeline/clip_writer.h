@@ -22,7 +22,8 @@ struct WriterOptions {
   int threads = 1;                          // that decoding may use
   std::function<std::string()> model_hash;  // waits for it where it has to
   std::function<std::filesystem::path(const PlannedClip&)> checkpoint_path;
-  std::function<Error(const ClipTask&)> out_of_memory;  // what is said of a clip that does not fit even in small parts
+  std::function<Error(const ClipTask&)> out_of_memory;  // what is said of a clip that does not fit even in
+                                                        // small parts
 };
 
 class ClipWriter {
@@ -32,8 +33,8 @@ class ClipWriter {
   // Waits for the clip being written and drops the others; finish() first.
   ~ClipWriter();
 
-  // latents [C, T, H, W] in the sampler's space. Waits while two clips are in the queue. Failures go to the reporter: a file that cannot be
-  // written leaves its latents beside its name, where that is possible.
+  // latents [C, T, H, W] in the sampler's space. Waits while two clips are in the queue. Failures go to the
+  // reporter: a file that cannot be written leaves its latents beside its name, where that is possible.
   void hand_over(const ClipTask& task, const at::Tensor& latents);
 
   // Waits until what was handed over is written.
@@ -41,7 +42,8 @@ class ClipWriter {
   // The same, and the thread ends.
   void finish();
 
-  // Why nothing more can be written where this clip should go, after another one failed there. Empty: nothing is known against it.
+  // Why nothing more can be written where this clip should go, after another one failed there. Empty: nothing
+  // is known against it.
   std::string obstacle(const PlannedClip& clip) const;
 
  private:

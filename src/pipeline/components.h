@@ -1,4 +1,5 @@
-// The networks of a Wan model folder: configs read and checked against each other first, weights loaded one component at a time.
+// The networks of a Wan model folder: configs read and checked against each other first, weights loaded one
+// component at a time.
 #pragma once
 
 #include <ATen/core/Tensor.h>
@@ -36,8 +37,10 @@ std::string default_scheduler(const ModelDefaults& defaults, const ModelConfigs&
 int64_t size_multiple(const ModelConfigs& configs);
 
 // Each throws Error{bad_input} with everything that is wrong with the component's weights.
-Umt5Encoder load_text_encoder(const ModelFolder& model, const ModelConfigs& configs, at::Device device, at::ScalarType dtype);
-WanTransformer load_transformer(const ModelFolder& model, const ModelConfigs& configs, at::Device device, at::ScalarType dtype);
+Umt5Encoder load_text_encoder(const ModelFolder& model, const ModelConfigs& configs, at::Device device,
+                              at::ScalarType dtype);
+WanTransformer load_transformer(const ModelFolder& model, const ModelConfigs& configs, at::Device device,
+                                at::ScalarType dtype);
 WanVae load_vae(const ModelFolder& model, const ModelConfigs& configs, at::Device device);
 
 // Throws Error{bad_input}, also for a tokenizer with more tokens than the text encoder knows.
@@ -50,8 +53,8 @@ struct ComponentSizes {
 };
 ComponentSizes component_sizes(const ModelFolder& model);
 
-// A folder as given, or the name of a model in T2V_MODELS, beside the installed program, or in the source tree the program was built in.
-// Throws Error{bad_input} naming the places that were searched.
+// A folder as given, or the name of a model in T2V_MODELS, beside the installed program, or in the source
+// tree the program was built in. Throws Error{bad_input} naming the places that were searched.
 std::string find_model(const std::string& name_or_folder);
 
 // "auto" → CUDA when there is a device. Throws Error{usage}.

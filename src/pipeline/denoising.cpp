@@ -24,12 +24,15 @@ namespace fs = std::filesystem;
 
 namespace {
 
-// One generator per clip, on the CPU whatever the device, drawn in the order and shape of the reference pipeline ([1, C, T, H, W]).
+// One generator per clip, on the CPU whatever the device, drawn in the order and shape of the reference
+// pipeline ([1, C, T, H, W]).
 class ClipNoise {
  public:
   ClipNoise(int64_t seed, std::vector<int64_t> shape)
       : generator_(at::detail::createCPUGenerator(static_cast<uint64_t>(seed))), shape_(std::move(shape)) {}
-  at::Tensor next() { return at::randn(shape_, generator_, at::TensorOptions(at::kFloat))[0]; }  // [C, T, H, W]
+  at::Tensor next() {
+    return at::randn(shape_, generator_, at::TensorOptions(at::kFloat))[0];
+  }  // [C, T, H, W]
   at::Tensor state() const { return generator_.get_state(); }
   void restore(const at::Tensor& state) { generator_.set_state(state); }
 
@@ -38,7 +41,8 @@ class ClipNoise {
   std::vector<int64_t> shape_;
 };
 
-// Matrix products of fewer rows round differently from larger ones (note in nn/ops.cpp): a pack on the CPU is filled up to this.
+// Matrix products of fewer rows round differently from larger ones (note in nn/ops.cpp): a pack on the CPU is
+// filled up to this.
 constexpr int64_t least_tokens = 32;
 
 std::string step_file(int64_t step) {
@@ -50,7 +54,8 @@ std::string step_file(int64_t step) {
 void trace_text(const fs::path& folder, const ClipTask& task, const std::vector<at::Tensor>& texts) {
   std::error_code failed;
   fs::create_directories(folder, failed);
-  if (failed) throw Error(ErrorKind::output, folder.string() + ": cannot be created (" + failed.message() + ")");
+  if (failed)
+    throw Error(ErrorKind::output, folder.string() + ": cannot be created (" + failed.message() + ")");
   std::vector<std::pair<std::string, at::Tensor>> tensors = {{"prompt_embeds", texts[task.text]}};
   if (task.plan->branches == 2) tensors.emplace_back("negative_prompt_embeds", texts[task.negative_text]);
   save_safetensors(folder / "text.safetensors", tensors);
@@ -90,8 +95,8 @@ std::string schedule_of(const ClipTask& task) {
 }  // namespace
 
 Denoising::Denoising(const WanTransformer& transformer, const ModelConfigs& configs, at::Device device,
-                     const std::vector<at::Tensor>& texts, DenoisingOptions options, std::shared_mutex& memory, Reporter& reporter,
-                     LatentsReceiver receiver)
+                     const std::vector<at::Tensor>& texts, DenoisingOptions options,
+                     std::shared_mutex& memory, Reporter& reporter, LatentsReceiver receiver)
     : transformer_(transformer),
       configs_(configs),
       device_(device),
@@ -108,9 +113,11 @@ bool Denoising::is_quicker_on_one_thread(const ClipTask& task) const {
 
 void Denoising::run(std::vector<ClipTask>& tasks) {
   std::vector<PackItem> items;
-  // On the CPU a large clip gains nothing from company, and is denoised by all threads; small ones share a pass, one thread a pack.
+  // On the CPU a large clip gains nothing from company, and is denoised by all threads; small ones share a
+  // pass, one thread a pack.
   for (const auto& task : tasks)
-    items.push_back({task.tokens(), schedule_of(task), device_.is_cpu() && !is_small_step(configs_.transformer, task.tokens())});
+    items.push_back({task.tokens(), schedule_of(task),
+                     device_.is_cpu() && !is_small_step(configs_.transformer, task.tokens())});
   std::vector<Pack> packs;
   for (const auto& indices : make_packs(items, options_.token_budget, options_.workers)) {
     auto& pack = packs.emplace_back();
@@ -149,7 +156,8 @@ void Denoising::denoise(const Pack& whole) {
     }
     reporter_.count_steps(task->steps_left());
     reporter_.finished(
-        task->failed({ErrorKind::output, task->clip->output + ": was not begun, after another clip failed there: " + obstacle}));
+        task->failed({ErrorKind::output,
+                      task->clip->output + ": was not begun, after another clip failed there: " + obstacle}));
   }
   if (pack.empty()) return;
   for (const auto* task : pack) reporter_.clip_started(task->plan_index, task->clip_index);
@@ -164,11 +172,13 @@ void Denoising::denoise(const Pack& whole) {
     release_free_memory();
     if (pack.size() > 1) {
       if (error.kind() == ErrorKind::out_of_memory)
-        reporter_.note("memory did not suffice to denoise " + std::to_string(pack.size()) + " clips together; they go on in halves");
+        reporter_.note("memory did not suffice to denoise " + std::to_string(pack.size()) +
+                       " clips together; they go on in halves");
       return halve(pack);
     }
     reporter_.count_steps(pack[0]->steps_left());
-    reporter_.finished(pack[0]->failed(error.kind() == ErrorKind::out_of_memory ? options_.out_of_memory(*pack[0]) : error));
+    reporter_.finished(
+        pack[0]->failed(error.kind() == ErrorKind::out_of_memory ? options_.out_of_memory(*pack[0]) : error));
     return;
   }
   if (options_.release_memory) release_free_memory();
@@ -226,7 +236,8 @@ std::vector<at::Tensor> Denoising::sample_pack(const Pack& pack) {
   const auto& first = *pack.front();
   auto scheduler_config = configs_.scheduler;
   if (first.plan->flow_shift) scheduler_config.flow_shift = *first.plan->flow_shift;
-  const auto scheduler = make_scheduler(parse_scheduler_kind(first.plan->scheduler), scheduler_config, first.plan->steps, first.plan->eta);
+  const auto scheduler = make_scheduler(parse_scheduler_kind(first.plan->scheduler), scheduler_config,
+                                        first.plan->steps, first.plan->eta);
 
   std::vector<Clip> clips;
   std::vector<Guidance> guidance;
@@ -251,18 +262,22 @@ std::vector<at::Tensor> Denoising::sample_pack(const Pack& pack) {
       histories.push_back(std::move(history));
     }
     clips.push_back({initial, {}});
-    guidance.push_back(plan.branches == 2 ? Guidance{plan.guidance_scale, plan.guidance_rescale} : Guidance{});
+    guidance.push_back(plan.branches == 2 ? Guidance{plan.guidance_scale, plan.guidance_rescale}
+                                          : Guidance{});
     begins.push_back(begins.back() + plan.tokens);
     tokens += task->tokens();
   }
   std::size_t padding = 0;
   if (device_.is_cpu() && tokens < least_tokens) {
-    clips.push_back({at::zeros({clips[0].latents.size(0), patch_.t, patch_.h, patch_.w * (least_tokens - tokens)}), {}});
+    clips.push_back(
+        {at::zeros({clips[0].latents.size(0), patch_.t, patch_.h, patch_.w * (least_tokens - tokens)}), {}});
     guidance.emplace_back();
     if (!histories.empty()) {
       auto nothing = histories.front();
-      for (auto& prediction : nothing.predictions) prediction = at::zeros({least_tokens - tokens, prediction.size(1)});
-      if (nothing.last_sample) nothing.last_sample = at::zeros({least_tokens - tokens, nothing.last_sample->size(1)});
+      for (auto& prediction : nothing.predictions)
+        prediction = at::zeros({least_tokens - tokens, prediction.size(1)});
+      if (nothing.last_sample)
+        nothing.last_sample = at::zeros({least_tokens - tokens, nothing.last_sample->size(1)});
       histories.push_back(std::move(nothing));
     }
     padding = 1;
@@ -279,9 +294,12 @@ std::vector<at::Tensor> Denoising::sample_pack(const Pack& pack) {
     if (padding > 0) parts.push_back(at::zeros({least_tokens - tokens, parts[0].size(1)}));
     return at::cat(parts).to(device_);
   };
-  const auto rows_of = [&](std::size_t clip, const at::Tensor& values) { return values.slice(0, begins[clip], begins[clip + 1]); };
+  const auto rows_of = [&](std::size_t clip, const at::Tensor& values) {
+    return values.slice(0, begins[clip], begins[clip + 1]);
+  };
   hooks.after_step = [&](int64_t step, int64_t timestep, const at::Tensor& values) {
-    const bool keeps = options_.checkpoint_every && ((step + 1) % *options_.checkpoint_every == 0 || step + 1 == first.plan->steps);
+    const bool keeps = options_.checkpoint_every &&
+                       ((step + 1) % *options_.checkpoint_every == 0 || step + 1 == first.plan->steps);
     for (std::size_t i = 0; i < pack.size(); ++i) {
       if (pack[i]->clip->trace)
         save_safetensors(fs::path(*pack[i]->clip->trace) / step_file(step),
@@ -289,16 +307,18 @@ std::vector<at::Tensor> Denoising::sample_pack(const Pack& pack) {
                           {"timestep", at::tensor({timestep}, at::TensorOptions(at::kLong))}});
       if (keeps)
         save_checkpoint(options_.checkpoint_path(*pack[i]->clip),
-                        {step + 1, rows_of(i, values), history_rows(scheduler->history(), begins[i], begins[i + 1]), noises[i].state()},
+                        {step + 1, rows_of(i, values),
+                         history_rows(scheduler->history(), begins[i], begins[i + 1]), noises[i].state()},
                         *pack[i]->plan, *pack[i]->clip, options_.model_hash());
     }
   };
   PackObserver observer(reporter_, static_cast<int64_t>(pack.size()));
   std::vector<at::Tensor> latents;
   try {
-    const auto values = sample(transformer_, text_context(pack, padding), *scheduler, t2v::pack(branches, patch_), guidance, hooks,
-                               observer, first.first_step());
-    for (std::size_t i = 0; i < pack.size(); ++i) latents.push_back(unpatchify(rows_of(i, values), grids[i], patch_).contiguous());
+    const auto values = sample(transformer_, text_context(pack, padding), *scheduler,
+                               t2v::pack(branches, patch_), guidance, hooks, observer, first.first_step());
+    for (std::size_t i = 0; i < pack.size(); ++i)
+      latents.push_back(unpatchify(rows_of(i, values), grids[i], patch_).contiguous());
   } catch (...) {
     observer.take_back();
     throw;

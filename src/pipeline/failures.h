@@ -7,8 +7,8 @@
 
 namespace t2v {
 
-// An Error as it is; libtorch's and the standard library's exceptions as the Error they amount to: an allocation that failed is
-// out_of_memory, everything else a defect (internal).
+// An Error as it is; libtorch's and the standard library's exceptions as the Error they amount to: an
+// allocation that failed is out_of_memory, everything else a defect (internal).
 Error as_error(const std::exception_ptr& exception);
 
 // Whether the run was told to stop.

@@ -13,23 +13,31 @@ namespace t2v {
 
 std::vector<Frame> to_frames(const at::Tensor& frames) {
   if (!at::isfinite(frames).all().item<bool>())
-    throw Error(
-        ErrorKind::non_finite,
-        "decoding: the autoencoder's frames hold NaN or infinity. Nothing was written. Check the weights, or the latents given to it.");
-  const auto bytes =
-      frames.mul(0.5).add(0.5).clamp(0, 1).mul(255).round().to(at::kByte).permute({1, 2, 3, 0}).contiguous().cpu();  // [T, H, W, 3]
+    throw Error(ErrorKind::non_finite,
+                "decoding: the autoencoder's frames hold NaN or infinity. Nothing was written. Check the "
+                "weights, or the latents given to it.");
+  const auto bytes = frames.mul(0.5)
+                         .add(0.5)
+                         .clamp(0, 1)
+                         .mul(255)
+                         .round()
+                         .to(at::kByte)
+                         .permute({1, 2, 3, 0})
+                         .contiguous()
+                         .cpu();  // [T, H, W, 3]
   std::vector<Frame> result;
   const auto frame_bytes = static_cast<std::size_t>(bytes.numel() / bytes.size(0));
   for (int64_t t = 0; t < bytes.size(0); ++t) {
     const auto* data = bytes.const_data_ptr<uint8_t>() + static_cast<std::size_t>(t) * frame_bytes;
-    result.push_back({static_cast<int>(bytes.size(2)), static_cast<int>(bytes.size(1)), std::vector<uint8_t>(data, data + frame_bytes)});
+    result.push_back({static_cast<int>(bytes.size(2)), static_cast<int>(bytes.size(1)),
+                      std::vector<uint8_t>(data, data + frame_bytes)});
   }
   return result;
 }
 
 at::Tensor from_frames(const std::vector<Frame>& frames) {
-  const auto bytes =
-      at::empty({static_cast<int64_t>(frames.size()), frames.at(0).height, frames[0].width, 3}, at::TensorOptions(at::kByte));
+  const auto bytes = at::empty({static_cast<int64_t>(frames.size()), frames.at(0).height, frames[0].width, 3},
+                               at::TensorOptions(at::kByte));
   auto* data = bytes.data_ptr<uint8_t>();
   for (const auto& frame : frames) {
     std::memcpy(data, frame.rgb.data(), frame.rgb.size());
@@ -41,7 +49,8 @@ at::Tensor from_frames(const std::vector<Frame>& frames) {
 Rational to_rational(double fps) {
   if (std::abs(fps - std::round(fps)) < 1e-6) return {static_cast<int>(std::lround(fps)), 1};
   const double ntsc = fps * 1001 / 1000;
-  if (ntsc > 10 && std::abs(ntsc - std::round(ntsc)) < 2e-3) return {static_cast<int>(std::lround(ntsc)) * 1000, 1001};
+  if (ntsc > 10 && std::abs(ntsc - std::round(ntsc)) < 2e-3)
+    return {static_cast<int>(std::lround(ntsc)) * 1000, 1001};
   const int thousandths = static_cast<int>(std::lround(fps * 1000));
   const int divisor = std::gcd(thousandths, 1000);
   return {thousandths / divisor, 1000 / divisor};

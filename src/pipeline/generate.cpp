@@ -29,15 +29,17 @@ int64_t total_steps(const std::vector<GenerationPlan>& plans) {
   return steps;
 }
 
-// The last hidden states of one text, zeros beyond its tokens: [max_text_tokens, d_model] float32. Source: pipeline_wan.py,
-// _get_t5_prompt_embeds.
-at::Tensor embed_text(const Tokenizer& tokenizer, const Umt5Encoder& encoder, const std::string& text, int64_t max_tokens,
-                      at::Device device) {
+// The last hidden states of one text, zeros beyond its tokens: [max_text_tokens, d_model] float32. Source:
+// pipeline_wan.py, _get_t5_prompt_embeds.
+at::Tensor embed_text(const Tokenizer& tokenizer, const Umt5Encoder& encoder, const std::string& text,
+                      int64_t max_tokens, at::Device device) {
   const auto tokens = tokenizer.encode(text, static_cast<std::size_t>(max_tokens));
-  const auto states = encoder.forward(at::tensor(tokens.ids, at::TensorOptions(at::kLong)).to(device)).to(at::kFloat);
+  const auto states = encoder.forward(at::tensor(tokens.ids, at::TensorOptions(at::kLong)).to(device))
+                          .to(at::kFloat);
   if (!at::isfinite(states).all().item<bool>())
     throw Error(ErrorKind::non_finite,
-                "encoding the text: the embedding holds NaN or infinity. Nothing was written. Try --dtype float32 or bfloat16, or check "
+                "encoding the text: the embedding holds NaN or infinity. Nothing was written. Try --dtype "
+                "float32 or bfloat16, or check "
                 "the weights.");
   return at::constant_pad_nd(states, {0, 0, 0, max_tokens - states.size(0)});
 }
@@ -59,8 +61,10 @@ class ThreadCount {
 // The clips of one model on one device in one dtype: networks are loaded once for all of them.
 class ModelRun {
  public:
-  // only_model: all clips of the run are of this model, so that what is wrong with it is the run's failure and not each clip's.
-  ModelRun(std::vector<ClipTask> tasks, BatchLimits limits, bool only_model, Reporter& reporter, PreparationTimes& times)
+  // only_model: all clips of the run are of this model, so that what is wrong with it is the run's failure
+  // and not each clip's.
+  ModelRun(std::vector<ClipTask> tasks, BatchLimits limits, bool only_model, Reporter& reporter,
+           PreparationTimes& times)
       : tasks_(std::move(tasks)),
         plan_(*tasks_.front().plan),
         limits_(std::move(limits)),
@@ -96,14 +100,17 @@ class ModelRun {
     tasks.clear();
   }
 
-  std::filesystem::path checkpoint_of(const PlannedClip& clip) const { return checkpoint_path(clip, limits_.checkpoint_folder); }
+  std::filesystem::path checkpoint_of(const PlannedClip& clip) const {
+    return checkpoint_path(clip, limits_.checkpoint_folder);
+  }
 
   void open() {
     model_ = open_model_folder(plan_.model_folder);
     configs_ = read_model_configs(model_);
     device_ = parse_device(plan_.device);
     dtype_ = parse_dtype(plan_.dtype, device_);
-    // Reading all weights once more costs time that loading has not: it goes on beside loading and the first steps.
+    // Reading all weights once more costs time that loading has not: it goes on beside loading and the first
+    // steps.
     hash_ = std::async(std::launch::async, [model = model_] { return model_hash(model); }).share();
     sizes_ = component_sizes(model_);
     drop_what_cannot_fit();
@@ -111,7 +118,8 @@ class ModelRun {
   }
 
   RunShape shape_of(const std::vector<ClipSize>& clips) const {
-    return shape_run(configs_, sizes_, device_, dtype_, clips, plan_.threads, limits_.token_budget, limits_.memory_limit);
+    return shape_run(configs_, sizes_, device_, dtype_, clips, plan_.threads, limits_.token_budget,
+                     limits_.memory_limit);
   }
 
   void drop_what_cannot_fit() {
@@ -135,22 +143,24 @@ class ModelRun {
     RunShape shape{.pack_tokens = clip.tokens, .decode_chunk = 1};
     const auto need = estimate_memory(configs_, sizes_, device_, dtype_, {clip}, shape).peak;
     const auto flags = fitting_flags(configs_, sizes_, device_, dtype_, clip, need * 2 / 3);
-    return {ErrorKind::out_of_memory, task.clip->output + ": out of memory. A clip of " + std::to_string(clip.width) + "x" +
-                                          std::to_string(clip.height) + ", " + std::to_string(clip.frames) + " frames, needs about " +
-                                          bytes_text(need) + (flags.empty() ? "" : "; with a third less, " + flags + " would fit") +
-                                          (device_.is_cuda() && dtype_ == at::kFloat ? ". --dtype bfloat16 halves the weights" : "")};
+    return {ErrorKind::out_of_memory,
+            task.clip->output + ": out of memory. A clip of " + std::to_string(clip.width) + "x" +
+                std::to_string(clip.height) + ", " + std::to_string(clip.frames) + " frames, needs about " +
+                bytes_text(need) + (flags.empty() ? "" : "; with a third less, " + flags + " would fit") +
+                (device_.is_cuda() && dtype_ == at::kFloat ? ". --dtype bfloat16 halves the weights" : "")};
   }
 
   void resume() {
-    const auto hash = hash_.get();  // outside of the loop: weights that cannot be read are not the first clip's failure
+    const auto hash = hash_.get();  // outside of the loop: weights that cannot be read are not the first
+                                    // clip's failure
     std::vector<ClipTask> fitting;
     for (auto& task : tasks_) {
       const auto path = checkpoint_of(*task.clip);
       try {
         task.checkpoint = read_checkpoint(path, *task.plan, *task.clip, hash);
         if (task.checkpoint) {
-          reporter_.note(task.clip->output + ": goes on after step " + std::to_string(task.checkpoint->step) + " of " +
-                         std::to_string(task.plan->steps));
+          reporter_.note(task.clip->output + ": goes on after step " + std::to_string(task.checkpoint->step) +
+                         " of " + std::to_string(task.plan->steps));
           reporter_.count_steps(task.checkpoint->step);
         }
       } catch (const Error& error) {
@@ -168,8 +178,10 @@ class ModelRun {
 
   // As many of the tasks, from the front, as have texts that fit into memory at once.
   std::vector<ClipTask> next_tasks() {
-    const int64_t bytes_a_text = plan_.max_text_tokens * configs_.text_encoder.d_model * static_cast<int64_t>(sizeof(float));
-    const auto texts_at_once = static_cast<std::size_t>(std::max<int64_t>(2, text_bytes_at_once / bytes_a_text));
+    const int64_t bytes_a_text = plan_.max_text_tokens * configs_.text_encoder.d_model *
+                                 static_cast<int64_t>(sizeof(float));
+    const auto texts_at_once = static_cast<std::size_t>(
+        std::max<int64_t>(2, text_bytes_at_once / bytes_a_text));
     std::map<std::string, std::size_t> place;
     std::size_t count = 0;
     texts_.clear();
@@ -180,7 +192,8 @@ class ModelRun {
       if (is_new) wanted_texts_.push_back(text);
       return found->second;
     };
-    for (; count < tasks_.size() && wanted_texts_.size() + 2 <= std::max<std::size_t>(2, texts_at_once); ++count) {
+    for (; count < tasks_.size() && wanted_texts_.size() + 2 <= std::max<std::size_t>(2, texts_at_once);
+         ++count) {
       auto& task = tasks_[count];
       task.text = place_of(task.plan->prompt);
       if (task.plan->branches == 2) task.negative_text = place_of(task.plan->negative_prompt);
@@ -210,7 +223,8 @@ class ModelRun {
     }
   }
 
-  // The small components come first, so that what is wrong with them is said early; the text encoder is freed before the transformer comes.
+  // The small components come first, so that what is wrong with them is said early; the text encoder is freed
+  // before the transformer comes.
   void load() {
     const Stopwatch loading;
     const double text_before = times_.text_seconds;
@@ -232,13 +246,16 @@ class ModelRun {
     const Stopwatch encoding;
     const auto tokenizer = load_tokenizer(model_, configs_);
     const auto encoder = load_text_encoder(model_, configs_, device_, dtype_);
-    // A small encoder is quicker on one thread, and a short prompt has few rows, which several threads would round differently.
+    // A small encoder is quicker on one thread, and a short prompt has few rows, which several threads would
+    // round differently.
     constexpr int64_t small_encoder = 50'000'000;
-    const ThreadCount threads(device_.is_cpu() && sizes_.text_encoder < small_encoder ? std::optional<int64_t>(1) : std::nullopt);
+    const ThreadCount threads(
+        device_.is_cpu() && sizes_.text_encoder < small_encoder ? std::optional<int64_t>(1) : std::nullopt);
     for (std::size_t i = 0; i < wanted_texts_.size(); ++i) {
       reporter_.check_cancelled();
       try {
-        texts_.push_back(embed_text(*tokenizer, encoder, wanted_texts_[i], plan_.max_text_tokens, device_).cpu());
+        texts_.push_back(
+            embed_text(*tokenizer, encoder, wanted_texts_[i], plan_.max_text_tokens, device_).cpu());
       } catch (const Error& error) {  // of this text, not of the model
         texts_.emplace_back();
         text_errors_.emplace(i, error);
@@ -250,7 +267,8 @@ class ModelRun {
   void fail_where_text_failed(std::vector<ClipTask>& tasks) {
     std::erase_if(tasks, [&](const ClipTask& task) {
       auto found = text_errors_.find(task.text);
-      if (found == text_errors_.end() && task.plan->branches == 2) found = text_errors_.find(task.negative_text);
+      if (found == text_errors_.end() && task.plan->branches == 2)
+        found = text_errors_.find(task.negative_text);
       if (found == text_errors_.end()) return false;
       reporter_.count_steps(task.steps_left());
       reporter_.finished(task.failed(found->second));
@@ -266,8 +284,10 @@ class ModelRun {
     for (const auto& task : tasks) clips.push_back(clip_size(*task.plan));
     const auto shape = shape_of(clips);
     if (shape.decode_chunk > 0 && limits_.memory_limit)
-      reporter_.note("to stay within " + bytes_text(*limits_.memory_limit) + ": at most " + std::to_string(shape.pack_tokens) +
-                     " tokens at once, decoding one latent frame at a time" + (shape.overlap ? "" : ", one clip after the other"));
+      reporter_.note("to stay within " + bytes_text(*limits_.memory_limit) + ": at most " +
+                     std::to_string(shape.pack_tokens) +
+                     " tokens at once, decoding one latent frame at a time" +
+                     (shape.overlap ? "" : ", one clip after the other"));
     vae_->set_chunk(shape.decode_chunk);
     const int threads = at::get_num_threads();
     std::shared_mutex memory;
@@ -285,7 +305,8 @@ class ModelRun {
       if (!shape.overlap) writer.wait();
     };
     Denoising denoising(*transformer_, configs_, device_, texts_, options, memory, reporter_,
-                        {.hand_over = hand_over, .obstacle = [&](const ClipTask& task) { return writer.obstacle(*task.clip); }});
+                        {.hand_over = hand_over,
+                         .obstacle = [&](const ClipTask& task) { return writer.obstacle(*task.clip); }});
     denoising.run(tasks);
     writer.finish();
     reporter_.rethrow_reason();
@@ -304,7 +325,7 @@ class ModelRun {
   ComponentSizes sizes_;
   std::shared_future<std::string> hash_;
   std::vector<std::string> wanted_texts_;
-  std::vector<at::Tensor> texts_;             // of wanted_texts_, on the CPU: float32 [max_text_tokens, d_model]
+  std::vector<at::Tensor> texts_;  // of wanted_texts_, on the CPU: float32 [max_text_tokens, d_model]
   std::map<std::size_t, Error> text_errors_;  // of those that could not be embedded
   std::unique_ptr<WanVae> vae_;
   std::unique_ptr<WanTransformer> transformer_;
@@ -312,8 +333,8 @@ class ModelRun {
 
 }  // namespace
 
-PreparationTimes generate_all(const std::vector<GenerationPlan>& plans, const BatchLimits& limits, Observer& observer,
-                              const std::function<void(const ClipOutcome&)>& finished) {
+PreparationTimes generate_all(const std::vector<GenerationPlan>& plans, const BatchLimits& limits,
+                              Observer& observer, const std::function<void(const ClipOutcome&)>& finished) {
   const at::NoGradGuard no_grad;
   Reporter reporter(observer, finished, total_steps(plans));
   std::map<std::string, std::size_t> place;
@@ -321,8 +342,10 @@ PreparationTimes generate_all(const std::vector<GenerationPlan>& plans, const Ba
   for (std::size_t p = 0; p < plans.size(); ++p) {
     const auto& plan = plans[p];
     for (const auto& note : plan.notes) reporter.note(note);
-    const auto key = plan.model_folder + "\n" + plan.device + " " + plan.dtype + " " + std::to_string(plan.threads.value_or(0)) + " " +
-                     std::to_string(plan.memory_limit.value_or(0)) + " " + std::to_string(plan.token_budget.value_or(0)) + " " +
+    const auto key = plan.model_folder + "\n" + plan.device + " " + plan.dtype + " " +
+                     std::to_string(plan.threads.value_or(0)) + " " +
+                     std::to_string(plan.memory_limit.value_or(0)) + " " +
+                     std::to_string(plan.token_budget.value_or(0)) + " " +
                      std::to_string(plan.checkpoint_every.value_or(0));
     const auto [found, is_new] = place.try_emplace(key, groups.size());
     if (is_new) groups.emplace_back();
@@ -335,8 +358,9 @@ PreparationTimes generate_all(const std::vector<GenerationPlan>& plans, const Ba
       groups[found->second].push_back(std::move(task));
     }
   }
-  const bool only_model =
-      std::all_of(plans.begin(), plans.end(), [&](const auto& plan) { return plan.model_folder == plans.front().model_folder; });
+  const bool only_model = std::all_of(plans.begin(), plans.end(), [&](const auto& plan) {
+    return plan.model_folder == plans.front().model_folder;
+  });
   PreparationTimes times;
   for (auto& group : groups) {
     if (group.empty()) continue;
@@ -346,7 +370,8 @@ PreparationTimes generate_all(const std::vector<GenerationPlan>& plans, const Ba
   return times;
 }
 
-GenerationResult generate(const GenerationPlan& plan, Observer& observer, const std::function<void(const ClipResult&)>& finished) {
+GenerationResult generate(const GenerationPlan& plan, Observer& observer,
+                          const std::function<void(const ClipResult&)>& finished) {
   GenerationResult result;
   const std::vector<GenerationPlan> plans(1, plan);
   result.preparation = generate_all(plans, {}, observer, [&](const ClipOutcome& outcome) {

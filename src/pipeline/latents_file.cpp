@@ -11,7 +11,8 @@ namespace {
 
 std::string shape_text(const std::vector<int64_t>& shape) {
   std::string text;
-  for (const auto size : shape) text += (text.empty() ? "[" : ", ") + (size < 0 ? std::string("any") : std::to_string(size));
+  for (const auto size : shape)
+    text += (text.empty() ? "[" : ", ") + (size < 0 ? std::string("any") : std::to_string(size));
   return text + "]";
 }
 
@@ -22,13 +23,16 @@ at::Tensor read_latents(const std::filesystem::path& path, const std::vector<int
   const auto latents = file->tensor("latents");
   bool fits = latents.dim() == static_cast<int64_t>(shape.size());
   for (std::size_t i = 0; fits && i < shape.size(); ++i)
-    fits = (shape[i] < 0 && latents.size(static_cast<int64_t>(i)) > 0) || latents.size(static_cast<int64_t>(i)) == shape[i];
+    fits = (shape[i] < 0 && latents.size(static_cast<int64_t>(i)) > 0) ||
+           latents.size(static_cast<int64_t>(i)) == shape[i];
   if (!fits)
-    throw Error(ErrorKind::bad_input, path.string() + ": tensor 'latents' should be " + shape_text(shape) +
-                                          " ([1, channels, frames, height, width] of this model and size), found " +
-                                          shape_text(latents.sizes().vec()));
+    throw Error(ErrorKind::bad_input,
+                path.string() + ": tensor 'latents' should be " + shape_text(shape) +
+                    " ([1, channels, frames, height, width] of this model and size), found " +
+                    shape_text(latents.sizes().vec()));
   if (!latents.is_floating_point())
-    throw Error(ErrorKind::bad_input, path.string() + ": tensor 'latents' should hold floating-point numbers, found " +
+    throw Error(ErrorKind::bad_input, path.string() +
+                                          ": tensor 'latents' should hold floating-point numbers, found " +
                                           std::string(c10::toString(latents.scalar_type())));
   auto values = latents.to(at::kFloat)[0].clone();
   if (!at::isfinite(values).all().item<bool>())
@@ -40,10 +44,13 @@ std::filesystem::path kept_latents_path(const std::string& output) { return outp
 
 void check_latents_name(const std::filesystem::path& path, const std::string& flag) {
   if (path.extension() != ".safetensors")
-    throw Error(ErrorKind::usage, flag + " '" + path.string() + "': latents are a safetensors file; give a name that ends in .safetensors");
+    throw Error(ErrorKind::usage,
+                flag + " '" + path.string() +
+                    "': latents are a safetensors file; give a name that ends in .safetensors");
 }
 
-void save_latents(const std::filesystem::path& path, const at::Tensor& latents, const std::map<std::string, std::string>& metadata) {
+void save_latents(const std::filesystem::path& path, const at::Tensor& latents,
+                  const std::map<std::string, std::string>& metadata) {
   save_safetensors(path, {{"latents", latents.unsqueeze(0)}}, metadata);
 }
 

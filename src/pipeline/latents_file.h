@@ -1,5 +1,5 @@
-// Latents on disk: a safetensors file whose tensor "latents" is [1, C, T, H, W] in the sampler's space, as the reference pipeline's
-// output_type="latent".
+// Latents on disk: a safetensors file whose tensor "latents" is [1, C, T, H, W] in the sampler's space, as
+// the reference pipeline's output_type="latent".
 #pragma once
 
 #include <ATen/core/Tensor.h>
@@ -11,7 +11,8 @@
 
 namespace t2v {
 
-// float32 [C, T, H, W] on the CPU. shape: [1, C, T, H, W] that it must have; -1 for any size. Throws Error{bad_input}.
+// float32 [C, T, H, W] on the CPU. shape: [1, C, T, H, W] that it must have; -1 for any size. Throws
+// Error{bad_input}.
 at::Tensor read_latents(const std::filesystem::path& path, const std::vector<int64_t>& shape);
 
 // Where the latents of a clip are kept whose file could not be written.
@@ -21,6 +22,7 @@ std::filesystem::path kept_latents_path(const std::string& output);
 void check_latents_name(const std::filesystem::path& path, const std::string& flag);
 
 // latents [C, T, H, W]. Throws Error{output}.
-void save_latents(const std::filesystem::path& path, const at::Tensor& latents, const std::map<std::string, std::string>& metadata);
+void save_latents(const std::filesystem::path& path, const at::Tensor& latents,
+                  const std::map<std::string, std::string>& metadata);
 
 }  // namespace t2v

@@ -18,51 +18,62 @@ namespace {
 
 constexpr double mebi = 1024.0 * 1024.0;
 
-// Measured, see docs/memory.md: the program with libtorch and libav before it has a model, and the code and pools that running touches.
+// Measured, see docs/memory.md: the program with libtorch and libav before it has a model, and the code and
+// pools that running touches.
 constexpr double program_bytes = 138 * mebi;
 constexpr double running_bytes = 18 * mebi;
 constexpr double worker_bytes = 6 * mebi;  // a thread's own pools
 
-// Live activations of a block's forward pass, in floats a token: about twenty rows of the network's width (the sample, its norm, query, key
-// and value before and after their norms, attention, residuals), and the feed-forward's row twice.
+// Live activations of a block's forward pass, in floats a token: about twenty rows of the network's width
+// (the sample, its norm, query, key and value before and after their norms, attention, residuals), and the
+// feed-forward's row twice.
 double denoising_bytes(const WanTransformerConfig& config, int64_t tokens) {
   const auto row = 20.0 * static_cast<double>(config.width()) + 2.0 * static_cast<double>(config.ffn_dim);
   return row * sizeof(float) * static_cast<double>(tokens);
 }
 
-// About 22 tensors as large as the largest level's (a convolution over time puts three frames side by side), for the frames of one chunk.
+// About 22 tensors as large as the largest level's (a convolution over time puts three frames side by side),
+// for the frames of one chunk.
 double decoding_bytes(const WanVaeConfig& config, const ClipSize& clip, int64_t chunk) {
   const auto levels = config.dim_mult.size();
   double floats = 0;  // a pixel of the finished frame
   double frames = 1.0 / static_cast<double>(config.temporal_ratio());
   double pixels = 1.0 / static_cast<double>(config.spatial_ratio() * config.spatial_ratio());
   for (std::size_t level = 0; level < levels; ++level) {
-    floats = std::max(floats, frames * pixels * static_cast<double>(config.decoder_base_dim * config.dim_mult[levels - 1 - level]));
+    floats = std::max(
+        floats,
+        frames * pixels * static_cast<double>(config.decoder_base_dim * config.dim_mult[levels - 1 - level]));
     pixels *= 4;
     if (level + 1 < levels && config.temporal_downsample[levels - 2 - level]) frames *= 2;
   }
   const auto latent_frames = (clip.frames - 1) / config.temporal_ratio() + 1;
-  const auto at_once = std::min(chunk > 0 ? chunk : quickest_chunk(config, clip), std::max<int64_t>(1, latent_frames - 1));
-  const auto pixels_at_once = static_cast<double>(clip.width * clip.height * (latent_frames == 1 ? 1 : at_once * config.temporal_ratio()));
+  const auto at_once = std::min(chunk > 0 ? chunk : quickest_chunk(config, clip),
+                                std::max<int64_t>(1, latent_frames - 1));
+  const auto pixels_at_once = static_cast<double>(
+      clip.width * clip.height * (latent_frames == 1 ? 1 : at_once * config.temporal_ratio()));
   return 22 * floats * sizeof(float) * pixels_at_once + 12 * mebi;
 }
 
 // x264 keeps some sixty frames to look ahead over.
 double encoding_bytes(const ClipSize& clip) {
-  return 10 * mebi + 12.0 * static_cast<double>(clip.written_width * clip.written_height * std::min<int64_t>(clip.frames, 60));
+  return 10 * mebi + 12.0 * static_cast<double>(clip.written_width * clip.written_height *
+                                                std::min<int64_t>(clip.frames, 60));
 }
 
 int64_t whole(double bytes) { return static_cast<int64_t>(std::llround(bytes)); }
 
 bool all_small(const ModelConfigs& configs, const std::vector<ClipSize>& clips) {
-  return std::all_of(clips.begin(), clips.end(), [&](const ClipSize& clip) { return is_small_step(configs.transformer, clip.tokens); });
+  return std::all_of(clips.begin(), clips.end(),
+                     [&](const ClipSize& clip) { return is_small_step(configs.transformer, clip.tokens); });
 }
 
 // What comes of a budget: the largest pack, and whether there is more than one.
-void count_packs(RunShape& shape, const ModelConfigs& configs, at::Device device, const std::vector<ClipSize>& clips, bool may_overlap) {
+void count_packs(RunShape& shape, const ModelConfigs& configs, at::Device device,
+                 const std::vector<ClipSize>& clips, bool may_overlap) {
   std::vector<PackItem> items;
   items.reserve(clips.size());
-  for (const auto& clip : clips) items.push_back({clip.tokens, "", device.is_cpu() && !is_small_step(configs.transformer, clip.tokens)});
+  for (const auto& clip : clips)
+    items.push_back({clip.tokens, "", device.is_cpu() && !is_small_step(configs.transformer, clip.tokens)});
   const auto packs = make_packs(items, shape.token_budget, shape.workers);
   shape.pack_tokens = 0;
   for (const auto& pack : packs) {
@@ -78,8 +89,8 @@ void count_packs(RunShape& shape, const ModelConfigs& configs, at::Device device
 
 bool is_small_step(const WanTransformerConfig& config, int64_t tokens) {
   const auto width = static_cast<double>(config.width());
-  const double flops_a_token =
-      2 * static_cast<double>(config.num_layers) * (6 * width * width + 2 * width * static_cast<double>(config.ffn_dim));
+  const double flops_a_token = 2 * static_cast<double>(config.num_layers) *
+                               (6 * width * width + 2 * width * static_cast<double>(config.ffn_dim));
   return flops_a_token * static_cast<double>(tokens) < 4e9;
 }
 
@@ -98,8 +109,9 @@ ClipSize clip_size(const GenerationPlan& plan) {
   return size;
 }
 
-MemoryEstimate estimate_memory(const ModelConfigs& configs, const ComponentSizes& components, at::Device device, at::ScalarType dtype,
-                               const std::vector<ClipSize>& clips, const RunShape& shape) {
+MemoryEstimate estimate_memory(const ModelConfigs& configs, const ComponentSizes& components,
+                               at::Device device, at::ScalarType dtype, const std::vector<ClipSize>& clips,
+                               const RunShape& shape) {
   const auto element = static_cast<double>(c10::elementSize(dtype));
   const auto text = static_cast<double>(components.text_encoder) * element;
   // Joined and reordered weights are copies, beside the mapped file or the cast.
@@ -107,7 +119,8 @@ MemoryEstimate estimate_memory(const ModelConfigs& configs, const ComponentSizes
   const auto vae = static_cast<double>(components.vae) * sizeof(float) * 2;
   double decoding = 0;
   for (const auto& clip : clips)
-    decoding = std::max(decoding, decoding_bytes(configs.vae, clip, shape.decode_chunk) + (device.is_cpu() ? encoding_bytes(clip) : 0));
+    decoding = std::max(decoding, decoding_bytes(configs.vae, clip, shape.decode_chunk) +
+                                      (device.is_cpu() ? encoding_bytes(clip) : 0));
   const auto workers = static_cast<double>(shape.workers);
   MemoryEstimate estimate;
   estimate.program = device.is_cpu() ? whole(program_bytes + running_bytes + workers * worker_bytes) : 0;
@@ -115,19 +128,24 @@ MemoryEstimate estimate_memory(const ModelConfigs& configs, const ComponentSizes
   estimate.denoising = whole(workers * denoising_bytes(configs.transformer, shape.pack_tokens));
   estimate.decoding = whole(decoding);
   estimate.peak = estimate.program + estimate.weights +
-                  (shape.overlap ? estimate.denoising + estimate.decoding : std::max(estimate.denoising, estimate.decoding));
+                  (shape.overlap ? estimate.denoising + estimate.decoding
+                                 : std::max(estimate.denoising, estimate.decoding));
   return estimate;
 }
 
-RunShape shape_run(const ModelConfigs& configs, const ComponentSizes& components, at::Device device, at::ScalarType dtype,
-                   const std::vector<ClipSize>& clips, std::optional<int64_t> threads, std::optional<int64_t> token_budget,
-                   std::optional<int64_t> limit) {
-  constexpr int64_t budget_cpu = 1280;    // beyond it a pass leaves the cache and gains nothing (docs/performance.md)
+RunShape shape_run(const ModelConfigs& configs, const ComponentSizes& components, at::Device device,
+                   at::ScalarType dtype, const std::vector<ClipSize>& clips, std::optional<int64_t> threads,
+                   std::optional<int64_t> token_budget, std::optional<int64_t> limit) {
+  constexpr int64_t budget_cpu = 1280;    // beyond it a pass leaves the cache and gains nothing
+                                          // (docs/performance.md)
   constexpr int64_t budget_cuda = 32768;  // enough to fill the device with a small network
   RunShape shape;
-  shape.token_budget = std::max<int64_t>(1, token_budget.value_or(device.is_cpu() ? budget_cpu : budget_cuda));
-  // Small clips on the CPU are denoised side by side, on one thread each. Otherwise one pack has all threads, or the device, for itself.
-  if (device.is_cpu() && all_small(configs, clips)) shape.workers = static_cast<std::size_t>(threads.value_or(at::get_num_threads()));
+  shape.token_budget = std::max<int64_t>(1,
+                                         token_budget.value_or(device.is_cpu() ? budget_cpu : budget_cuda));
+  // Small clips on the CPU are denoised side by side, on one thread each. Otherwise one pack has all threads,
+  // or the device, for itself.
+  if (device.is_cpu() && all_small(configs, clips))
+    shape.workers = static_cast<std::size_t>(threads.value_or(at::get_num_threads()));
   bool may_overlap = true;
   const auto fits = [&] {
     count_packs(shape, configs, device, clips, may_overlap);
@@ -145,23 +163,25 @@ RunShape shape_run(const ModelConfigs& configs, const ComponentSizes& components
     } else if (may_overlap) {
       may_overlap = false;
     } else {
-      const auto& clip = *std::max_element(clips.begin(), clips.end(), [&](const ClipSize& a, const ClipSize& b) {
-        return estimate_memory(configs, components, device, dtype, {a}, shape).peak <
-               estimate_memory(configs, components, device, dtype, {b}, shape).peak;
-      });
+      const auto& clip = *std::max_element(
+          clips.begin(), clips.end(), [&](const ClipSize& a, const ClipSize& b) {
+            return estimate_memory(configs, components, device, dtype, {a}, shape).peak <
+                   estimate_memory(configs, components, device, dtype, {b}, shape).peak;
+          });
       const auto flags = fitting_flags(configs, components, device, dtype, clip, *limit);
-      throw Error(ErrorKind::out_of_memory, "a clip of " + std::to_string(clip.width) + "x" + std::to_string(clip.height) + ", " +
-                                                std::to_string(clip.frames) + " frames, needs about " +
-                                                bytes_text(estimate_memory(configs, components, device, dtype, {clip}, shape).peak) +
-                                                " of memory, more than the limit of " + bytes_text(*limit) + "; " +
-                                                (flags.empty() ? "nothing this model makes would fit" : flags + " would fit"));
+      throw Error(ErrorKind::out_of_memory,
+                  "a clip of " + std::to_string(clip.width) + "x" + std::to_string(clip.height) + ", " +
+                      std::to_string(clip.frames) + " frames, needs about " +
+                      bytes_text(estimate_memory(configs, components, device, dtype, {clip}, shape).peak) +
+                      " of memory, more than the limit of " + bytes_text(*limit) + "; " +
+                      (flags.empty() ? "nothing this model makes would fit" : flags + " would fit"));
     }
   }
   return shape;
 }
 
-std::string fitting_flags(const ModelConfigs& configs, const ComponentSizes& components, at::Device device, at::ScalarType dtype,
-                          const ClipSize& clip, int64_t limit) {
+std::string fitting_flags(const ModelConfigs& configs, const ComponentSizes& components, at::Device device,
+                          at::ScalarType dtype, const ClipSize& clip, int64_t limit) {
   const auto ratio = configs.vae.spatial_ratio();
   const auto fits = [&](int64_t width, int64_t height, int64_t frames) {
     ClipSize other = clip;
@@ -170,9 +190,10 @@ std::string fitting_flags(const ModelConfigs& configs, const ComponentSizes& com
     other.frames = frames;
     const auto branches = static_cast<double>(clip.tokens) /
                           static_cast<double>(std::max<int64_t>(
-                              1, (clip.width / ratio) * (clip.height / ratio) * ((clip.frames - 1) / configs.vae.temporal_ratio() + 1)));
-    other.tokens =
-        whole(branches * static_cast<double>((width / ratio) * (height / ratio) * ((frames - 1) / configs.vae.temporal_ratio() + 1)));
+                              1, (clip.width / ratio) * (clip.height / ratio) *
+                                     ((clip.frames - 1) / configs.vae.temporal_ratio() + 1)));
+    other.tokens = whole(branches * static_cast<double>((width / ratio) * (height / ratio) *
+                                                        ((frames - 1) / configs.vae.temporal_ratio() + 1)));
     if (clip.written_width == clip.width) other.written_width = width;
     if (clip.written_height == clip.height) other.written_height = height;
     RunShape shape;
@@ -181,16 +202,19 @@ std::string fitting_flags(const ModelConfigs& configs, const ComponentSizes& com
     return estimate_memory(configs, components, device, dtype, {other}, shape).peak <= limit;
   };
   std::string flags;
-  for (int64_t frames = clip.frames - configs.vae.temporal_ratio(); frames >= 1; frames -= configs.vae.temporal_ratio())
+  for (int64_t frames = clip.frames - configs.vae.temporal_ratio(); frames >= 1;
+       frames -= configs.vae.temporal_ratio())
     if (fits(clip.width, clip.height, frames)) {
       flags = "--frames " + std::to_string(frames);
       break;
     }
   const auto multiple = size_multiple(configs);
   for (int64_t width = clip.width - multiple; width >= multiple; width -= multiple) {
-    const auto size = floor_to_multiple({width, std::max(multiple, clip.height * width / clip.width)}, multiple);
+    const auto size = floor_to_multiple({width, std::max(multiple, clip.height * width / clip.width)},
+                                        multiple);
     if (!fits(size.width, size.height, clip.frames)) continue;
-    flags += (flags.empty() ? "--size " : " or --size ") + std::to_string(size.width) + "x" + std::to_string(size.height);
+    flags += (flags.empty() ? "--size " : " or --size ") + std::to_string(size.width) + "x" +
+             std::to_string(size.height);
     break;
   }
   return flags;
@@ -208,10 +232,12 @@ int64_t parse_bytes(const std::string& text, const std::string& flag) {
   const std::string units = "KMGT";
   int power = 0;
   bool known = unit.empty() || unit == "B";
-  if (unit.size() == 1 && units.find(unit[0]) != std::string::npos) known = true, power = static_cast<int>(units.find(unit[0])) + 1;
+  if (unit.size() == 1 && units.find(unit[0]) != std::string::npos)
+    known = true, power = static_cast<int>(units.find(unit[0])) + 1;
   const double bytes = value * std::pow(1024.0, power);
   if (error != std::errc() || !known || !(bytes >= 1) || bytes > 1e15)
-    throw Error(ErrorKind::usage, flag + " should be a size as 2GB, 800MB or a number of bytes, found '" + text + "'");
+    throw Error(ErrorKind::usage,
+                flag + " should be a size as 2GB, 800MB or a number of bytes, found '" + text + "'");
   return whole(bytes);
 }
 

@@ -1,4 +1,5 @@
-// How much memory a run takes, estimated from the configs alone, and what to do with less. docs/memory.md compares it with measurements.
+// How much memory a run takes, estimated from the configs alone, and what to do with less. docs/memory.md
+// compares it with measurements.
 #pragma once
 
 #include <cstdint>
@@ -11,8 +12,9 @@
 
 namespace t2v {
 
-// About what a step costs: below 4 GFLOP one thread is quicker (docs/performance.md). Several threads have to be woken for each of a step's
-// hundreds of operations, which costs a small network more than they save it; clips side by side keep the cores busy without that.
+// About what a step costs: below 4 GFLOP one thread is quicker (docs/performance.md). Several threads have to
+// be woken for each of a step's hundreds of operations, which costs a small network more than they save it;
+// clips side by side keep the cores busy without that.
 bool is_small_step(const WanTransformerConfig& config, int64_t tokens);
 
 // How a run uses its cores and memory.
@@ -36,26 +38,31 @@ ClipSize clip_size(const GenerationPlan& plan);
 int64_t quickest_chunk(const WanVaeConfig& config, const ClipSize& clip);
 
 // The peak of a run over these clips (at least one) in that shape. On CUDA: of the device's memory.
-MemoryEstimate estimate_memory(const ModelConfigs& configs, const ComponentSizes& components, at::Device device, at::ScalarType dtype,
-                               const std::vector<ClipSize>& clips, const RunShape& shape);
+MemoryEstimate estimate_memory(const ModelConfigs& configs, const ComponentSizes& components,
+                               at::Device device, at::ScalarType dtype, const std::vector<ClipSize>& clips,
+                               const RunShape& shape);
 
-// The quickest shape for these clips, or, where that would take more than `limit` bytes, the quickest found that does not: smaller decoding
-// chunks, smaller packs, fewer at once, one thing after the other. Throws Error{out_of_memory} when none does: with the estimate for the
-// largest clip, and flags for it that would fit.
-RunShape shape_run(const ModelConfigs& configs, const ComponentSizes& components, at::Device device, at::ScalarType dtype,
-                   const std::vector<ClipSize>& clips, std::optional<int64_t> threads, std::optional<int64_t> token_budget,
-                   std::optional<int64_t> limit);
+// The quickest shape for these clips, or, where that would take more than `limit` bytes, the quickest found
+// that does not: smaller decoding chunks, smaller packs, fewer at once, one thing after the other. Throws
+// Error{out_of_memory} when none does: with the estimate for the largest clip, and flags for it that would
+// fit.
+RunShape shape_run(const ModelConfigs& configs, const ComponentSizes& components, at::Device device,
+                   at::ScalarType dtype, const std::vector<ClipSize>& clips, std::optional<int64_t> threads,
+                   std::optional<int64_t> token_budget, std::optional<int64_t> limit);
 
-// Flags under which a clip would need at most `limit` bytes, as "--frames 17 or --size 128x128"; empty when there are none.
-std::string fitting_flags(const ModelConfigs& configs, const ComponentSizes& components, at::Device device, at::ScalarType dtype,
-                          const ClipSize& clip, int64_t limit);
+// Flags under which a clip would need at most `limit` bytes, as "--frames 17 or --size 128x128"; empty when
+// there are none.
+std::string fitting_flags(const ModelConfigs& configs, const ComponentSizes& components, at::Device device,
+                          at::ScalarType dtype, const ClipSize& clip, int64_t limit);
 
-// "2GB", "1.5 GiB", "800M", "1000000": bytes; K, M, G, T are powers of 1024 with or without an i. Throws Error{usage}, naming `flag`.
+// "2GB", "1.5 GiB", "800M", "1000000": bytes; K, M, G, T are powers of 1024 with or without an i. Throws
+// Error{usage}, naming `flag`.
 int64_t parse_bytes(const std::string& text, const std::string& flag);
 // "1.4 GB", of 1024³ bytes.
 std::string bytes_text(int64_t bytes);
 
-// Gives memory that was freed back to the system, so that the next stage's peak does not stand on the last one's.
+// Gives memory that was freed back to the system, so that the next stage's peak does not stand on the last
+// one's.
 void release_free_memory();
 
 }  // namespace t2v

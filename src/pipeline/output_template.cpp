@@ -22,8 +22,8 @@ std::string padded(int64_t value, const std::string& format, const std::string& 
   std::string text = std::to_string(value);
   if (format.empty()) return text;
   if (format.size() > 2 || format.find_first_not_of("0123456789") != std::string::npos)
-    throw Error(ErrorKind::usage,
-                "output name: '{" + field + ":" + format + "}' should be {" + field + "} or, padded to four digits, {" + field + ":04}");
+    throw Error(ErrorKind::usage, "output name: '{" + field + ":" + format + "}' should be {" + field +
+                                      "} or, padded to four digits, {" + field + ":04}");
   const auto width = static_cast<std::size_t>(std::stoi(format));
   return text.size() < width ? std::string(width - text.size(), '0') + text : text;
 }
@@ -57,7 +57,8 @@ std::string expand_output(const std::string& pattern, const OutputFields& fields
       continue;
     }
     const auto end = pattern.find('}', i);
-    if (end == std::string::npos) throw Error(ErrorKind::usage, "output name '" + pattern + "': '{' without '}' (write {{ for a brace)");
+    if (end == std::string::npos)
+      throw Error(ErrorKind::usage, "output name '" + pattern + "': '{' without '}' (write {{ for a brace)");
     const auto inside = pattern.substr(i + 1, end - i - 1);
     const auto colon = inside.find(':');
     const auto field = inside.substr(0, colon);
@@ -73,13 +74,16 @@ std::string expand_output(const std::string& pattern, const OutputFields& fields
     else if (field == "id" && format.empty() && fields.id)
       out += *fields.id;
     else
-      throw Error(ErrorKind::usage, "output name: '{" + inside + "}' is not known; there are {index} {seed} {prompt} " +
+      throw Error(ErrorKind::usage, "output name: '{" + inside +
+                                        "}' is not known; there are {index} {seed} {prompt} " +
                                         (fields.id ? "{id}" : "{date}") + ", and {index:04}");
     i = end + 1;
   }
   return out;
 }
 
-bool distinguishes_clips(const std::string& pattern) { return expand_output(pattern, {0, 0, ""}) != expand_output(pattern, {1, 1, ""}); }
+bool distinguishes_clips(const std::string& pattern) {
+  return expand_output(pattern, {0, 0, ""}) != expand_output(pattern, {1, 1, ""});
+}
 
 }  // namespace t2v

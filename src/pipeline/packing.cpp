@@ -6,9 +6,10 @@
 
 namespace t2v {
 
-std::vector<std::vector<std::size_t>> make_packs(const std::vector<PackItem>& items, int64_t token_budget, std::size_t workers) {
-  const auto total =
-      std::accumulate(items.begin(), items.end(), int64_t{0}, [](int64_t sum, const PackItem& item) { return sum + item.tokens; });
+std::vector<std::vector<std::size_t>> make_packs(const std::vector<PackItem>& items, int64_t token_budget,
+                                                 std::size_t workers) {
+  const auto total = std::accumulate(items.begin(), items.end(), int64_t{0},
+                                     [](int64_t sum, const PackItem& item) { return sum + item.tokens; });
   const auto share = (total + static_cast<int64_t>(workers) - 1) / static_cast<int64_t>(workers);
   const auto limit = std::min(token_budget, share);
   std::vector<std::vector<std::size_t>> packs;

@@ -28,8 +28,8 @@ namespace fs = std::filesystem;
 
 namespace {
 
-// What Wan 2.1's own pipeline uses where neither the user nor t2v.json says otherwise. Source: diffusers pipeline_wan.py; Wan 2.1 model
-// cards.
+// What Wan 2.1's own pipeline uses where neither the user nor t2v.json says otherwise. Source: diffusers
+// pipeline_wan.py; Wan 2.1 model cards.
 ModelDefaults with_family_defaults(ModelDefaults defaults) {
   if (!defaults.width || !defaults.height) defaults.width = 832, defaults.height = 480;
   defaults.frames = defaults.frames.value_or(81);
@@ -55,20 +55,26 @@ void check_range(double value, double least, double most, const char* flag) {
     std::snprintf(text, sizeof text, "%.10g", x);
     return std::string(text);
   };
-  refuse(std::string(flag) + " should be between " + number(least) + " and " + number(most) + ", found " + number(value));
+  refuse(std::string(flag) + " should be between " + number(least) + " and " + number(most) + ", found " +
+         number(value));
 }
 
-std::string size_text(const PixelSize& size) { return std::to_string(size.width) + "x" + std::to_string(size.height); }
+std::string size_text(const PixelSize& size) {
+  return std::to_string(size.width) + "x" + std::to_string(size.height);
+}
 
 PixelSize wanted_size(const GenerationRequest& request, const ModelDefaults& defaults, int64_t multiple) {
   if (request.size && (request.width || request.height || request.aspect))
     refuse("--size says it all; leave out --width, --height and --aspect");
-  if (request.width && request.height && request.aspect) refuse("--width and --height already give the ratio; leave out --aspect");
+  if (request.width && request.height && request.aspect)
+    refuse("--width and --height already give the ratio; leave out --aspect");
   for (const auto& side : {request.width, request.height})
-    if (side) check_range(static_cast<double>(*side), 1, 16384, side == request.width ? "--width" : "--height");
+    if (side)
+      check_range(static_cast<double>(*side), 1, 16384, side == request.width ? "--width" : "--height");
   if (request.size) return parse_size(*request.size, "--size");
-  const double aspect =
-      request.aspect ? parse_aspect(*request.aspect) : static_cast<double>(*defaults.width) / static_cast<double>(*defaults.height);
+  const double aspect = request.aspect
+                            ? parse_aspect(*request.aspect)
+                            : static_cast<double>(*defaults.width) / static_cast<double>(*defaults.height);
   if (request.width && request.height) return {*request.width, *request.height};
   const auto clamp = [](double side) { return std::clamp<int64_t>(std::llround(side), 1, 16384); };
   if (request.width) return {*request.width, clamp(static_cast<double>(*request.width) / aspect)};
@@ -77,14 +83,15 @@ PixelSize wanted_size(const GenerationRequest& request, const ModelDefaults& def
   return {*defaults.width, *defaults.height};
 }
 
-void plan_size(GenerationPlan& plan, const GenerationRequest& request, const ModelDefaults& defaults, int64_t multiple) {
+void plan_size(GenerationPlan& plan, const GenerationRequest& request, const ModelDefaults& defaults,
+               int64_t multiple) {
   const auto wanted = wanted_size(request, defaults, multiple);
   const auto size = floor_to_multiple(wanted, multiple);
   plan.width = size.width;
   plan.height = size.height;
   if (size != wanted)
-    plan.notes.push_back("size " + size_text(wanted) + " became " + size_text(size) + ": the model makes multiples of " +
-                         std::to_string(multiple));
+    plan.notes.push_back("size " + size_text(wanted) + " became " + size_text(size) +
+                         ": the model makes multiples of " + std::to_string(multiple));
   if (request.aspect) {
     const double got = static_cast<double>(size.width) / static_cast<double>(size.height);
     const double asked = parse_aspect(*request.aspect);
@@ -94,7 +101,8 @@ void plan_size(GenerationPlan& plan, const GenerationRequest& request, const Mod
   }
 }
 
-void plan_length(GenerationPlan& plan, const GenerationRequest& request, const ModelDefaults& defaults, int64_t temporal_ratio) {
+void plan_length(GenerationPlan& plan, const GenerationRequest& request, const ModelDefaults& defaults,
+                 int64_t temporal_ratio) {
   if (request.seconds && request.frames) refuse("--seconds and --frames both set the length; leave out one");
   plan.fps = request.fps.value_or(*defaults.fps);
   check_range(plan.fps, 0.1, 1000, "--fps");
@@ -106,11 +114,12 @@ void plan_length(GenerationPlan& plan, const GenerationRequest& request, const M
   check_range(static_cast<double>(wanted), 1, 1'000'000, "--frames");
   plan.frames = round_frames(wanted, temporal_ratio);
   if (plan.frames != wanted)
-    plan.notes.push_back(std::to_string(wanted) + " frames became " + std::to_string(plan.frames) + ": the model makes 1 + " +
-                         std::to_string(temporal_ratio) + "·k");
+    plan.notes.push_back(std::to_string(wanted) + " frames became " + std::to_string(plan.frames) +
+                         ": the model makes 1 + " + std::to_string(temporal_ratio) + "·k");
 }
 
-void plan_sampling(GenerationPlan& plan, const GenerationRequest& request, const ModelDefaults& defaults, const ModelConfigs& configs) {
+void plan_sampling(GenerationPlan& plan, const GenerationRequest& request, const ModelDefaults& defaults,
+                   const ModelConfigs& configs) {
   plan.steps = request.steps.value_or(*defaults.steps);
   plan.guidance_scale = request.guidance_scale.value_or(*defaults.guidance_scale);
   check_range(plan.guidance_scale, 0, 1000, "--guidance-scale");
@@ -126,7 +135,8 @@ void plan_sampling(GenerationPlan& plan, const GenerationRequest& request, const
   } else if (request.flow_shift) {
     refuse("--flow-shift is for flow-matching models; this model's scheduler has no flow sigmas");
   }
-  make_scheduler(parse_scheduler_kind(plan.scheduler), scheduler, plan.steps, plan.eta);  // checks steps, eta and prediction type
+  make_scheduler(parse_scheduler_kind(plan.scheduler), scheduler, plan.steps,
+                 plan.eta);  // checks steps, eta and prediction type
   plan.branches = plan.guidance_scale > 1 ? 2 : 1;
 }
 
@@ -139,26 +149,31 @@ void plan_tokens(GenerationPlan& plan, const ModelConfigs& configs) {
   plan.tokens = grid.count();
   const int64_t longest = std::max({grid.t, grid.h, grid.w});
   if (longest > configs.transformer.rope_max_seq_len)
-    refuse("the clip would be " + std::to_string(longest) + " patches long on one axis; the model knows positions up to " +
-           std::to_string(configs.transformer.rope_max_seq_len) + ". Ask for fewer frames or a smaller size.");
+    refuse("the clip would be " + std::to_string(longest) +
+           " patches long on one axis; the model knows positions up to " +
+           std::to_string(configs.transformer.rope_max_seq_len) +
+           ". Ask for fewer frames or a smaller size.");
 }
 
 // One line that names the words of a text that a model of few words has never seen.
-void note_unknown_words(GenerationPlan& plan, const std::string& text, const std::vector<std::string>& known) {
+void note_unknown_words(GenerationPlan& plan, const std::string& text,
+                        const std::vector<std::string>& known) {
   std::string unknown;
   std::vector<std::string> seen;
   for (const auto& word : words_of(text)) {
-    const bool is_new =
-        std::find(known.begin(), known.end(), word) == known.end() && std::find(seen.begin(), seen.end(), word) == seen.end();
+    const bool is_new = std::find(known.begin(), known.end(), word) == known.end() &&
+                        std::find(seen.begin(), seen.end(), word) == seen.end();
     if (is_new) unknown += (unknown.empty() ? "'" : ", '") + word + "'", seen.push_back(word);
   }
   if (unknown.empty()) return;
   std::string all;
   for (const auto& one : known) all += (all.empty() ? "" : " ") + one;
-  plan.notes.push_back("the model has never seen " + unknown + " and will make something else; its words are: " + all);
+  plan.notes.push_back("the model has never seen " + unknown +
+                       " and will make something else; its words are: " + all);
 }
 
-void plan_text(GenerationPlan& plan, const GenerationRequest& request, const ModelDefaults& defaults, const Tokenizer& tokenizer) {
+void plan_text(GenerationPlan& plan, const GenerationRequest& request, const ModelDefaults& defaults,
+               const Tokenizer& tokenizer) {
   if (!request.prompt) refuse("a prompt is needed: -p \"what the video shows\"");
   check_text(*request.prompt, "--prompt");
   const auto negative = request.negative_prompt.value_or(defaults.negative_prompt.value_or(""));
@@ -166,7 +181,8 @@ void plan_text(GenerationPlan& plan, const GenerationRequest& request, const Mod
   plan.prompt = clean_prompt(*request.prompt);
   plan.negative_prompt = clean_prompt(negative);
   plan.max_text_tokens = *defaults.max_text_tokens;
-  for (const auto& [text, name] : {std::pair{plan.prompt, "prompt"}, std::pair{plan.negative_prompt, "negative prompt"}}) {
+  for (const auto& [text, name] :
+       {std::pair{plan.prompt, "prompt"}, std::pair{plan.negative_prompt, "negative prompt"}}) {
     const auto tokens = tokenizer.encode(text, static_cast<std::size_t>(plan.max_text_tokens));
     if (tokens.tokens_in_prompt > tokens.ids.size())
       plan.notes.push_back(std::string("the ") + name + " has " + std::to_string(tokens.tokens_in_prompt) +
@@ -180,19 +196,24 @@ void plan_outputs(GenerationPlan& plan, const GenerationRequest& request) {
   check_range(static_cast<double>(count), 1, 100'000, "--count");
   int64_t seed = request.seed ? *request.seed : static_cast<int64_t>(std::random_device{}() >> 1);
   if (seed < 0) refuse("--seed should be 0 or more, found " + std::to_string(seed));
-  if (seed > std::numeric_limits<int64_t>::max() - count) refuse("--seed " + std::to_string(seed) + " is too large to count up from");
+  if (seed > std::numeric_limits<int64_t>::max() - count)
+    refuse("--seed " + std::to_string(seed) + " is too large to count up from");
   const auto output = request.output.value_or("{prompt}-{seed}.mp4");
-  for (const auto& [pattern, flag] : {std::pair{std::optional(output), "--output"}, std::pair{request.save_latents, "--save-latents"},
-                                      std::pair{request.trace, "--trace"}})
+  for (const auto& [pattern, flag] :
+       {std::pair{std::optional(output), "--output"}, std::pair{request.save_latents, "--save-latents"},
+        std::pair{request.trace, "--trace"}})
     if (count > 1 && pattern && !distinguishes_clips(*pattern))
-      refuse(std::string(flag) + " '" + *pattern + "' would be written " + std::to_string(count) + " times; add {index} or {seed}");
-  if (request.init_latents && count > 1) refuse("--init-latents fixes the noise of one clip; leave out --count");
+      refuse(std::string(flag) + " '" + *pattern + "' would be written " + std::to_string(count) +
+             " times; add {index} or {seed}");
+  if (request.init_latents && count > 1)
+    refuse("--init-latents fixes the noise of one clip; leave out --count");
   for (int64_t index = 0; index < count; ++index) {
     const OutputFields fields{index, seed + index, *request.prompt};
     const auto expand = [&](const std::optional<std::string>& pattern) {
       return pattern ? std::optional(expand_output(*pattern, fields)) : std::nullopt;
     };
-    PlannedClip clip{fields.seed, expand_output(output, fields), expand(request.save_latents), expand(request.trace)};
+    PlannedClip clip{fields.seed, expand_output(output, fields), expand(request.save_latents),
+                     expand(request.trace)};
     check_output({.path = clip.output,
                   .width = static_cast<int>(plan.width),
                   .height = static_cast<int>(plan.height),
@@ -208,9 +229,11 @@ void plan_outputs(GenerationPlan& plan, const GenerationRequest& request) {
 }
 
 // Throws Error{out_of_memory} when no way of making the clips stays within the limit.
-void plan_memory(GenerationPlan& plan, const ModelConfigs& configs, const ComponentSizes& sizes, at::Device device, at::ScalarType dtype) {
+void plan_memory(GenerationPlan& plan, const ModelConfigs& configs, const ComponentSizes& sizes,
+                 at::Device device, at::ScalarType dtype) {
   const std::vector<ClipSize> clips(plan.clips.size(), clip_size(plan));
-  const auto shape = shape_run(configs, sizes, device, dtype, clips, plan.threads, plan.token_budget, plan.memory_limit);
+  const auto shape = shape_run(configs, sizes, device, dtype, clips, plan.threads, plan.token_budget,
+                               plan.memory_limit);
   plan.memory = estimate_memory(configs, sizes, device, dtype, clips, shape);
 }
 
@@ -249,7 +272,8 @@ GenerationPlan Planner::plan(const GenerationRequest& request) {
   plan_size(plan, request, defaults, size_multiple(configs));
   plan_length(plan, request, defaults, configs.vae.temporal_ratio());
   if (model.defaults.frames && plan.frames > *model.defaults.frames)
-    plan.notes.push_back(std::to_string(plan.frames) + " frames are more than the " + std::to_string(*model.defaults.frames) +
+    plan.notes.push_back(std::to_string(plan.frames) + " frames are more than the " +
+                         std::to_string(*model.defaults.frames) +
                          " that the model is made for; the picture may suffer");
   plan_sampling(plan, request, defaults, configs);
   plan_tokens(plan, configs);
@@ -262,14 +286,16 @@ GenerationPlan Planner::plan(const GenerationRequest& request) {
   check_range(static_cast<double>(plan.crf), 0, 51, "--crf");
   plan.sidecar = request.sidecar.value_or(false);
   plan.init_latents = request.init_latents;
-  if (plan.init_latents) read_latents(*plan.init_latents, plan.latent_shape);  // refuses what does not fit before weights load
+  if (plan.init_latents)
+    read_latents(*plan.init_latents, plan.latent_shape);  // refuses what does not fit before weights load
   plan.threads = request.threads;
   if (plan.threads) check_range(static_cast<double>(*plan.threads), 1, 1024, "--threads");
   plan_outputs(plan, request);
   if (!sizes) sizes = component_sizes(model);
   plan.weight_bytes = sizes->total() * static_cast<int64_t>(c10::elementSize(dtype));
   plan.checkpoint_every = request.checkpoint_every;
-  if (plan.checkpoint_every) check_range(static_cast<double>(*plan.checkpoint_every), 1, 1'000'000, "--checkpoint-every");
+  if (plan.checkpoint_every)
+    check_range(static_cast<double>(*plan.checkpoint_every), 1, 1'000'000, "--checkpoint-every");
   plan.token_budget = request.token_budget;
   if (plan.token_budget) check_range(static_cast<double>(*plan.token_budget), 1, 1e12, "--token-budget");
   if (request.memory_limit) plan.memory_limit = parse_bytes(*request.memory_limit, "--memory-limit");

@@ -8,7 +8,8 @@ namespace t2v {
 
 namespace {
 
-constexpr const char* digital_source_type = "http://cv.iptc.org/newscodes/digitalsourcetype/trainedAlgorithmicMedia";
+constexpr const char*
+    digital_source_type = "http://cv.iptc.org/newscodes/digitalsourcetype/trainedAlgorithmicMedia";
 
 }  // namespace
 
@@ -44,14 +45,17 @@ Json provenance_of_clip(const GenerationPlan& plan, const PlannedClip& clip, con
                      {"digital_source_type", digital_source_type},
                      {"settings", settings_of_clip(plan, clip)}};
   if (plan.resize)
-    provenance["resampling"] =
-        std::to_string(plan.width) + "x" + std::to_string(plan.height) + " resampled to " + *plan.resize + " (" + plan.resize_filter + ")";
+    provenance["resampling"] = std::to_string(plan.width) + "x" + std::to_string(plan.height) +
+                               " resampled to " + *plan.resize + " (" + plan.resize_filter + ")";
   return provenance;
 }
 
-std::vector<std::pair<std::string, std::string>> container_metadata(const GenerationPlan& plan, const PlannedClip& clip,
+std::vector<std::pair<std::string, std::string>> container_metadata(const GenerationPlan& plan,
+                                                                    const PlannedClip& clip,
                                                                     const std::string& hash) {
-  return {{"title", plan.prompt}, {"comment", provenance_of_clip(plan, clip, hash).dump()}, {"digital_source_type", digital_source_type}};
+  return {{"title", plan.prompt},
+          {"comment", provenance_of_clip(plan, clip, hash).dump()},
+          {"digital_source_type", digital_source_type}};
 }
 
 }  // namespace t2v

@@ -17,7 +17,8 @@ Json settings_of_clip(const GenerationPlan& plan, const PlannedClip& clip);
 Json provenance_of_clip(const GenerationPlan& plan, const PlannedClip& clip, const std::string& model_hash);
 
 // The same for the container's own metadata: title, comment (the provenance as JSON) and digital_source_type.
-std::vector<std::pair<std::string, std::string>> container_metadata(const GenerationPlan& plan, const PlannedClip& clip,
+std::vector<std::pair<std::string, std::string>> container_metadata(const GenerationPlan& plan,
+                                                                    const PlannedClip& clip,
                                                                     const std::string& model_hash);
 
 }  // namespace t2v

@@ -1,5 +1,5 @@
-// The one voice of a run with several threads: passes progress, notes and outcomes on, one call at a time, and stops all threads when one
-// of them has to.
+// The one voice of a run with several threads: passes progress, notes and outcomes on, one call at a time,
+// and stops all threads when one of them has to.
 #pragma once
 
 #include <atomic>
@@ -17,14 +17,16 @@ class Reporter : public Observer {
   Reporter(Observer& observer, const std::function<void(const ClipOutcome&)>& finished, int64_t total_steps)
       : observer_(observer), finished_(finished), total_steps_(total_steps) {}
 
-  // Decoding is told only once all denoising is done: before that it runs beside it, and would be told in between.
+  // Decoding is told only once all denoising is done: before that it runs beside it, and would be told in
+  // between.
   void progress(const Progress& progress) override;
   void note(const std::string& line) override;
   void clip_started(std::size_t plan, std::size_t clip) override;
   // Throws what the observer throws, and after stop() throws at once.
   void check_cancelled() override;
 
-  // Denoising steps done (or given up, or to be done again: negative), each counted once for every clip in it.
+  // Denoising steps done (or given up, or to be done again: negative), each counted once for every clip in
+  // it.
   void count_steps(int64_t steps);
   // What became of a clip. Throws what the receiver throws, which stops the run.
   void finished(const ClipOutcome& outcome);

@@ -12,9 +12,11 @@ namespace {
 
 void check_finite(const at::Tensor& values, const char* what, int64_t step, int64_t steps, int64_t timestep) {
   if (at::isfinite(values).all().item<bool>()) return;
-  throw Error(ErrorKind::non_finite, std::string("denoising: ") + what + " holds NaN or infinity at step " + std::to_string(step + 1) +
-                                         " of " + std::to_string(steps) + " (timestep " + std::to_string(timestep) +
-                                         "). Nothing was written. Try --dtype float32, a lower --guidance-scale, or check the weights.");
+  throw Error(
+      ErrorKind::non_finite,
+      std::string("denoising: ") + what + " holds NaN or infinity at step " + std::to_string(step + 1) +
+          " of " + std::to_string(steps) + " (timestep " + std::to_string(timestep) +
+          "). Nothing was written. Try --dtype float32, a lower --guidance-scale, or check the weights.");
 }
 
 // Where each clip stands among the values of the first branches, and where its unconditional branch begins.
@@ -27,12 +29,14 @@ struct Branches {
 Branches branches_of(const PackedTokens& tokens, const std::vector<Guidance>& guidance) {
   const auto clips = guidance.size();
   Branches branches;
-  branches.begins.assign(tokens.segments.begin(), tokens.segments.begin() + static_cast<std::ptrdiff_t>(clips) + 1);
+  branches.begins.assign(tokens.segments.begin(),
+                         tokens.segments.begin() + static_cast<std::ptrdiff_t>(clips) + 1);
   std::size_t segment = clips;
-  for (const auto& of_clip : guidance) branches.unconditional.push_back(of_clip.scale > 1 ? tokens.segments[segment++] : -1);
+  for (const auto& of_clip : guidance)
+    branches.unconditional.push_back(of_clip.scale > 1 ? tokens.segments[segment++] : -1);
   if (segment + 1 != tokens.segments.size())
-    throw Error(ErrorKind::internal,
-                "sampling: " + std::to_string(tokens.segment_count()) + " segments, expected " + std::to_string(segment));
+    throw Error(ErrorKind::internal, "sampling: " + std::to_string(tokens.segment_count()) +
+                                         " segments, expected " + std::to_string(segment));
   return branches;
 }
 
@@ -41,11 +45,13 @@ at::Tensor for_all_branches(const at::Tensor& values, const Branches& branches) 
   std::vector<at::Tensor> parts;
   parts.push_back(values);
   for (std::size_t clip = 0; clip < branches.unconditional.size(); ++clip)
-    if (branches.unconditional[clip] >= 0) parts.push_back(values.slice(0, branches.begins[clip], branches.begins[clip + 1]));
+    if (branches.unconditional[clip] >= 0)
+      parts.push_back(values.slice(0, branches.begins[clip], branches.begins[clip + 1]));
   return parts.size() == 1 ? values : at::cat(parts);
 }
 
-at::Tensor guided(const at::Tensor& prediction, const Branches& branches, const std::vector<Guidance>& guidance) {
+at::Tensor guided(const at::Tensor& prediction, const Branches& branches,
+                  const std::vector<Guidance>& guidance) {
   std::vector<at::Tensor> parts;
   for (std::size_t clip = 0; clip < guidance.size(); ++clip) {
     const auto length = branches.begins[clip + 1] - branches.begins[clip];
@@ -57,8 +63,10 @@ at::Tensor guided(const at::Tensor& prediction, const Branches& branches, const 
     const auto unconditional = prediction.narrow(0, branches.unconditional[clip], length);
     const auto [scale, rescale] = guidance[clip];
     auto combined = unconditional + scale * (conditional - unconditional);
-    // A clip whose prediction does not vary has nothing to be scaled by; its NaN would be called the network's.
-    if (rescale > 0) combined = combined * (rescale * (conditional.std() / combined.std().clamp_min(1e-12)) + (1 - rescale));
+    // A clip whose prediction does not vary has nothing to be scaled by; its NaN would be called the
+    // network's.
+    if (rescale > 0)
+      combined = combined * (rescale * (conditional.std() / combined.std().clamp_min(1e-12)) + (1 - rescale));
     parts.push_back(combined);
   }
   return parts.size() == 1 ? parts[0] : at::cat(parts);
@@ -66,14 +74,16 @@ at::Tensor guided(const at::Tensor& prediction, const Branches& branches, const 
 
 }  // namespace
 
-at::Tensor sample(const Denoiser& denoiser, const TextContext& text, Scheduler& scheduler, PackedTokens tokens,
-                  const std::vector<Guidance>& guidance, const SamplingHooks& hooks, Observer& observer, int64_t first_step) {
+at::Tensor sample(const Denoiser& denoiser, const TextContext& text, Scheduler& scheduler,
+                  PackedTokens tokens, const std::vector<Guidance>& guidance, const SamplingHooks& hooks,
+                  Observer& observer, int64_t first_step) {
   const auto branches = branches_of(tokens, guidance);
   const auto& timesteps = scheduler.timesteps();
   const auto steps = static_cast<int64_t>(timesteps.size());
   auto values = tokens.values.narrow(0, 0, branches.count());  // float32 [n, C·pt·ph·pw]
   const auto clean = values;
-  const auto known = tokens.known.defined() ? tokens.known.narrow(0, 0, branches.count()).unsqueeze(1) : at::Tensor();
+  const auto known = tokens.known.defined() ? tokens.known.narrow(0, 0, branches.count()).unsqueeze(1)
+                                            : at::Tensor();
   for (int64_t step = first_step; step < steps; ++step) {
     observer.check_cancelled();
     const int64_t timestep = timesteps[static_cast<std::size_t>(step)];
@@ -81,7 +91,8 @@ at::Tensor sample(const Denoiser& denoiser, const TextContext& text, Scheduler& 
     set_timestep(tokens, static_cast<double>(timestep));
     const auto prediction = guided(denoiser.predict(tokens, text), branches, guidance);
     check_finite(prediction, "the network's prediction", step, steps, timestep);
-    const auto noise = scheduler.needs_noise(step) ? std::optional<at::Tensor>(hooks.noise(step)) : std::nullopt;
+    const auto noise = scheduler.needs_noise(step) ? std::optional<at::Tensor>(hooks.noise(step))
+                                                   : std::nullopt;
     values = scheduler.step(prediction, step, values, noise);
     if (known.defined()) values = at::where(known, clean, values);
     check_finite(values, "the sample", step, steps, timestep);

@@ -15,23 +15,28 @@ namespace t2v {
 // Classifier-free guidance of a clip (Ho & Salimans 2022); a scale of 1 or less is none.
 struct Guidance {
   double scale = 1;
-  double rescale = 0;  // of the way back to the standard deviation of the conditional prediction: 0 none of it, 1 all
+  double rescale = 0;  // of the way back to the standard deviation of the conditional prediction: 0 none of
+                       // it, 1 all
 };
 
 struct SamplingHooks {
-  // Standard normal noise for a step, [n, C·pt·ph·pw] like the values of one branch; asked for only when the scheduler needs it.
+  // Standard normal noise for a step, [n, C·pt·ph·pw] like the values of one branch; asked for only when the
+  // scheduler needs it.
   std::function<at::Tensor(int64_t step)> noise;
   // The values of one branch after a step, and the scheduler as it then stands.
   std::function<void(int64_t step, int64_t timestep, const at::Tensor& values)> after_step;
 };
 
 // Denoises the clips of a pack together, from `first_step` of the schedule on.
-// tokens: the noise (or the sample of an earlier step, and known content) of each clip, one segment a clip, in order; after that, once more
-// each clip whose guidance scale is above 1, in order: its unconditional branch. guidance: one a clip.
-// Returns the clean values [n, C·pt·ph·pw] of the clips' first branches. Known tokens come back as they were. Sources of the guidance:
-// diffusers pipeline_wan.py, uncond + scale · (cond - uncond); of the rescaling: Lin et al. 2023 ("Common diffusion noise schedules and
-// sample steps are flawed", section 3.4), diffusers rescale_noise_cfg, over all values of a clip. Throws Error{non_finite} naming the step.
-at::Tensor sample(const Denoiser& denoiser, const TextContext& text, Scheduler& scheduler, PackedTokens tokens,
-                  const std::vector<Guidance>& guidance, const SamplingHooks& hooks, Observer& observer, int64_t first_step = 0);
+// tokens: the noise (or the sample of an earlier step, and known content) of each clip, one segment a clip,
+// in order; after that, once more each clip whose guidance scale is above 1, in order: its unconditional
+// branch. guidance: one a clip. Returns the clean values [n, C·pt·ph·pw] of the clips' first branches. Known
+// tokens come back as they were. Sources of the guidance: diffusers pipeline_wan.py, uncond + scale · (cond -
+// uncond); of the rescaling: Lin et al. 2023 ("Common diffusion noise schedules and sample steps are flawed",
+// section 3.4), diffusers rescale_noise_cfg, over all values of a clip. Throws Error{non_finite} naming the
+// step.
+at::Tensor sample(const Denoiser& denoiser, const TextContext& text, Scheduler& scheduler,
+                  PackedTokens tokens, const std::vector<Guidance>& guidance, const SamplingHooks& hooks,
+                  Observer& observer, int64_t first_step = 0);
 
 }  // namespace t2v

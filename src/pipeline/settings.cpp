@@ -32,7 +32,8 @@ T parse_number(const std::string& text, const std::string& where, const char* ex
 // All text is refused here that could be no prompt, no JSON string and no file name.
 std::string checked_text(const std::string& text, const std::string& where) {
   if (const auto defect = find_text_defect(text))
-    throw Error(ErrorKind::usage, where + ": " + defect->what + " at byte " + std::to_string(defect->byte_offset) +
+    throw Error(ErrorKind::usage, where + ": " + defect->what + " at byte " +
+                                      std::to_string(defect->byte_offset) +
                                       "; text should be UTF-8 without control characters");
   return text;
 }
@@ -48,7 +49,8 @@ bool parse_bool(const std::string& text, const std::string& where) {
 const std::vector<Setting>& generation_settings() {
   static const std::vector<Setting> settings = {
       {"prompt", "-p,--prompt", "What to make", "What the video shows", &R::prompt},
-      {"negative_prompt", "-n,--negative-prompt", "What to make", "What it should not show (used with guidance)", &R::negative_prompt},
+      {"negative_prompt", "-n,--negative-prompt", "What to make",
+       "What it should not show (used with guidance)", &R::negative_prompt},
       {"size", "--size", "What to make", "Size in pixels, WxH", &R::size},
       {"width", "-W,--width", "What to make", "Width in pixels", &R::width},
       {"height", "-H,--height", "What to make", "Height in pixels", &R::height},
@@ -57,37 +59,48 @@ const std::vector<Setting>& generation_settings() {
       {"frames", "--frames", "What to make", "Length in frames", &R::frames},
       {"fps", "--fps", "What to make", "Frames per second", &R::fps},
       {"count", "--count", "What to make", "How many clips; each next one has the next seed", &R::count},
-      {"seed", "-s,--seed", "What to make", "Seed of the initial noise (random when absent; always printed)", &R::seed},
-      {"model", "-m,--model", "Model and sampling", "Model folder, or the name of a shipped model", &R::model},
+      {"seed", "-s,--seed", "What to make", "Seed of the initial noise (random when absent; always printed)",
+       &R::seed},
+      {"model", "-m,--model", "Model and sampling", "Model folder, or the name of a shipped model",
+       &R::model},
       {"steps", "--steps", "Model and sampling", "Denoising steps", &R::steps},
-      {"guidance_scale", "--guidance-scale,--cfg-scale", "Model and sampling", "Classifier-free guidance; 1 turns it off",
-       &R::guidance_scale},
+      {"guidance_scale", "--guidance-scale,--cfg-scale", "Model and sampling",
+       "Classifier-free guidance; 1 turns it off", &R::guidance_scale},
       {"guidance_rescale", "--guidance-rescale", "Model and sampling",
-       "How far guidance is scaled back to the contrast of the unguided prediction, 0 to 1", &R::guidance_rescale},
+       "How far guidance is scaled back to the contrast of the unguided prediction, 0 to 1",
+       &R::guidance_rescale},
       {"scheduler", "--scheduler", "Model and sampling", "ddpm, ddim or unipc", &R::scheduler},
       {"eta", "--eta", "Model and sampling", "DDIM: share of fresh noise at each step, 0 to 1", &R::eta},
-      {"flow_shift", "--flow-shift", "Model and sampling", "Shift of the noise levels of flow-matching models", &R::flow_shift},
+      {"flow_shift", "--flow-shift", "Model and sampling",
+       "Shift of the noise levels of flow-matching models", &R::flow_shift},
       {"output", "-o,--output", "Output",
-       "File: .mp4 .mov .mkv .y4m, %05d.png for a sequence, - for y4m on stdout; may hold {index} {seed} {prompt} {date} (default "
+       "File: .mp4 .mov .mkv .y4m, %05d.png for a sequence, - for y4m on stdout; may hold {index} {seed} "
+       "{prompt} {date} (default "
        "{prompt}-{seed}.mp4)",
        &R::output},
       {"resize", "--resize", "Output", "Resample the finished frames to WxH", &R::resize},
       {"resize_filter", "--resize-filter", "Output", "lanczos or nearest", &R::resize_filter},
       {"crf", "--crf", "Output", "H.264 quality: 0 (lossless) to 51", &R::crf},
-      {"sidecar", "--sidecar", "Output", "Write OUTPUT.json with all that is needed to make the clip again", &R::sidecar},
-      {"init_latents", "--init-latents", "Latents", "Start from the noise in this safetensors file (tensor 'latents' [1, C, T, H, W])",
-       &R::init_latents},
-      {"save_latents", "--save-latents", "Latents", "Save the final latents to this safetensors file", &R::save_latents},
-      {"trace", "--trace", "Latents", "Save the text embedding and the latents of every step to this folder", &R::trace},
+      {"sidecar", "--sidecar", "Output", "Write OUTPUT.json with all that is needed to make the clip again",
+       &R::sidecar},
+      {"init_latents", "--init-latents", "Latents",
+       "Start from the noise in this safetensors file (tensor 'latents' [1, C, T, H, W])", &R::init_latents},
+      {"save_latents", "--save-latents", "Latents", "Save the final latents to this safetensors file",
+       &R::save_latents},
+      {"trace", "--trace", "Latents", "Save the text embedding and the latents of every step to this folder",
+       &R::trace},
       {"device", "--device", "Machine", "auto, cpu or cuda[:N]", &R::device},
       {"dtype", "--dtype", "Machine", "auto, float32, bfloat16 or float16", &R::dtype},
-      {"threads", "--threads", "Machine", "CPU threads (when absent: all cores, and one to denoise with a small network)", &R::threads},
-      {"memory_limit", "--memory-limit", "Machine", "Hold the run to this much memory (2GB, 800MB), or say what would fit",
-       &R::memory_limit},
-      {"token_budget", "--token-budget", "Machine", "Denoise clips together up to so many tokens (when absent: as many as are quickest)",
+      {"threads", "--threads", "Machine",
+       "CPU threads (when absent: all cores, and one to denoise with a small network)", &R::threads},
+      {"memory_limit", "--memory-limit", "Machine",
+       "Hold the run to this much memory (2GB, 800MB), or say what would fit", &R::memory_limit},
+      {"token_budget", "--token-budget", "Machine",
+       "Denoise clips together up to so many tokens (when absent: as many as are quickest)",
        &R::token_budget},
       {"checkpoint_every", "--checkpoint-every", "Machine",
-       "Save the state of denoising every so many steps; the same command goes on from there", &R::checkpoint_every},
+       "Save the state of denoising every so many steps; the same command goes on from there",
+       &R::checkpoint_every},
   };
   return settings;
 }
@@ -97,7 +110,8 @@ void set_from_json(R& request, const Setting& setting, const Json& value, const 
   try {
     std::visit(
         [&](auto field) {
-          request.*field = json_get<typename std::remove_reference_t<decltype(request.*field)>::value_type>(object, setting.key, where);
+          request.*field = json_get<typename std::remove_reference_t<decltype(request.*field)>::value_type>(
+              object, setting.key, where);
         },
         setting.field);
   } catch (const Error& error) {
@@ -108,12 +122,14 @@ void set_from_json(R& request, const Setting& setting, const Json& value, const 
 }
 
 void set_from_text(R& request, const Setting& setting, const std::string& text, const std::string& where) {
-  if (const auto* field = std::get_if<std::optional<std::string> R::*>(&setting.field)) request.** field = checked_text(text, where);
+  if (const auto* field = std::get_if<std::optional<std::string> R::*>(&setting.field))
+    request.** field = checked_text(text, where);
   if (const auto* field = std::get_if<std::optional<int64_t> R::*>(&setting.field))
     request.** field = parse_number<int64_t>(text, where, "a whole number");
   if (const auto* field = std::get_if<std::optional<double> R::*>(&setting.field))
     request.** field = parse_number<double>(text, where, "a number");
-  if (const auto* field = std::get_if<std::optional<bool> R::*>(&setting.field)) request.** field = parse_bool(text, where);
+  if (const auto* field = std::get_if<std::optional<bool> R::*>(&setting.field))
+    request.** field = parse_bool(text, where);
 }
 
 R request_from_json(const Json& object, const std::string& where) {
@@ -128,7 +144,8 @@ R request_from_json(const Json& object, const std::string& where) {
     }
     if (found == nullptr) {
       const auto near = nearest_name(key, keys);
-      throw Error(ErrorKind::usage, where + ": unknown key '" + key + "'" + (near ? "; did you mean '" + *near + "'?" : ""));
+      throw Error(ErrorKind::usage,
+                  where + ": unknown key '" + key + "'" + (near ? "; did you mean '" + *near + "'?" : ""));
     }
     if (!value.is_null()) set_from_json(request, *found, value, where);
   }

@@ -1,5 +1,6 @@
-// Every setting of a request, declared once: the name in JSON and environment, the flags, the help text, and where it is kept. The command
-// line, the environment, config files, --print-config and the sidecar all go through this table.
+// Every setting of a request, declared once: the name in JSON and environment, the flags, the help text, and
+// where it is kept. The command line, the environment, config files, --print-config and the sidecar all go
+// through this table.
 #pragma once
 
 #include <optional>
@@ -12,8 +13,9 @@
 
 namespace t2v {
 
-using SettingField = std::variant<std::optional<std::string> GenerationRequest::*, std::optional<int64_t> GenerationRequest::*,
-                                  std::optional<double> GenerationRequest::*, std::optional<bool> GenerationRequest::*>;
+using SettingField = std::variant<
+    std::optional<std::string> GenerationRequest::*, std::optional<int64_t> GenerationRequest::*,
+    std::optional<double> GenerationRequest::*, std::optional<bool> GenerationRequest::*>;
 
 struct Setting {
   const char* key;    // JSON key; the environment variable is T2V_ and the key in capitals
@@ -25,16 +27,20 @@ struct Setting {
 
 const std::vector<Setting>& generation_settings();
 
-// Sets the field from a JSON value, or from text (a flag or an environment variable); `where` is named in messages. Throws Error{usage}.
-void set_from_json(GenerationRequest& request, const Setting& setting, const Json& value, const std::string& where);
-void set_from_text(GenerationRequest& request, const Setting& setting, const std::string& text, const std::string& where);
+// Sets the field from a JSON value, or from text (a flag or an environment variable); `where` is named in
+// messages. Throws Error{usage}.
+void set_from_json(GenerationRequest& request, const Setting& setting, const Json& value,
+                   const std::string& where);
+void set_from_text(GenerationRequest& request, const Setting& setting, const std::string& text,
+                   const std::string& where);
 
-// All settings of an object of key: value; unknown keys are refused with the nearest name. Throws Error{usage}.
+// All settings of an object of key: value; unknown keys are refused with the nearest name. Throws
+// Error{usage}.
 GenerationRequest request_from_json(const Json& object, const std::string& where);
 Json request_to_json(const GenerationRequest& request);
 
-// `over` wins over `base`, setting by setting. Settings that say the same thing in different words go together: a size in `over` displaces
-// width, height and aspect of `base`, --frames displaces seconds.
+// `over` wins over `base`, setting by setting. Settings that say the same thing in different words go
+// together: a size in `over` displaces width, height and aspect of `base`, --frames displaces seconds.
 GenerationRequest merge_requests(const GenerationRequest& base, const GenerationRequest& over);
 
 }  // namespace t2v

@@ -20,7 +20,8 @@ std::optional<int64_t> parse_count(std::string_view text) {
 std::optional<double> parse_positive(std::string_view text) {
   double value = 0;
   const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
-  if (error != std::errc() || end != text.data() + text.size() || !(value > 0) || !std::isfinite(value)) return std::nullopt;
+  if (error != std::errc() || end != text.data() + text.size() || !(value > 0) || !std::isfinite(value))
+    return std::nullopt;
   return value;
 }
 
@@ -33,7 +34,9 @@ PixelSize parse_size(const std::string& text, const std::string& what) {
     const auto height = parse_count(std::string_view(text).substr(x + 1));
     if (width && height && *width <= 16384 && *height <= 16384) return {*width, *height};
   }
-  throw Error(ErrorKind::usage, what + " should be WIDTHxHEIGHT in pixels, such as 832x480 (at most 16384 each), found '" + text + "'");
+  throw Error(
+      ErrorKind::usage,
+      what + " should be WIDTHxHEIGHT in pixels, such as 832x480 (at most 16384 each), found '" + text + "'");
 }
 
 double parse_aspect(const std::string& text) {
@@ -47,21 +50,26 @@ double parse_aspect(const std::string& text) {
     if (width && height) ratio = *width / *height;
   }
   if (ratio && *ratio >= 0.05 && *ratio <= 20) return *ratio;
-  throw Error(ErrorKind::usage, "--aspect should be WIDTH:HEIGHT, such as 16:9, between 1:20 and 20:1, found '" + text + "'");
+  throw Error(ErrorKind::usage,
+              "--aspect should be WIDTH:HEIGHT, such as 16:9, between 1:20 and 20:1, found '" + text + "'");
 }
 
 PixelSize size_for_aspect(double aspect, int64_t area, int64_t multiple) {
   // Half the distance in ratio counts as much as the whole distance in area, both as logarithms.
   const auto cost = [&](const PixelSize& size) {
-    const double ratio = std::abs(std::log(static_cast<double>(size.width) / static_cast<double>(size.height) / aspect));
-    const double areas = std::abs(std::log(static_cast<double>(size.width * size.height) / static_cast<double>(area)));
+    const double ratio = std::abs(
+        std::log(static_cast<double>(size.width) / static_cast<double>(size.height) / aspect));
+    const double areas = std::abs(
+        std::log(static_cast<double>(size.width * size.height) / static_cast<double>(area)));
     return 2 * ratio + areas;
   };
   const double ideal = std::sqrt(static_cast<double>(area) * aspect) / static_cast<double>(multiple);
   PixelSize best{multiple, multiple};
-  for (int64_t columns = std::max<int64_t>(1, static_cast<int64_t>(ideal) - 1); columns <= static_cast<int64_t>(ideal) + 2; ++columns) {
+  for (int64_t columns = std::max<int64_t>(1, static_cast<int64_t>(ideal) - 1);
+       columns <= static_cast<int64_t>(ideal) + 2; ++columns) {
     const double rows_ideal = static_cast<double>(columns) / aspect;
-    for (const int64_t rows : {static_cast<int64_t>(std::floor(rows_ideal)), static_cast<int64_t>(std::ceil(rows_ideal))}) {
+    for (const int64_t rows :
+         {static_cast<int64_t>(std::floor(rows_ideal)), static_cast<int64_t>(std::ceil(rows_ideal))}) {
       const PixelSize size{columns * multiple, std::max<int64_t>(1, rows) * multiple};
       if (cost(size) < cost(best)) best = size;
     }
@@ -75,7 +83,8 @@ PixelSize floor_to_multiple(PixelSize size, int64_t multiple) {
 }
 
 int64_t round_frames(int64_t frames, int64_t temporal_ratio) {
-  return frames % temporal_ratio == 1 || temporal_ratio == 1 ? frames : frames / temporal_ratio * temporal_ratio + 1;
+  return frames % temporal_ratio == 1 || temporal_ratio == 1 ? frames
+                                                             : frames / temporal_ratio * temporal_ratio + 1;
 }
 
 }  // namespace t2v

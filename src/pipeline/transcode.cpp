@@ -34,9 +34,11 @@ struct VaeModel {
   at::Device device;
 };
 
-VaeModel open_vae_model(const std::string& name, const std::string& device, const std::optional<int64_t>& threads) {
+VaeModel open_vae_model(const std::string& name, const std::string& device,
+                        const std::optional<int64_t>& threads) {
   if (threads && (*threads < 1 || *threads > 1024))
-    throw Error(ErrorKind::usage, "--threads should be between 1 and 1024, found " + std::to_string(*threads));
+    throw Error(ErrorKind::usage,
+                "--threads should be between 1 and 1024, found " + std::to_string(*threads));
   if (threads) at::set_num_threads(static_cast<int>(*threads));
   auto folder = open_model_folder(find_model(name));
   auto configs = read_model_configs(folder);
@@ -45,7 +47,8 @@ VaeModel open_vae_model(const std::string& name, const std::string& device, cons
 
 }  // namespace
 
-int64_t decode_to_file(const WanVae& vae, const at::Tensor& latents, const EncoderOptions& options, Observer& observer) {
+int64_t decode_to_file(const WanVae& vae, const at::Tensor& latents, const EncoderOptions& options,
+                       Observer& observer) {
   const int64_t total = (latents.size(1) - 1) * vae.config().temporal_ratio() + 1;
   const auto sink = make_threaded_sink(open_encoder(options));
   int64_t written = 0;
@@ -64,8 +67,9 @@ int64_t decode_latents(const DecodeRequest& request, Observer& observer) {
   const auto model = open_vae_model(request.model, request.device, request.threads);
   const auto latents = read_latents(request.latents, {1, model.configs.vae.z_dim, -1, -1, -1});
   const int64_t ratio = model.configs.vae.spatial_ratio();
-  EncoderOptions options{
-      .path = request.output, .width = static_cast<int>(latents.size(3) * ratio), .height = static_cast<int>(latents.size(2) * ratio)};
+  EncoderOptions options{.path = request.output,
+                         .width = static_cast<int>(latents.size(3) * ratio),
+                         .height = static_cast<int>(latents.size(2) * ratio)};
   options.fps = to_rational(request.fps.value_or(model.folder.defaults.fps.value_or(16)));
   options.crf = static_cast<int>(request.crf);
   options.resize = planned_resize(request.resize, request.resize_filter);
@@ -87,13 +91,14 @@ EncodeResult encode_video(const EncodeRequest& request, Observer& observer) {
   const auto wanted = request.size ? parse_size(*request.size, "--size") : native;
   const auto size = floor_to_multiple(wanted, size_multiple(model.configs));
   if (size != native)
-    observer.note("resampled from " + std::to_string(native.width) + "x" + std::to_string(native.height) + " to " +
-                  std::to_string(size.width) + "x" + std::to_string(size.height) + " (lanczos): the model takes multiples of " +
-                  std::to_string(size_multiple(model.configs)));
+    observer.note("resampled from " + std::to_string(native.width) + "x" + std::to_string(native.height) +
+                  " to " + std::to_string(size.width) + "x" + std::to_string(size.height) +
+                  " (lanczos): the model takes multiples of " + std::to_string(size_multiple(model.configs)));
   std::vector<Frame> frames;
   std::unique_ptr<FrameSink> collect = std::make_unique<CollectingSink>(frames);
   if (size != native)
-    collect = make_resizing_sink(std::move(collect), static_cast<int>(native.width), static_cast<int>(native.height),
+    collect = make_resizing_sink(std::move(collect), static_cast<int>(native.width),
+                                 static_cast<int>(native.height),
                                  {static_cast<int>(size.width), static_cast<int>(size.height)});
   while (!request.frames || static_cast<int64_t>(frames.size()) < *request.frames) {
     observer.check_cancelled();
@@ -114,9 +119,11 @@ EncodeResult encode_video(const EncodeRequest& request, Observer& observer) {
   const auto latents = vae.normalise(vae.encode(from_frames(frames).to(model.device)).mean).cpu();
   observer.progress({"encode", usable, usable});
   if (!at::isfinite(latents).all().item<bool>())
-    throw Error(ErrorKind::non_finite, request.input + ": its latents hold NaN or infinity; check the autoencoder's weights");
+    throw Error(ErrorKind::non_finite,
+                request.input + ": its latents hold NaN or infinity; check the autoencoder's weights");
   save_latents(request.output, latents,
-               {{"source", std::filesystem::path(request.input).filename().string()}, {"frames", std::to_string(usable)}});
+               {{"source", std::filesystem::path(request.input).filename().string()},
+                {"frames", std::to_string(usable)}});
   auto shape = latents.sizes().vec();
   shape.insert(shape.begin(), 1);
   return {usable, shape};

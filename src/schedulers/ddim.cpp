@@ -1,4 +1,5 @@
-// Song et al. (2021), "Denoising diffusion implicit models", eq. 12 and 16. Reference: diffusers scheduling_ddim.py, DDIMScheduler.step.
+// Song et al. (2021), "Denoising diffusion implicit models", eq. 12 and 16. Reference: diffusers
+// scheduling_ddim.py, DDIMScheduler.step.
 #include <ATen/ATen.h>
 
 #include <algorithm>
@@ -22,8 +23,8 @@ DdimStep step_from(float alpha, float alpha_prev, float eta) {
   const float beta = 1 - alpha;
   const float beta_prev = 1 - alpha_prev;
   const float noise_scale = eta * torch_sqrt(beta_prev / beta * (1 - alpha / alpha_prev));
-  // At eta = 1 and zero SNR all of the variance is fresh noise. The square root's argument is then 0 up to rounding, and a rounding below
-  // zero is NaN in the reference (20 steps of the shipped model, for example).
+  // At eta = 1 and zero SNR all of the variance is fresh noise. The square root's argument is then 0 up to
+  // rounding, and a rounding below zero is NaN in the reference (20 steps of the shipped model, for example).
   const float direction = torch_sqrt(std::max(beta_prev - noise_scale * noise_scale, 0.0F));
   return {.level = {.alpha = torch_sqrt(alpha), .sigma = torch_sqrt(beta)},
           .alpha_prev = torch_sqrt(alpha_prev),
@@ -38,11 +39,14 @@ class Ddim final : public Scheduler {
     const auto alphas_cumprod = to_vector(training_alphas_cumprod(config));
     const float final_alpha = config.set_alpha_to_one ? 1.0F : alphas_cumprod.front();
     for (std::size_t i = 0; i < timesteps().size(); ++i) {
-      // The reference counts down by whole steps, which is not always where the next timestep of linspace or trailing spacing stands.
+      // The reference counts down by whole steps, which is not always where the next timestep of linspace or
+      // trailing spacing stands.
       const int64_t timestep = timesteps()[i];
       const int64_t previous = timestep - config.num_train_timesteps / steps;
-      const auto step = step_from(alphas_cumprod.at(timestep), previous >= 0 ? alphas_cumprod.at(previous) : final_alpha, eta_);
-      if (!all_finite({step.direction, step.noise_scale, 1 / step.level.sigma}) || !clean_sample_is_finite(config, step.level))
+      const auto step = step_from(alphas_cumprod.at(timestep),
+                                  previous >= 0 ? alphas_cumprod.at(previous) : final_alpha, eta_);
+      if (!all_finite({step.direction, step.noise_scale, 1 / step.level.sigma}) ||
+          !clean_sample_is_finite(config, step.level))
         throw_not_finite(SchedulerKind::ddim, i, timesteps().size(),
                          "epsilon prediction at zero terminal SNR divides by zero; use leading spacing");
       steps_.push_back(step);
@@ -67,7 +71,8 @@ class Ddim final : public Scheduler {
     throw Error(ErrorKind::internal, "flow prediction has no variance-preserving noise level");
   }
 
-  at::Tensor advance(const at::Tensor& prediction, int64_t step_index, const at::Tensor& sample, const at::Tensor& noise) override {
+  at::Tensor advance(const at::Tensor& prediction, int64_t step_index, const at::Tensor& sample,
+                     const at::Tensor& noise) override {
     const auto& step = steps_.at(step_index);
     const auto clean = predicted_clean_sample(config_, step.level, prediction, sample);
     const auto epsilon = predicted_noise(step.level, prediction, sample);

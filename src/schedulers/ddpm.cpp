@@ -1,5 +1,5 @@
-// Ancestral sampling: Ho et al. (2020), "Denoising diffusion probabilistic models", algorithm 2 with eq. 6 and 7.
-// Reference: diffusers scheduling_ddpm.py, DDPMScheduler.step and _get_variance.
+// Ancestral sampling: Ho et al. (2020), "Denoising diffusion probabilistic models", algorithm 2 with eq. 6
+// and 7. Reference: diffusers scheduling_ddpm.py, DDPMScheduler.step and _get_variance.
 #include <ATen/ATen.h>
 
 #include <algorithm>
@@ -35,7 +35,8 @@ float noise_scale(VarianceType type, float alpha, float alpha_prev) {
       break;
   }
   throw Error(ErrorKind::usage,
-              "the model's variance_type is learned or fixed_large_log; the scheduler ddpm supports fixed_small, fixed_small_log and "
+              "the model's variance_type is learned or fixed_large_log; the scheduler ddpm supports "
+              "fixed_small, fixed_small_log and "
               "fixed_large. Use ddim or unipc");
 }
 
@@ -50,14 +51,17 @@ DdpmStep step_from(const SchedulerConfig& config, float alpha, float alpha_prev)
 
 class Ddpm final : public Scheduler {
  public:
-  Ddpm(const SchedulerConfig& config, int64_t steps) : Scheduler(spaced_timesteps(config, steps, 0)), config_(config) {
+  Ddpm(const SchedulerConfig& config, int64_t steps)
+      : Scheduler(spaced_timesteps(config, steps, 0)), config_(config) {
     const auto alphas_cumprod = to_vector(training_alphas_cumprod(config));
     const auto& t = timesteps();
     for (std::size_t i = 0; i < t.size(); ++i) {
       const float alpha_prev = i + 1 < t.size() ? alphas_cumprod.at(t[i + 1]) : 1.0F;
       const auto step = step_from(config, alphas_cumprod.at(t[i]), alpha_prev);
-      if (!all_finite({step.clean_scale, step.sample_scale, step.noise_scale}) || !clean_sample_is_finite(config, step.level))
-        throw_not_finite(SchedulerKind::ddpm, i, t.size(), "epsilon prediction at zero terminal SNR divides by zero; use leading spacing");
+      if (!all_finite({step.clean_scale, step.sample_scale, step.noise_scale}) ||
+          !clean_sample_is_finite(config, step.level))
+        throw_not_finite(SchedulerKind::ddpm, i, t.size(),
+                         "epsilon prediction at zero terminal SNR divides by zero; use leading spacing");
       steps_.push_back(step);
     }
   }
@@ -65,7 +69,8 @@ class Ddpm final : public Scheduler {
   bool needs_noise(int64_t step_index) const override { return timesteps().at(step_index) > 0; }
 
  private:
-  at::Tensor advance(const at::Tensor& prediction, int64_t step_index, const at::Tensor& sample, const at::Tensor& noise) override {
+  at::Tensor advance(const at::Tensor& prediction, int64_t step_index, const at::Tensor& sample,
+                     const at::Tensor& noise) override {
     const auto& step = steps_.at(step_index);
     const auto clean = predicted_clean_sample(config_, step.level, prediction, sample);
     const auto mean = clean * step.clean_scale + sample * step.sample_scale;
@@ -78,6 +83,8 @@ class Ddpm final : public Scheduler {
 
 }  // namespace
 
-std::unique_ptr<Scheduler> make_ddpm(const SchedulerConfig& config, int64_t steps) { return std::make_unique<Ddpm>(config, steps); }
+std::unique_ptr<Scheduler> make_ddpm(const SchedulerConfig& config, int64_t steps) {
+  return std::make_unique<Ddpm>(config, steps);
+}
 
 }  // namespace t2v

@@ -10,7 +10,8 @@ namespace t2v {
 
 namespace {
 
-// The cosine schedule of Nichol and Dhariwal (2021), eq. 17, betas at most 0.999; diffusers scheduling_ddpm.py, betas_for_alpha_bar.
+// The cosine schedule of Nichol and Dhariwal (2021), eq. 17, betas at most 0.999; diffusers
+// scheduling_ddpm.py, betas_for_alpha_bar.
 at::Tensor cosine_betas(int64_t count) {
   const auto alpha_bar = [count](int64_t i) {
     const double t = static_cast<double>(i) / static_cast<double>(count);
@@ -18,7 +19,8 @@ at::Tensor cosine_betas(int64_t count) {
     return root * root;
   };
   std::vector<float> betas;
-  for (int64_t i = 0; i < count; ++i) betas.push_back(static_cast<float>(std::min(1 - alpha_bar(i + 1) / alpha_bar(i), 0.999)));
+  for (int64_t i = 0; i < count; ++i)
+    betas.push_back(static_cast<float>(std::min(1 - alpha_bar(i + 1) / alpha_bar(i), 0.999)));
   return at::tensor(betas);
 }
 
@@ -35,16 +37,18 @@ at::Tensor training_betas(const SchedulerConfig& config) {
   throw Error(ErrorKind::internal, "an unknown beta schedule");
 }
 
-// Lin et al. (2023), "Common diffusion noise schedules and sample steps are flawed", algorithm 1: shifts and scales sqrt(alphas_cumprod) so
-// that the last level is pure noise and the first stays as it is; diffusers scheduling_ddpm.py, rescale_zero_terminal_snr.
-// Goes back to betas as the reference does, since the later cumulative product rounds differently than its source.
+// Lin et al. (2023), "Common diffusion noise schedules and sample steps are flawed", algorithm 1: shifts and
+// scales sqrt(alphas_cumprod) so that the last level is pure noise and the first stays as it is; diffusers
+// scheduling_ddpm.py, rescale_zero_terminal_snr. Goes back to betas as the reference does, since the later
+// cumulative product rounds differently than its source.
 at::Tensor with_zero_terminal_snr(const at::Tensor& betas) {
   auto root = at::cumprod(1.0 - betas, 0).sqrt();  // [T]
   const auto first = root[0].clone();
   const auto last = root[-1].clone();
   root = (root - last) * (first / (first - last));
   const auto alphas_cumprod = root.pow(2);
-  const auto alphas = at::cat({alphas_cumprod.slice(0, 0, 1), alphas_cumprod.slice(0, 1) / alphas_cumprod.slice(0, 0, -1)});
+  const auto alphas = at::cat(
+      {alphas_cumprod.slice(0, 0, 1), alphas_cumprod.slice(0, 1) / alphas_cumprod.slice(0, 0, -1)});
   return 1 - alphas;
 }
 
@@ -52,7 +56,8 @@ at::Tensor with_zero_terminal_snr(const at::Tensor& betas) {
 int64_t linspace_timestep(double last, int64_t points, int64_t i) {
   if (points == 1) return 0;
   if (i == points - 1) return static_cast<int64_t>(last);
-  return static_cast<int64_t>(std::nearbyint(static_cast<double>(i) * (last / static_cast<double>(points - 1))));
+  return static_cast<int64_t>(
+      std::nearbyint(static_cast<double>(i) * (last / static_cast<double>(points - 1))));
 }
 
 }  // namespace
@@ -62,8 +67,9 @@ at::Tensor training_alphas_cumprod(const SchedulerConfig& config) {
   if (config.rescale_betas_zero_snr) betas = with_zero_terminal_snr(betas);
   auto alphas_cumprod = at::cumprod(1.0 - betas, 0);
   if (!alphas_cumprod.isfinite().all().item<bool>())
-    throw Error(ErrorKind::usage, "the noise schedule of " + std::to_string(config.num_train_timesteps) +
-                                      " training timesteps is not finite: rescale_betas_zero_snr needs betas that differ");
+    throw Error(ErrorKind::usage,
+                "the noise schedule of " + std::to_string(config.num_train_timesteps) +
+                    " training timesteps is not finite: rescale_betas_zero_snr needs betas that differ");
   return alphas_cumprod;
 }
 
@@ -78,14 +84,16 @@ float torch_exp(float value) { return at::full({}, value, at::kFloat).exp().item
 float torch_log(float value) { return at::full({}, value, at::kFloat).log().item<float>(); }
 float torch_expm1(float value) { return at::full({}, value, at::kFloat).expm1().item<float>(); }
 
-// Lin et al. (2023), table 2; diffusers set_timesteps of the three schedulers. For 62 of the counts 1 ... 1000 (61, 103, 121, ...) the
-// reference's floating point range of trailing spacing runs one too far and ends at timestep -1; there are `steps` timesteps here.
+// Lin et al. (2023), table 2; diffusers set_timesteps of the three schedulers. For 62 of the counts 1 ...
+// 1000 (61, 103, 121, ...) the reference's floating point range of trailing spacing runs one too far and ends
+// at timestep -1; there are `steps` timesteps here.
 std::vector<int64_t> spaced_timesteps(const SchedulerConfig& config, int64_t steps, int64_t left_off) {
   const int64_t trained = config.num_train_timesteps;
   const int64_t points = steps + left_off;
   std::vector<int64_t> timesteps;
   if (config.timestep_spacing == TimestepSpacing::trailing) {
-    // numpy.arange multiplies by the difference of its first two values, which is a rounded step; halves round as there only with that one.
+    // numpy.arange multiplies by the difference of its first two values, which is a rounded step; halves
+    // round as there only with that one.
     const auto start = static_cast<double>(trained);
     const double delta = (start - start / static_cast<double>(steps)) - start;
     for (int64_t i = 0; i < steps; ++i)
@@ -97,14 +105,16 @@ std::vector<int64_t> spaced_timesteps(const SchedulerConfig& config, int64_t ste
                               : i * (trained / points) + config.steps_offset);
   }
   if (timesteps.front() >= trained)
-    throw Error(ErrorKind::usage, std::to_string(steps) + " steps with steps_offset " + std::to_string(config.steps_offset) +
-                                      " begin at timestep " + std::to_string(timesteps.front()) + ", past the last trained one (" +
+    throw Error(ErrorKind::usage, std::to_string(steps) + " steps with steps_offset " +
+                                      std::to_string(config.steps_offset) + " begin at timestep " +
+                                      std::to_string(timesteps.front()) + ", past the last trained one (" +
                                       std::to_string(trained - 1) + "). Use fewer steps");
   return timesteps;
 }
 
 // Salimans and Ho (2022), appendix D for v; Song et al. (2021), eq. 12 for epsilon.
-at::Tensor predicted_clean_sample(const SchedulerConfig& config, NoiseLevel level, const at::Tensor& prediction, const at::Tensor& sample) {
+at::Tensor predicted_clean_sample(const SchedulerConfig& config, NoiseLevel level,
+                                  const at::Tensor& prediction, const at::Tensor& sample) {
   at::Tensor clean;
   switch (config.prediction_type) {
     case PredictionType::epsilon:
@@ -127,9 +137,11 @@ bool clean_sample_is_finite(const SchedulerConfig& config, NoiseLevel level) {
   return config.prediction_type != PredictionType::epsilon || config.clip_sample || level.alpha > 0;
 }
 
-void throw_not_finite(SchedulerKind kind, std::size_t step_index, std::size_t steps, const std::string& advice) {
-  throw Error(ErrorKind::usage, "the scheduler " + scheduler_name(kind) + " has no finite result with these settings at step " +
-                                    std::to_string(step_index + 1) + " of " + std::to_string(steps) + ": " + advice);
+void throw_not_finite(SchedulerKind kind, std::size_t step_index, std::size_t steps,
+                      const std::string& advice) {
+  throw Error(ErrorKind::usage,
+              "the scheduler " + scheduler_name(kind) + " has no finite result with these settings at step " +
+                  std::to_string(step_index + 1) + " of " + std::to_string(steps) + ": " + advice);
 }
 
 bool all_finite(std::initializer_list<float> values) {

@@ -1,5 +1,5 @@
-// What the schedulers share: noise levels of training, the timesteps of a run, and the clean sample that a prediction stands for.
-// Internal to this room.
+// What the schedulers share: noise levels of training, the timesteps of a run, and the clean sample that a
+// prediction stands for. Internal to this room.
 #pragma once
 
 #include <ATen/core/Tensor.h>
@@ -15,20 +15,21 @@
 
 namespace t2v {
 
-// alphas_cumprod, the share of signal in the variance at each trained timestep: float32 [num_train_timesteps], on the CPU.
-// Throws Error{usage} when the settings make a value that is not finite.
+// alphas_cumprod, the share of signal in the variance at each trained timestep: float32
+// [num_train_timesteps], on the CPU. Throws Error{usage} when the settings make a value that is not finite.
 at::Tensor training_alphas_cumprod(const SchedulerConfig& config);
 std::vector<float> to_vector(const at::Tensor& values);
 
-// Float32 functions by torch's own kernels. Those of MKL differ from the standard library's in the last bit (square roots of about every
-// fifth number), and a thousand steps make that visible.
+// Float32 functions by torch's own kernels. Those of MKL differ from the standard library's in the last bit
+// (square roots of about every fifth number), and a thousand steps make that visible.
 float torch_sqrt(float value);
 float torch_exp(float value);
 float torch_log(float value);
 float torch_expm1(float value);
 
-// `steps` falling timesteps by config.timestep_spacing. `left_off`: how many points the linspace and leading grids have beyond those, at
-// the clean end (0 in DDPM and DDIM, 1 in UniPC). Throws Error{usage} when steps_offset moves one past the last trained timestep.
+// `steps` falling timesteps by config.timestep_spacing. `left_off`: how many points the linspace and leading
+// grids have beyond those, at the clean end (0 in DDPM and DDIM, 1 in UniPC). Throws Error{usage} when
+// steps_offset moves one past the last trained timestep.
 std::vector<int64_t> spaced_timesteps(const SchedulerConfig& config, int64_t steps, int64_t left_off);
 
 // A variance-preserving noise level: sample = alpha * clean + sigma * noise.
@@ -38,15 +39,19 @@ struct NoiseLevel {
 };
 
 // The clean sample that `prediction` stands for, clamped when config.clip_sample says so. Any shape.
-at::Tensor predicted_clean_sample(const SchedulerConfig& config, NoiseLevel level, const at::Tensor& prediction, const at::Tensor& sample);
+at::Tensor predicted_clean_sample(const SchedulerConfig& config, NoiseLevel level,
+                                  const at::Tensor& prediction, const at::Tensor& sample);
 // Whether predicted_clean_sample is finite at this level.
 bool clean_sample_is_finite(const SchedulerConfig& config, NoiseLevel level);
 
-// Throws Error{usage}: these settings of scheduler `kind` have no finite result at this step. `advice` says what to change.
-[[noreturn]] void throw_not_finite(SchedulerKind kind, std::size_t step_index, std::size_t steps, const std::string& advice);
+// Throws Error{usage}: these settings of scheduler `kind` have no finite result at this step. `advice` says
+// what to change.
+[[noreturn]] void throw_not_finite(SchedulerKind kind, std::size_t step_index, std::size_t steps,
+                                   const std::string& advice);
 bool all_finite(std::initializer_list<float> values);
 
-// The makers behind make_scheduler, which has checked the number of steps, eta and what all schedulers refuse.
+// The makers behind make_scheduler, which has checked the number of steps, eta and what all schedulers
+// refuse.
 std::unique_ptr<Scheduler> make_ddpm(const SchedulerConfig& config, int64_t steps);
 std::unique_ptr<Scheduler> make_ddim(const SchedulerConfig& config, int64_t steps, double eta);
 std::unique_ptr<Scheduler> make_unipc(const SchedulerConfig& config, int64_t steps);

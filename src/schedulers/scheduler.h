@@ -1,5 +1,6 @@
-// Samplers of diffusion models: from the network's prediction at one noise level to the sample at the next. Pure functions of tensors, in
-// float32; all arithmetic is elementwise, so that any layout will do (packed tokens [N, C], latents [B, C, T, H, W]) on any device.
+// Samplers of diffusion models: from the network's prediction at one noise level to the sample at the next.
+// Pure functions of tensors, in float32; all arithmetic is elementwise, so that any layout will do (packed
+// tokens [N, C], latents [B, C, T, H, W]) on any device.
 #pragma once
 
 #include <ATen/core/Tensor.h>
@@ -14,10 +15,12 @@
 
 namespace t2v {
 
-// What a multistep scheduler remembers between steps. Whoever saves it and restores it into a scheduler of the same settings goes on
-// exactly where the first one was. Empty for DDPM and DDIM. The tensors are not to be modified in place.
+// What a multistep scheduler remembers between steps. Whoever saves it and restores it into a scheduler of
+// the same settings goes on exactly where the first one was. Empty for DDPM and DDIM. The tensors are not to
+// be modified in place.
 struct SchedulerHistory {
-  std::vector<at::Tensor> predictions;    // of the last steps, as the solver uses them (clean samples, or noise), oldest first
+  std::vector<at::Tensor> predictions;    // of the last steps, as the solver uses them (clean samples, or
+                                          // noise), oldest first
   std::optional<at::Tensor> last_sample;  // the sample the last predictor started from
   int64_t last_order = 0;                 // the order of the last predictor
   int64_t next_step = 0;                  // the step that may follow
@@ -32,10 +35,11 @@ class Scheduler {
   // What the network is told at each step, one per step, falling.
   const std::vector<int64_t>& timesteps() const { return timesteps_; }
 
-  // The sample at step_index + 1 (after the last step: the clean sample) from the one at step_index and the network's prediction there.
-  // prediction, sample, noise: one shape, one device, float32. noise: standard normal; not used unless needs_noise(step_index).
-  // Throws Error{internal} when the arguments are not so.
-  at::Tensor step(const at::Tensor& prediction, int64_t step_index, const at::Tensor& sample, const std::optional<at::Tensor>& noise);
+  // The sample at step_index + 1 (after the last step: the clean sample) from the one at step_index and the
+  // network's prediction there. prediction, sample, noise: one shape, one device, float32. noise: standard
+  // normal; not used unless needs_noise(step_index). Throws Error{internal} when the arguments are not so.
+  at::Tensor step(const at::Tensor& prediction, int64_t step_index, const at::Tensor& sample,
+                  const std::optional<at::Tensor>& noise);
 
   virtual bool needs_noise(int64_t step_index) const = 0;
 
@@ -48,15 +52,18 @@ class Scheduler {
  protected:
   explicit Scheduler(std::vector<int64_t> timesteps) : timesteps_(std::move(timesteps)) {}
   // step() with its arguments checked; `noise` is there when it is needed.
-  virtual at::Tensor advance(const at::Tensor& prediction, int64_t step_index, const at::Tensor& sample, const at::Tensor& noise) = 0;
+  virtual at::Tensor advance(const at::Tensor& prediction, int64_t step_index, const at::Tensor& sample,
+                             const at::Tensor& noise) = 0;
 
  private:
   std::vector<int64_t> timesteps_;
 };
 
-// A scheduler for `steps` steps. eta: DDIM's share of fresh noise, from 0 (none) to 1 (that of DDPM); 0 for the others.
-// Throws Error{usage} when steps is not in 1 ... num_train_timesteps, for an eta that the scheduler does not take, for settings that the
-// scheduler does not know, and for settings under which the formulas give infinities or NaN (epsilon prediction at zero terminal SNR).
-std::unique_ptr<Scheduler> make_scheduler(SchedulerKind kind, const SchedulerConfig& config, int64_t steps, double eta);
+// A scheduler for `steps` steps. eta: DDIM's share of fresh noise, from 0 (none) to 1 (that of DDPM); 0 for
+// the others. Throws Error{usage} when steps is not in 1 ... num_train_timesteps, for an eta that the
+// scheduler does not take, for settings that the scheduler does not know, and for settings under which the
+// formulas give infinities or NaN (epsilon prediction at zero terminal SNR).
+std::unique_ptr<Scheduler> make_scheduler(SchedulerKind kind, const SchedulerConfig& config, int64_t steps,
+                                          double eta);
 
 }  // namespace t2v

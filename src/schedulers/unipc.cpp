@@ -1,5 +1,6 @@
-// Zhao et al. (2023), "UniPC: a unified predictor-corrector framework for fast sampling of diffusion models", algorithms 1 and 2 (UniC,
-// UniP with B(h)), on variance-preserving levels or on rectified flow. Reference: diffusers scheduling_unipc_multistep.py.
+// Zhao et al. (2023), "UniPC: a unified predictor-corrector framework for fast sampling of diffusion models",
+// algorithms 1 and 2 (UniC, UniP with B(h)), on variance-preserving levels or on rectified flow. Reference:
+// diffusers scheduling_unipc_multistep.py.
 #include <ATen/ATen.h>
 
 #include <algorithm>
@@ -11,7 +12,8 @@ namespace t2v {
 
 namespace {
 
-// The sigmas of a run, of sample = alpha * (clean + sigma * noise), or (1 - sigma) clean + sigma noise for a flow; one more than timesteps.
+// The sigmas of a run, of sample = alpha * (clean + sigma * noise), or (1 - sigma) clean + sigma noise for a
+// flow; one more than timesteps.
 struct SigmaSchedule {
   std::vector<int64_t> timesteps;  // [steps]
   std::vector<float> sigmas;       // [steps + 1]
@@ -28,13 +30,15 @@ SigmaSchedule flow_schedule(const SchedulerConfig& config, int64_t steps) {
     schedule.timesteps.push_back(static_cast<int64_t>(sigma * trained));
     schedule.sigmas.push_back(static_cast<float>(sigma));
   }
-  schedule.sigmas.push_back(config.final_sigmas_type == FinalSigmasType::zero ? 0.0F : schedule.sigmas.back());
+  schedule.sigmas.push_back(config.final_sigmas_type == FinalSigmasType::zero ? 0.0F
+                                                                              : schedule.sigmas.back());
   return schedule;
 }
 
 SigmaSchedule trained_schedule(const SchedulerConfig& config, int64_t steps) {
   auto alphas_cumprod = training_alphas_cumprod(config);
-  if (config.rescale_betas_zero_snr) alphas_cumprod[-1].fill_(std::exp2(-24.0));  // nearly pure noise, so that the first sigma is finite
+  if (config.rescale_betas_zero_snr)
+    alphas_cumprod[-1].fill_(std::exp2(-24.0));  // nearly pure noise, so that the first sigma is finite
   const auto trained = to_vector(((1 - alphas_cumprod) / alphas_cumprod).sqrt());
   SigmaSchedule schedule{.timesteps = spaced_timesteps(config, steps, 1), .sigmas = {}};
   for (const int64_t timestep : schedule.timesteps) schedule.sigmas.push_back(trained.at(timestep));
@@ -48,7 +52,8 @@ struct Update {
   float sample_scale;
   float prediction_scale;
   float residual_scale;
-  std::vector<float> ratios;   // (lambda_k - lambda_0) / h of the earlier predictions m_1, m_2; the corrector's new prediction has 1
+  std::vector<float> ratios;   // (lambda_k - lambda_0) / h of the earlier predictions m_1, m_2; the
+                               // corrector's new prediction has 1
   std::vector<float> weights;  // as many
 };
 
@@ -71,7 +76,8 @@ class UniPc final : public Scheduler {
       alphas_.push_back(config.use_flow_sigmas ? 1 - sigma : 1 / torch_sqrt(sigma * sigma + 1));
       sigmas_.push_back(config.use_flow_sigmas ? sigma : sigma * alphas_.back());
     }
-    for (std::size_t i = 0; i < sigmas_.size(); ++i) lambdas_.push_back(torch_log(alphas_[i]) - torch_log(sigmas_[i]));
+    for (std::size_t i = 0; i < sigmas_.size(); ++i)
+      lambdas_.push_back(torch_log(alphas_[i]) - torch_log(sigmas_[i]));
     check_finite();
   }
 
@@ -86,7 +92,8 @@ class UniPc final : public Scheduler {
 
   // The order of the predictor at a step, with `known` predictions (that of the step itself included).
   int64_t order_at(int64_t step_index, int64_t known) const {
-    const int64_t order = config_.lower_order_final ? std::min(config_.solver_order, steps() - step_index) : config_.solver_order;
+    const int64_t order = config_.lower_order_final ? std::min(config_.solver_order, steps() - step_index)
+                                                    : config_.solver_order;
     return std::min(order, known);
   }
 
@@ -109,7 +116,8 @@ class UniPc final : public Scheduler {
                   .residual_scale = target.at(from + 1) * b_h,
                   .ratios = {},
                   .weights = {}};
-    for (int64_t k = 1; k < order; ++k) result.ratios.push_back((lambdas_.at(from - k) - lambdas_.at(from)) / h);
+    for (int64_t k = 1; k < order; ++k)
+      result.ratios.push_back((lambdas_.at(from - k) - lambdas_.at(from)) / h);
     if (part == Part::corrector) result.ratios.push_back(1.0F);
 
     std::vector<float> right;  // b of the paper's eq. 5
@@ -121,18 +129,24 @@ class UniPc final : public Scheduler {
       h_phi_k = h_phi_k / hh - 1 / factorial;
     }
     // One weight has a closed form in the paper: UniP-2 and UniC-1.
-    if (!result.ratios.empty()) result.weights = result.ratios.size() == 1 ? std::vector<float>{0.5F} : solve_weights(result.ratios, right);
+    if (!result.ratios.empty())
+      result.weights = result.ratios.size() == 1 ? std::vector<float>{0.5F}
+                                                 : solve_weights(result.ratios, right);
     return result;
   }
 
-  // An update with its tensors: `known` holds m_0, m_1, ... (newest first), `corrected` the prediction at the target, for a corrector.
-  static at::Tensor apply(const Update& update, const at::Tensor& x, const std::vector<at::Tensor>& known, const at::Tensor& corrected) {
+  // An update with its tensors: `known` holds m_0, m_1, ... (newest first), `corrected` the prediction at the
+  // target, for a corrector.
+  static at::Tensor apply(const Update& update, const at::Tensor& x, const std::vector<at::Tensor>& known,
+                          const at::Tensor& corrected) {
     auto result = x * update.sample_scale - known.front() * update.prediction_scale;
     at::Tensor residual;
     for (std::size_t k = 0; k < update.weights.size(); ++k) {
       const bool newest = corrected.defined() && k + 1 == update.weights.size();
-      const auto difference = newest ? corrected - known.front() : (known.at(k + 1) - known.front()) / update.ratios[k];
-      residual = residual.defined() ? residual + difference * update.weights[k] : difference * update.weights[k];
+      const auto difference = newest ? corrected - known.front()
+                                     : (known.at(k + 1) - known.front()) / update.ratios[k];
+      residual = residual.defined() ? residual + difference * update.weights[k]
+                                    : difference * update.weights[k];
     }
     return residual.defined() ? result - residual * update.residual_scale : result;
   }
@@ -154,18 +168,20 @@ class UniPc final : public Scheduler {
     throw Error(ErrorKind::internal, "an unknown prediction type");
   }
 
-  at::Tensor advance(const at::Tensor& prediction, int64_t step_index, const at::Tensor& sample, const at::Tensor&) override {
+  at::Tensor advance(const at::Tensor& prediction, int64_t step_index, const at::Tensor& sample,
+                     const at::Tensor&) override {
     if (!history_.predictions.empty() && step_index != history_.next_step)
-      throw Error(ErrorKind::internal, "scheduler unipc: step " + std::to_string(step_index) + " where step " +
-                                           std::to_string(history_.next_step) + " follows; set an empty history to start anew");
+      throw Error(ErrorKind::internal, "scheduler unipc: step " + std::to_string(step_index) +
+                                           " where step " + std::to_string(history_.next_step) +
+                                           " follows; set an empty history to start anew");
     auto latest = converted(prediction, step_index, sample);
     auto& kept = history_.predictions;
     const auto newest_first = [&kept] { return std::vector<at::Tensor>(kept.rbegin(), kept.rend()); };
 
     const bool corrected = corrects(step_index) && history_.last_sample.has_value();
-    const auto x = corrected
-                       ? apply(update(Part::corrector, step_index - 1, history_.last_order), *history_.last_sample, newest_first(), latest)
-                       : sample.clone();
+    const auto x = corrected ? apply(update(Part::corrector, step_index - 1, history_.last_order),
+                                     *history_.last_sample, newest_first(), latest)
+                             : sample.clone();
     kept.push_back(latest);
     if (static_cast<int64_t>(kept.size()) > config_.solver_order) kept.erase(kept.begin());
     history_.last_sample = x;
@@ -190,14 +206,16 @@ class UniPc final : public Scheduler {
       finite = finite && is_finite(update(Part::predictor, i, order));
       if (!finite)
         throw_not_finite(SchedulerKind::unipc, static_cast<std::size_t>(i), timesteps().size(),
-                         "two steps share a noise level (use fewer steps), or final_sigmas_type is zero with predict_x0 = false or "
+                         "two steps share a noise level (use fewer steps), or final_sigmas_type is zero with "
+                         "predict_x0 = false or "
                          "lower_order_final = false");
     }
   }
 
   SchedulerConfig config_;
-  std::vector<float> raw_sigmas_;                 // [steps + 1], as scheduled
-  std::vector<float> alphas_, sigmas_, lambdas_;  // [steps + 1]: sample = alpha * clean + sigma * noise; lambda = log(alpha / sigma)
+  std::vector<float> raw_sigmas_;  // [steps + 1], as scheduled
+  std::vector<float> alphas_, sigmas_,
+      lambdas_;  // [steps + 1]: sample = alpha * clean + sigma * noise; lambda = log(alpha / sigma)
   SchedulerHistory history_;
 };
 
@@ -205,8 +223,11 @@ class UniPc final : public Scheduler {
 
 std::unique_ptr<Scheduler> make_unipc(const SchedulerConfig& config, int64_t steps) {
   if (config.prediction_type == PredictionType::flow_prediction && !config.predict_x0)
-    throw Error(ErrorKind::usage, "the scheduler unipc needs predict_x0 = true for a model with prediction_type flow_prediction");
-  return std::make_unique<UniPc>(config, config.use_flow_sigmas ? flow_schedule(config, steps) : trained_schedule(config, steps));
+    throw Error(
+        ErrorKind::usage,
+        "the scheduler unipc needs predict_x0 = true for a model with prediction_type flow_prediction");
+  return std::make_unique<UniPc>(
+      config, config.use_flow_sigmas ? flow_schedule(config, steps) : trained_schedule(config, steps));
 }
 
 }  // namespace t2v

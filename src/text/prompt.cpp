@@ -17,17 +17,20 @@ struct Expansion {
   std::u32string_view to;
 };
 
-// Ligatures of Latin letters and the digraphs of old encodings; æ and œ are letters. Source: ftfy.chardata.LIGATURES.
+// Ligatures of Latin letters and the digraphs of old encodings; æ and œ are letters. Source:
+// ftfy.chardata.LIGATURES.
 constexpr Expansion ligatures[] = {
-    {U'Ĳ', U"IJ"}, {U'ĳ', U"ij"}, {U'ŉ', U"ʼn"},  {U'Ǳ', U"DZ"},  {U'ǲ', U"Dz"}, {U'ǳ', U"dz"}, {U'Ǆ', U"DŽ"}, {U'ǅ', U"Dž"},
-    {U'ǆ', U"dž"}, {U'Ǉ', U"LJ"}, {U'ǈ', U"Lj"},  {U'ǉ', U"lj"},  {U'Ǌ', U"NJ"}, {U'ǋ', U"Nj"}, {U'ǌ', U"nj"}, {U'ﬀ', U"ff"},
-    {U'ﬁ', U"fi"}, {U'ﬂ', U"fl"}, {U'ﬃ', U"ffi"}, {U'ﬄ', U"ffl"}, {U'ﬅ', U"ſt"}, {U'ﬆ', U"st"},
+    {U'Ĳ', U"IJ"},  {U'ĳ', U"ij"},  {U'ŉ', U"ʼn"}, {U'Ǳ', U"DZ"}, {U'ǲ', U"Dz"}, {U'ǳ', U"dz"},
+    {U'Ǆ', U"DŽ"},  {U'ǅ', U"Dž"},  {U'ǆ', U"dž"}, {U'Ǉ', U"LJ"}, {U'ǈ', U"Lj"}, {U'ǉ', U"lj"},
+    {U'Ǌ', U"NJ"},  {U'ǋ', U"Nj"},  {U'ǌ', U"nj"}, {U'ﬀ', U"ff"}, {U'ﬁ', U"fi"}, {U'ﬂ', U"fl"},
+    {U'ﬃ', U"ffi"}, {U'ﬄ', U"ffl"}, {U'ﬅ', U"ſt"}, {U'ﬆ', U"st"},
 };
 
 std::u32string fix_ligatures(const std::u32string& text) {
   std::u32string out;
   for (const auto code : text) {
-    const auto* found = std::find_if(std::begin(ligatures), std::end(ligatures), [&](const Expansion& e) { return e.from == code; });
+    const auto* found = std::find_if(std::begin(ligatures), std::end(ligatures),
+                                     [&](const Expansion& e) { return e.from == code; });
     if (found == std::end(ligatures)) {
       out.push_back(code);
     } else {
@@ -71,7 +74,8 @@ std::u32string fix_line_breaks(const std::u32string& text) {
   return out;
 }
 
-// The colour and cursor sequences of terminals: ESC [ digits and semicolons, one letter. Digits are those of any script, as Python's \d.
+// The colour and cursor sequences of terminals: ESC [ digits and semicolons, one letter. Digits are those of
+// any script, as Python's \d.
 std::u32string remove_terminal_escapes(const std::u32string& text) {
   std::u32string out;
   for (std::size_t at = 0; at < text.size();) {
@@ -89,11 +93,12 @@ std::u32string remove_terminal_escapes(const std::u32string& text) {
   return out;
 }
 
-// Control characters without use in text; those that break lines, C1 controls and joiners stay. Source: ftfy.chardata.CONTROL_CHARS.
+// Control characters without use in text; those that break lines, C1 controls and joiners stay. Source:
+// ftfy.chardata.CONTROL_CHARS.
 std::u32string remove_control_characters(std::u32string text) {
   std::erase_if(text, [](char32_t c) {
-    return c <= 0x08 || c == 0x0b || (c >= 0x0e && c <= 0x1f) || c == 0x7f || (c >= 0x206a && c <= 0x206f) || c == 0xfeff ||
-           (c >= 0xfff9 && c <= 0xfffc);
+    return c <= 0x08 || c == 0x0b || (c >= 0x0e && c <= 0x1f) || c == 0x7f || (c >= 0x206a && c <= 0x206f) ||
+           c == 0xfeff || (c >= 0xfff9 && c <= 0xfffc);
   });
   return text;
 }
@@ -109,13 +114,15 @@ std::u32string fix_segment(std::u32string text, bool unescape_html) {
   }
 }
 
-// ftfy's fix_text: line by line; from the first line with a '<' on, the text is taken for HTML, whose references stay.
+// ftfy's fix_text: line by line; from the first line with a '<' on, the text is taken for HTML, whose
+// references stay.
 std::u32string fix_text(const std::u32string& text) {
   std::u32string out;
   bool unescape_html = true;
   for (std::size_t at = 0; at < text.size();) {
     const auto newline = text.find(U'\n', at);
-    const auto end = std::min({newline == std::u32string::npos ? text.size() : newline + 1, at + longest_segment, text.size()});
+    const auto end = std::min(
+        {newline == std::u32string::npos ? text.size() : newline + 1, at + longest_segment, text.size()});
     const auto segment = text.substr(at, end - at);
     if (segment.find(U'<') != std::u32string::npos) unescape_html = false;
     out += fix_segment(segment, unescape_html);
@@ -143,7 +150,8 @@ std::u32string collapse_white_space(const std::u32string& text) {
 }  // namespace
 
 std::string clean_prompt(const std::string& prompt) {
-  return encode_utf8(collapse_white_space(html_unescape(html_unescape(fix_text(require_utf8(prompt, "the prompt"))))));
+  return encode_utf8(
+      collapse_white_space(html_unescape(html_unescape(fix_text(require_utf8(prompt, "the prompt"))))));
 }
 
 }  // namespace t2v

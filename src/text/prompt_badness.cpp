@@ -93,7 +93,8 @@ struct Place {
 };
 using Rule = std::vector<Place>;
 
-constexpr std::u32string_view a_or_tilde = U"ÃÂ", arabic_lead = U"ØÙ", cyrillic_lead = U"ВГРС", greek_lead = U"ΒΓΞΟ", blank = U" ";
+constexpr std::u32string_view a_or_tilde = U"ÃÂ", arabic_lead = U"ØÙ", cyrillic_lead = U"ВГРС",
+                              greek_lead = U"ΒΓΞΟ", blank = U" ";
 constexpr uint32_t arabic_next = common | currency | bad | numeric | opening;
 constexpr std::u32string_view arabic_next_characters = U"ŸŠ®°µ»";
 
@@ -122,7 +123,10 @@ const std::vector<Rule>& rules() {
       {{0, U"ÂÃÎÐ"}, {quotation, U"€œŠš¢£Ÿž\u00a0\u00ad®©°·»–—´"}},
       {{0, U"×"}, {0, U"²³"}},
       // Windows-1252 of Arabic: common characters count, so four of them are asked for
-      {{0, arabic_lead}, {arabic_next, arabic_next_characters}, {0, arabic_lead}, {arabic_next, arabic_next_characters}},
+      {{0, arabic_lead},
+       {arabic_next, arabic_next_characters},
+       {0, arabic_lead},
+       {arabic_next, arabic_next_characters}},
       // Windows-1252 of South Asian scripts
       {{0, U"à"}, {0, U"²µ¹¼½¾"}},
       // MacRoman
@@ -152,7 +156,9 @@ const std::vector<Rule>& rules() {
 bool matches(const Rule& rule, std::u32string_view text, const std::vector<uint32_t>& kinds, std::size_t at) {
   if (rule.size() > text.size() - at) return false;
   for (std::size_t i = 0; i < rule.size(); ++i) {
-    if (!(kinds[at + i] & rule[i].kinds) && rule[i].characters.find(text[at + i]) == std::u32string_view::npos) return false;
+    if (!(kinds[at + i] & rule[i].kinds) &&
+        rule[i].characters.find(text[at + i]) == std::u32string_view::npos)
+      return false;
   }
   return true;
 }
@@ -160,7 +166,8 @@ bool matches(const Rule& rule, std::u32string_view text, const std::vector<uint3
 }  // namespace
 
 bool looks_wrongly_decoded(std::u32string_view text) {
-  if (text.size() >= 2 && a_or_tilde.find(text[0]) != std::u32string_view::npos && text[1] == U' ') return true;
+  if (text.size() >= 2 && a_or_tilde.find(text[0]) != std::u32string_view::npos && text[1] == U' ')
+    return true;
   std::vector<uint32_t> kinds;
   kinds.reserve(text.size());
   for (const auto code : text) kinds.push_back(kinds_of(code));

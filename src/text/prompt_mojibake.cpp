@@ -51,7 +51,8 @@ using BytePattern = std::vector<ByteSet>;
 
 bool in_set(const ByteSet& set, char c) {
   const auto byte = static_cast<unsigned char>(c);
-  return std::any_of(set.begin(), set.end(), [&](ByteRange range) { return byte >= range.first && byte <= range.last; });
+  return std::any_of(set.begin(), set.end(),
+                     [&](ByteRange range) { return byte >= range.first && byte <= range.last; });
 }
 
 // The length of the first pattern that matches at `at`, or 0.
@@ -65,7 +66,8 @@ std::size_t match_length(const std::vector<BytePattern>& patterns, const Bytes& 
   return 0;
 }
 
-Bytes replace_matches(const std::vector<BytePattern>& patterns, const Bytes& bytes, const std::function<Bytes(Bytes)>& replace) {
+Bytes replace_matches(const std::vector<BytePattern>& patterns, const Bytes& bytes,
+                      const std::function<Bytes(Bytes)>& replace) {
   Bytes out;
   out.reserve(bytes.size());
   for (std::size_t at = 0; at < bytes.size();) {
@@ -80,10 +82,11 @@ Bytes replace_matches(const std::vector<BytePattern>& patterns, const Bytes& byt
   return out;
 }
 
-// UTF-8 whose byte 0xA0 became a space. Three-byte sequences leave out what would decode to unlikely scripts. Source: ftfy ALTERED_UTF8_RE.
+// UTF-8 whose byte 0xA0 became a space. Three-byte sequences leave out what would decode to unlikely scripts.
+// Source: ftfy ALTERED_UTF8_RE.
 const std::vector<BytePattern>& spaced_sequences() {
-  static const ByteSet space = {{' ', ' '}}, any_next = {{0x80, 0xbf}}, next = {{0x80, 0x84}, {0x86, 0x9f}, {0xa1, 0xbf}},
-                       four = {{0xf0, 0xf0}};
+  static const ByteSet space = {{' ', ' '}}, any_next = {{0x80, 0xbf}},
+                       next = {{0x80, 0x84}, {0x86, 0x9f}, {0xa1, 0xbf}}, four = {{0xf0, 0xf0}};
   static const std::vector<BytePattern> patterns = {
       {{{0xc2, 0xc3}, {0xc5, 0xc5}, {0xce, 0xce}, {0xd0, 0xd0}, {0xd9, 0xd9}}, space},
       {{{0xe2, 0xe3}}, space, next},
@@ -95,12 +98,14 @@ const std::vector<BytePattern>& spaced_sequences() {
   return patterns;
 }
 
-// UTF-8 and CESU-8 in which continuation bytes were lost: a substitute, or one question mark a sequence. Source: ftfy LOSSY_UTF8_RE.
+// UTF-8 and CESU-8 in which continuation bytes were lost: a substitute, or one question mark a sequence.
+// Source: ftfy LOSSY_UTF8_RE.
 const std::vector<BytePattern>& lossy_sequences() {
   static const ByteSet lost = {{substitute, substitute}}, mark = {{substitute, substitute}, {'?', '?'}};
-  static const ByteSet next = {{substitute, substitute}, {0x80, 0xbf}}, any = {{substitute, substitute}, {'?', '?'}, {0x80, 0xbf}};
-  static const ByteSet surrogate = {{0xed, 0xed}}, high = {{0xa0, 0xaf}}, low = {{0xb0, 0xbf}}, three = {{0xe0, 0xef}},
-                       four = {{0xf0, 0xf4}};
+  static const ByteSet next = {{substitute, substitute}, {0x80, 0xbf}},
+                       any = {{substitute, substitute}, {'?', '?'}, {0x80, 0xbf}};
+  static const ByteSet surrogate = {{0xed, 0xed}}, high = {{0xa0, 0xaf}}, low = {{0xb0, 0xbf}},
+                       three = {{0xe0, 0xef}}, four = {{0xf0, 0xf4}};
   static const std::vector<BytePattern> patterns = {
       {{{0xc2, 0xdf}}, lost},
       {{{0xc2, 0xc3}}, {{'?', '?'}}},
@@ -116,14 +121,15 @@ const std::vector<BytePattern>& lossy_sequences() {
   return patterns;
 }
 
-// "Ã " that is a word of its own was "à "; the Portuguese words àquele, àquela, àquilo and às keep theirs. Source: ftfy A_GRAVE_WORD_RE.
+// "Ã " that is a word of its own was "à "; the Portuguese words àquele, àquela, àquilo and às keep theirs.
+// Source: ftfy A_GRAVE_WORD_RE.
 Bytes restore_a_grave(const Bytes& bytes) {
   Bytes out;
   for (std::size_t at = 0; at < bytes.size();) {
     const std::string_view rest = std::string_view(bytes).substr(at);
     const auto after = rest.substr(std::min<std::size_t>(2, rest.size()));
-    const bool portuguese =
-        after.starts_with("quele") || after.starts_with("quela") || after.starts_with("quilo") || after.starts_with("s ");
+    const bool portuguese = after.starts_with("quele") || after.starts_with("quela") ||
+                            after.starts_with("quilo") || after.starts_with("s ");
     if (rest.starts_with("\xc3 ") && !after.starts_with(' ') && !portuguese) {
       out += "\xc3\xa0 ";
       at += 2;
@@ -148,23 +154,28 @@ bool has_spaced_sequence(const Bytes& bytes) {
   return false;
 }
 
-// UTF-8, and where it holds byte 0xC0 or 0xED also Java's NUL (C0 80) and CESU-8's surrogate pairs, which are made UTF-8 first.
-// Source: ftfy/bad_codecs/utf8_variants.py. (A final "\xC0\n" is a NUL too, since that module's expression ends in `$`.)
+// UTF-8, and where it holds byte 0xC0 or 0xED also Java's NUL (C0 80) and CESU-8's surrogate pairs, which are
+// made UTF-8 first. Source: ftfy/bad_codecs/utf8_variants.py. (A final "\xC0\n" is a NUL too, since that
+// module's expression ends in `$`.)
 std::optional<std::u32string> decode_utf8_variants(const Bytes& bytes) {
   if (bytes.find_first_of("\xc0\xed") == Bytes::npos) return decode_utf8(bytes);
   const auto in = [&](std::size_t at, unsigned first, unsigned last) {
-    return at < bytes.size() && static_cast<unsigned char>(bytes[at]) >= first && static_cast<unsigned char>(bytes[at]) <= last;
+    return at < bytes.size() && static_cast<unsigned char>(bytes[at]) >= first &&
+           static_cast<unsigned char>(bytes[at]) <= last;
   };
-  const auto bits = [&](std::size_t at, unsigned mask) { return static_cast<unsigned char>(bytes[at]) & mask; };
+  const auto bits = [&](std::size_t at, unsigned mask) {
+    return static_cast<unsigned char>(bytes[at]) & mask;
+  };
   Bytes plain;
   for (std::size_t at = 0; at < bytes.size();) {
-    const bool pair = in(at, 0xed, 0xed) && in(at + 1, 0xa0, 0xaf) && in(at + 2, 0x80, 0xbf) && in(at + 3, 0xed, 0xed) &&
-                      in(at + 4, 0xb0, 0xbf) && in(at + 5, 0x80, 0xbf);
+    const bool pair = in(at, 0xed, 0xed) && in(at + 1, 0xa0, 0xaf) && in(at + 2, 0x80, 0xbf) &&
+                      in(at + 3, 0xed, 0xed) && in(at + 4, 0xb0, 0xbf) && in(at + 5, 0x80, 0xbf);
     if (pair) {
-      append_utf8(plain,
-                  0x10000 + (bits(at + 1, 0x0f) << 16) + (bits(at + 2, 0x3f) << 10) + (bits(at + 4, 0x0f) << 6) + bits(at + 5, 0x3f));
+      append_utf8(plain, 0x10000 + (bits(at + 1, 0x0f) << 16) + (bits(at + 2, 0x3f) << 10) +
+                             (bits(at + 4, 0x0f) << 6) + bits(at + 5, 0x3f));
       at += 6;
-    } else if (in(at, 0xc0, 0xc0) && (in(at + 1, 0x80, 0x80) || (in(at + 1, '\n', '\n') && at + 2 == bytes.size()))) {
+    } else if (in(at, 0xc0, 0xc0) &&
+               (in(at + 1, 0x80, 0x80) || (in(at + 1, '\n', '\n') && at + 2 == bytes.size()))) {
       plain.push_back('\0');
       at += 2;
     } else {
@@ -185,7 +196,8 @@ std::optional<std::u32string> undo(const Codec& codec, Bytes bytes) {
   return decode_utf8_variants(bytes);
 }
 
-// Repairs the parts that look like UTF-8 by themselves, in text that is not wrong as a whole. Source: ftfy.fixes.decode_inconsistent_utf8.
+// Repairs the parts that look like UTF-8 by themselves, in text that is not wrong as a whole. Source:
+// ftfy.fixes.decode_inconsistent_utf8.
 std::u32string repair_parts(const std::u32string& text) {
   std::u32string out;
   for (std::size_t at = 0; at < text.size();) {

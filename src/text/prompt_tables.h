@@ -19,9 +19,10 @@ struct Codec {
 
 struct MojibakeTables {
   std::span<const Codec> codecs;  // in the order in which they are tried
-  CharacterRanges common, c1, bad, law, currency, start_punctuation, end_punctuation, numeric, kaomoji, upper_accented, lower_accented,
-      upper_common, lower_common, box;
-  CharacterRanges utf8_first_of_2, utf8_first_of_3, utf8_first_of_4, utf8_continuation, utf8_continuation_strict;
+  CharacterRanges common, c1, bad, law, currency, start_punctuation, end_punctuation, numeric, kaomoji,
+      upper_accented, lower_accented, upper_common, lower_common, box;
+  CharacterRanges utf8_first_of_2, utf8_first_of_3, utf8_first_of_4, utf8_continuation,
+      utf8_continuation_strict;
 };
 
 const MojibakeTables& mojibake_tables();

@@ -15,7 +15,8 @@
 namespace t2v {
 namespace {
 
-// transformers' T5Tokenizer calls its Unigram model with unk_id=2, whichever piece is marked as unknown in the model file.
+// transformers' T5Tokenizer calls its Unigram model with unk_id=2, whichever piece is marked as unknown in
+// the model file.
 constexpr int64_t unknown_id = 2;
 constexpr double unknown_penalty = 10;  // below the least likely piece
 constexpr std::string_view space_mark = "▁";
@@ -23,9 +24,11 @@ constexpr std::string_view space_mark = "▁";
 // The pieces sorted by their bytes, to find those that begin a text.
 class PieceIndex {
  public:
-  explicit PieceIndex(std::vector<SentencePiece> pieces) : pieces_(std::move(pieces)), order_(pieces_.size()) {
+  explicit PieceIndex(std::vector<SentencePiece> pieces)
+      : pieces_(std::move(pieces)), order_(pieces_.size()) {
     std::iota(order_.begin(), order_.end(), std::size_t{0});
-    std::sort(order_.begin(), order_.end(), [&](std::size_t a, std::size_t b) { return pieces_[a].text < pieces_[b].text; });
+    std::sort(order_.begin(), order_.end(),
+              [&](std::size_t a, std::size_t b) { return pieces_[a].text < pieces_[b].text; });
     for (const auto& piece : pieces_) least_score_ = std::min(least_score_, piece.score);
   }
 
@@ -35,8 +38,12 @@ class PieceIndex {
     auto first = order_.begin(), last = order_.end();
     for (std::size_t depth = 0; depth < text.size() && first != last; ++depth) {
       // The pieces in [first, last) share text[0, depth); those that end there come first and were visited.
-      const auto byte_before = [&](std::size_t id, char byte) { return key(id, depth) < static_cast<unsigned char>(byte); };
-      const auto byte_after = [&](char byte, std::size_t id) { return static_cast<unsigned char>(byte) < key(id, depth); };
+      const auto byte_before = [&](std::size_t id, char byte) {
+        return key(id, depth) < static_cast<unsigned char>(byte);
+      };
+      const auto byte_after = [&](char byte, std::size_t id) {
+        return static_cast<unsigned char>(byte) < key(id, depth);
+      };
       first = std::lower_bound(first, last, text[depth], byte_before);
       last = std::upper_bound(first, last, text[depth], byte_after);
       if (first != last && pieces_[*first].text.size() == depth + 1) visit(*first, depth + 1);
@@ -66,8 +73,9 @@ class PieceIndex {
   double least_score_ = std::numeric_limits<double>::infinity();
 };
 
-// Appends the ids of the most likely segmentation of `word`; neighbouring unknown characters are one unknown token.
-// Source: Kudo 2018, section 3.2 (Viterbi); tokenizers (Rust), models/unigram/model.rs, encode_optimized.
+// Appends the ids of the most likely segmentation of `word`; neighbouring unknown characters are one unknown
+// token. Source: Kudo 2018, section 3.2 (Viterbi); tokenizers (Rust), models/unigram/model.rs,
+// encode_optimized.
 void append_word(const PieceIndex& pieces, std::string_view word, std::vector<int64_t>& ids) {
   struct Node {
     double score = 0;
@@ -97,7 +105,8 @@ void append_word(const PieceIndex& pieces, std::string_view word, std::vector<in
       reversed.push_back(ends[end].id);
     } else {
       while (begin > 0 && ends[begin].id == unknown_id) begin = ends[begin].begin;
-      reversed.push_back(pieces.id_of(word.substr(begin, end - begin)));  // as there: the joined characters may be a piece after all
+      reversed.push_back(pieces.id_of(word.substr(begin, end - begin)));  // as there: the joined characters
+                                                                          // may be a piece after all
     }
     end = begin;
   }
@@ -107,17 +116,23 @@ void append_word(const PieceIndex& pieces, std::string_view word, std::vector<in
 class T5Tokenizer : public Tokenizer {
  public:
   T5Tokenizer(SentencePieceModel model, SpecialTokens special, const std::string& where)
-      : map_(model.character_map, where), pieces_(std::move(model.pieces)), end_id_(special.end_id), pad_id_(special.pad_id) {
+      : map_(model.character_map, where),
+        pieces_(std::move(model.pieces)),
+        end_id_(special.end_id),
+        pad_id_(special.pad_id) {
     vocabulary_size_ = static_cast<int64_t>(pieces_.size());
     for (auto& token : special.added) {
       vocabulary_size_ = std::max(vocabulary_size_, token.id + 1);
       if (token.normalized) token.content = map_.normalize(token.content);
-      if (!token.content.empty()) (token.normalized ? after_normalization_ : before_normalization_).push_back(std::move(token));
+      if (!token.content.empty())
+        (token.normalized ? after_normalization_ : before_normalization_).push_back(std::move(token));
     }
   }
 
   TokenIds encode(const std::string& text, std::size_t max_tokens) const override {
-    if (max_tokens == 0) throw Error(ErrorKind::usage, "expected room for at least one token, the end token, found a limit of 0 tokens.");
+    if (max_tokens == 0)
+      throw Error(ErrorKind::usage,
+                  "expected room for at least one token, the end token, found a limit of 0 tokens.");
     require_utf8(text, "the prompt");
     TokenIds result;
     for (const auto& segment : split_at_tokens(text, before_normalization_)) {
@@ -177,13 +192,17 @@ class T5Tokenizer : public Tokenizer {
 }  // namespace
 
 std::unique_ptr<Tokenizer> load_t5_tokenizer(const std::filesystem::path& folder) {
-  // transformers reads tokenizer.json where both are there; they hold the same vocabulary, and spiece.model is quicker to read.
-  const bool has_model_file = std::filesystem::exists(folder / "spiece.model") || !std::filesystem::exists(folder / "tokenizer.json");
+  // transformers reads tokenizer.json where both are there; they hold the same vocabulary, and spiece.model
+  // is quicker to read.
+  const bool has_model_file = std::filesystem::exists(folder / "spiece.model") ||
+                              !std::filesystem::exists(folder / "tokenizer.json");
   const auto path = folder / (has_model_file ? "spiece.model" : "tokenizer.json");
   auto model = has_model_file ? read_sentencepiece_model(path) : read_tokenizer_json(path);
   if (model.pieces.size() <= static_cast<std::size_t>(unknown_id)) {
-    throw Error(ErrorKind::bad_input, path.string() + ": expected T5's pieces <pad>, </s>, <unk> and others, found " +
-                                          std::to_string(model.pieces.size()) + " pieces. Fetch the model's tokenizer folder again.");
+    throw Error(ErrorKind::bad_input, path.string() +
+                                          ": expected T5's pieces <pad>, </s>, <unk> and others, found " +
+                                          std::to_string(model.pieces.size()) +
+                                          " pieces. Fetch the model's tokenizer folder again.");
   }
   auto special = read_special_tokens(folder, model);
   return std::make_unique<T5Tokenizer>(std::move(model), std::move(special), path.string());

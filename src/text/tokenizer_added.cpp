@@ -22,8 +22,10 @@ Json read_if_present(const fs::path& path) {
   if (!fs::exists(path)) return Json::object();
   auto json = read_json(path);
   if (!json.is_object()) {
-    throw Error(ErrorKind::bad_input,
-                path.string() + ": expected a JSON object, found another value. Fetch the model's tokenizer folder again.");
+    throw Error(
+        ErrorKind::bad_input,
+        path.string() +
+            ": expected a JSON object, found another value. Fetch the model's tokenizer folder again.");
   }
   return json;
 }
@@ -40,20 +42,23 @@ AddedToken parse_token(const Json& token, const std::string& where) {
     parsed.strip_right = json_get_or(token, "rstrip", false, where);
     parsed.normalized = json_get_or(token, "normalized", !json_get_or(token, "special", true, where), where);
     if (json_get_or(token, "single_word", false, where)) {
-      throw Error(ErrorKind::bad_input, where + ": expected tokens that match anywhere, found single_word of \"" + parsed.content +
-                                            "\", which is not supported. Use the tokenizer that came with the model.");
+      throw Error(ErrorKind::bad_input,
+                  where + ": expected tokens that match anywhere, found single_word of \"" + parsed.content +
+                      "\", which is not supported. Use the tokenizer that came with the model.");
     }
   }
   if (parsed.content.empty())
-    throw Error(ErrorKind::bad_input, where + ": expected a token, found an empty one. Fetch the tokenizer folder again.");
+    throw Error(ErrorKind::bad_input,
+                where + ": expected a token, found an empty one. Fetch the tokenizer folder again.");
   return parsed;
 }
 
 int64_t parse_id(const std::string& digits, const std::string& where) {
-  const bool number =
-      !digits.empty() && digits.size() < 10 && std::all_of(digits.begin(), digits.end(), [](char c) { return c >= '0' && c <= '9'; });
+  const bool number = !digits.empty() && digits.size() < 10 &&
+                      std::all_of(digits.begin(), digits.end(), [](char c) { return c >= '0' && c <= '9'; });
   if (!number)
-    throw Error(ErrorKind::bad_input, where + ": expected token ids as keys, found \"" + digits + "\". Fetch the tokenizer folder again.");
+    throw Error(ErrorKind::bad_input, where + ": expected token ids as keys, found \"" + digits +
+                                          "\". Fetch the tokenizer folder again.");
   return std::stoll(digits);
 }
 
@@ -65,7 +70,8 @@ class TokenList {
   }
 
   // Gives every token its id: that of the piece of this name, the listed one, or the next free one.
-  std::vector<AddedToken> with_ids(const std::unordered_map<std::string, int64_t>& piece_ids, const std::string& where) && {
+  std::vector<AddedToken> with_ids(const std::unordered_map<std::string, int64_t>& piece_ids,
+                                   const std::string& where) && {
     const auto pieces = static_cast<int64_t>(piece_ids.size());
     auto next = pieces;
     for (auto& token : tokens_) {
@@ -75,8 +81,9 @@ class TokenList {
         token.id = next;
       } else if (token.id < pieces || token.id > pieces + most_ids_above_pieces) {
         throw Error(ErrorKind::bad_input, where + ": expected ids from " + std::to_string(pieces) +
-                                              " on for tokens that are not in spiece.model, found " + std::to_string(token.id) + " for \"" +
-                                              token.content + "\". Fetch the tokenizer folder again.");
+                                              " on for tokens that are not in spiece.model, found " +
+                                              std::to_string(token.id) + " for \"" + token.content +
+                                              "\". Fetch the tokenizer folder again.");
       }
       next = std::max(next, token.id + 1);
     }
@@ -89,14 +96,16 @@ class TokenList {
 };
 
 void add_listed(TokenList& list, const Json& config, const fs::path& folder) {
-  const auto config_name = (folder / "tokenizer_config.json").string(), tokenizer_name = (folder / "tokenizer.json").string();
+  const auto config_name = (folder / "tokenizer_config.json").string(),
+             tokenizer_name = (folder / "tokenizer.json").string();
   if (const auto decoder = config.find("added_tokens_decoder"); decoder != config.end()) {
     std::vector<AddedToken> tokens;
     for (const auto& [id, token] : decoder->items()) {
       tokens.push_back(parse_token(token, config_name));
       tokens.back().id = parse_id(id, config_name);
     }
-    std::sort(tokens.begin(), tokens.end(), [](const AddedToken& a, const AddedToken& b) { return a.id < b.id; });
+    std::sort(tokens.begin(), tokens.end(),
+              [](const AddedToken& a, const AddedToken& b) { return a.id < b.id; });
     for (auto& token : tokens) list.add(std::move(token));
     return;
   }
@@ -110,7 +119,8 @@ void add_listed(TokenList& list, const Json& config, const fs::path& folder) {
 
 // Whether the folder lists extra tokens.
 bool add_extra(TokenList& list, const Json& config, const std::string& where) {
-  const auto* key = config.contains("extra_special_tokens") ? "extra_special_tokens" : "additional_special_tokens";
+  const auto* key = config.contains("extra_special_tokens") ? "extra_special_tokens"
+                                                            : "additional_special_tokens";
   if (!config.contains(key) || config.at(key).is_null()) return false;
   for (const auto& token : config.at(key)) list.add(parse_token(token, where));
   return true;
@@ -128,7 +138,8 @@ std::string extra_id(int64_t number) { return "<extra_id_" + std::to_string(numb
 
 std::unordered_map<std::string, int64_t> ids_of_pieces(const SentencePieceModel& model) {
   std::unordered_map<std::string, int64_t> ids;
-  for (std::size_t id = 0; id < model.pieces.size(); ++id) ids.emplace(model.pieces[id].text, static_cast<int64_t>(id));
+  for (std::size_t id = 0; id < model.pieces.size(); ++id)
+    ids.emplace(model.pieces[id].text, static_cast<int64_t>(id));
   return ids;
 }
 
@@ -137,12 +148,14 @@ std::unordered_map<std::string, int64_t> ids_of_pieces(const SentencePieceModel&
 SpecialTokens read_special_tokens(const fs::path& folder, SentencePieceModel& model) {
   const auto where = (folder / "tokenizer_config.json").string();
   auto config = read_if_present(where);
-  if (!config.contains("added_tokens_decoder")) config.update(read_if_present(folder / "special_tokens_map.json"));
+  if (!config.contains("added_tokens_decoder"))
+    config.update(read_if_present(folder / "special_tokens_map.json"));
 
   const auto extra_ids = json_get_or<int64_t>(config, "extra_ids", 100, where);
   if (extra_ids < 0 || extra_ids > most_extra_ids) {
-    throw Error(ErrorKind::bad_input,
-                where + ": expected extra_ids from 0 to " + std::to_string(most_extra_ids) + ", found " + std::to_string(extra_ids) + ".");
+    throw Error(ErrorKind::bad_input, where + ": expected extra_ids from 0 to " +
+                                          std::to_string(most_extra_ids) + ", found " +
+                                          std::to_string(extra_ids) + ".");
   }
   const bool only_model_file = !fs::exists(folder / "tokenizer.json");
   if (only_model_file) {
@@ -157,14 +170,16 @@ SpecialTokens read_special_tokens(const fs::path& folder, SentencePieceModel& mo
   const auto named = [&](const char* key, const char* otherwise) {
     return parse_token(config.contains(key) && !config[key].is_null() ? config[key] : Json(otherwise), where);
   };
-  const auto end = named("eos_token", "</s>"), unknown = named("unk_token", "<unk>"), pad = named("pad_token", "<pad>");
+  const auto end = named("eos_token", "</s>"), unknown = named("unk_token", "<unk>"),
+             pad = named("pad_token", "<pad>");
   for (const auto& token : {end, unknown, pad}) list.add(token);
   for (const auto* key : {"bos_token", "sep_token", "cls_token", "mask_token"}) {
     if (config.contains(key) && !config[key].is_null()) list.add(parse_token(config[key], where));
   }
   if (!add_extra(list, config, where)) {
     if (only_model_file) add_pieces(list, model);
-    for (int64_t number = 0; number < extra_ids; ++number) list.add({.content = extra_id(number), .id = unlisted});
+    for (int64_t number = 0; number < extra_ids; ++number)
+      list.add({.content = extra_id(number), .id = unlisted});
   }
 
   SpecialTokens special{.added = std::move(list).with_ids(ids_of_pieces(model), where)};
@@ -179,7 +194,9 @@ std::vector<Segment> split_at_tokens(std::string_view text, const std::vector<Ad
   const auto longest_at = [&](std::size_t at) {
     const AddedToken* longest = nullptr;
     for (const auto& token : tokens) {
-      if (text.substr(at).starts_with(token.content) && (!longest || token.content.size() > longest->content.size())) longest = &token;
+      if (text.substr(at).starts_with(token.content) &&
+          (!longest || token.content.size() > longest->content.size()))
+        longest = &token;
     }
     return longest;
   };

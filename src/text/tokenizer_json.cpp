@@ -10,8 +10,8 @@ namespace t2v {
 namespace {
 
 [[noreturn]] void refuse(const std::filesystem::path& path, const std::string& found) {
-  throw Error(ErrorKind::bad_input,
-              path.string() + ": expected a Unigram tokenizer, found " + found + ". Fetch the model's tokenizer folder again.");
+  throw Error(ErrorKind::bad_input, path.string() + ": expected a Unigram tokenizer, found " + found +
+                                        ". Fetch the model's tokenizer folder again.");
 }
 
 // RFC 4648, with padding.
@@ -61,7 +61,8 @@ SentencePieceModel read_tokenizer_json(const std::filesystem::path& path) {
   SentencePieceModel result;
   for (const auto& entry : vocabulary) {
     if (!entry.is_array() || entry.size() != 2 || !entry[0].is_string() || !entry[1].is_number())
-      refuse(path, "in 'vocab', at " + std::to_string(result.pieces.size()) + ", no pair of a piece and its score");
+      refuse(path,
+             "in 'vocab', at " + std::to_string(result.pieces.size()) + ", no pair of a piece and its score");
     result.pieces.push_back({.text = entry[0].get<std::string>(), .score = entry[1].get<double>()});
   }
   check_pieces(result.pieces, path);

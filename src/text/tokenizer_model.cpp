@@ -17,8 +17,8 @@ constexpr std::uintmax_t largest_file = std::uintmax_t{256} << 20;
 constexpr uint64_t unigram = 1;  // TrainerSpec.ModelType
 
 [[noreturn]] void refuse(const std::filesystem::path& path, const std::string& found) {
-  throw Error(ErrorKind::bad_input,
-              path.string() + ": expected a SentencePiece Unigram model, found " + found + ". Fetch the model's tokenizer folder again.");
+  throw Error(ErrorKind::bad_input, path.string() + ": expected a SentencePiece Unigram model, found " +
+                                        found + ". Fetch the model's tokenizer folder again.");
 }
 
 std::string read_file(const std::filesystem::path& path) {
@@ -66,8 +66,8 @@ class FieldReader {
         field.value = little_endian(4);
         break;
       default:
-        refuse(path_, "a damaged file (wire type " + std::to_string(tag & 7) + ", " + std::to_string(rest_.size()) +
-                          " bytes before the end of its part)");
+        refuse(path_, "a damaged file (wire type " + std::to_string(tag & 7) + ", " +
+                          std::to_string(rest_.size()) + " bytes before the end of its part)");
     }
     return field;
   }
@@ -75,8 +75,8 @@ class FieldReader {
  private:
   std::string_view take(uint64_t count) {
     if (count > rest_.size()) {
-      refuse(path_,
-             "a damaged or truncated file (" + std::to_string(count) + " bytes announced, " + std::to_string(rest_.size()) + " there)");
+      refuse(path_, "a damaged or truncated file (" + std::to_string(count) + " bytes announced, " +
+                        std::to_string(rest_.size()) + " there)");
     }
     const auto taken = rest_.substr(0, count);
     rest_.remove_prefix(count);
@@ -111,7 +111,8 @@ SentencePiece read_piece(std::string_view message, const std::filesystem::path& 
   FieldReader reader(message, path);
   while (const auto field = reader.next()) {
     if (field->number == 1 && field->is_bytes) piece.text = field->bytes;
-    if (field->number == 2 && !field->is_bytes) piece.score = std::bit_cast<float>(static_cast<uint32_t>(field->value));
+    if (field->number == 2 && !field->is_bytes)
+      piece.score = std::bit_cast<float>(static_cast<uint32_t>(field->value));
     if (field->number == 3 && !field->is_bytes) {
       if (field->value < SentencePiece::normal || field->value > SentencePiece::byte)
         refuse(path, "a piece of type " + std::to_string(field->value));
@@ -160,7 +161,8 @@ void check_pieces(const std::vector<SentencePiece>& pieces, const std::filesyste
   for (const auto& piece : pieces) {
     if (piece.text.empty()) refuse(path, "an empty piece");
     if (!decode_utf8(piece.text)) refuse(path, "a piece that is not UTF-8");
-    if (!std::isfinite(piece.score)) refuse(path, "a score that is not finite, of piece \"" + piece.text + "\"");
+    if (!std::isfinite(piece.score))
+      refuse(path, "a score that is not finite, of piece \"" + piece.text + "\"");
     if (!seen.insert(piece.text).second) refuse(path, "the piece \"" + piece.text + "\" twice");
   }
 }

@@ -22,12 +22,13 @@ struct SentencePieceModel {
   std::string character_map;          // normalizer_spec.precompiled_charsmap, may be empty
 };
 
-// Reads and checks a model file that nobody vouches for. Throws Error{bad_input} naming the file: unreadable, longer than 256 MiB, no
-// protocol buffer, no pieces, an empty, repeated or non-UTF-8 piece, a score that is not finite, an unknown type, or a model that is not of
-// type Unigram.
+// Reads and checks a model file that nobody vouches for. Throws Error{bad_input} naming the file: unreadable,
+// longer than 256 MiB, no protocol buffer, no pieces, an empty, repeated or non-UTF-8 piece, a score that is
+// not finite, an unknown type, or a model that is not of type Unigram.
 SentencePieceModel read_sentencepiece_model(const std::filesystem::path& path);
 
-// What both formats ask of pieces: at least one, none empty, repeated or not UTF-8, finite scores. Throws Error{bad_input}.
+// What both formats ask of pieces: at least one, none empty, repeated or not UTF-8, finite scores. Throws
+// Error{bad_input}.
 void check_pieces(const std::vector<SentencePiece>& pieces, const std::filesystem::path& path);
 
 }  // namespace t2v

@@ -28,15 +28,17 @@ CharacterMap::CharacterMap(std::string_view map, const std::string& where) {
   if (map.empty()) return;
   const auto trie_bytes = map.size() < 4 ? 0 : std::size_t{read_u32(map, 0)};
   if (trie_bytes == 0 || trie_bytes % 4 != 0 || trie_bytes > map.size() - 4) {
-    throw Error(ErrorKind::bad_input, where + ": expected a character map with a trie inside, found " + std::to_string(map.size()) +
-                                          " bytes with a trie of " + std::to_string(trie_bytes) +
+    throw Error(ErrorKind::bad_input, where + ": expected a character map with a trie inside, found " +
+                                          std::to_string(map.size()) + " bytes with a trie of " +
+                                          std::to_string(trie_bytes) +
                                           ". Fetch the model's tokenizer folder again.");
   }
   for (std::size_t at = 4; at < 4 + trie_bytes; at += 4) units_.push_back(read_u32(map, at));
   replacements_ = map.substr(4 + trie_bytes);
   if (!decode_utf8(replacements_)) {
-    throw Error(ErrorKind::bad_input,
-                where + ": expected replacement characters in UTF-8, found other bytes. Fetch the model's tokenizer folder again.");
+    throw Error(ErrorKind::bad_input, where +
+                                          ": expected replacement characters in UTF-8, found other bytes. "
+                                          "Fetch the model's tokenizer folder again.");
   }
 }
 
@@ -54,7 +56,8 @@ std::optional<std::string_view> CharacterMap::replacement(std::string_view key) 
     if (!has_leaf(unit)) continue;
     if (node >= units_.size()) return std::nullopt;
     const std::size_t begin = leaf_value(units_[node]);
-    const bool inside_character = begin < replacements_.size() && (static_cast<unsigned char>(replacements_[begin]) & 0xc0) == 0x80;
+    const bool inside_character = begin < replacements_.size() &&
+                                  (static_cast<unsigned char>(replacements_[begin]) & 0xc0) == 0x80;
     if (begin >= replacements_.size() || inside_character) return std::nullopt;
     const auto end = std::min(replacements_.find('\0', begin), replacements_.size());
     return std::string_view(replacements_).substr(begin, end - begin);

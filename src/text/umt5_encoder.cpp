@@ -30,23 +30,30 @@ Umt5Config parse_umt5_config(const Json& config, const std::string& where) {
   c.num_layers = json_size(config, "num_layers", where, 1024);
   c.num_heads = json_size(config, "num_heads", where, 1024);
   c.vocab_size = json_size(config, "vocab_size", where, 1 << 24);
-  c.relative_attention_num_buckets = json_get_or<int64_t>(config, "relative_attention_num_buckets", 32, where);
-  c.relative_attention_max_distance = json_get_or<int64_t>(config, "relative_attention_max_distance", 128, where);
+  c.relative_attention_num_buckets = json_get_or<int64_t>(config, "relative_attention_num_buckets", 32,
+                                                          where);
+  c.relative_attention_max_distance = json_get_or<int64_t>(config, "relative_attention_max_distance", 128,
+                                                           where);
   c.layer_norm_epsilon = json_get_or<double>(config, "layer_norm_epsilon", 1e-6, where);
   if (c.relative_attention_num_buckets < 4 || c.relative_attention_num_buckets > 1024 ||
       c.relative_attention_max_distance <= c.relative_attention_num_buckets / 4)
-    throw Error(ErrorKind::bad_input,
-                where + ": relative_attention_num_buckets and relative_attention_max_distance make no position buckets");
+    throw Error(
+        ErrorKind::bad_input,
+        where +
+            ": relative_attention_num_buckets and relative_attention_max_distance make no position buckets");
   const auto feed_forward = json_get_or<std::string>(config, "feed_forward_proj", "gated-gelu", where);
   if (feed_forward != "gated-gelu")
-    throw Error(ErrorKind::bad_input, where + ": feed_forward_proj '" + feed_forward + "' is not supported; UMT5 has 'gated-gelu'");
+    throw Error(ErrorKind::bad_input,
+                where + ": feed_forward_proj '" + feed_forward + "' is not supported; UMT5 has 'gated-gelu'");
   return c;
 }
 
-at::Tensor relative_position_buckets(int64_t length, int64_t num_buckets, int64_t max_distance, at::Device device) {
-  const auto index =
-      at::arange(length, at::TensorOptions(at::kLong));           // on the CPU: the same buckets on every device, the meta device included
-  const auto relative = index.unsqueeze(0) - index.unsqueeze(1);  // key - query
+at::Tensor relative_position_buckets(int64_t length, int64_t num_buckets, int64_t max_distance,
+                                     at::Device device) {
+  const auto index = at::arange(length, at::TensorOptions(at::kLong));  // on the CPU: the same buckets on
+                                                                        // every device, the meta device
+                                                                        // included
+  const auto relative = index.unsqueeze(0) - index.unsqueeze(1);        // key - query
   const int64_t half = num_buckets / 2;
   const int64_t max_exact = half / 2;
   const auto distance = relative.abs();
@@ -63,7 +70,8 @@ Umt5Encoder::Umt5Encoder(const Umt5Config& config, const WeightScope& weights) :
   // Wan's folders hold shared.weight, older ones encoder.embed_tokens.weight, some both; the two are tied.
   const auto tied = weights / "encoder" / "embed_tokens";
   const bool shared = weights.has("shared.weight") || !tied.has("weight");
-  embedding_ = shared ? weights.take("shared.weight", {config.vocab_size, width}) : tied.take("weight", {config.vocab_size, width});
+  embedding_ = shared ? weights.take("shared.weight", {config.vocab_size, width})
+                      : tied.take("weight", {config.vocab_size, width});
   if (shared) tied.ignore("weight");
   for (int64_t i = 0; i < config.num_layers; ++i) {
     const auto attention = weights / "encoder" / "block" / i / "layer" / 0;
@@ -85,12 +93,16 @@ Umt5Encoder::Umt5Encoder(const Umt5Config& config, const WeightScope& weights) :
   final_norm_ = (weights / "encoder" / "final_layer_norm").take("weight", {width});
 }
 
-at::Tensor Umt5Encoder::self_attention(const Layer& layer, const at::Tensor& x, const at::Tensor& buckets) const {
+at::Tensor Umt5Encoder::self_attention(const Layer& layer, const at::Tensor& x,
+                                       const at::Tensor& buckets) const {
   const auto heads = [&](const at::Tensor& weight) {
-    return at::linear(x, weight).view({x.size(0), x.size(1), config_.num_heads, config_.d_kv}).transpose(1, 2);  // [B, h, L, d]
+    return at::linear(x, weight)
+        .view({x.size(0), x.size(1), config_.num_heads, config_.d_kv})
+        .transpose(1, 2);  // [B, h, L, d]
   };
-  auto scores = at::matmul(heads(layer.q), heads(layer.k).transpose(2, 3));           // [B, h, L, L]; T5 does not scale by 1/sqrt(d)
-  scores = scores + look_up(layer.position_bias, buckets).permute({2, 0, 1});         // [h, L, L]
+  auto scores = at::matmul(heads(layer.q), heads(layer.k).transpose(2, 3));    // [B, h, L, L]; T5 does not
+                                                                               // scale by 1/sqrt(d)
+  scores = scores + look_up(layer.position_bias, buckets).permute({2, 0, 1});  // [h, L, L]
   const auto attention = at::softmax(scores.to(at::kFloat), -1).to(x.scalar_type());  // float32 softmax
   const auto joined = at::matmul(attention, heads(layer.v)).transpose(1, 2).flatten(2);
   return at::linear(joined, layer.o);  // [B, L, D]
@@ -98,8 +110,8 @@ at::Tensor Umt5Encoder::self_attention(const Layer& layer, const at::Tensor& x, 
 
 at::Tensor Umt5Encoder::forward(const at::Tensor& ids) const {
   if (ids.dim() == 1) return forward(ids.unsqueeze(0))[0];
-  const auto buckets =
-      relative_position_buckets(ids.size(1), config_.relative_attention_num_buckets, config_.relative_attention_max_distance, ids.device());
+  const auto buckets = relative_position_buckets(ids.size(1), config_.relative_attention_num_buckets,
+                                                 config_.relative_attention_max_distance, ids.device());
   auto x = look_up(embedding_, ids);  // [B, L, D]
   for (const auto& layer : layers_) {
     x = x + self_attention(layer, rms_norm(x, layer.attention_norm, config_.layer_norm_epsilon), buckets);

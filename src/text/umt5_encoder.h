@@ -25,8 +25,8 @@ class Umt5Encoder {
  public:
   Umt5Encoder(const Umt5Config& config, const WeightScope& weights);
 
-  // ids: int64 [L], or [B, L] for texts of equal length, without padding (a padded, masked token has no influence on the others) → last
-  // hidden state [L, d_model] or [B, L, d_model].
+  // ids: int64 [L], or [B, L] for texts of equal length, without padding (a padded, masked token has no
+  // influence on the others) → last hidden state [L, d_model] or [B, L, d_model].
   at::Tensor forward(const at::Tensor& ids) const;
 
  private:
@@ -42,8 +42,10 @@ class Umt5Encoder {
   at::Tensor final_norm_;
 };
 
-// Relative position buckets [L, L]: entry (q, k) is the bucket of k - q. Half the buckets for each direction; the first half of those are
-// exact, the rest logarithmic up to max_distance. Source: transformers modeling_umt5.py, UMT5Attention._relative_position_bucket.
-at::Tensor relative_position_buckets(int64_t length, int64_t num_buckets, int64_t max_distance, at::Device device);
+// Relative position buckets [L, L]: entry (q, k) is the bucket of k - q. Half the buckets for each direction;
+// the first half of those are exact, the rest logarithmic up to max_distance. Source: transformers
+// modeling_umt5.py, UMT5Attention._relative_position_bucket.
+at::Tensor relative_position_buckets(int64_t length, int64_t num_buckets, int64_t max_distance,
+                                     at::Device device);
 
 }  // namespace t2v

@@ -14,18 +14,22 @@ namespace {
 std::u32string normalize(std::u32string_view text, int options) {
   const auto bytes = encode_utf8(text);
   utf8proc_uint8_t* mapped = nullptr;
-  const auto length = utf8proc_map(reinterpret_cast<const utf8proc_uint8_t*>(bytes.data()), static_cast<utf8proc_ssize_t>(bytes.size()),
-                                   &mapped, static_cast<utf8proc_option_t>(options));
+  const auto length = utf8proc_map(reinterpret_cast<const utf8proc_uint8_t*>(bytes.data()),
+                                   static_cast<utf8proc_ssize_t>(bytes.size()), &mapped,
+                                   static_cast<utf8proc_option_t>(options));
   const std::unique_ptr<utf8proc_uint8_t, void (*)(void*)> owner(mapped, std::free);
   if (length == UTF8PROC_ERROR_NOMEM) throw std::bad_alloc();
-  if (length < 0) throw Error(ErrorKind::internal, std::string("normalization of a prompt failed: ") + utf8proc_errmsg(length));
+  if (length < 0)
+    throw Error(ErrorKind::internal,
+                std::string("normalization of a prompt failed: ") + utf8proc_errmsg(length));
   return *decode_utf8({reinterpret_cast<const char*>(mapped), static_cast<std::size_t>(length)});
 }
 
 // The character at the start of valid UTF-8.
 char32_t first_character(std::string_view text) {
   utf8proc_int32_t code = 0;
-  utf8proc_iterate(reinterpret_cast<const utf8proc_uint8_t*>(text.data()), static_cast<utf8proc_ssize_t>(text.size()), &code);
+  utf8proc_iterate(reinterpret_cast<const utf8proc_uint8_t*>(text.data()),
+                   static_cast<utf8proc_ssize_t>(text.size()), &code);
   return static_cast<char32_t>(code);
 }
 
@@ -66,12 +70,15 @@ std::string encode_utf8(std::u32string_view text) {
 
 bool is_white_space(char32_t code) {
   return (code >= 0x09 && code <= 0x0d) || code == 0x20 || code == 0x85 || code == 0xa0 || code == 0x1680 ||
-         (code >= 0x2000 && code <= 0x200a) || code == 0x2028 || code == 0x2029 || code == 0x202f || code == 0x205f || code == 0x3000;
+         (code >= 0x2000 && code <= 0x200a) || code == 0x2028 || code == 0x2029 || code == 0x202f ||
+         code == 0x205f || code == 0x3000;
 }
 
 bool is_python_space(char32_t code) { return is_white_space(code) || (code >= 0x1c && code <= 0x1f); }
 
-bool is_decimal_digit(char32_t code) { return utf8proc_category(static_cast<utf8proc_int32_t>(code)) == UTF8PROC_CATEGORY_ND; }
+bool is_decimal_digit(char32_t code) {
+  return utf8proc_category(static_cast<utf8proc_int32_t>(code)) == UTF8PROC_CATEGORY_ND;
+}
 
 bool is_python_word(char32_t code) {
   switch (utf8proc_category(static_cast<utf8proc_int32_t>(code))) {
@@ -89,9 +96,13 @@ bool is_python_word(char32_t code) {
   }
 }
 
-std::u32string normalize_nfc(std::u32string_view text) { return normalize(text, UTF8PROC_STABLE | UTF8PROC_COMPOSE); }
+std::u32string normalize_nfc(std::u32string_view text) {
+  return normalize(text, UTF8PROC_STABLE | UTF8PROC_COMPOSE);
+}
 
-std::u32string normalize_nfkc(std::u32string_view text) { return normalize(text, UTF8PROC_STABLE | UTF8PROC_COMPOSE | UTF8PROC_COMPAT); }
+std::u32string normalize_nfkc(std::u32string_view text) {
+  return normalize(text, UTF8PROC_STABLE | UTF8PROC_COMPOSE | UTF8PROC_COMPAT);
+}
 
 std::size_t first_grapheme_bytes(std::string_view text) {
   utf8proc_int32_t state = 0;
@@ -99,7 +110,9 @@ std::size_t first_grapheme_bytes(std::string_view text) {
   std::size_t at = utf8_length(text.front());
   while (at < text.size()) {
     const auto next = first_character(text.substr(at));
-    if (utf8proc_grapheme_break_stateful(static_cast<utf8proc_int32_t>(previous), static_cast<utf8proc_int32_t>(next), &state)) break;
+    if (utf8proc_grapheme_break_stateful(static_cast<utf8proc_int32_t>(previous),
+                                         static_cast<utf8proc_int32_t>(next), &state))
+      break;
     at += utf8_length(text[at]);
     previous = next;
   }

@@ -11,7 +11,8 @@ namespace t2v {
 // Strict UTF-8: nothing for overlong forms, surrogates, values above U+10FFFF and cut sequences.
 std::optional<std::u32string> decode_utf8(std::string_view bytes);
 
-// Code points of `text`, which a caller must have checked. Throws Error{usage} naming `what` when it is not UTF-8.
+// Code points of `text`, which a caller must have checked. Throws Error{usage} naming `what` when it is not
+// UTF-8.
 std::u32string require_utf8(std::string_view text, const char* what);
 
 void append_utf8(std::string& out, char32_t code);
@@ -33,7 +34,8 @@ bool is_python_word(char32_t code);
 std::u32string normalize_nfc(std::u32string_view text);
 std::u32string normalize_nfkc(std::u32string_view text);
 
-// Bytes of the first extended grapheme cluster of `text` (UTF-8, not empty). Source: Unicode Standard Annex 29.
+// Bytes of the first extended grapheme cluster of `text` (UTF-8, not empty). Source: Unicode Standard
+// Annex 29.
 std::size_t first_grapheme_bytes(std::string_view text);
 
 // Bytes of the character that starts with `lead` in valid UTF-8.

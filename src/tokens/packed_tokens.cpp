@@ -10,10 +10,13 @@ namespace t2v {
 
 TokenGrid token_grid(at::IntArrayRef latent_shape, const PatchSize& patch) {
   const TokenGrid grid{latent_shape[1] / patch.t, latent_shape[2] / patch.h, latent_shape[3] / patch.w};
-  if (grid.t * patch.t != latent_shape[1] || grid.h * patch.h != latent_shape[2] || grid.w * patch.w != latent_shape[3])
-    throw Error(ErrorKind::usage, "latents of " + std::to_string(latent_shape[1]) + " frames of " + std::to_string(latent_shape[3]) + "x" +
-                                      std::to_string(latent_shape[2]) + " do not divide into patches of " + std::to_string(patch.t) +
-                                      " frames of " + std::to_string(patch.w) + "x" + std::to_string(patch.h));
+  if (grid.t * patch.t != latent_shape[1] || grid.h * patch.h != latent_shape[2] ||
+      grid.w * patch.w != latent_shape[3])
+    throw Error(ErrorKind::usage, "latents of " + std::to_string(latent_shape[1]) + " frames of " +
+                                      std::to_string(latent_shape[3]) + "x" +
+                                      std::to_string(latent_shape[2]) + " do not divide into patches of " +
+                                      std::to_string(patch.t) + " frames of " + std::to_string(patch.w) +
+                                      "x" + std::to_string(patch.h));
   return grid;
 }
 
@@ -43,12 +46,13 @@ PackedTokens pack(const std::vector<Clip>& clips, const PatchSize& patch, int64_
     for (const auto& clip : clips) {
       const auto grid = token_grid(clip.latents.sizes(), patch);
       const auto options = at::TensorOptions(at::kLong).device(clip.latents.device());
-      const auto axes = at::meshgrid({at::arange(grid.t, options), at::arange(grid.h, options), at::arange(grid.w, options)}, "ij");
+      const auto axes = at::meshgrid(
+          {at::arange(grid.t, options), at::arange(grid.h, options), at::arange(grid.w, options)}, "ij");
       values.push_back(patchify(clip.latents, patch));
       positions.push_back(at::stack(axes, -1).reshape({grid.count(), 3}));
       any_known = any_known || clip.known_frames.defined();
-      const auto frames =
-          clip.known_frames.defined() ? clip.known_frames.reshape({grid.t, patch.t}).all(1) : at::zeros({grid.t}, options.dtype(at::kBool));
+      const auto frames = clip.known_frames.defined() ? clip.known_frames.reshape({grid.t, patch.t}).all(1)
+                                                      : at::zeros({grid.t}, options.dtype(at::kBool));
       known.push_back(frames.repeat_interleave(grid.h * grid.w));
       tokens.segments.push_back(tokens.segments.back() + grid.count());
     }

@@ -1,5 +1,6 @@
 // Spacetime latent patches of several clips in one sequence.
-// Sources: Brooks et al. 2024 (Sora, "spacetime latent patches"); Dehghani et al. 2023 (Patch n' Pack, NaViT).
+// Sources: Brooks et al. 2024 (Sora, "spacetime latent patches"); Dehghani et al. 2023 (Patch n' Pack,
+// NaViT).
 #pragma once
 
 #include <ATen/core/Tensor.h>
@@ -20,13 +21,16 @@ struct TokenGrid {
   int64_t count() const { return t * h * w; }
 };
 
-// One segment per clip and guidance branch. Linear layers and norms see all N tokens at once; attention stays within a segment.
+// One segment per clip and guidance branch. Linear layers and norms see all N tokens at once; attention stays
+// within a segment.
 struct PackedTokens {
-  at::Tensor values;              // float32 [N, C·pt·ph·pw], the latents' patches: channel slowest, then t, h, w within the patch
-  at::Tensor positions;           // int64 [N, 3]: t, h, w in patches
-  at::Tensor timesteps;           // float32 [N]: the noise level of each token, in the model's training timesteps
+  at::Tensor values;  // float32 [N, C·pt·ph·pw], the latents' patches: channel slowest, then t, h, w within
+                      // the patch
+  at::Tensor positions;  // int64 [N, 3]: t, h, w in patches
+  at::Tensor timesteps;  // float32 [N]: the noise level of each token, in the model's training timesteps
   std::vector<int64_t> segments;  // [S + 1] cumulative token counts, from 0 to N
-  at::Tensor known;               // bool [N], or undefined when no token is known. Known tokens are clean and are never changed.
+  at::Tensor known;  // bool [N], or undefined when no token is known. Known tokens are clean and are never
+                     // changed.
 
   int64_t segment_count() const { return static_cast<int64_t>(segments.size()) - 1; }
 };
@@ -44,8 +48,8 @@ TokenGrid token_grid(at::IntArrayRef latent_shape, const PatchSize& patch);
 at::Tensor patchify(const at::Tensor& latents, const PatchSize& patch);
 at::Tensor unpatchify(const at::Tensor& values, const TokenGrid& grid, const PatchSize& patch);
 
-// Packs clips of any sizes, one segment each, in order, `branches` times over (2 for classifier-free guidance: all clips, then all clips
-// again). Timesteps are zero until set_timestep.
+// Packs clips of any sizes, one segment each, in order, `branches` times over (2 for classifier-free
+// guidance: all clips, then all clips again). Timesteps are zero until set_timestep.
 PackedTokens pack(const std::vector<Clip>& clips, const PatchSize& patch, int64_t branches = 1);
 
 // Gives every token the noise level `timestep`, known tokens 0.

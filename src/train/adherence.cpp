@@ -40,7 +40,8 @@ std::vector<Task> make_tasks(const AdherenceOptions& options) {
   for (int64_t i = 0; i < options.prompts; ++i) {
     WorldRandom random(options.seed, static_cast<uint64_t>(i));
     Task task;
-    task.scene = sample_world_scene(random, options.side, {.two_objects = static_cast<double>(options.objects - 1)});
+    task.scene = sample_world_scene(random, options.side,
+                                    {.two_objects = static_cast<double>(options.objects - 1)});
     task.caption = world_caption(task.scene, random);
     task.size = options.sizes[static_cast<std::size_t>(i) % options.sizes.size()];
     task.seed = random.next() >> 1;
@@ -49,8 +50,8 @@ std::vector<Task> make_tasks(const AdherenceOptions& options) {
   return tasks;
 }
 
-std::vector<at::Tensor> make_clips(const std::vector<Task>& tasks, const WorldNetworks* networks, const AdherenceOptions& options,
-                                   Observer& observer) {
+std::vector<at::Tensor> make_clips(const std::vector<Task>& tasks, const WorldNetworks* networks,
+                                   const AdherenceOptions& options, Observer& observer) {
   if (options.source == AdherenceSource::model) {
     std::vector<WorldClipRequest> requests;
     for (const auto& task : tasks) requests.push_back({task.caption, task.size, options.frames, task.seed});
@@ -82,11 +83,14 @@ std::string clip_name(std::size_t index, int64_t frames) {
 }
 
 void count(AdherenceReport& report, JudgedClip clip) {
-  report.background += clip.background, report.count += clip.count, report.colour += clip.colour, report.shape += clip.shape;
+  report.background += clip.background, report.count += clip.count, report.colour += clip.colour,
+      report.shape += clip.shape;
   report.motion += clip.motion, report.object_size += clip.object_size, report.all_four += clip.all_four();
   for (const auto& object : clip.scene.objects) {
     const auto seen = find_object(clip.scene, clip.judged, object);
-    const auto column = [](int index, std::size_t none) { return index < 0 ? none : static_cast<std::size_t>(index); };
+    const auto column = [](int index, std::size_t none) {
+      return index < 0 ? none : static_cast<std::size_t>(index);
+    };
     auto& shapes = report.shapes[static_cast<std::size_t>(object.shape)];
     auto& motions = report.motions[static_cast<std::size_t>(object.motion)];
     ++shapes[column(seen ? seen->shape : -1, shapes.size() - 1)];
@@ -106,17 +110,20 @@ Json object_to_json(int size, int colour, int shape, int motion) {
 }
 
 template <std::size_t rows, std::size_t columns>
-Json confusion_to_json(const std::array<std::array<int64_t, columns>, rows>& table, const std::vector<std::string>& names) {
+Json confusion_to_json(const std::array<std::array<int64_t, columns>, rows>& table,
+                       const std::vector<std::string>& names) {
   Json json = Json::object();
   for (std::size_t asked = 0; asked < rows; ++asked)
     for (std::size_t seen = 0; seen < columns; ++seen)
-      if (table[asked][seen] > 0) json[names[asked]][seen < names.size() ? names[seen] : "nothing"] = table[asked][seen];
+      if (table[asked][seen] > 0)
+        json[names[asked]][seen < names.size() ? names[seen] : "nothing"] = table[asked][seen];
   return json;
 }
 
 }  // namespace
 
-std::optional<JudgedObject> find_object(const WorldScene& scene, const JudgedScene& judged, const WorldObject& object) {
+std::optional<JudgedObject> find_object(const WorldScene& scene, const JudgedScene& judged,
+                                        const WorldObject& object) {
   if (scene.objects.size() == 1 && !judged.objects.empty()) return judged.objects.front();
   for (const auto& seen : judged.objects)
     if (seen.colour == object.colour) return seen;
@@ -144,16 +151,20 @@ void check_adherence(const AdherenceOptions& options) {
   const auto refuse = [](const std::string& what) { throw Error(ErrorKind::usage, what); };
   if (options.prompts < 1 || options.prompts > 100'000)
     refuse("prompts should be between 1 and 100000, found " + std::to_string(options.prompts));
-  if (options.objects != 1 && options.objects != 2) refuse("objects should be 1 or 2, found " + std::to_string(options.objects));
-  if (options.frames < 1 || options.frames > 1000) refuse("frames should be between 1 and 1000, found " + std::to_string(options.frames));
-  if (options.sizes.empty() || options.clips_per_forward < 1) refuse("judging needs a frame size, and at least one clip a forward pass");
+  if (options.objects != 1 && options.objects != 2)
+    refuse("objects should be 1 or 2, found " + std::to_string(options.objects));
+  if (options.frames < 1 || options.frames > 1000)
+    refuse("frames should be between 1 and 1000, found " + std::to_string(options.frames));
+  if (options.sizes.empty() || options.clips_per_forward < 1)
+    refuse("judging needs a frame size, and at least one clip a forward pass");
   for (const auto& size : options.sizes)
     if (std::min(size.width, size.height) < 32 || std::max(size.width, size.height) > 4096)
       refuse("frames of " + std::to_string(size.width) + "x" + std::to_string(size.height) +
              " cannot be judged; sides of 32 to 4096 pixels can");
 }
 
-AdherenceReport judge_model(const WorldNetworks* networks, const AdherenceOptions& options, Observer& observer) {
+AdherenceReport judge_model(const WorldNetworks* networks, const AdherenceOptions& options,
+                            Observer& observer) {
   check_adherence(options);
   if (options.source != AdherenceSource::ground_truth && networks == nullptr)
     throw Error(ErrorKind::internal, "judge_model: only ground truth can be judged without networks");
@@ -162,14 +173,18 @@ AdherenceReport judge_model(const WorldNetworks* networks, const AdherenceOption
   std::string lines;
   WithoutSteps generating(observer);
   observer.progress({"judge", 0, options.prompts});
-  for (std::size_t first = 0; first < tasks.size(); first += static_cast<std::size_t>(options.clips_per_forward)) {
-    const std::size_t last = std::min(tasks.size(), first + static_cast<std::size_t>(options.clips_per_forward));
-    const auto clips = make_clips({tasks.begin() + static_cast<std::ptrdiff_t>(first), tasks.begin() + static_cast<std::ptrdiff_t>(last)},
+  for (std::size_t first = 0; first < tasks.size();
+       first += static_cast<std::size_t>(options.clips_per_forward)) {
+    const std::size_t last = std::min(tasks.size(),
+                                      first + static_cast<std::size_t>(options.clips_per_forward));
+    const auto clips = make_clips({tasks.begin() + static_cast<std::ptrdiff_t>(first),
+                                   tasks.begin() + static_cast<std::ptrdiff_t>(last)},
                                   networks, options, generating);
     observer.check_cancelled();
     std::vector<JudgedScene> judged(clips.size());
     at::parallel_for(0, static_cast<int64_t>(clips.size()), 1, [&](int64_t begin, int64_t end) {
-      for (auto i = static_cast<std::size_t>(begin); i < static_cast<std::size_t>(end); ++i) judged[i] = judge_world(clips[i]);
+      for (auto i = static_cast<std::size_t>(begin); i < static_cast<std::size_t>(end); ++i)
+        judged[i] = judge_world(clips[i]);
     });
     for (std::size_t i = first; i < last; ++i) {
       auto clip = judge_clip(tasks[i].scene, judged[i - first]);
@@ -190,7 +205,8 @@ AdherenceReport judge_model(const WorldNetworks* networks, const AdherenceOption
 
 Json clip_to_json(const JudgedClip& clip) {
   Json asked = Json::array(), seen = Json::array();
-  for (const auto& object : clip.scene.objects) asked.push_back(object_to_json(object.size, object.colour, object.shape, object.motion));
+  for (const auto& object : clip.scene.objects)
+    asked.push_back(object_to_json(object.size, object.colour, object.shape, object.motion));
   for (const auto& object : clip.judged.objects) {
     seen.push_back(object_to_json(object.size, object.colour, object.shape, object.motion));
     seen.back()["misfit"] = object.misfit;
@@ -198,8 +214,12 @@ Json clip_to_json(const JudgedClip& clip) {
   Json json = {{"prompt", clip.caption},
                {"width", clip.size.width},
                {"height", clip.size.height},
-               {"asked", {{"background", world_backgrounds()[static_cast<std::size_t>(clip.scene.background)]}, {"objects", asked}}},
-               {"seen", {{"background", world_backgrounds()[static_cast<std::size_t>(clip.judged.background)]}, {"objects", seen}}},
+               {"asked",
+                {{"background", world_backgrounds()[static_cast<std::size_t>(clip.scene.background)]},
+                 {"objects", asked}}},
+               {"seen",
+                {{"background", world_backgrounds()[static_cast<std::size_t>(clip.judged.background)]},
+                 {"objects", seen}}},
                {"right",
                 {{"background", clip.background},
                  {"count", clip.count},

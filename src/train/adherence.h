@@ -1,4 +1,5 @@
-// How often a model makes what its prompt asks for: prompts from the procedural world, clips from the model, judged by judge_world.
+// How often a model makes what its prompt asks for: prompts from the procedural world, clips from the model,
+// judged by judge_world.
 #pragma once
 
 #include <array>
@@ -19,7 +20,8 @@ namespace t2v {
 
 enum class AdherenceSource {
   model,         // clips generated from the captions
-  autoencoder,   // the scenes' own pictures through the model's autoencoder: what the model could reach at best
+  autoencoder,   // the scenes' own pictures through the model's autoencoder: what the model could reach at
+                 // best
   ground_truth,  // the scenes' own pictures: how far the judge itself is to be believed
 };
 
@@ -53,11 +55,15 @@ struct AdherenceReport {
   // Asked for → seen, by object; the last column counts objects that were not seen.
   std::array<std::array<int64_t, 9>, 8> shapes{};
   std::array<std::array<int64_t, 11>, 10> motions{};
-  double share(int64_t count_of) const { return clips.empty() ? 0 : static_cast<double>(count_of) / static_cast<double>(clips.size()); }
+  double share(int64_t count_of) const {
+    return clips.empty() ? 0 : static_cast<double>(count_of) / static_cast<double>(clips.size());
+  }
 };
 
-// What was seen of an object of the scene: the object of its colour, or the largest one where the scene has no other.
-std::optional<JudgedObject> find_object(const WorldScene& scene, const JudgedScene& judged, const WorldObject& object);
+// What was seen of an object of the scene: the object of its colour, or the largest one where the scene has
+// no other.
+std::optional<JudgedObject> find_object(const WorldScene& scene, const JudgedScene& judged,
+                                        const WorldObject& object);
 
 // Judges one clip against the scene it should show.
 JudgedClip judge_clip(const WorldScene& scene, const JudgedScene& judged);
@@ -65,9 +71,10 @@ JudgedClip judge_clip(const WorldScene& scene, const JudgedScene& judged);
 // Throws Error{usage} for options that make no sense.
 void check_adherence(const AdherenceOptions& options);
 
-// `networks` may be null for ground_truth. Progress: stage "judge", clips. Throws Error{usage} for options that make no sense,
-// Error{output} for a folder that cannot be written, and what generating throws.
-AdherenceReport judge_model(const WorldNetworks* networks, const AdherenceOptions& options, Observer& observer);
+// `networks` may be null for ground_truth. Progress: stage "judge", clips. Throws Error{usage} for options
+// that make no sense, Error{output} for a folder that cannot be written, and what generating throws.
+AdherenceReport judge_model(const WorldNetworks* networks, const AdherenceOptions& options,
+                            Observer& observer);
 
 Json clip_to_json(const JudgedClip& clip);
 // The counts as shares of all clips, the two confusion tables, and how the clips were made.

@@ -19,10 +19,12 @@ struct Checkpoint {
 };
 
 // Throws Error{output}; a file that was there before stays as it was.
-void save_checkpoint(const std::filesystem::path& path, const Optimizer& optimizer, const Checkpoint& checkpoint);
+void save_checkpoint(const std::filesystem::path& path, const Optimizer& optimizer,
+                     const Checkpoint& checkpoint);
 
-// Restores the optimizer (parameters, averages, moments). Nothing when there is no such file. Throws Error{bad_input} for a damaged file,
-// Error{usage} when its fingerprint is another than `fingerprint`.
-std::optional<Checkpoint> load_checkpoint(const std::filesystem::path& path, Optimizer& optimizer, const std::string& fingerprint);
+// Restores the optimizer (parameters, averages, moments). Nothing when there is no such file. Throws
+// Error{bad_input} for a damaged file, Error{usage} when its fingerprint is another than `fingerprint`.
+std::optional<Checkpoint> load_checkpoint(const std::filesystem::path& path, Optimizer& optimizer,
+                                          const std::string& fingerprint);
 
 }  // namespace t2v

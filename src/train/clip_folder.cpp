@@ -37,13 +37,15 @@ bool is_media(const fs::path& path) {
 std::vector<fs::path> files_in(const fs::path& folder) {
   std::vector<fs::path> files;
   try {
-    for (auto entry = fs::recursive_directory_iterator(folder); entry != fs::recursive_directory_iterator(); ++entry) {
+    for (auto entry = fs::recursive_directory_iterator(folder); entry != fs::recursive_directory_iterator();
+         ++entry) {
       const bool hidden = entry->path().filename().string().starts_with(".");
       if (hidden && entry->is_directory()) entry.disable_recursion_pending();
       if (!hidden && entry->is_regular_file()) files.push_back(entry->path().lexically_relative(folder));
     }
   } catch (const fs::filesystem_error& error) {
-    throw Error(ErrorKind::bad_input, folder.string() + ": cannot be listed (" + error.code().message() + "); expected a folder of clips");
+    throw Error(ErrorKind::bad_input, folder.string() + ": cannot be listed (" + error.code().message() +
+                                          "); expected a folder of clips");
   }
   std::sort(files.begin(), files.end());
   return files;
@@ -70,7 +72,8 @@ class Problems {
   void add(const Error& error) { list_.emplace_back(error.what()); }
   void throw_if_any(const fs::path& folder) const {
     if (list_.empty()) return;
-    std::string message = folder.string() + ": " + std::to_string(list_.size()) + (list_.size() == 1 ? " problem" : " problems");
+    std::string message = folder.string() + ": " + std::to_string(list_.size()) +
+                          (list_.size() == 1 ? " problem" : " problems");
     for (const auto& problem : list_) message += "\n  " + problem;
     throw Error(ErrorKind::bad_input, message);
   }
@@ -82,11 +85,13 @@ class Problems {
 // A caption by the name of its clip, relative to the folder.
 using Captions = std::map<fs::path, std::string>;
 
-void add_caption(Captions& captions, const fs::path& clip, const std::string& text, const std::string& where, Problems& problems) {
+void add_caption(Captions& captions, const fs::path& clip, const std::string& text, const std::string& where,
+                 Problems& problems) {
   const auto caption = trimmed(text);
   if (caption.empty()) return problems.add(where, "the caption is empty");
   if (const auto defect = find_text_defect(caption))
-    return problems.add(where, "the caption has " + defect->what + " at byte " + std::to_string(defect->byte_offset));
+    return problems.add(
+        where, "the caption has " + defect->what + " at byte " + std::to_string(defect->byte_offset));
   if (!captions.emplace(clip, caption).second) problems.add(where, "a second caption for " + clip.string());
 }
 
@@ -115,7 +120,8 @@ Captions captions_of_metadata(const fs::path& folder, Problems& problems) {
   return captions;
 }
 
-Captions captions_beside_clips(const fs::path& folder, const std::vector<fs::path>& files, Problems& problems) {
+Captions captions_beside_clips(const fs::path& folder, const std::vector<fs::path>& files,
+                               Problems& problems) {
   std::multimap<fs::path, fs::path> clips;  // by name without extension
   for (const auto& file : files)
     if (is_media(file)) clips.emplace(fs::path(file).replace_extension(), file);
@@ -125,7 +131,8 @@ Captions captions_beside_clips(const fs::path& folder, const std::vector<fs::pat
     const auto where = (folder / file).string();
     const auto [first, last] = clips.equal_range(fs::path(file).replace_extension());
     if (first == last) problems.add(where, "there is no clip of that name beside it");
-    for (auto clip = first; clip != last; ++clip) add_caption(captions, clip->second, read_text(folder / file), where, problems);
+    for (auto clip = first; clip != last; ++clip)
+      add_caption(captions, clip->second, read_text(folder / file), where, problems);
   }
   return captions;
 }
@@ -137,21 +144,24 @@ CaptionedClip inspect(const fs::path& file, const std::string& caption) {
   CaptionedClip clip{file, caption, {info.width, info.height}, 0, 0};
   while (reader->read()) ++clip.frames;
   if (clip.frames == 0) throw Error(ErrorKind::bad_input, file.string() + ": holds no frame");
-  if (clip.frames > 1 && info.fps.numerator > 0) clip.fps = static_cast<double>(info.fps.numerator) / info.fps.denominator;
+  if (clip.frames > 1 && info.fps.numerator > 0)
+    clip.fps = static_cast<double>(info.fps.numerator) / info.fps.denominator;
   return clip;
 }
 
 // The centre of a frame at the ratio width:height, resampled. [3, T, H, W] → [3, T, height, width].
 at::Tensor fit(const at::Tensor& video, int64_t width, int64_t height) {
   const int64_t w = video.size(3), h = video.size(2);
-  const double scale = std::max(static_cast<double>(width) / static_cast<double>(w), static_cast<double>(height) / static_cast<double>(h));
+  const double scale = std::max(static_cast<double>(width) / static_cast<double>(w),
+                                static_cast<double>(height) / static_cast<double>(h));
   const auto part = [&](int64_t target, int64_t whole) {
     return std::clamp<int64_t>(std::llround(static_cast<double>(target) / scale), 1, whole);
   };
   const int64_t cut_w = part(width, w), cut_h = part(height, h);
   const auto cut = video.narrow(3, (w - cut_w) / 2, cut_w).narrow(2, (h - cut_h) / 2, cut_h);
   if (cut_w == width && cut_h == height) return cut.contiguous();
-  return at::_upsample_bilinear2d_aa(cut.transpose(0, 1).contiguous(), {height, width}, /*align_corners=*/false)
+  return at::_upsample_bilinear2d_aa(cut.transpose(0, 1).contiguous(), {height, width},
+                                     /*align_corners=*/false)
       .transpose(0, 1)
       .contiguous();
 }
@@ -162,7 +172,8 @@ std::vector<CaptionedClip> list_clip_folder(const fs::path& folder) {
   const auto files = files_in(folder);
   Problems problems;
   const bool metadata = fs::exists(folder / kMetadata);
-  const auto captions = metadata ? captions_of_metadata(folder, problems) : captions_beside_clips(folder, files, problems);
+  const auto captions = metadata ? captions_of_metadata(folder, problems)
+                                 : captions_beside_clips(folder, files, problems);
   std::vector<CaptionedClip> clips;
   int64_t media = 0;
   for (const auto& file : files) {
@@ -170,9 +181,11 @@ std::vector<CaptionedClip> list_clip_folder(const fs::path& folder) {
     ++media;
     const auto caption = captions.find(file);
     if (caption == captions.end())
-      problems.add((folder / file).string(), metadata ? std::string("has no caption in ") + kMetadata
-                                                      : "has no caption; expected it in " +
-                                                            fs::path(file).replace_extension(".txt").filename().string() + " beside it");
+      problems.add((folder / file).string(),
+                   metadata
+                       ? std::string("has no caption in ") + kMetadata
+                       : "has no caption; expected it in " +
+                             fs::path(file).replace_extension(".txt").filename().string() + " beside it");
     try {
       const auto clip = inspect(folder / file, caption == captions.end() ? "" : caption->second);
       if (caption != captions.end()) clips.push_back(clip);
@@ -185,7 +198,8 @@ std::vector<CaptionedClip> list_clip_folder(const fs::path& folder) {
   return clips;
 }
 
-at::Tensor read_clip(const CaptionedClip& clip, int64_t width, int64_t height, int64_t frames, double fps, double start) {
+at::Tensor read_clip(const CaptionedClip& clip, int64_t width, int64_t height, int64_t frames, double fps,
+                     double start) {
   const double clip_fps = clip.fps > 0 ? clip.fps : fps;
   const auto reader = open_video(clip.file);
   std::vector<Frame> chosen;
@@ -205,14 +219,18 @@ at::Tensor read_clip(const CaptionedClip& clip, int64_t width, int64_t height, i
   return fit(from_frames(chosen), width, height);
 }
 
-ClipBucket choose_bucket(const CaptionedClip& clip, const std::vector<PixelSize>& sizes, int64_t most_frames, int64_t temporal_ratio,
-                         double fps) {
+ClipBucket choose_bucket(const CaptionedClip& clip, const std::vector<PixelSize>& sizes, int64_t most_frames,
+                         int64_t temporal_ratio, double fps) {
   if (sizes.empty()) throw Error(ErrorKind::usage, "there is no size to fit " + clip.file.string() + " to");
-  const auto ratio = [](const PixelSize& size) { return std::log(static_cast<double>(size.width) / static_cast<double>(size.height)); };
-  const auto nearest = std::min_element(sizes.begin(), sizes.end(), [&](const PixelSize& a, const PixelSize& b) {
-    return std::abs(ratio(a) - ratio(clip.size)) < std::abs(ratio(b) - ratio(clip.size));
-  });
-  const double last = static_cast<double>(clip.frames - 1) * fps / (clip.fps > 0 ? clip.fps : fps);  // of the frames at fps, from 0
+  const auto ratio = [](const PixelSize& size) {
+    return std::log(static_cast<double>(size.width) / static_cast<double>(size.height));
+  };
+  const auto nearest = std::min_element(
+      sizes.begin(), sizes.end(), [&](const PixelSize& a, const PixelSize& b) {
+        return std::abs(ratio(a) - ratio(clip.size)) < std::abs(ratio(b) - ratio(clip.size));
+      });
+  const double last = static_cast<double>(clip.frames - 1) * fps /
+                      (clip.fps > 0 ? clip.fps : fps);  // of the frames at fps, from 0
   const int64_t held = std::min(most_frames, static_cast<int64_t>(std::floor(last + 1e-6)) + 1);
   return {*nearest, (std::max<int64_t>(held, 1) - 1) / temporal_ratio * temporal_ratio + 1};
 }

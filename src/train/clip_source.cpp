@@ -16,9 +16,12 @@ namespace {
 
 class WorldSource : public ClipSource {
  public:
-  WorldSource(std::vector<std::array<int64_t, 2>> sizes, WorldShares shares) : sizes_(std::move(sizes)), shares_(std::move(shares)) {}
+  WorldSource(std::vector<std::array<int64_t, 2>> sizes, WorldShares shares)
+      : sizes_(std::move(sizes)), shares_(std::move(shares)) {}
 
-  std::size_t size_of(uint64_t seed, uint64_t index) const override { return WorldRandom(seed ^ 0x5e1ec7, index).index(sizes_.size()); }
+  std::size_t size_of(uint64_t seed, uint64_t index) const override {
+    return WorldRandom(seed ^ 0x5e1ec7, index).index(sizes_.size());
+  }
   TrainingClip training_clip(uint64_t seed, uint64_t index, std::size_t size, int64_t frames) const override {
     return draw(WorldRandom(seed, 2 * index), WorldSide::training, size, frames);
   }
@@ -32,7 +35,8 @@ class WorldSource : public ClipSource {
               {"two_objects", shares_.two_objects},
               {"shapes", shares_.shapes},
               {"motions", shares_.motions}};
-    if (!shares_.sizes.empty()) json["object_sizes"] = shares_.sizes;  // as without it for caches and runs that draw them alike
+    if (!shares_.sizes.empty())
+      json["object_sizes"] = shares_.sizes;  // as without it for caches and runs that draw them alike
     return json.dump();
   }
   std::vector<std::string> training_captions(uint64_t seed) const override {
@@ -45,7 +49,8 @@ class WorldSource : public ClipSource {
 
  private:
   std::pair<WorldScene, std::string> captioned_scene(WorldRandom random, WorldSide side) const {
-    const auto shares = side == WorldSide::training ? shares_ : WorldShares{.two_objects = shares_.two_objects};
+    const auto shares = side == WorldSide::training ? shares_
+                                                    : WorldShares{.two_objects = shares_.two_objects};
     auto scene = sample_world_scene(random, side, shares);
     auto caption = world_caption(scene, random);
     return {std::move(scene), std::move(caption)};
@@ -53,7 +58,8 @@ class WorldSource : public ClipSource {
   TrainingClip draw(const WorldRandom& random, WorldSide side, std::size_t size, int64_t frames) const {
     const auto [width, height] = sizes_.at(size);
     auto [scene, caption] = captioned_scene(random, side);
-    return {render_world(scene, frames, width, height), std::move(caption), world_tracks(scene, frames, width, height), scene.objects};
+    return {render_world(scene, frames, width, height), std::move(caption),
+            world_tracks(scene, frames, width, height), scene.objects};
   }
 
   std::vector<std::array<int64_t, 2>> sizes_;
@@ -77,11 +83,15 @@ class FolderSource : public ClipSource {
       lots.push_back(std::hash<std::string>{}(name));
       listing.push_back({name, clip.caption, clip.frames, clip.size.width, clip.size.height});
     }
-    fingerprint_ =
-        Json{{"data", std::hash<std::string>{}(listing.dump())}, {"clips", clips.size()}, {"sizes", sizes_}, {"fps", fps_}}.dump();
+    fingerprint_ = Json{
+        {"data", std::hash<std::string>{}(listing.dump())},
+        {"clips", clips.size()},
+        {"sizes", sizes_},
+        {"fps", fps_}}.dump();
     const auto lowest = *std::min_element(lots.begin(), lots.end());
     for (std::size_t i = 0; i < clips.size(); ++i) {
-      const bool held_out = clips.size() >= one_held_out_in && (lots[i] % one_held_out_in == 0 || lots[i] == lowest);
+      const bool held_out = clips.size() >= one_held_out_in &&
+                            (lots[i] % one_held_out_in == 0 || lots[i] == lowest);
       (held_out ? held_out_ : training_).push_back(clips[i]);
     }
     if (held_out_.empty()) held_out_ = training_;
@@ -90,8 +100,10 @@ class FolderSource : public ClipSource {
   std::string fingerprint() const override { return fingerprint_; }
 
   std::size_t size_of(uint64_t, uint64_t index) const override {
-    const auto bucket = choose_bucket(training_[index % training_.size()], pixel_sizes_, 1, temporal_ratio, fps_);
-    return static_cast<std::size_t>(std::find(pixel_sizes_.begin(), pixel_sizes_.end(), bucket.size) - pixel_sizes_.begin());
+    const auto bucket = choose_bucket(training_[index % training_.size()], pixel_sizes_, 1, temporal_ratio,
+                                      fps_);
+    return static_cast<std::size_t>(std::find(pixel_sizes_.begin(), pixel_sizes_.end(), bucket.size) -
+                                    pixel_sizes_.begin());
   }
   TrainingClip training_clip(uint64_t seed, uint64_t index, std::size_t size, int64_t frames) const override {
     return read(training_[index % training_.size()], WorldRandom(seed, index), size, frames);
@@ -113,7 +125,8 @@ class FolderSource : public ClipSource {
     const double seconds = clip.fps > 0 ? static_cast<double>(clip.frames) / clip.fps : 0;
     const double slack = std::max(0.0, seconds - static_cast<double>(bucket.frames) / fps_);
     const auto [width, height] = sizes_.at(size);
-    return {read_clip(clip, width, height, bucket.frames, fps_, random.uniform() * slack), clip.caption, {}, {}};
+    return {
+        read_clip(clip, width, height, bucket.frames, fps_, random.uniform() * slack), clip.caption, {}, {}};
   }
 
   std::vector<std::array<int64_t, 2>> sizes_;
@@ -125,7 +138,8 @@ class FolderSource : public ClipSource {
 
 }  // namespace
 
-std::unique_ptr<ClipSource> make_folder_source(const std::filesystem::path& folder, std::vector<std::array<int64_t, 2>> sizes, double fps) {
+std::unique_ptr<ClipSource> make_folder_source(const std::filesystem::path& folder,
+                                               std::vector<std::array<int64_t, 2>> sizes, double fps) {
   return std::make_unique<FolderSource>(folder, std::move(sizes), fps);
 }
 

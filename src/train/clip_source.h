@@ -28,21 +28,27 @@ class ClipSource {
   // Which of sizes() clip `index` is trained at.
   virtual std::size_t size_of(uint64_t seed, uint64_t index) const = 0;
   // Clip `index` of the training side at sizes()[size], of at most `frames` frames: 1 + 4·k of them.
-  virtual TrainingClip training_clip(uint64_t seed, uint64_t index, std::size_t size, int64_t frames) const = 0;
+  virtual TrainingClip training_clip(uint64_t seed, uint64_t index, std::size_t size,
+                                     int64_t frames) const = 0;
   // The same on the side that is never trained on.
-  virtual TrainingClip held_out_clip(uint64_t seed, uint64_t index, std::size_t size, int64_t frames) const = 0;
+  virtual TrainingClip held_out_clip(uint64_t seed, uint64_t index, std::size_t size,
+                                     int64_t frames) const = 0;
   virtual const std::vector<std::array<int64_t, 2>>& sizes() const = 0;  // {width, height}
   // Changes when the same arguments give another clip or caption.
   virtual std::string fingerprint() const = 0;
-  // Captions of the training side as they occur, for a tokenizer: all of a folder's, many of a source without end.
+  // Captions of the training side as they occur, for a tokenizer: all of a folder's, many of a source without
+  // end.
   virtual std::vector<std::string> training_captions(uint64_t seed) const = 0;
 };
 
-// The procedural world, without end. On the side that is never trained on, all shapes and motions are as frequent.
+// The procedural world, without end. On the side that is never trained on, all shapes and motions are as
+// frequent.
 std::unique_ptr<ClipSource> make_world_source(std::vector<std::array<int64_t, 2>> sizes, WorldShares shares);
 
-// A folder of captioned clips (list_clip_folder), brought to `fps`. Where there are twenty clips, about one in twenty is held out,
-// by its name: a clip stays on its side when others come or go. Throws Error{bad_input} with everything that is wrong with the folder.
-std::unique_ptr<ClipSource> make_folder_source(const std::filesystem::path& folder, std::vector<std::array<int64_t, 2>> sizes, double fps);
+// A folder of captioned clips (list_clip_folder), brought to `fps`. Where there are twenty clips, about one
+// in twenty is held out, by its name: a clip stays on its side when others come or go. Throws
+// Error{bad_input} with everything that is wrong with the folder.
+std::unique_ptr<ClipSource> make_folder_source(const std::filesystem::path& folder,
+                                               std::vector<std::array<int64_t, 2>> sizes, double fps);
 
 }  // namespace t2v

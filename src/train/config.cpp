@@ -11,7 +11,9 @@ namespace {
 class Keys {
  public:
   Keys(const Json& object, std::string where) : object_(object), where_(std::move(where)) {
-    if (!object.is_object()) throw Error(ErrorKind::usage, where_ + ": should be an object, found " + std::string(object.type_name()));
+    if (!object.is_object())
+      throw Error(ErrorKind::usage,
+                  where_ + ": should be an object, found " + std::string(object.type_name()));
   }
 
   template <class T>
@@ -45,7 +47,8 @@ class Keys {
     for (const auto& [key, value] : object_.items()) {
       if (std::find(known_.begin(), known_.end(), key) != known_.end()) continue;
       const auto near = nearest_name(key, known_);
-      throw Error(ErrorKind::usage, where_ + ": unknown key '" + key + "'" + (near ? "; did you mean '" + *near + "'?" : ""));
+      throw Error(ErrorKind::usage,
+                  where_ + ": unknown key '" + key + "'" + (near ? "; did you mean '" + *near + "'?" : ""));
     }
   }
 
@@ -63,7 +66,8 @@ class Keys {
 };
 
 template <class T>
-T one_of(const std::string& value, const std::vector<std::pair<const char*, T>>& choices, const std::string& where) {
+T one_of(const std::string& value, const std::vector<std::pair<const char*, T>>& choices,
+         const std::string& where) {
   std::string names;
   for (const auto& [name, choice] : choices) {
     if (value == name) return choice;
@@ -93,7 +97,8 @@ void parse_emphasis(const Json& json, const std::string& where, WorldShares& wor
   take(world_motions(), world.motions);
   take(world_sizes(), world.sizes);
   // Scenes whose sizes are drawn alike stay those that they were before sizes could be emphasised.
-  if (std::all_of(world.sizes.begin(), world.sizes.end(), [](double weight) { return weight == 1; })) world.sizes.clear();
+  if (std::all_of(world.sizes.begin(), world.sizes.end(), [](double weight) { return weight == 1; }))
+    world.sizes.clear();
   keys.finish();
 }
 
@@ -112,7 +117,8 @@ void parse_optimizer(const Json& json, const std::string& where, OptimizerConfig
 }
 
 void check_frames(int64_t frames, const std::string& where) {
-  if ((frames - 1) % 4 != 0) throw Error(ErrorKind::usage, where + " should be 1 + 4·k frames, found " + std::to_string(frames));
+  if ((frames - 1) % 4 != 0)
+    throw Error(ErrorKind::usage, where + " should be 1 + 4·k frames, found " + std::to_string(frames));
 }
 
 void parse_vae(Keys& keys, VaeTaskConfig& vae) {
@@ -124,7 +130,8 @@ void parse_vae(Keys& keys, VaeTaskConfig& vae) {
   keys.take("charbonnier", vae.charbonnier, 0, 1);
   keys.take("evaluation_clips", vae.evaluation_clips, 1, 10000);
   if (const auto* kinds = keys.find("clips")) {
-    if (!kinds->is_array() || kinds->empty()) throw Error(ErrorKind::usage, keys.where("clips") + ": should be a list of kinds of clips");
+    if (!kinds->is_array() || kinds->empty())
+      throw Error(ErrorKind::usage, keys.where("clips") + ": should be a list of kinds of clips");
     vae.kinds.clear();
     for (const auto& entry : *kinds) {
       VaeClipKind kind;
@@ -161,9 +168,9 @@ void parse_denoiser(Keys& keys, StageConfig& stage) {
   keys.take("adherence_prompts", stage.adherence_prompts, 0, 10000);
   std::string sampling = "logit_normal";
   keys.take("timestep_sampling", sampling);
-  objective.sampling =
-      one_of<TimestepSampling>(sampling, {{"uniform", TimestepSampling::uniform}, {"logit_normal", TimestepSampling::logit_normal}},
-                               keys.where("timestep_sampling"));
+  objective.sampling = one_of<TimestepSampling>(
+      sampling, {{"uniform", TimestepSampling::uniform}, {"logit_normal", TimestepSampling::logit_normal}},
+      keys.where("timestep_sampling"));
   keys.take("logit_mean", objective.logit_mean, -10, 10);
   keys.take("logit_deviation", objective.logit_deviation, 0.01, 10);
   keys.take("uniform_share", objective.uniform_share, 0, 1);
@@ -171,9 +178,11 @@ void parse_denoiser(Keys& keys, StageConfig& stage) {
   keys.take("first_clean_share", objective.first_clean_share, 0, 1);
   keys.take("independent_share", objective.independent_share, 0, 1);
   if (objective.first_clean_share + objective.independent_share > 1)
-    throw Error(ErrorKind::usage, keys.where("first_clean_share") + ": with independent_share it should be at most 1");
+    throw Error(ErrorKind::usage,
+                keys.where("first_clean_share") + ": with independent_share it should be at most 1");
   if (const auto* lengths = keys.find("lengths")) {
-    if (!lengths->is_array() || lengths->empty()) throw Error(ErrorKind::usage, keys.where("lengths") + ": should be a list");
+    if (!lengths->is_array() || lengths->empty())
+      throw Error(ErrorKind::usage, keys.where("lengths") + ": should be a list");
     task.lengths.clear();
     for (const auto& entry : *lengths) {
       LengthShare length;
@@ -187,15 +196,18 @@ void parse_denoiser(Keys& keys, StageConfig& stage) {
       task.lengths.push_back(length);
     }
     const auto none = [&](double LengthShare::*share) {
-      return std::all_of(task.lengths.begin(), task.lengths.end(), [&](const auto& length) { return length.*share == 0; });
+      return std::all_of(task.lengths.begin(), task.lengths.end(),
+                         [&](const auto& length) { return length.*share == 0; });
     };
     if (none(&LengthShare::first) || none(&LengthShare::last))
-      throw Error(ErrorKind::usage, keys.where("lengths") + ": one 'share' and one 'last_share' at least should be above 0");
+      throw Error(ErrorKind::usage,
+                  keys.where("lengths") + ": one 'share' and one 'last_share' at least should be above 0");
   }
   for (const auto& length : task.lengths)
     if (length.frames > stage.cached_frames)
       throw Error(ErrorKind::usage, keys.where("lengths") + ": clips of " + std::to_string(length.frames) +
-                                        " frames are cut out of cached ones of " + std::to_string(stage.cached_frames) +
+                                        " frames are cut out of cached ones of " +
+                                        std::to_string(stage.cached_frames) +
                                         "; 'cached_frames' should be as many");
 }
 
@@ -205,11 +217,14 @@ StageConfig parse_stage(const Json& json, const std::string& where) {
   std::string kind;
   keys.take("train", kind);
   stage.kind = one_of<StageKind>(
-      kind, {{"vae", StageKind::vae}, {"vae_decoder", StageKind::vae_decoder}, {"denoiser", StageKind::denoiser}}, where + ", train");
+      kind,
+      {{"vae", StageKind::vae}, {"vae_decoder", StageKind::vae_decoder}, {"denoiser", StageKind::denoiser}},
+      where + ", train");
   parse_schedule(keys, stage.schedule);
   if (!stage.schedule.steps && !stage.schedule.minutes)
     throw Error(ErrorKind::usage, where + ": 'steps' or 'minutes' should say how long the stage is");
-  if (const auto* optimizer = keys.find("optimizer")) parse_optimizer(*optimizer, where + ", optimizer", stage.optimizer);
+  if (const auto* optimizer = keys.find("optimizer"))
+    parse_optimizer(*optimizer, where + ", optimizer", stage.optimizer);
   keys.take("checkpoint_minutes", stage.checkpoint_minutes, 0, 1e6);
   keys.take("evaluate_minutes", stage.evaluate_minutes, 0, 1e6);
   keys.take("spike_factor", stage.spike_factor, 1, 1e9);
@@ -220,15 +235,16 @@ StageConfig parse_stage(const Json& json, const std::string& where) {
     parse_vae(keys, stage.vae);
   std::string precision = "float32";
   keys.take("precision", precision);
-  std::vector<std::pair<const char*, RunDtypes>> precisions = {{"float32", {}}, {"bf16-mixed", {at::kFloat, at::kBFloat16}}};
+  std::vector<std::pair<const char*, RunDtypes>> precisions = {{"float32", {}},
+                                                               {"bf16-mixed", {at::kFloat, at::kBFloat16}}};
   if (stage.kind == StageKind::denoiser) precisions.push_back({"bf16", {at::kBFloat16, at::kBFloat16}});
   stage.precision = one_of<RunDtypes>(precision, precisions, keys.where("precision"));
   stage.optimizer.muon_dtype = stage.precision.products;
   stage.vae.decoder_only = stage.kind == StageKind::vae_decoder;
   keys.finish();
   stage.text = json;
-  for (const char* key : {"steps", "minutes", "checkpoint_minutes", "evaluate_minutes", "log_steps", "adherence_prompts",
-                          "evaluation_clips", "gradient_checkpointing"})
+  for (const char* key : {"steps", "minutes", "checkpoint_minutes", "evaluate_minutes", "log_steps",
+                          "adherence_prompts", "evaluation_clips", "gradient_checkpointing"})
     stage.text.erase(key);
   return stage;
 }
@@ -239,11 +255,13 @@ TrainingConfig parse_training_config(const Json& json, const std::string& where)
   TrainingConfig config;
   Keys keys(json, where);
   keys.take("architecture", config.architecture);
-  for (const auto& [key, changes] : {std::pair("transformer", &config.transformer), std::pair("vae", &config.vae)}) {
+  for (const auto& [key, changes] :
+       {std::pair("transformer", &config.transformer), std::pair("vae", &config.vae)}) {
     const auto* found = keys.find(key);
     if (found == nullptr) continue;
     if (!found->is_object())
-      throw Error(ErrorKind::usage, keys.where(key) + ": should be an object of settings as its config.json has them");
+      throw Error(ErrorKind::usage,
+                  keys.where(key) + ": should be an object of settings as its config.json has them");
     *changes = *found;
   }
   if (const auto* weights = keys.find("weights"); weights != nullptr && weights->is_string())
@@ -253,7 +271,8 @@ TrainingConfig parse_training_config(const Json& json, const std::string& where)
   keys.take("seed", config.seed);
   keys.take_optional("data", config.data);
   keys.take("two_objects_share", config.world.two_objects, 0, 1);
-  if (const auto* emphasis = keys.find("emphasis")) parse_emphasis(*emphasis, keys.where("emphasis"), config.world);
+  if (const auto* emphasis = keys.find("emphasis"))
+    parse_emphasis(*emphasis, keys.where("emphasis"), config.world);
   if (const auto* tokenizer = keys.find("tokenizer")) {
     Keys inner(*tokenizer, keys.where("tokenizer"));
     auto& size = config.tokenizer.emplace().vocab_size;
@@ -263,11 +282,14 @@ TrainingConfig parse_training_config(const Json& json, const std::string& where)
   keys.take("sizes", config.sizes);
   if (const auto* defaults = keys.find("defaults")) config.defaults = *defaults;
   if (!config.defaults.is_object())
-    throw Error(ErrorKind::usage, where + ": 'defaults' should be an object of settings as t2v.json has them");
+    throw Error(ErrorKind::usage,
+                where + ": 'defaults' should be an object of settings as t2v.json has them");
   const auto* stages = keys.find("stages");
-  if (stages == nullptr || !stages->is_array()) throw Error(ErrorKind::usage, where + ": 'stages' should be a list of stages");
+  if (stages == nullptr || !stages->is_array())
+    throw Error(ErrorKind::usage, where + ": 'stages' should be a list of stages");
   for (const auto& stage : *stages)
-    config.stages.push_back(parse_stage(stage, where + ", stage " + std::to_string(config.stages.size() + 1)));
+    config.stages.push_back(
+        parse_stage(stage, where + ", stage " + std::to_string(config.stages.size() + 1)));
   keys.finish();
   if (config.architecture.empty() && !config.weights.empty()) config.architecture = config.weights.front();
   for (auto& stage : config.stages) stage.vae.seed = stage.denoiser.seed = config.seed;

@@ -29,25 +29,29 @@ struct StageConfig {
   DenoiserTaskConfig denoiser;
   int64_t cached_frames = 17;
   bool gradient_checkpointing = false;  // of a denoiser's blocks
-  RunDtypes precision;                  // that the networks compute in; weights and optimizer state are float32
-  Json text;  // the stage as written, schedule, evaluation and what changes no number left out: what a checkpoint belongs to
+  RunDtypes precision;  // that the networks compute in; weights and optimizer state are float32
+  Json text;  // the stage as written, schedule, evaluation and what changes no number left out: what a
+              // checkpoint belongs to
 };
 
 // A tokenizer that is trained on the captions.
 struct TokenizerConfig {
-  std::optional<int64_t> vocab_size;  // special tokens included; without it as many as the captions give, at most 8192
+  std::optional<int64_t> vocab_size;  // special tokens included; without it as many as the captions give, at
+                                      // most 8192
 };
 
 struct TrainingConfig {
   std::string architecture;  // model folder whose configs and tokenizer are used
   Json transformer = Json::object(),
-       vae = Json::object();         // what is otherwise in the architecture's transformer/config.json, vae/config.json
+       vae = Json::object();         // what is otherwise in the architecture's transformer/config.json,
+                                     // vae/config.json
   std::vector<std::string> weights;  // model folders to begin from the mean of; from nothing without them
   uint64_t seed = 1;
   std::optional<std::string> data;  // folder of clips; the procedural world without it
   WorldShares world;
   std::optional<TokenizerConfig> tokenizer;   // the architecture's without it
-  std::vector<std::array<int64_t, 2>> sizes;  // {width, height}; those of the architecture's t2v.json when absent
+  std::vector<std::array<int64_t, 2>> sizes;  // {width, height}; those of the architecture's t2v.json when
+                                              // absent
   Json defaults = Json::object();             // what the run's model has otherwise in its t2v.json
   std::vector<StageConfig> stages;
 };

@@ -16,15 +16,17 @@ namespace t2v {
 
 namespace {
 
-// The texts of a packed batch: rows of the encoder's output, the last one the zeros that stand for padding. A text is listed for every
-// segment that has it, so that the segments' keys and values need no second gathering.
+// The texts of a packed batch: rows of the encoder's output, the last one the zeros that stand for padding. A
+// text is listed for every segment that has it, so that the segments' keys and values need no second
+// gathering.
 struct EncodedTexts {
   at::Tensor rows;             // [R, d_model]
   at::Tensor row_of_position;  // int64 [segments, max_text_tokens]
 };
 
 // Each different caption is encoded once, captions of equal length together.
-EncodedTexts encode_texts(const Umt5Encoder& encoder, const std::vector<const std::vector<int64_t>*>& captions, int64_t max_tokens,
+EncodedTexts encode_texts(const Umt5Encoder& encoder,
+                          const std::vector<const std::vector<int64_t>*>& captions, int64_t max_tokens,
                           at::Device device) {
   std::map<std::size_t, std::map<std::vector<int64_t>, int64_t>> by_length;  // length → caption → its text
   for (const auto* caption : captions) by_length[caption->size()].emplace(*caption, 0);
@@ -40,7 +42,9 @@ EncodedTexts encode_texts(const Umt5Encoder& encoder, const std::vector<const st
       for (std::size_t i = 0; i < length; ++i) places.push_back(next_row++);
       ids.insert(ids.end(), caption.begin(), caption.end());
     }
-    const auto batch = at::tensor(ids, at::TensorOptions(at::kLong)).view({static_cast<int64_t>(members.size()), -1}).to(device);
+    const auto batch = at::tensor(ids, at::TensorOptions(at::kLong))
+                           .view({static_cast<int64_t>(members.size()), -1})
+                           .to(device);
     rows.push_back(encoder.forward(batch).flatten(0, 1));
   }
   rows.push_back(at::zeros({1, rows.front().size(1)}, rows.front().options()));
@@ -80,8 +84,8 @@ LabelledWords labelled_words(const std::vector<at::Tensor>& words, const Encoded
   return {rows_at(texts.rows, rows), at::tensor(labels, options).view({-1, kWordLabels}).to(device)};
 }
 
-// What one of a token's cells shows, any that shows something: what most of them show would miss small things. patches: [N,
-// kSceneLabels·cells].
+// What one of a token's cells shows, any that shows something: what most of them show would miss small
+// things. patches: [N, kSceneLabels·cells].
 at::Tensor token_labels(const at::Tensor& patches) {
   const auto cells = patches.view({patches.size(0), kSceneLabels, -1});
   const auto place = cells.select(1, 0).argmax(1).view({-1, 1, 1});
@@ -90,8 +94,9 @@ at::Tensor token_labels(const at::Tensor& patches) {
 
 }  // namespace
 
-DenoiserTask::DenoiserTask(const WanTransformerConfig& transformer, const Umt5Config& text_encoder, const DenoiserTaskConfig& config,
-                           std::shared_ptr<LatentCache> cache, std::vector<CachedClip> held_out)
+DenoiserTask::DenoiserTask(const WanTransformerConfig& transformer, const Umt5Config& text_encoder,
+                           const DenoiserTaskConfig& config, std::shared_ptr<LatentCache> cache,
+                           std::vector<CachedClip> held_out)
     : transformer_(transformer),
       text_encoder_(text_encoder),
       config_(config),
@@ -99,10 +104,14 @@ DenoiserTask::DenoiserTask(const WanTransformerConfig& transformer, const Umt5Co
       cache_(std::move(cache)),
       held_out_(std::move(held_out)) {}
 
-int64_t DenoiserTask::tokens_of(const at::Tensor& latents) const { return token_grid(latents.sizes(), transformer_.patch_size).count(); }
+int64_t DenoiserTask::tokens_of(const at::Tensor& latents) const {
+  return token_grid(latents.sizes(), transformer_.patch_size).count();
+}
 
 int64_t DenoiserTask::draw_length(WorldRandom& random, double progress) const {
-  const auto share = [&](const LengthShare& length) { return length.first + (length.last - length.first) * progress; };
+  const auto share = [&](const LengthShare& length) {
+    return length.first + (length.last - length.first) * progress;
+  };
   double total = 0;
   for (const auto& length : config_.lengths) total += share(length);
   double pick = random.uniform() * total;
@@ -130,7 +139,8 @@ void DenoiserTask::begin_step(int64_t step, double progress, Workers& workers) {
   WorldRandom random(config_.seed, static_cast<uint64_t>(step) + (uint64_t{2} << 40));
   lanes_.assign(static_cast<std::size_t>(config_.lanes), {});
   std::vector<int64_t> room(lanes_.size(), config_.tokens_per_lane);
-  // Greedy packing (Dehghani et al. 2023, NaViT): a clip goes into the first lane with room for it; the step is full when one finds none.
+  // Greedy packing (Dehghani et al. 2023, NaViT): a clip goes into the first lane with room for it; the step
+  // is full when one finds none.
   for (;;) {
     const auto& clip = (*cache_)[random.index(cache_->clips_in(shards))];
     Sample sample;
@@ -151,16 +161,18 @@ void DenoiserTask::begin_step(int64_t step, double progress, Workers& workers) {
   step_weight_ = 0;
   for (auto& lane : lanes_) {
     // Clips of one shape next to each other: attention and the noise then run over them as a batch.
-    std::stable_sort(lane.begin(), lane.end(),
-                     [](const Sample& a, const Sample& b) { return a.latents.sizes().vec() < b.latents.sizes().vec(); });
+    std::stable_sort(lane.begin(), lane.end(), [](const Sample& a, const Sample& b) {
+      return a.latents.sizes().vec() < b.latents.sizes().vec();
+    });
     for (const auto& sample : lane)
       for (const auto& level : sample.levels)
-        step_weight_ += level.weight * static_cast<double>(tokens_of(sample.latents)) / static_cast<double>(sample.levels.size());
+        step_weight_ += level.weight * static_cast<double>(tokens_of(sample.latents)) /
+                        static_cast<double>(sample.levels.size());
   }
 }
 
-LaneLoss DenoiserTask::loss_of(const ParameterSet& parameters, const std::vector<Sample>& samples, double helper_weight,
-                               uint64_t noise_seed) const {
+LaneLoss DenoiserTask::loss_of(const ParameterSet& parameters, const std::vector<Sample>& samples,
+                               double helper_weight, uint64_t noise_seed) const {
   const auto device = parameters.device();
   auto transformer_weights = parameters.part("transformer.").weights();
   auto text_weights = parameters.part("text_encoder.").weights();
@@ -176,7 +188,8 @@ LaneLoss DenoiserTask::loss_of(const ParameterSet& parameters, const std::vector
   const auto texts = encode_texts(encoder, captions, config_.max_text_tokens, device);
   std::vector<int64_t> text_of_segment(captions.size());
   std::iota(text_of_segment.begin(), text_of_segment.end(), 0);
-  const auto context = transformer.prepare_text_rows(texts.rows, texts.row_of_position, std::move(text_of_segment));
+  const auto context = transformer.prepare_text_rows(texts.rows, texts.row_of_position,
+                                                     std::move(text_of_segment));
 
   auto generator = at::detail::createCPUGenerator(noise_seed);
   PackedTokens tokens;
@@ -193,22 +206,29 @@ LaneLoss DenoiserTask::loss_of(const ParameterSet& parameters, const std::vector
     std::vector<float> numbers;
     for (; end < samples.size() && samples[end].latents.sizes() == at::IntArrayRef(shape); ++end) {
       clips.push_back(samples[end].latents);
-      if (helper_weight > 0) labels.push_back(token_labels(patchify(samples[end].labels, transformer_.patch_size)));
-      for (const auto& level : samples[end].levels) numbers.insert(numbers.end(), {level.timestep, level.alpha, level.sigma, level.weight});
+      if (helper_weight > 0)
+        labels.push_back(token_labels(patchify(samples[end].labels, transformer_.patch_size)));
+      for (const auto& level : samples[end].levels)
+        numbers.insert(numbers.end(), {level.timestep, level.alpha, level.sigma, level.weight});
     }
     const auto count = static_cast<int64_t>(end - begin);
-    const auto levels = at::tensor(numbers, at::TensorOptions(at::kFloat)).view({count * shape[1], 4}).to(device);  // [B·T, 4]
+    const auto levels = at::tensor(numbers, at::TensorOptions(at::kFloat))
+                            .view({count * shape[1], 4})
+                            .to(device);  // [B·T, 4]
     const auto per_frame = [&](int64_t column) { return levels.select(1, column).view({1, -1, 1, 1}); };
-    const auto clean = at::stack(clips).to(device, at::kFloat).transpose(0, 1).flatten(1, 2);  // [C, B·T, H, W]
+    const auto clean = at::stack(clips).to(device, at::kFloat).transpose(0, 1).flatten(1, 2);  // [C, B·T, H,
+                                                                                               // W]
     const auto noise = at::randn(clean.sizes(), generator, at::TensorOptions(at::kFloat)).to(device);
     const auto grid = token_grid(shape, transformer_.patch_size);
     const int64_t in_frame = grid.h * grid.w;
     values.push_back(patchify(per_frame(1) * clean + per_frame(2) * noise, transformer_.patch_size));
-    targets.push_back(patchify(objective_.target(clean, noise, per_frame(1), per_frame(2)), transformer_.patch_size));
+    targets.push_back(
+        patchify(objective_.target(clean, noise, per_frame(1), per_frame(2)), transformer_.patch_size));
     timesteps.push_back(levels.select(1, 0).repeat_interleave(in_frame));
     weights.push_back(levels.select(1, 3).repeat_interleave(in_frame));
     const auto options = at::TensorOptions(at::kLong).device(device);
-    const auto axes = at::meshgrid({at::arange(grid.t, options), at::arange(grid.h, options), at::arange(grid.w, options)}, "ij");
+    const auto axes = at::meshgrid(
+        {at::arange(grid.t, options), at::arange(grid.h, options), at::arange(grid.w, options)}, "ij");
     positions.push_back(at::stack(axes, -1).reshape({grid.count(), 3}).repeat({count, 1}));
     for (int64_t i = 0; i < count; ++i) tokens.segments.push_back(tokens.segments.back() + grid.count());
     groups.push_back({samples[begin].frames, count * grid.count()});
@@ -230,12 +250,14 @@ LaneLoss DenoiserTask::loss_of(const ParameterSet& parameters, const std::vector
   if (helper_weight > 0) {
     const auto helper = parameters.part("helper.");
     const auto& layers = helper.list();
-    const auto named = scene_helper_loss(middle, layers[0].value, layers[1].value, at::cat(labels).to(at::kLong).to(device));
+    const auto named = scene_helper_loss(middle, layers[0].value, layers[1].value,
+                                         at::cat(labels).to(at::kLong).to(device));
     const auto said = labelled_words(words, texts);
     const auto understood = word_helper_loss(said.states, layers[2].value, layers[3].value, said.labels);
     const int64_t count = said.labels.size(0);
     // The mean over words counts as much as the mean over tokens.
-    const double tokens_of_word = static_cast<double>(tokens.values.size(0)) / static_cast<double>(std::max<int64_t>(1, count));
+    const double tokens_of_word = static_cast<double>(tokens.values.size(0)) /
+                                  static_cast<double>(std::max<int64_t>(1, count));
     found.loss = found.loss + helper_weight * (named + tokens_of_word * understood);
     found.metrics["helper_loss"] = named.detach();
     found.metrics["word_loss"] = understood.detach();
@@ -250,10 +272,12 @@ LaneLoss DenoiserTask::loss_of(const ParameterSet& parameters, const std::vector
     }
   };
   const auto none = at::scalar_tensor(0, errors.options());
-  for (const auto& length : config_.lengths) add(length.frames, none, none);  // every lane names the same metrics, whatever it holds
+  for (const auto& length : config_.lengths)
+    add(length.frames, none, none);  // every lane names the same metrics, whatever it holds
   int64_t at_token = 0;
   for (const auto& group : groups) {
-    add(group.frames, errors.narrow(0, at_token, group.tokens).sum(), weight.narrow(0, at_token, group.tokens).sum());
+    add(group.frames, errors.narrow(0, at_token, group.tokens).sum(),
+        weight.narrow(0, at_token, group.tokens).sum());
     at_token += group.tokens;
   }
   return found;
@@ -261,8 +285,10 @@ LaneLoss DenoiserTask::loss_of(const ParameterSet& parameters, const std::vector
 
 LaneLoss DenoiserTask::lane_loss(int64_t lane, const ParameterSet& replica) {
   const auto& samples = lanes_[static_cast<std::size_t>(lane)];
-  auto found = loss_of(replica, samples, helper_weight_,
-                       WorldRandom(config_.seed, static_cast<uint64_t>(step_ * config_.lanes + lane) + (uint64_t{3} << 40)).next());
+  auto found = loss_of(
+      replica, samples, helper_weight_,
+      WorldRandom(config_.seed, static_cast<uint64_t>(step_ * config_.lanes + lane) + (uint64_t{3} << 40))
+          .next());
   found.loss = found.loss / step_weight_;
   return found;
 }
@@ -282,9 +308,11 @@ Metrics DenoiserTask::evaluate(const ParameterSet& average) {
                          4 * (clip.latents.size(1) - 1) + 1,
                          std::vector<TrainingLevel>(static_cast<std::size_t>(clip.latents.size(1)), level)});
     }
-    std::stable_sort(samples.begin(), samples.end(),
-                     [](const Sample& a, const Sample& b) { return a.latents.sizes().vec() < b.latents.sizes().vec(); });
-    for (const auto& [name, value] : loss_of(average, samples, 0, begin + 1).metrics) sums[name] += value.item<double>();
+    std::stable_sort(samples.begin(), samples.end(), [](const Sample& a, const Sample& b) {
+      return a.latents.sizes().vec() < b.latents.sizes().vec();
+    });
+    for (const auto& [name, value] : loss_of(average, samples, 0, begin + 1).metrics)
+      sums[name] += value.item<double>();
   }
   return {{"held_out_loss", sums["loss"] / std::max(1e-12, sums["weight"])}};
 }

@@ -30,8 +30,9 @@ int64_t whole_number(const char* text, const char* what, int64_t least, int64_t 
   char* end = nullptr;
   const long long value = std::strtoll(text, &end, 10);
   if (*text == '\0' || *end != '\0' || value < least || value > most)
-    throw Error(ErrorKind::usage, std::string(what) + " should be a whole number from " + std::to_string(least) + " to " +
-                                      std::to_string(most) + ", found '" + text + "'");
+    throw Error(ErrorKind::usage, std::string(what) + " should be a whole number from " +
+                                      std::to_string(least) + " to " + std::to_string(most) + ", found '" +
+                                      text + "'");
   return value;
 }
 
@@ -58,7 +59,8 @@ struct Processes::Group {
     const auto largest = at::tensor({size, -size});
     all_reduce(largest, c10d::ReduceOp::MAX);
     if (largest[0].item<int64_t>() != size || largest[1].item<int64_t>() != -size)
-      throw Error(ErrorKind::internal, "another process trains another network: its gradients have another size");
+      throw Error(ErrorKind::internal,
+                  "another process trains another network: its gradients have another size");
   }
 };
 
@@ -72,19 +74,22 @@ Processes Processes::from_environment() {
   const char* count = by_hand ? std::getenv("WORLD_SIZE") : variable({"SLURM_NTASKS"});
   const char* rank = by_hand ? std::getenv("RANK") : variable({"SLURM_PROCID"});
   const char* address = std::getenv("MASTER_ADDR");
-  if (!by_hand && (count == nullptr || address == nullptr)) return processes;  // a Slurm job that trains alone sets no MASTER_ADDR
-  if (count == nullptr || rank == nullptr) throw Error(ErrorKind::usage, "RANK and WORLD_SIZE go together; only one of them is set");
+  if (!by_hand && (count == nullptr || address == nullptr))
+    return processes;  // a Slurm job that trains alone sets no MASTER_ADDR
+  if (count == nullptr || rank == nullptr)
+    throw Error(ErrorKind::usage, "RANK and WORLD_SIZE go together; only one of them is set");
   processes.count_ = whole_number(count, "WORLD_SIZE", 1, 1024);
   processes.rank_ = whole_number(rank, "RANK", 0, processes.count_ - 1);
   if (const char* local = by_hand ? std::getenv("LOCAL_RANK") : std::getenv("SLURM_LOCALID"))
     processes.local_rank_ = whole_number(local, by_hand ? "LOCAL_RANK" : "SLURM_LOCALID", 0, 1023);
   if (processes.count_ == 1) return processes;
   if (address == nullptr)
-    throw Error(ErrorKind::usage,
-                "WORLD_SIZE is " + std::to_string(processes.count_) + ": MASTER_ADDR should name the machine of process 0");
+    throw Error(ErrorKind::usage, "WORLD_SIZE is " + std::to_string(processes.count_) +
+                                      ": MASTER_ADDR should name the machine of process 0");
   const char* port = std::getenv("MASTER_PORT");
   c10d::TCPStoreOptions options;
-  options.port = static_cast<uint16_t>(port == nullptr ? c10d::TCPStoreOptions::kDefaultPort : whole_number(port, "MASTER_PORT", 1, 65535));
+  options.port = static_cast<uint16_t>(port == nullptr ? c10d::TCPStoreOptions::kDefaultPort
+                                                       : whole_number(port, "MASTER_PORT", 1, 65535));
   options.isServer = processes.rank_ == 0;
   options.numWorkers = static_cast<std::size_t>(processes.count_);
   options.timeout = std::chrono::minutes(5);
@@ -92,19 +97,22 @@ Processes Processes::from_environment() {
     const auto store = c10::make_intrusive<c10d::TCPStore>(address, options);
     auto gloo = c10d::ProcessGroupGloo::Options::create(patience);
     const char* interface = std::getenv("GLOO_SOCKET_IFNAME");
-    gloo->devices.push_back(interface == nullptr ? c10d::ProcessGroupGloo::createDefaultDevice()
-                                                 : c10d::ProcessGroupGloo::createDeviceForInterface(interface));
+    gloo->devices.push_back(interface == nullptr
+                                ? c10d::ProcessGroupGloo::createDefaultDevice()
+                                : c10d::ProcessGroupGloo::createDeviceForInterface(interface));
     processes.group_ = std::make_unique<Group>();
-    processes.group_->gloo = c10::make_intrusive<c10d::ProcessGroupGloo>(store, static_cast<int>(processes.rank_),
-                                                                         static_cast<int>(processes.count_), std::move(gloo));
+    processes.group_->gloo = c10::make_intrusive<c10d::ProcessGroupGloo>(
+        store, static_cast<int>(processes.rank_), static_cast<int>(processes.count_), std::move(gloo));
   } catch (const std::exception& error) {
-    throw Error(ErrorKind::internal, processes.name() + " did not find the others at " + address + ":" + std::to_string(options.port) +
-                                         " (" + error.what() + ")");
+    throw Error(ErrorKind::internal, processes.name() + " did not find the others at " + address + ":" +
+                                         std::to_string(options.port) + " (" + error.what() + ")");
   }
   return processes;
 }
 
-std::string Processes::name() const { return "process " + std::to_string(rank_) + " of " + std::to_string(count_); }
+std::string Processes::name() const {
+  return "process " + std::to_string(rank_) + " of " + std::to_string(count_);
+}
 
 void Processes::sum(std::vector<at::Tensor>& tensors) const {
   if (count_ == 1) return;
@@ -127,7 +135,8 @@ void Processes::sum(std::vector<at::Tensor>& tensors) const {
   } catch (const Error&) {
     throw;
   } catch (const std::exception& error) {
-    throw Error(ErrorKind::internal, name() + " lost the others; start all of them again with --resume (" + error.what() + ")");
+    throw Error(ErrorKind::internal,
+                name() + " lost the others; start all of them again with --resume (" + error.what() + ")");
   }
 }
 

@@ -1,5 +1,6 @@
-// What a clip of the procedural world shows, read back from its frames alone: the independent check of whether a model did what its prompt
-// asked for. docs/world.md says how well it reads pictures whose content is known.
+// What a clip of the procedural world shows, read back from its frames alone: the independent check of
+// whether a model did what its prompt asked for. docs/world.md says how well it reads pictures whose content
+// is known.
 #pragma once
 
 #include <ATen/core/Tensor.h>
@@ -12,7 +13,7 @@ namespace t2v {
 struct JudgedObject {
   int colour = -1, shape = -1, motion = -1, size = -1;
   double visible_area = 0;  // mean over the frames, in world units squared
-  double misfit = 0;        // 0: the shape's outline fits its pixels exactly; about 0.3 and more: it fits badly
+  double misfit = 0;  // 0: the shape's outline fits its pixels exactly; about 0.3 and more: it fits badly
 };
 
 struct JudgedScene {
@@ -20,7 +21,8 @@ struct JudgedScene {
   std::vector<JudgedObject> objects;  // the largest visible area first; none when everything is background
 };
 
-// frames float32 in [-1, 1] or uint8, [3, T, H, W], 8 frames per second. Throws Error{usage} for another shape or type.
+// frames float32 in [-1, 1] or uint8, [3, T, H, W], 8 frames per second. Throws Error{usage} for another
+// shape or type.
 JudgedScene judge_world(const at::Tensor& frames);
 
 }  // namespace t2v

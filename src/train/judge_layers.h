@@ -8,7 +8,8 @@
 
 namespace t2v {
 
-// One frame of one object: how much of each pixel it covers, and how far that is to be believed (0 where another object may hide it).
+// One frame of one object: how much of each pixel it covers, and how far that is to be believed (0 where
+// another object may hide it).
 struct CoverageFrame {
   const float* alpha = nullptr;  // [height, width] in [0, 1]
   const float* weight = nullptr;
@@ -20,7 +21,9 @@ struct ObjectLayer {
   int colour = 0;
   int64_t frames = 0, width = 0, height = 0;
   std::vector<float> alpha, weight;  // [frames, height, width]
-  CoverageFrame frame(int64_t t) const { return {alpha.data() + t * width * height, weight.data() + t * width * height, width, height}; }
+  CoverageFrame frame(int64_t t) const {
+    return {alpha.data() + t * width * height, weight.data() + t * width * height, width, height};
+  }
 };
 
 struct WorldLayers {

@@ -15,7 +15,8 @@ namespace t2v {
 namespace {
 
 constexpr double kPi = std::numbers::pi;
-constexpr double kMissing = 0.02;   // squared distance that a frame counts as where the object should be seen and is not
+constexpr double kMissing = 0.02;   // squared distance that a frame counts as where the object should be seen
+                                    // and is not
 constexpr double kOutlier = 0.15;   // distance
 constexpr double kUnlikely = 2e-3;  // squared distance that a parameter far from the world's counts as
 
@@ -40,7 +41,8 @@ Track read_track(const std::vector<FittedFrame>& frames) {
       ++track.missing;
       continue;
     }
-    const double time = static_cast<double>(t) / kWorldFps, weight = std::clamp<double>(frame.visible, 0.1, 1);
+    const double time = static_cast<double>(t) / kWorldFps,
+                 weight = std::clamp<double>(frame.visible, 0.1, 1);
     const auto add = [&](Series& series, double value, double w) {
       series.time.push_back(time), series.value.push_back(value), series.weight.push_back(w);
     };
@@ -53,7 +55,8 @@ Track read_track(const std::vector<FittedFrame>& frames) {
     for (const auto& frame : frames)
       if (frame.present) radii.push_back(frame.pose.radius);
   if (!radii.empty()) {
-    std::nth_element(radii.begin(), radii.begin() + static_cast<std::ptrdiff_t>(radii.size() / 2), radii.end());
+    std::nth_element(radii.begin(), radii.begin() + static_cast<std::ptrdiff_t>(radii.size() / 2),
+                     radii.end());
     track.typical_radius = radii[radii.size() / 2];
   }
   return track;
@@ -61,12 +64,14 @@ Track read_track(const std::vector<FittedFrame>& frames) {
 
 using Basis = std::function<double(double time)>;
 
-// A squared residual as it counts: one beyond kOutlier, where a frame of the clip went wrong, counts little more than one at it.
+// A squared residual as it counts: one beyond kOutlier, where a frame of the clip went wrong, counts little
+// more than one at it.
 double robust(double squared) { return squared / (1 + squared / (kOutlier * kOutlier)); }
 
 // The normal equations of value ≈ Σ c_i basis_i(time), with a little damping.
 template <std::size_t n>
-std::array<double, n> solve(const Series& series, const std::array<Basis, n>& bases, const std::vector<double>& weight) {
+std::array<double, n> solve(const Series& series, const std::array<Basis, n>& bases,
+                            const std::vector<double>& weight) {
   std::array<std::array<double, n + 1>, n> m{};
   for (std::size_t k = 0; k < series.time.size(); ++k) {
     std::array<double, n> b;
@@ -88,7 +93,8 @@ std::array<double, n> solve(const Series& series, const std::array<Basis, n>& ba
   return c;
 }
 
-// Least squares, iteratively reweighted for robust residuals (Geman and McClure). Returns Σ weight · robust(residual²).
+// Least squares, iteratively reweighted for robust residuals (Geman and McClure). Returns Σ weight ·
+// robust(residual²).
 template <std::size_t n>
 double least_squares(const Series& series, const std::array<Basis, n>& bases, std::array<double, n>& c) {
   auto weight = series.weight;
@@ -133,17 +139,20 @@ Fit stand_still(const Track& track) {
 
 Fit pulse(const Track& track) {
   std::array<double, 3> c;
-  const double cost = still_cost(track.x) + still_cost(track.y) + least_squares<3>(track.radius, {constant, sine, cosine}, c);
+  const double cost = still_cost(track.x) + still_cost(track.y) +
+                      least_squares<3>(track.radius, {constant, sine, cosine}, c);
   return {cost, unlikely(std::hypot(c[1], c[2]) / std::max(c[0], 0.05), 0.3, 0.5), c[0]};
 }
 
 Fit sway(const Track& track) {
   std::array<double, 3> c;
-  const double cost = least_squares<3>(track.x, {constant, sine, cosine}, c) + still_cost(track.y) + still_cost(track.radius);
+  const double cost = least_squares<3>(track.x, {constant, sine, cosine}, c) + still_cost(track.y) +
+                      still_cost(track.radius);
   return {cost, unlikely(std::hypot(c[1], c[2]), 0.11, 0.26), track.typical_radius};
 }
 
-// x = cx + a cos - b sin, y = cy ± (a sin + b cos): one circle, clockwise on the screen as the world's, or the other way round.
+// x = cx + a cos - b sin, y = cy ± (a sin + b cos): one circle, clockwise on the screen as the world's, or
+// the other way round.
 Fit circle(const Track& track, double direction) {
   Series both;
   const auto append = [&](const Series& series, double offset) {
@@ -157,9 +166,10 @@ Fit circle(const Track& track, double direction) {
   append(track.x, 0);
   append(track.y, later);
   const auto of_x = [](double t) { return t < later / 2; };
-  const std::array<Basis, 4> bases{[&](double t) { return of_x(t) ? 1.0 : 0.0; }, [&](double t) { return of_x(t) ? 0.0 : 1.0; },
-                                   [&](double t) { return of_x(t) ? cosine(t) : direction * sine(t - later); },
-                                   [&](double t) { return of_x(t) ? -sine(t) : direction * cosine(t - later); }};
+  const std::array<Basis, 4> bases{
+      [&](double t) { return of_x(t) ? 1.0 : 0.0; }, [&](double t) { return of_x(t) ? 0.0 : 1.0; },
+      [&](double t) { return of_x(t) ? cosine(t) : direction * sine(t - later); },
+      [&](double t) { return of_x(t) ? -sine(t) : direction * cosine(t - later); }};
   std::array<double, 4> c;
   const double cost = least_squares<4>(both, bases, c) + still_cost(track.radius);
   return {cost, unlikely(std::hypot(c[2], c[3]), 0.13, 0.25), track.typical_radius};
@@ -170,10 +180,12 @@ Fit bounce(const Track& track) {
   for (int k = 0; k < 64; ++k) {
     const double phase = kPi * k / 64;
     std::array<double, 2> c;
-    const double cost = least_squares<2>(track.y, {constant, [&](double t) { return -std::abs(std::sin(kPi * t + phase)); }}, c);
+    const double cost = least_squares<2>(
+        track.y, {constant, [&](double t) { return -std::abs(std::sin(kPi * t + phase)); }}, c);
     if (c[1] < 0) continue;
     const double penalty = unlikely(c[1], 0.3, 0.75);
-    if (cost + penalty * track.seen < best.cost + best.penalty * track.seen) best = {cost, penalty, track.typical_radius};
+    if (cost + penalty * track.seen < best.cost + best.penalty * track.seen)
+      best = {cost, penalty, track.typical_radius};
   }
   best.cost += still_cost(track.x) + still_cost(track.radius);
   return best;
@@ -181,10 +193,10 @@ Fit bounce(const Track& track) {
 
 double wrapped(double value, double span) { return value - std::round(value / span) * span; }
 
-// Along one axis at an even speed, wrapping around a frame of that half extent. A frame without the object is as it should be where the
-// motion has it out of sight.
-Fit move(const Track& track, const Series& along, const Series& across, double direction, double half_extent, int64_t frames,
-         const std::vector<FittedFrame>& seen) {
+// Along one axis at an even speed, wrapping around a frame of that half extent. A frame without the object is
+// as it should be where the motion has it out of sight.
+Fit move(const Track& track, const Series& along, const Series& across, double direction, double half_extent,
+         int64_t frames, const std::vector<FittedFrame>& seen) {
   const double span = 2 * (half_extent + track.typical_radius);
   Fit best;
   for (double speed = 0.3; speed < 1.01; speed += 0.05) {
@@ -204,7 +216,8 @@ Fit move(const Track& track, const Series& along, const Series& across, double d
       if (!seen[static_cast<std::size_t>(t)].present && std::abs(at) < half_extent) cost += kMissing;
     }
     const double penalty = unlikely(speed, 0.5, 0.7);
-    if (cost + penalty * track.seen < best.cost + best.penalty * track.seen) best = {cost, penalty, track.typical_radius};
+    if (cost + penalty * track.seen < best.cost + best.penalty * track.seen)
+      best = {cost, penalty, track.typical_radius};
   }
   best.cost += still_cost(across) + still_cost(track.radius);
   return best;
@@ -226,7 +239,9 @@ FittedMotion fit_motion(const std::vector<FittedFrame>& frames, float half_width
     if (name == "moving down") fit = move(track, track.y, track.x, 1, half_height, count, frames);
     if (name == "bouncing") fit = bounce(track);
     if (name == "pulsing") fit = pulse(track);
-    if (name == "circling") fit = std::min(circle(track, 1), circle(track, -1), [](const Fit& a, const Fit& b) { return a.cost < b.cost; });
+    if (name == "circling")
+      fit = std::min(circle(track, 1), circle(track, -1),
+                     [](const Fit& a, const Fit& b) { return a.cost < b.cost; });
     if (name == "swaying") fit = sway(track);
     if (name == "standing still") fit = stand_still(track);
     if (!moving) fit.cost += kMissing * track.missing;

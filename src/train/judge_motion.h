@@ -9,11 +9,13 @@ namespace t2v {
 
 struct FittedMotion {
   int motion = 0;
-  double misfit = 0;  // mean squared distance of the track from the motion's, world units squared, with what unlikely parameters cost
+  double misfit = 0;  // mean squared distance of the track from the motion's, world units squared, with what
+                      // unlikely parameters cost
   float radius = 0;   // at rest
 };
 
-// The motion, but for spinning, that explains positions and radii best. half_width, half_height: of the frame in world units.
+// The motion, but for spinning, that explains positions and radii best. half_width, half_height: of the frame
+// in world units.
 FittedMotion fit_motion(const std::vector<FittedFrame>& track, float half_width, float half_height);
 
 }  // namespace t2v

@@ -19,7 +19,8 @@ constexpr std::size_t kReferenceFrames = 8;
 constexpr float kSmallestArea = 0.008F;  // world units squared: half of a small object
 constexpr int kTurns = 72;
 constexpr float kTurnStep = 2 * kPi / kTurns;
-constexpr double kWorthRefining = 2.5;  // how much worse than the best still template a roughly fitted turning one may be
+constexpr double kWorthRefining = 2.5;  // how much worse than the best still template a roughly fitted
+                                        // turning one may be
 constexpr double kSpinHandicap = 1.15;  // a turning template has more freedom
 
 // Sharp frames, and what autoencoders make of them.
@@ -38,7 +39,8 @@ Moments measure(int shape) {
   Moments m;
   for (int row = 0; row < n; ++row)
     for (int column = 0; column < n; ++column) {
-      const float x = (static_cast<float>(column) + 0.5F) * 2.4F / n - 1.2F, y = (static_cast<float>(row) + 0.5F) * 2.4F / n - 1.2F;
+      const float x = (static_cast<float>(column) + 0.5F) * 2.4F / n - 1.2F,
+                  y = (static_cast<float>(row) + 0.5F) * 2.4F / n - 1.2F;
       if (world_shape_distance(shape, x, y) < 0) ++m.area, m.x += x, m.y += y;
     }
   m.x /= m.area, m.y /= m.area;
@@ -49,7 +51,8 @@ Moments measure(int shape) {
 const std::vector<Moments>& shape_moments() {
   static const std::vector<Moments> all = [] {
     std::vector<Moments> list;
-    for (int shape = 0; shape < static_cast<int>(world_shapes().size()); ++shape) list.push_back(measure(shape));
+    for (int shape = 0; shape < static_cast<int>(world_shapes().size()); ++shape)
+      list.push_back(measure(shape));
     return list;
   }();
   return all;
@@ -64,12 +67,14 @@ struct Seen {
 
 Seen look(const CoverageFrame& frame) {
   Seen seen;
-  const float half_width = static_cast<float>(frame.width) / 2, half_height = static_cast<float>(frame.height) / 2;
+  const float half_width = static_cast<float>(frame.width) / 2,
+              half_height = static_cast<float>(frame.height) / 2;
   double sum = 0, sum_x = 0, sum_y = 0;
   for (int64_t row = 0; row < frame.height; ++row)
     for (int64_t column = 0; column < frame.width; ++column) {
       const float raw = frame.alpha[row * frame.width + column];
-      const double alpha = raw < 0.15F ? 0 : raw;  // the background's noise is spread wide and would move the centre
+      const double alpha = raw < 0.15F ? 0 : raw;  // the background's noise is spread wide and would move the
+                                                   // centre
       sum += alpha;
       sum_x += alpha * (static_cast<double>(column) + 0.5 - half_width);
       sum_y += alpha * (static_cast<double>(row) + 0.5 - half_height);
@@ -78,7 +83,9 @@ Seen look(const CoverageFrame& frame) {
       seen.cut |= border && alpha > 0.4;
     }
   seen.area = static_cast<float>(sum) / (frame.unit() * frame.unit());
-  if (sum > 0) seen.x = static_cast<float>(sum_x / sum) / frame.unit(), seen.y = static_cast<float>(sum_y / sum) / frame.unit();
+  if (sum > 0)
+    seen.x = static_cast<float>(sum_x / sum) / frame.unit(),
+    seen.y = static_cast<float>(sum_y / sum) / frame.unit();
   return seen;
 }
 
@@ -90,10 +97,12 @@ float visible_share(const CoverageFrame& frame, int shape, const Pose& pose) {
   int inside = 0, all = 0;
   for (int row = 0; row < n; ++row)
     for (int column = 0; column < n; ++column) {
-      const float x = (static_cast<float>(column) + 0.5F) * 2.4F / n - 1.2F, y = (static_cast<float>(row) + 0.5F) * 2.4F / n - 1.2F;
+      const float x = (static_cast<float>(column) + 0.5F) * 2.4F / n - 1.2F,
+                  y = (static_cast<float>(row) + 0.5F) * 2.4F / n - 1.2F;
       if (world_shape_distance(shape, x, y) >= 0) continue;
       ++all;
-      inside += std::abs(pose.x + x * pose.radius) < half_width && std::abs(pose.y + y * pose.radius) < half_height;
+      inside += std::abs(pose.x + x * pose.radius) < half_width &&
+                std::abs(pose.y + y * pose.radius) < half_height;
     }
   return static_cast<float>(inside) / static_cast<float>(all);
 }
@@ -133,15 +142,17 @@ Pose pose_from(const Seen& seen, int shape, float angle) {
 enum class Search { wide, close, wide_at_radius };
 
 // Improves a pose at its angle. Returns the difference.
-double fit_pose(const CoverageFrame& frame, int shape, const Softening& softening, Search search, Pose& pose) {
+double fit_pose(const CoverageFrame& frame, int shape, const Softening& softening, Search search,
+                Pose& pose) {
   std::array<float, 3> at{pose.x, pose.y, pose.radius};
   const float angle = pose.angle;
   const float step = search == Search::close ? 0.01F : 0.03F;
-  const double best = descend<3>(at, {step, step, search == Search::wide_at_radius ? 0.0F : step * 0.7F}, search == Search::close ? 2 : 3,
-                                 [&](const std::array<float, 3>& p) {
-                                   if (p[2] < 0.04F || p[2] > 0.6F) return std::numeric_limits<double>::infinity();
-                                   return template_difference(frame, shape, {p[0], p[1], p[2], angle}, softening);
-                                 });
+  const double best = descend<3>(
+      at, {step, step, search == Search::wide_at_radius ? 0.0F : step * 0.7F},
+      search == Search::close ? 2 : 3, [&](const std::array<float, 3>& p) {
+        if (p[2] < 0.04F || p[2] > 0.6F) return std::numeric_limits<double>::infinity();
+        return template_difference(frame, shape, {p[0], p[1], p[2], angle}, softening);
+      });
   pose = {at[0], at[1], at[2], angle};
   return best;
 }
@@ -151,18 +162,20 @@ struct Reference {
   double energy = 0;
 };
 
-// Frames spread over the clip that show the object whole and large, since small ones keep little of their outline; if none shows it whole,
-// those that show most of it.
+// Frames spread over the clip that show the object whole and large, since small ones keep little of their
+// outline; if none shows it whole, those that show most of it.
 Reference choose_frames(const std::vector<Seen>& seen) {
   float largest = 0;
   for (const auto& s : seen) largest = std::max(largest, s.cut ? 0 : s.area);
   std::vector<int64_t> chosen;
   for (std::size_t t = 0; t < seen.size(); ++t)
-    if (largest > kSmallestArea && !seen[t].cut && seen[t].area > 0.6F * largest) chosen.push_back(static_cast<int64_t>(t));
+    if (largest > kSmallestArea && !seen[t].cut && seen[t].area > 0.6F * largest)
+      chosen.push_back(static_cast<int64_t>(t));
   if (chosen.empty()) {
     chosen.resize(seen.size());
     std::iota(chosen.begin(), chosen.end(), 0);
-    std::stable_sort(chosen.begin(), chosen.end(), [&](int64_t a, int64_t b) { return seen[a].area > seen[b].area; });
+    std::stable_sort(chosen.begin(), chosen.end(),
+                     [&](int64_t a, int64_t b) { return seen[a].area > seen[b].area; });
     chosen.resize(std::min(chosen.size(), kReferenceFrames / 2));
   }
   Reference reference;
@@ -176,11 +189,12 @@ struct Candidate {
   int shape = 0;
   const Softening* softening = nullptr;
   double cost = std::numeric_limits<double>::infinity();  // misfit
-  float turn = 0, rate = 0;                               // spinning: angle at the first frame, radians per frame
+  float turn = 0, rate = 0;  // spinning: angle at the first frame, radians per frame
 };
 
 // At angle 0, the pose free in every frame.
-Candidate try_still(const ObjectLayer& layer, const std::vector<Seen>& seen, const Reference& reference, int shape) {
+Candidate try_still(const ObjectLayer& layer, const std::vector<Seen>& seen, const Reference& reference,
+                    int shape) {
   std::vector<Pose> poses;
   for (const auto t : reference.frames) poses.push_back(pose_from(seen[t], shape, 0));
   Candidate best;
@@ -196,15 +210,17 @@ Candidate try_still(const ObjectLayer& layer, const std::vector<Seen>& seen, con
 }
 
 // Turning evenly at about the world's rate, the poses as the moments say.
-Candidate try_spinning(const ObjectLayer& layer, const std::vector<Seen>& seen, const Reference& reference, int shape) {
+Candidate try_spinning(const ObjectLayer& layer, const std::vector<Seen>& seen, const Reference& reference,
+                       int shape) {
   const auto& rough_softening = softenings()[1];
   Candidate best;
   std::vector<std::array<double, kTurns>> cost_at(reference.frames.size());
   for (std::size_t i = 0; i < reference.frames.size(); ++i)
     for (int k = 0; k < kTurns; ++k) {
       const auto t = reference.frames[i];
-      cost_at[i][static_cast<std::size_t>(k)] =
-          template_difference(layer.frame(t), shape, pose_from(seen[t], shape, static_cast<float>(k) * kTurnStep), rough_softening);
+      cost_at[i][static_cast<std::size_t>(k)] = template_difference(
+          layer.frame(t), shape, pose_from(seen[t], shape, static_cast<float>(k) * kTurnStep),
+          rough_softening);
     }
   for (const float rate : {0.8F, 0.9F, 1.0F, 1.1F, 1.2F})
     for (int k = 0; k < kTurns; ++k) {
@@ -215,13 +231,15 @@ Candidate try_spinning(const ObjectLayer& layer, const std::vector<Seen>& seen, 
         cost += cost_at[i][static_cast<std::size_t>(index % kTurns)];
       }
       cost /= reference.energy;
-      if (cost < best.cost) best = {shape, &rough_softening, cost, static_cast<float>(k) * kTurnStep, per_frame};
+      if (cost < best.cost)
+        best = {shape, &rough_softening, cost, static_cast<float>(k) * kTurnStep, per_frame};
     }
   return best;
 }
 
 // The same about one place with one radius, better fitted.
-Candidate refine_spinning(const ObjectLayer& layer, const std::vector<Seen>& seen, const Reference& reference, const Candidate& rough) {
+Candidate refine_spinning(const ObjectLayer& layer, const std::vector<Seen>& seen, const Reference& reference,
+                          const Candidate& rough) {
   Pose mean;
   for (const auto t : reference.frames) {
     const auto pose = pose_from(seen[t], rough.shape, rough.turn + rough.rate * static_cast<float>(t));
@@ -231,20 +249,24 @@ Candidate refine_spinning(const ObjectLayer& layer, const std::vector<Seen>& see
   Candidate best = rough;
   for (const auto& softening : softenings()) {
     std::array<float, 5> at{mean.x, mean.y, mean.radius, rough.turn, rough.rate};
-    const double cost = descend<5>(at, {0.02F, 0.02F, 0.02F, kTurnStep, 0.01F}, 3, [&](const std::array<float, 5>& p) {
-      if (p[2] < 0.04F || p[2] > 0.6F) return std::numeric_limits<double>::infinity();
-      double sum = reference.energy;
-      for (const auto t : reference.frames)
-        sum += template_difference(layer.frame(t), rough.shape, {p[0], p[1], p[2], p[3] + p[4] * static_cast<float>(t)}, softening);
-      return sum / reference.energy;
-    });
+    const double cost = descend<5>(
+        at, {0.02F, 0.02F, 0.02F, kTurnStep, 0.01F}, 3, [&](const std::array<float, 5>& p) {
+          if (p[2] < 0.04F || p[2] > 0.6F) return std::numeric_limits<double>::infinity();
+          double sum = reference.energy;
+          for (const auto t : reference.frames)
+            sum += template_difference(layer.frame(t), rough.shape,
+                                       {p[0], p[1], p[2], p[3] + p[4] * static_cast<float>(t)}, softening);
+          return sum / reference.energy;
+        });
     if (cost < best.cost) best = {rough.shape, &softening, cost, at[3], at[4]};
   }
   return best;
 }
 
-// Poses of all frames at angle 0. Where the border cuts off most of the object its radius is that of the other frames.
-std::vector<FittedFrame> follow(const ObjectLayer& layer, const std::vector<Seen>& seen, const Candidate& shape) {
+// Poses of all frames at angle 0. Where the border cuts off most of the object its radius is that of the
+// other frames.
+std::vector<FittedFrame> follow(const ObjectLayer& layer, const std::vector<Seen>& seen,
+                                const Candidate& shape) {
   std::vector<FittedFrame> fitted(seen.size());
   std::vector<float> radii;
   for (std::size_t t = 0; t < seen.size(); ++t) {

@@ -18,8 +18,9 @@ struct FittedFrame {
 
 struct FittedShape {
   int shape = 0;
-  bool spinning = false;            // the template had to turn with time to fit
-  double misfit = 0;                // squared differences of coverage over the coverage itself, of the frames used to choose the shape
+  bool spinning = false;  // the template had to turn with time to fit
+  double misfit = 0;      // squared differences of coverage over the coverage itself, of the frames used to
+                          // choose the shape
   std::vector<FittedFrame> frames;  // at angle 0 unless spinning
 };
 

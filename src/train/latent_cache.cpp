@@ -51,12 +51,15 @@ void LatentCache::make_shard(int64_t shard, Workers& workers) {
   workers.run(config_.clips_per_shard, [&](int64_t i) {
     const at::NoGradGuard no_grad;
     const auto index = static_cast<uint64_t>(shard * config_.clips_per_shard + i);
-    const auto clip = source_->training_clip(config_.seed, index, source_->size_of(config_.seed, index), config_.frames);
+    const auto clip = source_->training_clip(config_.seed, index, source_->size_of(config_.seed, index),
+                                             config_.frames);
     auto& entry = made[static_cast<std::size_t>(i)];
     entry.latents = vae_.normalise(vae_.encode(clip.frames.to(config_.device)).mean).to(at::kCPU, at::kHalf);
     if (!at::isfinite(entry.latents).all().item<bool>())
       throw Error(ErrorKind::non_finite, "the autoencoder's latents hold NaN or infinity; train it first");
-    entry.tokens = tokenizer_.encode(clean_prompt(clip.caption), static_cast<std::size_t>(config_.max_text_tokens)).ids;
+    entry.tokens = tokenizer_
+                       .encode(clean_prompt(clip.caption), static_cast<std::size_t>(config_.max_text_tokens))
+                       .ids;
     if (clip.objects.empty()) return;
     entry.labels = scene_labels(clip, entry.latents.sizes());
     entry.words = word_labels(clip.objects, entry.tokens, tokenizer_);

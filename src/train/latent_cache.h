@@ -1,4 +1,5 @@
-// Clips as the transformer is trained on them: latents and token ids, encoded once and kept, in memory and on disk.
+// Clips as the transformer is trained on them: latents and token ids, encoded once and kept, in memory and on
+// disk.
 #pragma once
 
 #include <ATen/core/Tensor.h>
@@ -36,12 +37,16 @@ struct LatentCacheConfig {
 // Grows shard by shard; what shard k holds depends on the settings and k alone.
 class LatentCache {
  public:
-  LatentCache(const LatentCacheConfig& config, const WanVae& vae, const Tokenizer& tokenizer, std::shared_ptr<const ClipSource> source);
+  LatentCache(const LatentCacheConfig& config, const WanVae& vae, const Tokenizer& tokenizer,
+              std::shared_ptr<const ClipSource> source);
 
-  // Makes sure that there are so many shards: reads them from disk, or encodes them on the workers' threads and writes them.
+  // Makes sure that there are so many shards: reads them from disk, or encodes them on the workers' threads
+  // and writes them.
   void grow(int64_t shards, Workers& workers);
   int64_t shards() const { return static_cast<int64_t>(clips_.size()) / config_.clips_per_shard; }
-  std::size_t clips_in(int64_t shards) const { return static_cast<std::size_t>(shards * config_.clips_per_shard); }
+  std::size_t clips_in(int64_t shards) const {
+    return static_cast<std::size_t>(shards * config_.clips_per_shard);
+  }
   const CachedClip& operator[](std::size_t index) const { return clips_[index]; }
 
  private:

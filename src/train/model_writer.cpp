@@ -28,15 +28,18 @@ void copy_architecture(const fs::path& from, const fs::path& to) {
     fs::create_directories((to / part).parent_path(), failed);
     fs::copy(from / part, to / part, options | fs::copy_options::overwrite_existing, failed);
     if (failed)
-      throw Error(ErrorKind::output, (to / part).string() + ": cannot be copied from " + from.string() + " (" + failed.message() + ")");
+      throw Error(ErrorKind::output, (to / part).string() + ": cannot be copied from " + from.string() +
+                                         " (" + failed.message() + ")");
   };
-  for (const char* file :
-       {"model_index.json", "scheduler/scheduler_config.json", "text_encoder/config.json", "transformer/config.json", "vae/config.json"})
+  for (const char* file : {"model_index.json", "scheduler/scheduler_config.json", "text_encoder/config.json",
+                           "transformer/config.json", "vae/config.json"})
     copy(file, fs::copy_options::none);
   copy("tokenizer", fs::copy_options::recursive);
 }
 
-void write_defaults(const fs::path& model, const Json& defaults) { write_file_atomically(model / "t2v.json", defaults.dump(2) + "\n"); }
+void write_defaults(const fs::path& model, const Json& defaults) {
+  write_file_atomically(model / "t2v.json", defaults.dump(2) + "\n");
+}
 
 void write_words(const fs::path& model, const std::vector<std::string>& words) {
   change_json(model / "t2v.json", [&](Json& defaults) {
@@ -46,7 +49,8 @@ void write_words(const fs::path& model, const std::vector<std::string>& words) {
 }
 
 void write_vocab_size(const fs::path& model, int64_t vocab_size) {
-  change_json(model / "text_encoder" / "config.json", [&](Json& config) { config["vocab_size"] = vocab_size; });
+  change_json(model / "text_encoder" / "config.json",
+              [&](Json& config) { config["vocab_size"] = vocab_size; });
 }
 
 void write_config(const fs::path& model, const std::string& component, const Json& config) {
@@ -54,7 +58,8 @@ void write_config(const fs::path& model, const std::string& component, const Jso
 }
 
 void write_component(const fs::path& model, const std::string& component, const ParameterSet& parameters) {
-  save_safetensors(model / component / (std::string(weights_stem(component)) + ".safetensors"), parameters.tensors(), {{"format", "pt"}});
+  save_safetensors(model / component / (std::string(weights_stem(component)) + ".safetensors"),
+                   parameters.tensors(), {{"format", "pt"}});
 }
 
 void write_latent_statistics(const fs::path& model, const LatentStatistics& statistics) {

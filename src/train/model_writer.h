@@ -11,7 +11,8 @@
 
 namespace t2v {
 
-// Copies configs and tokenizer of a model folder, without weights, cards and t2v.json. Throws Error{output}, Error{bad_input}.
+// Copies configs and tokenizer of a model folder, without weights, cards and t2v.json. Throws Error{output},
+// Error{bad_input}.
 void copy_architecture(const std::filesystem::path& from, const std::filesystem::path& to);
 
 // t2v.json, atomically.
@@ -27,7 +28,8 @@ void write_vocab_size(const std::filesystem::path& model, int64_t vocab_size);
 void write_config(const std::filesystem::path& model, const std::string& component, const Json& config);
 
 // The weights of one component, atomically. Throws Error{output}.
-void write_component(const std::filesystem::path& model, const std::string& component, const ParameterSet& parameters);
+void write_component(const std::filesystem::path& model, const std::string& component,
+                     const ParameterSet& parameters);
 
 // Sets latents_mean and latents_std in vae/config.json, atomically.
 void write_latent_statistics(const std::filesystem::path& model, const LatentStatistics& statistics);

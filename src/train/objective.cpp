@@ -19,7 +19,8 @@ double normal(WorldRandom& random) {
 }
 
 double draw_share(const ObjectiveConfig& config, WorldRandom& random) {
-  const bool uniform = config.sampling == TimestepSampling::uniform || random.uniform() < config.uniform_share;
+  const bool uniform = config.sampling == TimestepSampling::uniform ||
+                       random.uniform() < config.uniform_share;
   if (uniform) return random.uniform();
   return 1 / (1 + std::exp(-(config.logit_mean + config.logit_deviation * normal(random))));
 }
@@ -29,12 +30,15 @@ double draw_share(const ObjectiveConfig& config, WorldRandom& random) {
 Objective::Objective(const ObjectiveConfig& config) : config_(config) {
   const auto type = config.scheduler.prediction_type;
   if (type == PredictionType::sample)
-    throw Error(ErrorKind::usage, "training: prediction type 'sample' is not supported; use epsilon, v_prediction or flow_prediction");
+    throw Error(
+        ErrorKind::usage,
+        "training: prediction type 'sample' is not supported; use epsilon, v_prediction or flow_prediction");
   if (type == PredictionType::flow_prediction) return;
   alphas_cumprod_ = to_vector(training_alphas_cumprod(config.scheduler));
   if (type == PredictionType::epsilon && config.scheduler.rescale_betas_zero_snr)
     throw Error(ErrorKind::usage,
-                "training: with zero terminal SNR the last level is pure noise, from which epsilon says nothing; use v_prediction");
+                "training: with zero terminal SNR the last level is pure noise, from which epsilon says "
+                "nothing; use v_prediction");
 }
 
 TrainingLevel Objective::level(double share) const {
@@ -47,7 +51,8 @@ TrainingLevel Objective::level(double share) const {
     level.alpha = static_cast<float>(1 - sigma);
     level.timestep = static_cast<float>(sigma * static_cast<double>(steps));
   } else {
-    const auto index = std::clamp<int64_t>(static_cast<int64_t>(share * static_cast<double>(steps)), 0, steps - 1);
+    const auto index = std::clamp<int64_t>(static_cast<int64_t>(share * static_cast<double>(steps)), 0,
+                                           steps - 1);
     const float kept = alphas_cumprod_[static_cast<std::size_t>(index)];
     level.timestep = static_cast<float>(index);
     level.alpha = std::sqrt(kept);
@@ -56,7 +61,8 @@ TrainingLevel Objective::level(double share) const {
   if (config_.min_snr_gamma > 0) {
     const double snr = std::max(1e-8, std::pow(level.alpha / std::max(level.sigma, 1e-4F), 2.0));
     const double on_clean = std::min(snr, config_.min_snr_gamma);
-    // The loss on the clean sample, in units of the one on epsilon, v (1 / (SNR + 1), which is sigma² there) and the flow.
+    // The loss on the clean sample, in units of the one on epsilon, v (1 / (SNR + 1), which is sigma² there)
+    // and the flow.
     const auto type = config_.scheduler.prediction_type;
     if (type == PredictionType::flow_prediction)
       level.weight = static_cast<float>(on_clean * level.sigma * level.sigma);
@@ -80,7 +86,8 @@ std::vector<TrainingLevel> Objective::draw(int64_t frames, WorldRandom& random) 
   return levels;
 }
 
-at::Tensor Objective::target(const at::Tensor& clean, const at::Tensor& noise, const at::Tensor& alpha, const at::Tensor& sigma) const {
+at::Tensor Objective::target(const at::Tensor& clean, const at::Tensor& noise, const at::Tensor& alpha,
+                             const at::Tensor& sigma) const {
   switch (config_.scheduler.prediction_type) {
     case PredictionType::epsilon:
       return noise;

@@ -14,19 +14,22 @@ namespace t2v {
 enum class TimestepSampling { uniform, logit_normal };
 
 struct ObjectiveConfig {
-  SchedulerConfig scheduler;  // prediction type (epsilon, v_prediction, flow_prediction) and noise schedule, as sampling will use them
+  SchedulerConfig scheduler;  // prediction type (epsilon, v_prediction, flow_prediction) and noise schedule,
+                              // as sampling will use them
   TimestepSampling sampling = TimestepSampling::logit_normal;
   double logit_mean = 0, logit_deviation = 1;
-  double uniform_share = 0.2;  // of logit_normal's draws are uniform all the same, so that no level is left out
-  double min_snr_gamma = 0;    // Hang et al. 2023: weight min(SNR, gamma) / SNR on the clean sample's scale; 0 for none
-  // How the noise levels of a clip's latent frames relate (diffusion forcing, Chen et al. 2024); shares of the clips with more than one
-  // latent frame, the rest being all equal.
+  double uniform_share = 0.2;  // of logit_normal's draws are uniform all the same, so that no level is left
+                               // out
+  double min_snr_gamma = 0;  // Hang et al. 2023: weight min(SNR, gamma) / SNR on the clean sample's scale; 0
+                             // for none
+  // How the noise levels of a clip's latent frames relate (diffusion forcing, Chen et al. 2024); shares of
+  // the clips with more than one latent frame, the rest being all equal.
   double first_clean_share = 0.2;  // the first one or two frames are clean: continuing an image or a clip
   double independent_share = 0.1;  // each frame has its own level
 };
 
-// A noise level: sample = alpha · clean + sigma · noise; timestep is what the network is told. A clean frame has timestep 0, alpha 1, sigma
-// 0.
+// A noise level: sample = alpha · clean + sigma · noise; timestep is what the network is told. A clean frame
+// has timestep 0, alpha 1, sigma 0.
 struct TrainingLevel {
   float timestep = 0, alpha = 1, sigma = 0;
   float weight = 1;  // in the loss; 0 for clean frames
@@ -42,8 +45,10 @@ class Objective {
   TrainingLevel level(double share) const;
 
   // What the network should predict; clean, noise any shape, alpha and sigma broadcast over them.
-  // Sources: Ho et al. 2020, algorithm 1 (epsilon); Salimans & Ho 2022 (v); Lipman et al. 2023 (flow: noise - clean).
-  at::Tensor target(const at::Tensor& clean, const at::Tensor& noise, const at::Tensor& alpha, const at::Tensor& sigma) const;
+  // Sources: Ho et al. 2020, algorithm 1 (epsilon); Salimans & Ho 2022 (v); Lipman et al. 2023 (flow: noise -
+  // clean).
+  at::Tensor target(const at::Tensor& clean, const at::Tensor& noise, const at::Tensor& alpha,
+                    const at::Tensor& sigma) const;
 
  private:
   ObjectiveConfig config_;

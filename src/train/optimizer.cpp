@@ -11,8 +11,9 @@ namespace t2v {
 
 bool is_muon_parameter(const std::string& name, at::IntArrayRef shape) {
   if (shape.size() < 2 || name.ends_with("gamma") || name.ends_with("scale_shift_table")) return false;
-  for (const char* part : {"shared.", "embed_tokens.", "relative_attention_bias", "patch_embedding.", "proj_out.", "time_embedder.",
-                           "text_embedder.linear_1.", "conv_in.", "conv_out.", "quant_conv.", "norm", "helper."})
+  for (const char* part : {"shared.", "embed_tokens.", "relative_attention_bias", "patch_embedding.",
+                           "proj_out.", "time_embedder.", "text_embedder.linear_1.", "conv_in.", "conv_out.",
+                           "quant_conv.", "norm", "helper."})
     if (name.find(part) != std::string::npos) return false;
   return true;
 }
@@ -43,25 +44,31 @@ Optimizer::Optimizer(const ParameterSet& parameters, const OptimizerConfig& conf
   constexpr std::size_t at_once = 8;
   for (const auto& [shape, members] : groups)
     for (std::size_t begin = 0; begin < members.size(); begin += at_once)
-      muon_groups_.emplace_back(members.begin() + static_cast<std::ptrdiff_t>(begin),
-                                members.begin() + static_cast<std::ptrdiff_t>(std::min(begin + at_once, members.size())));
+      muon_groups_.emplace_back(
+          members.begin() + static_cast<std::ptrdiff_t>(begin),
+          members.begin() + static_cast<std::ptrdiff_t>(std::min(begin + at_once, members.size())));
 }
 
-double gradient_norm(const std::vector<at::Tensor>& gradients) { return at::stack(at::_foreach_norm(gradients)).norm().item<double>(); }
+double gradient_norm(const std::vector<at::Tensor>& gradients) {
+  return at::stack(at::_foreach_norm(gradients)).norm().item<double>();
+}
 
 void Optimizer::step(std::vector<at::Tensor>& gradients, double norm, double factor, Workers& workers) {
   const at::NoGradGuard no_grad;
-  if (config_.clip_norm > 0 && norm > config_.clip_norm) at::_foreach_mul_(gradients, config_.clip_norm / (norm + 1e-6));
+  if (config_.clip_norm > 0 && norm > config_.clip_norm)
+    at::_foreach_mul_(gradients, config_.clip_norm / (norm + 1e-6));
   ++steps_;
   workers.run(static_cast<int64_t>(muon_groups_.size()),
               [&](int64_t i) { step_muon(gradients, muon_groups_[static_cast<std::size_t>(i)], factor); });
   step_adam(gradients, factor);
   // The average follows quickly at first, so that early evaluations see what was learned.
-  const double decay = std::min(config_.ema_decay, (1.0 + static_cast<double>(steps_)) / (10.0 + static_cast<double>(steps_)));
+  const double decay = std::min(config_.ema_decay,
+                                (1.0 + static_cast<double>(steps_)) / (10.0 + static_cast<double>(steps_)));
   at::_foreach_lerp_(average_.values(), parameters_.values(), 1.0 - decay);
 }
 
-void Optimizer::step_muon(const std::vector<at::Tensor>& gradients, const std::vector<std::size_t>& group, double factor) {
+void Optimizer::step_muon(const std::vector<at::Tensor>& gradients, const std::vector<std::size_t>& group,
+                          double factor) {
   const at::NoGradGuard no_grad;  // of this thread
   const double rate = config_.muon_learning_rate * factor;
   std::vector<at::Tensor> directions;
@@ -69,8 +76,10 @@ void Optimizer::step_muon(const std::vector<at::Tensor>& gradients, const std::v
     first_[i].lerp_(gradients[i], 1 - config_.muon_momentum);
     directions.push_back(at::lerp(gradients[i], first_[i], config_.muon_momentum).flatten(1));  // Nesterov
   }
-  const auto updates = orthogonalise(at::stack(directions).to(config_.muon_dtype)).to(at::kFloat);  // [B, rows, columns]
-  const double shape_factor = std::sqrt(std::max(1.0, static_cast<double>(updates.size(1)) / static_cast<double>(updates.size(2))));
+  const auto updates = orthogonalise(at::stack(directions).to(config_.muon_dtype))
+                           .to(at::kFloat);  // [B, rows, columns]
+  const double shape_factor = std::sqrt(
+      std::max(1.0, static_cast<double>(updates.size(1)) / static_cast<double>(updates.size(2))));
   for (std::size_t k = 0; k < group.size(); ++k) {
     auto value = parameters_.list()[group[k]].value;
     if (config_.weight_decay > 0) value.mul_(1 - rate * config_.weight_decay);
@@ -89,7 +98,8 @@ void Optimizer::step_adam(std::vector<at::Tensor>& gradients, double factor) {
     first_[i].lerp_(gradients[i], 1 - config_.adam_beta1);
     second_[i].mul_(config_.adam_beta2).addcmul_(gradients[i], gradients[i], 1 - config_.adam_beta2);
     if (config_.weight_decay > 0 && value.dim() > 1) value.mul_(1 - rate * config_.weight_decay);
-    value.addcdiv_(first_[i], second_[i].sqrt().div_(std::sqrt(correction2)).add_(config_.adam_epsilon), -rate / correction1);
+    value.addcdiv_(first_[i], second_[i].sqrt().div_(std::sqrt(correction2)).add_(config_.adam_epsilon),
+                   -rate / correction1);
   }
 }
 
@@ -107,7 +117,8 @@ std::vector<std::pair<std::string, at::Tensor>> Optimizer::state() const {
 
 void Optimizer::restore(Weights state, int64_t steps) {
   const at::NoGradGuard no_grad;
-  std::vector<std::pair<at::Tensor, at::Tensor>> pairs;  // {held, saved}; nothing is overwritten before all of it is known to fit
+  std::vector<std::pair<at::Tensor, at::Tensor>> pairs;  // {held, saved}; nothing is overwritten before all
+                                                         // of it is known to fit
   for (std::size_t i = 0; i < first_.size(); ++i) {
     const auto& name = parameters_.list()[i].name;
     const auto& value = parameters_.list()[i].value;

@@ -20,21 +20,26 @@ uint64_t name_stream(const std::string& name) {
   return hash;
 }
 
-// Source: transformers modeling_umt5.py, UMT5PreTrainedModel._init_weights with factor 1. 0 for names that are not T5's.
+// Source: transformers modeling_umt5.py, UMT5PreTrainedModel._init_weights with factor 1. 0 for names that
+// are not T5's.
 double t5_deviation(const std::string& name, const std::vector<int64_t>& shape, int64_t heads) {
   const auto fan_in = static_cast<double>(shape.back());
   if (has(name, "shared.weight") || has(name, "embed_tokens.weight")) return 1;
   if (has(name, "relative_attention_bias")) return 0.1;
-  if (has(name, "SelfAttention.q.weight")) return 1 / std::sqrt(fan_in * static_cast<double>(shape.front() / heads));
+  if (has(name, "SelfAttention.q.weight"))
+    return 1 / std::sqrt(fan_in * static_cast<double>(shape.front() / heads));
   if (has(name, "SelfAttention.") || has(name, "DenseReluDense.")) return 1 / std::sqrt(fan_in);
   return 0;
 }
 
-Parameter leaf(const std::string& name, const at::Tensor& value) { return {name, value.detach().requires_grad_(true)}; }
+Parameter leaf(const std::string& name, const at::Tensor& value) {
+  return {name, value.detach().requires_grad_(true)};
+}
 
 }  // namespace
 
-at::Tensor initial_value(const std::string& name, const std::vector<int64_t>& shape, uint64_t seed, int64_t t5_heads) {
+at::Tensor initial_value(const std::string& name, const std::vector<int64_t>& shape, uint64_t seed,
+                         int64_t t5_heads) {
   const auto options = at::TensorOptions(at::kFloat);
   const bool norm = has(name, "norm") && name.ends_with("weight");
   if (norm || name.ends_with("gamma")) return at::ones(shape, options);
@@ -42,8 +47,10 @@ at::Tensor initial_value(const std::string& name, const std::vector<int64_t>& sh
   // The last layer, and the autoencoder's attention, begin as if they were not there.
   if (name == "proj_out.weight" || has(name, "attentions.0.proj.weight")) return at::zeros(shape, options);
   auto generator = at::detail::createCPUGenerator(WorldRandom(seed, name_stream(name)).next());
-  if (name.ends_with("scale_shift_table")) return at::randn(shape, generator, options) / std::sqrt(static_cast<double>(shape.back()));
-  if (const double deviation = t5_deviation(name, shape, t5_heads); deviation > 0) return at::randn(shape, generator, options) * deviation;
+  if (name.ends_with("scale_shift_table"))
+    return at::randn(shape, generator, options) / std::sqrt(static_cast<double>(shape.back()));
+  if (const double deviation = t5_deviation(name, shape, t5_heads); deviation > 0)
+    return at::randn(shape, generator, options) * deviation;
   int64_t fan_in = 1;
   for (std::size_t i = 1; i < shape.size(); ++i) fan_in *= shape[i];
   return (at::rand(shape, generator, options) * 2 - 1) / std::sqrt(static_cast<double>(fan_in));
@@ -54,20 +61,24 @@ ParameterSet ParameterSet::initialise(const ParameterShapes& wanted, uint64_t se
   for (const auto& [name, shape] : wanted)
     if (has(name, "relative_attention_bias")) t5_heads = shape.back();  // [buckets, heads]
   ParameterSet set;
-  for (const auto& [name, shape] : wanted) set.parameters_.push_back(leaf(name, initial_value(name, shape, seed, t5_heads)));
+  for (const auto& [name, shape] : wanted)
+    set.parameters_.push_back(leaf(name, initial_value(name, shape, seed, t5_heads)));
   return set;
 }
 
 ParameterSet ParameterSet::zeros(const ParameterShapes& wanted) {
   ParameterSet set;
-  for (const auto& [name, shape] : wanted) set.parameters_.push_back(leaf(name, at::zeros(shape, at::TensorOptions(at::kFloat))));
+  for (const auto& [name, shape] : wanted)
+    set.parameters_.push_back(leaf(name, at::zeros(shape, at::TensorOptions(at::kFloat))));
   return set;
 }
 
-ParameterSet ParameterSet::load(const ParameterShapes& wanted, const std::filesystem::path& folder, const std::string& stem) {
+ParameterSet ParameterSet::load(const ParameterShapes& wanted, const std::filesystem::path& folder,
+                                const std::string& stem) {
   auto weights = Weights::open(folder, stem, at::kCPU, at::kFloat);
   ParameterSet set;
-  for (const auto& [name, shape] : wanted) set.parameters_.push_back(leaf(name, weights.take(name, shape, Precision::float32).clone()));
+  for (const auto& [name, shape] : wanted)
+    set.parameters_.push_back(leaf(name, weights.take(name, shape, Precision::float32).clone()));
   weights.finish();
   return set;
 }
@@ -83,14 +94,16 @@ ParameterSet ParameterSet::mean(const std::vector<ParameterSet>& sets) {
 }
 
 void ParameterSet::add(const std::string& prefix, const ParameterSet& other) {
-  for (const auto& parameter : other.parameters_) parameters_.push_back({prefix + parameter.name, parameter.value});
+  for (const auto& parameter : other.parameters_)
+    parameters_.push_back({prefix + parameter.name, parameter.value});
 }
 
 ParameterSet ParameterSet::part(const std::string& prefix) const {
   ParameterSet set;
   set.dtypes_ = dtypes_;
   for (const auto& parameter : parameters_)
-    if (parameter.name.starts_with(prefix)) set.parameters_.push_back({parameter.name.substr(prefix.size()), parameter.value});
+    if (parameter.name.starts_with(prefix))
+      set.parameters_.push_back({parameter.name.substr(prefix.size()), parameter.value});
   return set;
 }
 
@@ -108,7 +121,8 @@ void ParameterSet::move_to(at::Device device) {
 ParameterSet ParameterSet::clone() const {
   ParameterSet set;
   set.dtypes_ = dtypes_;
-  for (const auto& parameter : parameters_) set.parameters_.push_back(leaf(parameter.name, parameter.value.detach().clone()));
+  for (const auto& parameter : parameters_)
+    set.parameters_.push_back(leaf(parameter.name, parameter.value.detach().clone()));
   return set;
 }
 

@@ -46,13 +46,16 @@ std::string draw_chart(const std::string& title, const std::map<std::string, Cur
   const auto x = [&](double minutes) { return left + (width - left) * minutes / most_minutes; };
   const auto y = [&](double value) { return top + (height - bottom - top) * (high - value) / (high - low); };
   std::ostringstream svg;
-  svg << "<figure><figcaption>" << escape_html(title) << "</figcaption><svg viewBox='0 0 " << width + 8 << ' ' << height << "' role='img'>";
+  svg << "<figure><figcaption>" << escape_html(title) << "</figcaption><svg viewBox='0 0 " << width + 8 << ' '
+      << height << "' role='img'>";
   for (int line = 0; line <= 4; ++line) {
     const double value = low + (high - low) * line / 4;
-    svg << "<line x1='" << left << "' x2='" << width << "' y1='" << y(value) << "' y2='" << y(value) << "' class='grid'/><text x='"
-        << left - 4 << "' y='" << y(value) + 4 << "' text-anchor='end'>" << number(value) << "</text>";
+    svg << "<line x1='" << left << "' x2='" << width << "' y1='" << y(value) << "' y2='" << y(value)
+        << "' class='grid'/><text x='" << left - 4 << "' y='" << y(value) + 4 << "' text-anchor='end'>"
+        << number(value) << "</text>";
   }
-  svg << "<text x='" << width << "' y='" << height - 6 << "' text-anchor='end'>" << number(most_minutes) << " min</text>";
+  svg << "<text x='" << width << "' y='" << height - 6 << "' text-anchor='end'>" << number(most_minutes)
+      << " min</text>";
   std::size_t colour = 0;
   std::string legend;
   for (const auto& [name, curve] : curves) {
@@ -60,7 +63,8 @@ std::string draw_chart(const std::string& title, const std::map<std::string, Cur
     svg << "<polyline fill='none' stroke='" << paint << "' stroke-width='1.5' points='";
     for (const auto& [minutes, value] : curve) svg << number(x(minutes)) << ',' << number(y(value)) << ' ';
     svg << "'/>";
-    legend += "<span style='color:" + std::string(paint) + "'>" + escape_html(name) + " " + number(curve.back().value) + "</span> ";
+    legend += "<span style='color:" + std::string(paint) + "'>" + escape_html(name) + " " +
+              number(curve.back().value) + "</span> ";
   }
   svg << "</svg><p>" << legend << "</p></figure>\n";
   return svg.str();
@@ -83,9 +87,11 @@ std::map<std::string, Charts> read_charts(const fs::path& run) {
   std::ifstream file(run / "metrics.jsonl");
   for (std::string text; std::getline(file, text);) {
     const auto line = Json::parse(text, nullptr, false);
-    if (!line.is_object() || !line.contains("stage") || !line["stage"].is_string()) continue;  // a line that was cut off by a crash
+    if (!line.is_object() || !line.contains("stage") || !line["stage"].is_string())
+      continue;  // a line that was cut off by a crash
     const auto stage = line["stage"].get<std::string>();
-    if (line.contains("seconds") && line["seconds"].is_number()) minutes[stage] = line["seconds"].get<double>() / 60;
+    if (line.contains("seconds") && line["seconds"].is_number())
+      minutes[stage] = line["seconds"].get<double>() / 60;
     for (const auto& [key, value] : line.items())
       if (const auto chart = chart_of(key); !chart.empty() && value.is_number())
         stages[stage][chart][key].push_back({minutes[stage], value.get<double>()});
@@ -109,15 +115,17 @@ Evaluation read_evaluation(const fs::path& folder, std::size_t most) {
     const bool right = line.value(Json::json_pointer("/right/all_four"), false);
     evaluation.prompts.push_back(line.value("prompt", ""));
     evaluation.clips.push_back(!fs::exists(clip) ? ""
-                                                 : "<video autoplay loop muted playsinline src='" + data_uri_of_file("video/mp4", clip) +
+                                                 : "<video autoplay loop muted playsinline src='" +
+                                                       data_uri_of_file("video/mp4", clip) +
                                                        "'></video><small>" + (right ? "✓" : "") + "</small>");
   }
   return evaluation;
 }
 
-// At most `most` of the run's evaluations, the last one last and with `last_clips` clips, the others as evenly spread as they can be and
-// with `clips` each.
-std::vector<Evaluation> read_evaluations(const fs::path& run, std::size_t most, std::size_t clips, std::size_t last_clips) {
+// At most `most` of the run's evaluations, the last one last and with `last_clips` clips, the others as
+// evenly spread as they can be and with `clips` each.
+std::vector<Evaluation> read_evaluations(const fs::path& run, std::size_t most, std::size_t clips,
+                                         std::size_t last_clips) {
   std::vector<fs::path> folders;
   std::error_code absent;
   for (const auto& entry : fs::directory_iterator(run / "samples", absent))
@@ -126,7 +134,8 @@ std::vector<Evaluation> read_evaluations(const fs::path& run, std::size_t most, 
   const auto shown = std::min(most, folders.size());
   std::vector<Evaluation> evaluations;
   for (std::size_t i = 1; i <= shown; ++i)
-    evaluations.push_back(read_evaluation(folders[i * folders.size() / shown - 1], i < shown ? clips : last_clips));
+    evaluations.push_back(
+        read_evaluation(folders[i * folders.size() / shown - 1], i < shown ? clips : last_clips));
   return evaluations;
 }
 
@@ -150,8 +159,11 @@ std::string draw_samples(const fs::path& run) {
   std::string more;
   for (std::size_t i = rows; i < last.clips.size(); ++i)
     if (!last.clips[i].empty())
-      more += "<figure class='clip'>" + last.clips[i] + "<figcaption>" + escape_html(last.prompts[i]) + "</figcaption></figure>\n";
-  return html + (more.empty() ? "" : "<h2>More of the last evaluation</h2><div class='clips'>\n" + more + "</div>\n");
+      more += "<figure class='clip'>" + last.clips[i] + "<figcaption>" + escape_html(last.prompts[i]) +
+              "</figcaption></figure>\n";
+  return html + (more.empty()
+                     ? ""
+                     : "<h2>More of the last evaluation</h2><div class='clips'>\n" + more + "</div>\n");
 }
 
 }  // namespace
@@ -167,20 +179,26 @@ void append_metrics(const fs::path& run, const Json& line) {
   std::ofstream file(path, std::ios::app);
   file << line.dump() << "\n";
   file.flush();
-  if (!file) throw Error(ErrorKind::output, path.string() + ": cannot be written; the last checkpoint stays as it was");
+  if (!file)
+    throw Error(ErrorKind::output,
+                path.string() + ": cannot be written; the last checkpoint stays as it was");
 }
 
 void write_training_report(const fs::path& run) {
   std::string html =
-      "<!doctype html><html lang='en'><head><meta charset='utf-8'><meta name='viewport' content='width=device-width'><title>Training "
+      "<!doctype html><html lang='en'><head><meta charset='utf-8'><meta name='viewport' "
+      "content='width=device-width'><title>Training "
       "run</title><style>"
-      ":root{color-scheme:light dark}body{font:15px/1.5 system-ui,sans-serif;margin:2rem auto;max-width:62rem;padding:0 "
+      ":root{color-scheme:light dark}body{font:15px/1.5 system-ui,sans-serif;margin:2rem "
+      "auto;max-width:62rem;padding:0 "
       "1rem}.charts,.clips{display:flex;flex-wrap:wrap;gap:1rem}"
       "figure{margin:0;width:28rem;max-width:100%}figcaption{font-weight:600}svg{width:100%}svg "
       "text{font-size:11px;fill:currentColor}.grid{stroke:currentColor;opacity:.15}"
       ".clip{width:11rem}.clip figcaption{font-weight:400;font-size:12px}"
-      ".scroll{overflow-x:auto}th{font-weight:400;font-size:12px;text-align:left;max-width:14rem}td video{width:7rem}"
-      "video{width:100%;image-rendering:pixelated;border-radius:4px}</style></head><body><h1>Training run</h1>\n";
+      ".scroll{overflow-x:auto}th{font-weight:400;font-size:12px;text-align:left;max-width:14rem}td "
+      "video{width:7rem}"
+      "video{width:100%;image-rendering:pixelated;border-radius:4px}</style></head><body><h1>Training "
+      "run</h1>\n";
   for (const auto& [stage, charts] : read_charts(run)) {
     html += "<h2>" + escape_html(stage) + "</h2><div class='charts'>\n";
     for (const auto& [title, curves] : charts) html += draw_chart(title, curves);

@@ -34,12 +34,14 @@ constexpr const char* stage_names[] = {"vae", "vae-decoder", "denoiser"};
 at::Device training_device(const std::string& name, const Processes& processes) {
   const auto device = parse_device(name);
   if (!device.is_cuda() || name.starts_with("cuda:")) return device;
-  return {at::kCUDA, static_cast<at::DeviceIndex>(processes.local_rank() % static_cast<int64_t>(at::getNumGPUs()))};
+  return {at::kCUDA,
+          static_cast<at::DeviceIndex>(processes.local_rank() % static_cast<int64_t>(at::getNumGPUs()))};
 }
 
 class TrainingRun {
  public:
-  TrainingRun(TrainingConfig config, const TrainingRequest& request, const Processes& processes, Observer& observer)
+  TrainingRun(TrainingConfig config, const TrainingRequest& request, const Processes& processes,
+              Observer& observer)
       : config_(std::move(config)),
         request_(request),
         processes_(processes),
@@ -54,8 +56,8 @@ class TrainingRun {
     merge_defaults(architecture);
     config_.sizes = defaults_.sizes;
     if (config_.sizes.empty())
-      throw Error(ErrorKind::usage,
-                  request.config + ": 'sizes' should list the trained sizes; " + config_.architecture + " has none in its t2v.json");
+      throw Error(ErrorKind::usage, request.config + ": 'sizes' should list the trained sizes; " +
+                                        config_.architecture + " has none in its t2v.json");
     check_sizes();
     check_stages();
     source_ = config_.data ? make_folder_source(*config_.data, config_.sizes, defaults_.fps.value_or(16))
@@ -67,9 +69,11 @@ class TrainingRun {
     check_begun_with("transformer", config_.transformer, begun.config("transformer"));
     check_begun_with("vae", config_.vae, begun.config("vae"));
     if (config_.tokenizer && config_.tokenizer->vocab_size)
-      check_begun_with("tokenizer", {{"vocab_size", *config_.tokenizer->vocab_size}}, begun.config("text_encoder"));
+      check_begun_with("tokenizer", {{"vocab_size", *config_.tokenizer->vocab_size}},
+                       begun.config("text_encoder"));
     // A card runs one lane at a time, so that it holds the activations of one.
-    workers_ = device_.is_cpu() ? request.threads.value_or(std::max(1U, std::thread::hardware_concurrency())) : 1;
+    workers_ = device_.is_cpu() ? request.threads.value_or(std::max(1U, std::thread::hardware_concurrency()))
+                                : 1;
   }
 
   void run() {
@@ -121,8 +125,8 @@ class TrainingRun {
       for (const auto& [key, value] : changes.items()) {
         const auto near = nearest_name(key, known);
         if (!config.contains(key))
-          throw Error(ErrorKind::usage,
-                      request_.config + ", " + component + ": unknown key '" + key + "'" + (near ? "; did you mean '" + *near + "'?" : ""));
+          throw Error(ErrorKind::usage, request_.config + ", " + component + ": unknown key '" + key + "'" +
+                                            (near ? "; did you mean '" + *near + "'?" : ""));
         config[key] = value;
       }
       return config;
@@ -139,8 +143,10 @@ class TrainingRun {
   void check_begun_with(const std::string& component, const Json& changes, const Json& begun) const {
     for (const auto& [key, value] : changes.items())
       if (begun.at(key) != value)
-        throw Error(ErrorKind::usage, request_.config + ": '" + key + "' of the " + component + " is " + value.dump() + ", the run in " +
-                                          request_.out.string() + " began with " + begun.at(key).dump() + "; train into another folder");
+        throw Error(ErrorKind::usage, request_.config + ": '" + key + "' of the " + component + " is " +
+                                          value.dump() + ", the run in " + request_.out.string() +
+                                          " began with " + begun.at(key).dump() +
+                                          "; train into another folder");
   }
 
   void check_sizes() const {
@@ -148,8 +154,9 @@ class TrainingRun {
     auto smallest = config_.sizes.front();
     for (const auto& [width, height] : config_.sizes) {
       if (width < multiple || height < multiple || width % multiple != 0 || height % multiple != 0)
-        throw Error(ErrorKind::usage, request_.config + ": size " + std::to_string(width) + "x" + std::to_string(height) +
-                                          " should be multiples of " + std::to_string(multiple));
+        throw Error(ErrorKind::usage, request_.config + ": size " + std::to_string(width) + "x" +
+                                          std::to_string(height) + " should be multiples of " +
+                                          std::to_string(multiple));
       smallest = {std::min(smallest[0], width), std::min(smallest[1], height)};
     }
     for (const auto& stage : config_.stages) {
@@ -161,13 +168,16 @@ class TrainingRun {
   void check_kind(const VaeClipKind& kind, const std::array<int64_t, 2>& smallest) const {
     const auto ratio = configs_.vae.spatial_ratio();
     const auto size = std::to_string(kind.width) + "x" + std::to_string(kind.height);
-    if (kind.crop && (kind.width > smallest[0] || kind.height > smallest[1] || kind.width % ratio != 0 || kind.height % ratio != 0))
-      throw Error(ErrorKind::usage, request_.config + ": crops of " + size + " should be multiples of " + std::to_string(ratio) +
-                                        " and fit into clips of every size, so at most " + std::to_string(smallest[0]) + "x" +
-                                        std::to_string(smallest[1]));
+    if (kind.crop && (kind.width > smallest[0] || kind.height > smallest[1] || kind.width % ratio != 0 ||
+                      kind.height % ratio != 0))
+      throw Error(ErrorKind::usage, request_.config + ": crops of " + size + " should be multiples of " +
+                                        std::to_string(ratio) +
+                                        " and fit into clips of every size, so at most " +
+                                        std::to_string(smallest[0]) + "x" + std::to_string(smallest[1]));
     const std::array<int64_t, 2> whole = {kind.width, kind.height};
     if (!kind.crop && std::find(config_.sizes.begin(), config_.sizes.end(), whole) == config_.sizes.end())
-      throw Error(ErrorKind::usage, request_.config + ": clips of " + size + " that are no crops should have a size listed in 'sizes'");
+      throw Error(ErrorKind::usage, request_.config + ": clips of " + size +
+                                        " that are no crops should have a size listed in 'sizes'");
   }
 
   // What would otherwise end the run hours later.
@@ -176,23 +186,29 @@ class TrainingRun {
       const bool denoiser = stage.kind == StageKind::denoiser;
       const auto lanes = denoiser ? stage.denoiser.lanes : stage.vae.lanes;
       if (lanes < processes_.count())
-        throw Error(ErrorKind::usage, request_.config + ": " + std::to_string(processes_.count()) + " processes share " +
-                                          std::to_string(lanes) + " lanes; 'lanes' should be at least as many in every stage");
+        throw Error(ErrorKind::usage, request_.config + ": " + std::to_string(processes_.count()) +
+                                          " processes share " + std::to_string(lanes) +
+                                          " lanes; 'lanes' should be at least as many in every stage");
       if (!denoiser) continue;
       if (config_.data && stage.denoiser.helper_weight > 0)
         throw Error(ErrorKind::usage,
-                    request_.config + ": 'helper_weight' needs scenes whose objects are known; with 'data' it should be 0");
+                    request_.config +
+                        ": 'helper_weight' needs scenes whose objects are known; with 'data' it should be 0");
       for (const auto& [width, height] : config_.sizes)
-        for (const auto& length : stage.denoiser.lengths) check_fits_lane(width, height, length.frames, stage.denoiser.tokens_per_lane);
+        for (const auto& length : stage.denoiser.lengths)
+          check_fits_lane(width, height, length.frames, stage.denoiser.tokens_per_lane);
       if (judges(stage)) check_judging(stage);
     }
   }
 
   void check_fits_lane(int64_t width, int64_t height, int64_t frames, int64_t tokens_per_lane) const {
-    const int64_t tokens = token_grid(configs_.vae.latent_shape(frames, width, height), configs_.transformer.patch_size).count();
+    const int64_t tokens = token_grid(configs_.vae.latent_shape(frames, width, height),
+                                      configs_.transformer.patch_size)
+                               .count();
     if (tokens > tokens_per_lane)
-      throw Error(ErrorKind::usage, request_.config + ": " + std::to_string(frames) + " frames of " + std::to_string(width) + "x" +
-                                        std::to_string(height) + " are " + std::to_string(tokens) + " tokens; 'tokens_per_lane' is " +
+      throw Error(ErrorKind::usage, request_.config + ": " + std::to_string(frames) + " frames of " +
+                                        std::to_string(width) + "x" + std::to_string(height) + " are " +
+                                        std::to_string(tokens) + " tokens; 'tokens_per_lane' is " +
                                         std::to_string(tokens_per_lane) + " and should be at least as many");
   }
 
@@ -210,20 +226,26 @@ class TrainingRun {
   void check_judging(const StageConfig& stage) const {
     const auto options = adherence_options(stage);
     check_adherence(options);
-    make_scheduler(parse_scheduler_kind(options.sampling.scheduler), configs_.scheduler, options.sampling.steps, /*eta=*/0);
+    make_scheduler(parse_scheduler_kind(options.sampling.scheduler), configs_.scheduler,
+                   options.sampling.steps, /*eta=*/0);
     if (defaults_.fps.value_or(kWorldFps) != kWorldFps)
-      throw Error(ErrorKind::usage, request_.config +
-                                        ": 'adherence_prompts' judges clips of the procedural world, which have 8 frames per second; "
-                                        "the model's fps is another");
+      throw Error(
+          ErrorKind::usage,
+          request_.config +
+              ": 'adherence_prompts' judges clips of the procedural world, which have 8 frames per second; "
+              "the model's fps is another");
   }
 
-  // The run's model before its first step. What can be wrong with the captions shows before anything is written.
+  // The run's model before its first step. What can be wrong with the captions shows before anything is
+  // written.
   void begin(const fs::path& architecture) {
     std::vector<std::string> captions;
     if (config_.tokenizer || config_.data)
-      for (const auto& caption : source_->training_captions(config_.seed)) captions.push_back(clean_prompt(caption));
+      for (const auto& caption : source_->training_captions(config_.seed))
+        captions.push_back(clean_prompt(caption));
     std::optional<TrainedTokenizer> tokenizer;
-    if (config_.tokenizer) tokenizer = train_tokenizer(captions, config_.tokenizer->vocab_size, request_.config + ", tokenizer");
+    if (config_.tokenizer)
+      tokenizer = train_tokenizer(captions, config_.tokenizer->vocab_size, request_.config + ", tokenizer");
     const auto partial = folder_ / "model.partial";  // renamed when it is complete
     std::error_code failed;
     fs::remove_all(partial, failed);
@@ -238,24 +260,32 @@ class TrainingRun {
       texts.insert(texts.end(), captions.begin(), captions.end());
       write_words(partial, words_of_captions(texts, most_words));
     }
-    const auto write = [&](const std::string& name, const ParameterShapes& wanted, uint64_t stream, const auto& going_on) {
+    const auto write = [&](const std::string& name, const ParameterShapes& wanted, uint64_t stream,
+                           const auto& going_on) {
       std::vector<ParameterSet> sets;
-      for (const auto& model : config_.weights) sets.push_back(going_on(open_model_folder(find_model(model))));
-      write_component(partial, name, sets.empty() ? ParameterSet::initialise(wanted, config_.seed + stream) : ParameterSet::mean(sets));
+      for (const auto& model : config_.weights)
+        sets.push_back(going_on(open_model_folder(find_model(model))));
+      write_component(
+          partial, name,
+          sets.empty() ? ParameterSet::initialise(wanted, config_.seed + stream) : ParameterSet::mean(sets));
     };
-    write("vae", vae_parameters(configs_.vae), 1, [&](const ModelFolder& model) { return vae_for(configs_.vae, model); });
+    write("vae", vae_parameters(configs_.vae), 1,
+          [&](const ModelFolder& model) { return vae_for(configs_.vae, model); });
     write("transformer", transformer_parameters(configs_.transformer), 2,
           [&](const ModelFolder& model) { return transformer_for(configs_.transformer, model); });
     const auto wanted = text_parameters(configs_.text_encoder);
     write("text_encoder", wanted, 3, [&](const ModelFolder& model) {
-      return tokenizer ? text_encoder_for(*tokenizer, model)
-                       : ParameterSet::load(wanted, model.component("text_encoder"), weights_stem("text_encoder"));
+      return tokenizer
+                 ? text_encoder_for(*tokenizer, model)
+                 : ParameterSet::load(wanted, model.component("text_encoder"), weights_stem("text_encoder"));
     });
     fs::rename(partial, model_folder_, failed);
-    if (failed) throw Error(ErrorKind::output, model_folder_.string() + ": cannot be made (" + failed.message() + ")");
+    if (failed)
+      throw Error(ErrorKind::output, model_folder_.string() + ": cannot be made (" + failed.message() + ")");
   }
 
-  void use_tokenizer(const fs::path& folder, const TrainedTokenizer& trained, const std::vector<std::string>& captions) {
+  void use_tokenizer(const fs::path& folder, const TrainedTokenizer& trained,
+                     const std::vector<std::string>& captions) {
     write_tokenizer(folder / "tokenizer", trained);
     write_vocab_size(folder, trained.vocab_size);
     write_words(folder, words_of_captions(captions, most_words));
@@ -269,9 +299,11 @@ class TrainingRun {
       longest = std::max(longest, count);
       cut += count > most;
     }
-    observer_.note("tokenizer: " + std::to_string(trained.pieces) + " pieces from " + std::to_string(captions.size()) +
-                   " captions, the longest of which has " + std::to_string(longest) + " tokens" +
-                   (cut == 0 ? "" : "; " + std::to_string(cut) + " are cut to max_text_tokens, " + std::to_string(most)));
+    observer_.note(
+        "tokenizer: " + std::to_string(trained.pieces) + " pieces from " + std::to_string(captions.size()) +
+        " captions, the longest of which has " + std::to_string(longest) + " tokens" +
+        (cut == 0 ? ""
+                  : "; " + std::to_string(cut) + " are cut to max_text_tokens, " + std::to_string(most)));
   }
 
   TrainerConfig trainer_config(const StageConfig& stage, const std::string& name) const {
@@ -285,7 +317,10 @@ class TrainingRun {
     trainer.evaluate_minutes = stage.evaluate_minutes;
     trainer.log_steps = stage.log_steps;
     trainer.spike_factor = stage.spike_factor;
-    trainer.fingerprint = Json{{"stage", stage.text}, {"seed", config_.seed}, {"source", source_->fingerprint()}}.dump();
+    trainer.fingerprint = Json{{"stage", stage.text},
+                               {"seed", config_.seed},
+                               {"source", source_->fingerprint()}}
+                              .dump();
     trainer.resume = request_.resume;
     return trainer;
   }
@@ -296,7 +331,8 @@ class TrainingRun {
     double best = -1e300;
     if (fs::exists(path)) {
       const auto metadata = SafetensorsFile::open(path)->metadata();
-      if (const auto found = metadata.find("score"); found != metadata.end()) best = std::strtod(found->second.c_str(), nullptr);
+      if (const auto found = metadata.find("score"); found != metadata.end())
+        best = std::strtod(found->second.c_str(), nullptr);
     }
     if (score < best) return;
     save_safetensors(path, average.tensors(), {{"score", std::to_string(score)}});
@@ -329,7 +365,8 @@ class TrainingRun {
     write_component(model_folder_, "vae", whole(average));
     if (!stage.vae.decoder_only) {
       auto weights = whole(average).weights();
-      write_latent_statistics(model_folder_, measure_latents(WanVae(configs_.vae, weights.root()), device_, *source_, config_.seed, 64));
+      write_latent_statistics(model_folder_, measure_latents(WanVae(configs_.vae, weights.root()), device_,
+                                                             *source_, config_.seed, 64));
     }
   }
 
@@ -340,13 +377,16 @@ class TrainingRun {
     const auto tokenizer = load_tokenizer(model, configs_);
     const auto max_tokens = model.defaults.max_text_tokens.value_or(512);
     ParameterSet parameters;
-    parameters.add("transformer.", ParameterSet::load(transformer_parameters(configs_.transformer), model.component("transformer"),
-                                                      weights_stem("transformer")));
-    parameters.add("text_encoder.", ParameterSet::load(text_parameters(configs_.text_encoder), model.component("text_encoder"),
-                                                       weights_stem("text_encoder")));
+    parameters.add("transformer.",
+                   ParameterSet::load(transformer_parameters(configs_.transformer),
+                                      model.component("transformer"), weights_stem("transformer")));
+    parameters.add("text_encoder.",
+                   ParameterSet::load(text_parameters(configs_.text_encoder), model.component("text_encoder"),
+                                      weights_stem("text_encoder")));
 
     if (stage.denoiser.helper_weight > 0)
-      parameters.add("helper.", ParameterSet::zeros(scene_helper_parameters(configs_.transformer.width(), configs_.text_encoder.d_model)));
+      parameters.add("helper.", ParameterSet::zeros(scene_helper_parameters(configs_.transformer.width(),
+                                                                            configs_.text_encoder.d_model)));
 
     parameters.move_to(device_);
     parameters.compute_in(stage.precision);
@@ -358,8 +398,12 @@ class TrainingRun {
     cache_config.frames = stage.cached_frames;
     cache_config.max_text_tokens = max_tokens;
     cache_config.device = device_;
-    cache_config.fingerprint = Json{{"model", model_hash_of_vae(model)}, {"frames", stage.cached_frames}, {"max_text_tokens", max_tokens},
-                                    {"source", source_->fingerprint()},  {"labels", kSceneLabels},        {"seed", config_.seed}}
+    cache_config.fingerprint = Json{{"model", model_hash_of_vae(model)},
+                                    {"frames", stage.cached_frames},
+                                    {"max_text_tokens", max_tokens},
+                                    {"source", source_->fingerprint()},
+                                    {"labels", kSceneLabels},
+                                    {"seed", config_.seed}}
                                    .dump();
     const auto cache = std::make_shared<LatentCache>(cache_config, vae, *tokenizer, source_);
 
@@ -386,7 +430,8 @@ class TrainingRun {
 
   std::string model_hash_of_vae(const ModelFolder& model) const {
     std::string text;
-    const auto file = SafetensorsFile::open(model.component("vae") / (std::string(weights_stem("vae")) + ".safetensors"));
+    const auto file = SafetensorsFile::open(model.component("vae") /
+                                            (std::string(weights_stem("vae")) + ".safetensors"));
     for (const auto& [name, entry] : file->entries())
       text += name + std::to_string(file->tensor(name).sum(at::kDouble).item<double>()) + ";";
     return std::to_string(std::hash<std::string>{}(text));
@@ -397,12 +442,13 @@ class TrainingRun {
     write_component(model_folder_, "text_encoder", average.part("text_encoder."));
   }
 
-  std::vector<CachedClip> held_out_clips(const WanVae& vae, const Tokenizer& tokenizer, int64_t count, int64_t max_tokens) const {
+  std::vector<CachedClip> held_out_clips(const WanVae& vae, const Tokenizer& tokenizer, int64_t count,
+                                         int64_t max_tokens) const {
     const at::NoGradGuard no_grad;
     std::vector<CachedClip> clips;
     for (int64_t i = 0; i < count; ++i) {
-      const auto clip =
-          source_->held_out_clip(config_.seed, static_cast<uint64_t>(i), static_cast<std::size_t>(i) % source_->sizes().size(), 17);
+      const auto clip = source_->held_out_clip(config_.seed, static_cast<uint64_t>(i),
+                                               static_cast<std::size_t>(i) % source_->sizes().size(), 17);
       clips.push_back({vae.normalise(vae.encode(clip.frames.to(device_)).mean).to(at::kCPU, at::kHalf),
                        tokenizer.encode(clean_prompt(clip.caption), static_cast<std::size_t>(max_tokens)).ids,
                        {},
@@ -411,8 +457,8 @@ class TrainingRun {
     return clips;
   }
 
-  // The share of held-out prompts with all four attributes right, the same prompts each time; the clips stay in a folder of the step's name
-  // for the report.
+  // The share of held-out prompts with all four attributes right, the same prompts each time; the clips stay
+  // in a folder of the step's name for the report.
   double judge(const StageConfig& stage, const std::string& name, int64_t step) {
     const auto loaded = load_world_model(model_folder_.string(), device_.str(), "float32", false);
     auto options = adherence_options(stage);
@@ -454,20 +500,26 @@ fs::path run_training(const TrainingRequest& request, Observer& observer) {
   if (!request.models.empty()) config.architecture = request.models.front(), config.weights = request.models;
   if (request.data) config.data = *request.data;
   if (config.stages.empty() && config.weights.size() < 2)
-    throw Error(ErrorKind::usage, request.config + ": 'stages' should have at least one stage; without any, pass --model twice or more: " +
-                                      "the run's model is then the mean of theirs");
+    throw Error(ErrorKind::usage,
+                request.config +
+                    ": 'stages' should have at least one stage; without any, pass --model twice or more: " +
+                    "the run's model is then the mean of theirs");
   if (config.architecture.empty())
-    throw Error(ErrorKind::usage, request.config + ": 'architecture' should name a model folder, or pass --model");
-  if (request.minutes && !(*request.minutes > 0)) throw Error(ErrorKind::usage, "--minutes should be above 0");
+    throw Error(ErrorKind::usage,
+                request.config + ": 'architecture' should name a model folder, or pass --model");
+  if (request.minutes && !(*request.minutes > 0))
+    throw Error(ErrorKind::usage, "--minutes should be above 0");
   if (request.threads && (*request.threads < 1 || *request.threads > 1024))
     throw Error(ErrorKind::usage, "--threads should be between 1 and 1024");
   const auto processes = Processes::from_environment();
   std::error_code failed;
   if (!request.resume && processes.rank() == 0 && fs::exists(request.out / "model", failed))
     throw Error(ErrorKind::usage,
-                request.out.string() + ": holds a training run already; pass --resume to go on with it, or another --out");
+                request.out.string() +
+                    ": holds a training run already; pass --resume to go on with it, or another --out");
   fs::create_directories(request.out, failed);
-  if (failed) throw Error(ErrorKind::output, request.out.string() + ": cannot be created (" + failed.message() + ")");
+  if (failed)
+    throw Error(ErrorKind::output, request.out.string() + ": cannot be created (" + failed.message() + ")");
   check_writable_folder(request.out);
   at::set_num_threads(1);
   TrainingRun(std::move(config), request, processes, observer).run();

@@ -1,4 +1,5 @@
-// What the trainer needs of something to train: a step's work, cut into lanes that can run on any thread of any process.
+// What the trainer needs of something to train: a step's work, cut into lanes that can run on any thread of
+// any process.
 #pragma once
 
 #include <ATen/core/Tensor.h>
@@ -18,7 +19,7 @@ using Metrics = std::map<std::string, double>;
 
 // A lane's forward pass, on the device of its parameters: nothing of it has been waited for.
 struct LaneLoss {
-  at::Tensor loss;                            // scalar; the gradients of all lanes together are those of the step's loss
+  at::Tensor loss;  // scalar; the gradients of all lanes together are those of the step's loss
   std::map<std::string, at::Tensor> metrics;  // scalars without gradients, on any device
 };
 
@@ -26,13 +27,14 @@ class TrainingTask {
  public:
   virtual ~TrainingTask() = default;
 
-  // What has to be there before the first step and takes long: does a part of it, and says how far it is. Not counted as training.
+  // What has to be there before the first step and takes long: does a part of it, and says how far it is. Not
+  // counted as training.
   struct Preparation {
     int64_t done = 0, total = 0;
   };
   virtual Preparation prepare(int64_t /*step*/, Workers& /*workers*/) { return {}; }
-  // Decides what the step's lanes work on: the same for the same step, whatever ran before and on whichever process. progress: of the whole
-  // schedule, 0 to 1.
+  // Decides what the step's lanes work on: the same for the same step, whatever ran before and on whichever
+  // process. progress: of the whole schedule, 0 to 1.
   virtual void begin_step(int64_t step, double progress, Workers& workers) = 0;
   virtual int64_t lanes() const = 0;
   // Called on several threads at once, each with a replica of its own.

@@ -20,12 +20,14 @@ namespace fs = std::filesystem;
 namespace {
 
 using Clock = std::chrono::steady_clock;
-double seconds_since(Clock::time_point start) { return std::chrono::duration<double>(Clock::now() - start).count(); }
+double seconds_since(Clock::time_point start) {
+  return std::chrono::duration<double>(Clock::now() - start).count();
+}
 
 class Training {
  public:
-  Training(TrainingTask& task, const ParameterSet& parameters, const TrainerConfig& config, const Processes& processes,
-           const TrainerHooks& hooks, Observer& observer)
+  Training(TrainingTask& task, const ParameterSet& parameters, const TrainerConfig& config,
+           const Processes& processes, const TrainerHooks& hooks, Observer& observer)
       : task_(task),
         parameters_(parameters),
         config_(config),
@@ -69,8 +71,10 @@ class Training {
   double progress() const {
     double progress = 0;
     if (config_.schedule.steps)
-      progress = static_cast<double>(at_.step) / static_cast<double>(std::max<int64_t>(1, *config_.schedule.steps));
-    if (config_.schedule.minutes) progress = std::max(progress, at_.seconds / (60 * *config_.schedule.minutes));
+      progress = static_cast<double>(at_.step) /
+                 static_cast<double>(std::max<int64_t>(1, *config_.schedule.steps));
+    if (config_.schedule.minutes)
+      progress = std::max(progress, at_.seconds / (60 * *config_.schedule.minutes));
     return std::min(progress, 1.0);
   }
 
@@ -95,11 +99,13 @@ class Training {
     auto [gradients, metrics] = run_lanes();
     const double loss = metrics["loss"] / metrics["weight"];
     const double norm = std::isfinite(loss) ? gradient_norm(gradients) : loss;
-    if (!std::isfinite(norm) || (at_.step > 200 && norm > config_.spike_factor * at_.norm_mean)) return go_back(loss, norm);
+    if (!std::isfinite(norm) || (at_.step > 200 && norm > config_.spike_factor * at_.norm_mean))
+      return go_back(loss, norm);
     optimizer_.step(gradients, norm, factor, workers_);
     at_.norm_mean = at_.step == 0 ? norm : 0.99 * at_.norm_mean + 0.01 * norm;
     ++at_.step;
-    const double seconds = processes_.total(processes_.rank() == 0 ? seconds_since(start) : 0);  // one clock for all schedules
+    const double seconds = processes_.total(processes_.rank() == 0 ? seconds_since(start)
+                                                                   : 0);  // one clock for all schedules
     at_.seconds += seconds;
     for (const auto& [name, value] : metrics) recent_[name] += value;
     recent_norm_ += norm;
@@ -109,10 +115,12 @@ class Training {
     observer_.progress({"train " + config_.stage, static_cast<int64_t>(progress() * 1000), 1000});
   }
 
-  // Gradients of this step, of all lanes of all processes: lanes are added in their order, whatever thread they ran on.
+  // Gradients of this step, of all lanes of all processes: lanes are added in their order, whatever thread
+  // they ran on.
   std::pair<std::vector<at::Tensor>, Metrics> run_lanes() {
     std::vector<int64_t> mine;
-    for (int64_t lane = processes_.rank(); lane < task_.lanes(); lane += processes_.count()) mine.push_back(lane);
+    for (int64_t lane = processes_.rank(); lane < task_.lanes(); lane += processes_.count())
+      mine.push_back(lane);
     while (replicas_.size() < mine.size()) replicas_.push_back(parameters_.replica());
     std::vector<Metrics> found(mine.size());
     workers_.run(static_cast<int64_t>(mine.size()), [&](int64_t i) {
@@ -134,7 +142,8 @@ class Training {
       for (const auto& [name, value] : found[k]) metrics[name] += value;
     }
     if (mine.empty())
-      for (const auto& parameter : parameters_.list()) sums.push_back(at::zeros_like(parameter.value.detach()));
+      for (const auto& parameter : parameters_.list())
+        sums.push_back(at::zeros_like(parameter.value.detach()));
     if (processes_.count() > 1) sum_over_processes(sums, metrics);
     return {std::move(sums), std::move(metrics)};
   }
@@ -151,16 +160,19 @@ class Training {
   }
 
   void go_back(double loss, double norm) {
-    const auto what = config_.stage + ": step " + std::to_string(at_.step + 1) + " has a loss of " + std::to_string(loss) +
-                      " and a gradient norm of " + std::to_string(norm) + " (running mean " + std::to_string(at_.norm_mean) + ")";
+    const auto what = config_.stage + ": step " + std::to_string(at_.step + 1) + " has a loss of " +
+                      std::to_string(loss) + " and a gradient norm of " + std::to_string(norm) +
+                      " (running mean " + std::to_string(at_.norm_mean) + ")";
     const int64_t failed = at_.step, skipped = at_.skipped;
     const auto found = went_back_ ? std::nullopt : load_checkpoint(newest_, optimizer_, config_.fingerprint);
     if (!found)
-      throw Error(ErrorKind::non_finite, what + (went_back_ ? ", for the second time" : "; there is no checkpoint to go back to") +
-                                             ". Lower the learning rate, or lengthen the warm-up.");
+      throw Error(ErrorKind::non_finite,
+                  what + (went_back_ ? ", for the second time" : "; there is no checkpoint to go back to") +
+                      ". Lower the learning rate, or lengthen the warm-up.");
     went_back_ = true;
     at_ = *found;
-    at_.skipped = skipped + failed - at_.step + 1;  // other batches than those that led here (Chowdhery et al. 2022, PaLM, section 5.1)
+    at_.skipped = skipped + failed - at_.step +
+                  1;  // other batches than those that led here (Chowdhery et al. 2022, PaLM, section 5.1)
     observer_.note(what + "; going back to the checkpoint after step " + std::to_string(at_.step));
     write_line({{"stage", config_.stage}, {"event", "went back"}, {"from_step", failed}, {"step", at_.step}});
   }
@@ -175,7 +187,8 @@ class Training {
     if (processes_.rank() != 0) return;
     const at::NoGradGuard no_grad;
     const auto metrics = task_.evaluate(optimizer_.average());
-    Json line = {{"stage", config_.stage}, {"event", "evaluation"}, {"step", at_.step}, {"seconds", at_.seconds}};
+    Json line = {
+        {"stage", config_.stage}, {"event", "evaluation"}, {"step", at_.step}, {"seconds", at_.seconds}};
     std::string text = config_.stage + " after " + std::to_string(at_.step) + " steps:";
     for (const auto& [name, value] : metrics) {
       line[name] = value;
@@ -238,8 +251,10 @@ class Training {
 }  // namespace
 
 double learning_rate_factor(const ScheduleConfig& schedule, int64_t step, double progress) {
-  const double warm =
-      schedule.warmup_steps > 0 ? std::min(1.0, static_cast<double>(step + 1) / static_cast<double>(schedule.warmup_steps)) : 1.0;
+  const double warm = schedule.warmup_steps > 0
+                          ? std::min(1.0, static_cast<double>(step + 1) /
+                                              static_cast<double>(schedule.warmup_steps))
+                          : 1.0;
   const double begin = 1 - schedule.decay_share;
   if (progress <= begin || schedule.decay_share <= 0) return warm;
   const double done = std::min(1.0, (progress - begin) / schedule.decay_share);
@@ -247,8 +262,8 @@ double learning_rate_factor(const ScheduleConfig& schedule, int64_t step, double
   return warm * (schedule.final_factor + (1 - schedule.final_factor) * fall);
 }
 
-ParameterSet train(TrainingTask& task, const ParameterSet& parameters, const TrainerConfig& config, const Processes& processes,
-                   const TrainerHooks& hooks, Observer& observer) {
+ParameterSet train(TrainingTask& task, const ParameterSet& parameters, const TrainerConfig& config,
+                   const Processes& processes, const TrainerHooks& hooks, Observer& observer) {
   return Training(task, parameters, config, processes, hooks, observer).run();
 }
 

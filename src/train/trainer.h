@@ -18,8 +18,8 @@ struct ScheduleConfig {
   std::optional<int64_t> steps;   // the length of the stage: one of the two
   std::optional<double> minutes;  // of training time, evaluations and checkpoints left out
   int64_t warmup_steps = 100;     // linear, from 0
-  double decay_share = 0.4;       // the last part of the stage, over which the learning rate falls to final_factor
-  bool cosine = false;            // the shape of that fall; linear otherwise
+  double decay_share = 0.4;  // the last part of the stage, over which the learning rate falls to final_factor
+  bool cosine = false;       // the shape of that fall; linear otherwise
   double final_factor = 0.0;
 };
 
@@ -45,11 +45,12 @@ struct TrainerHooks {
   std::function<void(const Metrics& metrics, const ParameterSet& average, int64_t step)> evaluated;
 };
 
-// Of a task with at least as many lanes as there are processes. Trains until the schedule ends and returns the averaged weights. Stopped by
-// the observer (a signal), it writes a checkpoint first and throws on. NaN, infinity or a loss spike goes back to the last good checkpoint
-// once, and on from there with the batches after the one that failed; the second time throws Error{non_finite}. Throws Error{output} when a
-// checkpoint cannot be written (the one before stays), Error{usage} when resume finds a checkpoint of other settings.
-ParameterSet train(TrainingTask& task, const ParameterSet& parameters, const TrainerConfig& config, const Processes& processes,
-                   const TrainerHooks& hooks, Observer& observer);
+// Of a task with at least as many lanes as there are processes. Trains until the schedule ends and returns
+// the averaged weights. Stopped by the observer (a signal), it writes a checkpoint first and throws on. NaN,
+// infinity or a loss spike goes back to the last good checkpoint once, and on from there with the batches
+// after the one that failed; the second time throws Error{non_finite}. Throws Error{output} when a checkpoint
+// cannot be written (the one before stays), Error{usage} when resume finds a checkpoint of other settings.
+ParameterSet train(TrainingTask& task, const ParameterSet& parameters, const TrainerConfig& config,
+                   const Processes& processes, const TrainerHooks& hooks, Observer& observer);
 
 }  // namespace t2v

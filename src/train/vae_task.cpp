@@ -13,11 +13,14 @@ namespace {
 
 // Weight of every pixel, [B, 1, T, H, W]: more where a pixel differs from the frame before or after.
 at::Tensor motion_weights(const at::Tensor& frames, double motion_weight) {
-  auto weights = at::ones({frames.size(0), 1, frames.size(2), frames.size(3), frames.size(4)}, frames.options());
+  auto weights = at::ones({frames.size(0), 1, frames.size(2), frames.size(3), frames.size(4)},
+                          frames.options());
   if (frames.size(2) < 2 || motion_weight <= 0) return weights;
   // Of a range of 2.
   constexpr double least = 0.05;
-  const auto change = (frames.slice(2, 1) - frames.slice(2, 0, -1)).square().amax(1, /*keepdim=*/true);  // [B, 1, T - 1, H, W]
+  const auto change = (frames.slice(2, 1) - frames.slice(2, 0, -1))
+                          .square()
+                          .amax(1, /*keepdim=*/true);  // [B, 1, T - 1, H, W]
   const auto moved = change.gt(least * least).to(at::kFloat) * motion_weight;
   weights.slice(2, 1).add_(moved);
   auto earlier = weights.slice(2, 0, -1);
@@ -30,8 +33,8 @@ double psnr(const at::Tensor& a, const at::Tensor& b) {
   return -10 * std::log10(std::max(error, 1e-12));
 }
 
-// A window of the clip, in multiples of `multiple` from the corner only by chance: around a track's place in the middle frame, else
-// anywhere.
+// A window of the clip, in multiples of `multiple` from the corner only by chance: around a track's place in
+// the middle frame, else anywhere.
 at::Tensor crop_around(const TrainingClip& clip, int64_t width, int64_t height, WorldRandom& random) {
   const int64_t full_width = clip.frames.size(3);
   const int64_t full_height = clip.frames.size(2);
@@ -43,20 +46,26 @@ at::Tensor crop_around(const TrainingClip& clip, int64_t width, int64_t height, 
     const auto& track = clip.tracks[random.index(clip.tracks.size())];
     const auto unit = static_cast<double>(std::min(full_width, full_height));
     const auto frame = random.index(track.x.size());
-    x = track.x[frame] * unit + static_cast<double>(full_width) / 2 + random.uniform(-0.3, 0.3) * static_cast<double>(width);
-    y = track.y[frame] * unit + static_cast<double>(full_height) / 2 + random.uniform(-0.3, 0.3) * static_cast<double>(height);
+    x = track.x[frame] * unit + static_cast<double>(full_width) / 2 +
+        random.uniform(-0.3, 0.3) * static_cast<double>(width);
+    y = track.y[frame] * unit + static_cast<double>(full_height) / 2 +
+        random.uniform(-0.3, 0.3) * static_cast<double>(height);
   }
   const auto begin = [](double centre, int64_t length, int64_t full) {
     return std::clamp<int64_t>(std::llround(centre) - length / 2, 0, full - length);
   };
-  return clip.frames.narrow(2, begin(y, height, full_height), height).narrow(3, begin(x, width, full_width), width);
+  return clip.frames.narrow(2, begin(y, height, full_height), height)
+      .narrow(3, begin(x, width, full_width), width);
 }
 
 }  // namespace
 
-bool belongs_to_decoder(const std::string& name) { return name.starts_with("decoder.") || name.starts_with("post_quant_conv."); }
+bool belongs_to_decoder(const std::string& name) {
+  return name.starts_with("decoder.") || name.starts_with("post_quant_conv.");
+}
 
-VaeTask::VaeTask(const WanVaeConfig& model, const VaeTaskConfig& config, ParameterSet frozen, std::shared_ptr<ClipSource> source)
+VaeTask::VaeTask(const WanVaeConfig& model, const VaeTaskConfig& config, ParameterSet frozen,
+                 std::shared_ptr<ClipSource> source)
     : model_(model), config_(config), frozen_(std::move(frozen)), source_(std::move(source)) {}
 
 WanVae VaeTask::network(const ParameterSet& parameters) const {
@@ -75,9 +84,11 @@ LaneLoss VaeTask::lane_loss(int64_t lane, const ParameterSet& replica) {
   std::size_t chosen = 0;
   double total = 0;
   for (const auto& kind : config_.kinds) total += kind.share;
-  while (chosen + 1 < config_.kinds.size() && pick * total >= config_.kinds[chosen].share) pick -= config_.kinds[chosen++].share / total;
+  while (chosen + 1 < config_.kinds.size() && pick * total >= config_.kinds[chosen].share)
+    pick -= config_.kinds[chosen++].share / total;
   const auto& kind = config_.kinds[chosen];
-  const int64_t count = std::max<int64_t>(1, config_.pixels_per_lane / (kind.width * kind.height * kind.frames));
+  const int64_t count = std::max<int64_t>(1,
+                                          config_.pixels_per_lane / (kind.width * kind.height * kind.frames));
   std::vector<at::Tensor> clips;
   for (int64_t i = 0; i < count; ++i) {
     std::size_t size = random.index(source_->sizes().size());
@@ -102,13 +113,18 @@ LaneLoss VaeTask::lane_loss(int64_t lane, const ParameterSet& replica) {
     mean = posterior.mean;
     logvar = posterior.logvar;
   }
-  const auto latents = mean + config_.latent_noise * at::randn(mean.sizes(), generator, at::TensorOptions(at::kFloat)).to(device);
+  const auto latents = mean +
+                       config_.latent_noise *
+                           at::randn(mean.sizes(), generator, at::TensorOptions(at::kFloat)).to(device);
   const auto error = vae.decode_clips(latents) - frames;
   const auto weights = motion_weights(frames, config_.motion_weight);
-  const auto penalty =
-      config_.charbonnier > 0 ? (error.square() + config_.charbonnier * config_.charbonnier).sqrt() - config_.charbonnier : error.square();
+  const auto penalty = config_.charbonnier > 0
+                           ? (error.square() + config_.charbonnier * config_.charbonnier).sqrt() -
+                                 config_.charbonnier
+                           : error.square();
   const auto reconstruction = (penalty * weights).mean() / weights.mean();
-  // KL(N(mean, noise²) || N(0, 1)) up to a constant; the log variance the encoder states is led to what it is.
+  // KL(N(mean, noise²) || N(0, 1)) up to a constant; the log variance the encoder states is led to what it
+  // is.
   const auto divergence = 0.5 * mean.square().mean();
   const auto stated = (logvar - 2 * std::log(std::max(config_.latent_noise, 1e-6))).square().mean();
   auto loss = reconstruction;
@@ -128,19 +144,22 @@ Metrics VaeTask::evaluate(const ParameterSet& average) {
   double sum = 0;
   for (int64_t i = 0; i < config_.evaluation_clips; ++i) {
     const auto size = static_cast<std::size_t>(i) % source_->sizes().size();
-    const auto frames = source_->held_out_clip(config_.seed, static_cast<uint64_t>(i), size, 17).frames.to(average.device());
+    const auto frames = source_->held_out_clip(config_.seed, static_cast<uint64_t>(i), size, 17)
+                            .frames.to(average.device());
     sum += psnr(vae.decode(vae.encode(frames).mean), frames);
   }
   metrics["psnr"] = sum / static_cast<double>(config_.evaluation_clips);
   return metrics;
 }
 
-LatentStatistics measure_latents(const WanVae& vae, at::Device device, ClipSource& source, uint64_t seed, int64_t clips) {
+LatentStatistics measure_latents(const WanVae& vae, at::Device device, ClipSource& source, uint64_t seed,
+                                 int64_t clips) {
   const at::NoGradGuard no_grad;
   at::Tensor sum, squares;
   double count = 0;
   for (int64_t i = 0; i < clips; ++i) {
-    const auto clip = source.training_clip(seed, static_cast<uint64_t>(i), static_cast<std::size_t>(i) % source.sizes().size(), 17);
+    const auto clip = source.training_clip(seed, static_cast<uint64_t>(i),
+                                           static_cast<std::size_t>(i) % source.sizes().size(), 17);
     const auto mean = vae.encode(clip.frames.to(device)).mean.to(at::kCPU, at::kDouble);
     sum = i == 0 ? mean.sum({1, 2, 3}) : sum + mean.sum({1, 2, 3});
     squares = i == 0 ? mean.square().sum({1, 2, 3}) : squares + mean.square().sum({1, 2, 3});
@@ -150,7 +169,8 @@ LatentStatistics measure_latents(const WanVae& vae, at::Device device, ClipSourc
   for (int64_t c = 0; c < sum.size(0); ++c) {
     const double mean = sum[c].item<double>() / count;
     statistics.mean.push_back(mean);
-    statistics.deviation.push_back(std::sqrt(std::max(1e-12, squares[c].item<double>() / count - mean * mean)));
+    statistics.deviation.push_back(
+        std::sqrt(std::max(1e-12, squares[c].item<double>() / count - mean * mean)));
   }
   return statistics;
 }

@@ -16,7 +16,7 @@ namespace t2v {
 struct VaeClipKind {
   int64_t width = 64, height = 64, frames = 17;  // of what the autoencoder sees
   double share = 1;                              // of the lanes
-  bool crop = false;                             // a window around something that moves, out of a clip of a trained size
+  bool crop = false;  // a window around something that moves, out of a clip of a trained size
 };
 
 struct VaeTaskConfig {
@@ -24,12 +24,13 @@ struct VaeTaskConfig {
   int64_t lanes = 8;
   int64_t pixels_per_lane = 70'000;  // clips of one kind are put together up to so many pixels, at least one
   std::vector<VaeClipKind> kinds = {{}};
-  double latent_noise =
-      0.12;  // standard deviation of the noise that the decoder has to live with: the posterior's, and what makes the latents smooth
-  double kl_weight = 1e-4;    // of the divergence from N(0, 1), per latent number, against the squared error per pixel value
-  double motion_weight = 3;   // how much more a pixel counts that differs from the frame before or after
-  double charbonnier = 0;     // 0: squared error; otherwise sqrt(error² + c²) - c
-  bool decoder_only = false;  // the encoder stays as it is
+  double latent_noise = 0.12;  // standard deviation of the noise that the decoder has to live with: the
+                               // posterior's, and what makes the latents smooth
+  double kl_weight = 1e-4;     // of the divergence from N(0, 1), per latent number, against the squared error
+                               // per pixel value
+  double motion_weight = 3;    // how much more a pixel counts that differs from the frame before or after
+  double charbonnier = 0;      // 0: squared error; otherwise sqrt(error² + c²) - c
+  bool decoder_only = false;   // the encoder stays as it is
   int64_t evaluation_clips = 24;
 };
 
@@ -40,7 +41,8 @@ bool belongs_to_decoder(const std::string& name);
 class VaeTask : public TrainingTask {
  public:
   // frozen: the encoder's parameters with decoder_only, else empty.
-  VaeTask(const WanVaeConfig& model, const VaeTaskConfig& config, ParameterSet frozen, std::shared_ptr<ClipSource> source);
+  VaeTask(const WanVaeConfig& model, const VaeTaskConfig& config, ParameterSet frozen,
+          std::shared_ptr<ClipSource> source);
 
   void begin_step(int64_t step, double progress, Workers& workers) override;
   int64_t lanes() const override { return config_.lanes; }
@@ -58,11 +60,12 @@ class VaeTask : public TrainingTask {
   int64_t step_ = 0;
 };
 
-// Mean and standard deviation of each latent channel over `clips` clips, for the config (latents_mean, latents_std). device: the
-// autoencoder's.
+// Mean and standard deviation of each latent channel over `clips` clips, for the config (latents_mean,
+// latents_std). device: the autoencoder's.
 struct LatentStatistics {
   std::vector<double> mean, deviation;
 };
-LatentStatistics measure_latents(const WanVae& vae, at::Device device, ClipSource& source, uint64_t seed, int64_t clips);
+LatentStatistics measure_latents(const WanVae& vae, at::Device device, ClipSource& source, uint64_t seed,
+                                 int64_t clips);
 
 }  // namespace t2v

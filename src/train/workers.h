@@ -1,5 +1,5 @@
-// Threads that each run whole pieces of a step with single-threaded operations. A small network trains faster so than with every operation
-// split among the threads, which would have to meet some thousand times a step.
+// Threads that each run whole pieces of a step with single-threaded operations. A small network trains faster
+// so than with every operation split among the threads, which would have to meet some thousand times a step.
 #pragma once
 
 #include <condition_variable>
@@ -21,8 +21,8 @@ class Workers {
 
   int64_t count() const { return static_cast<int64_t>(threads_.size()); }
 
-  // Calls work(index) for every index below `pieces`, each on the thread index % count(), in order; returns when all are done. The first
-  // exception is thrown again here.
+  // Calls work(index) for every index below `pieces`, each on the thread index % count(), in order; returns
+  // when all are done. The first exception is thrown again here.
   void run(int64_t pieces, const std::function<void(int64_t)>& work);
 
  private:

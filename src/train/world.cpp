@@ -8,35 +8,47 @@ namespace t2v {
 
 namespace {
 
-constexpr std::array<std::array<uint8_t, 3>, 8> kColours{
-    {{222, 38, 38}, {245, 140, 20}, {250, 222, 40}, {40, 170, 60}, {40, 90, 230}, {140, 50, 190}, {250, 130, 180}, {60, 215, 225}}};
+constexpr std::array<std::array<uint8_t, 3>, 8> kColours{{{222, 38, 38},
+                                                          {245, 140, 20},
+                                                          {250, 222, 40},
+                                                          {40, 170, 60},
+                                                          {40, 90, 230},
+                                                          {140, 50, 190},
+                                                          {250, 130, 180},
+                                                          {60, 215, 225}}};
 constexpr std::array<std::array<uint8_t, 3>, 6> kBackgrounds{
     {{12, 12, 14}, {245, 245, 245}, {128, 128, 128}, {16, 24, 84}, {10, 98, 100}, {226, 208, 170}}};
 constexpr std::array<double, 3> kRadii{0.15, 0.22, 0.31};
 
 const std::vector<std::vector<std::string>>& motion_phrases() {
-  static const std::vector<std::vector<std::string>> phrases{{"moving left", "sliding to the left", "going left"},
-                                                             {"moving right", "sliding to the right", "going right"},
-                                                             {"moving up", "rising", "going up"},
-                                                             {"moving down", "falling", "going down"},
-                                                             {"bouncing", "bouncing up and down"},
-                                                             {"spinning", "rotating"},
-                                                             {"pulsing", "growing and shrinking"},
-                                                             {"circling", "moving in a circle"},
-                                                             {"swaying", "moving from side to side"},
-                                                             {"standing still", "not moving", "still"}};
+  static const std::vector<std::vector<std::string>> phrases{
+      {"moving left", "sliding to the left", "going left"},
+      {"moving right", "sliding to the right", "going right"},
+      {"moving up", "rising", "going up"},
+      {"moving down", "falling", "going down"},
+      {"bouncing", "bouncing up and down"},
+      {"spinning", "rotating"},
+      {"pulsing", "growing and shrinking"},
+      {"circling", "moving in a circle"},
+      {"swaying", "moving from side to side"},
+      {"standing still", "not moving", "still"}};
   return phrases;
 }
 
-const std::string& choose(const std::vector<std::string>& list, WorldRandom& random) { return list[random.index(list.size())]; }
+const std::string& choose(const std::vector<std::string>& list, WorldRandom& random) {
+  return list[random.index(list.size())];
+}
 
 // Whether a thing that was drawn from a table stays, so that in the end it occurs by its weight.
 bool keep(WorldRandom& random, const std::vector<double>& weights, int drawn) {
-  return weights.empty() || random.uniform() * *std::max_element(weights.begin(), weights.end()) < weights[static_cast<std::size_t>(drawn)];
+  return weights.empty() || random.uniform() * *std::max_element(weights.begin(), weights.end()) <
+                                weights[static_cast<std::size_t>(drawn)];
 }
 
 WorldObject sample_object(WorldRandom& random, WorldSide side, const WorldShares& shares) {
-  const auto pick = [&](const std::vector<std::string>& list) { return static_cast<int>(random.index(list.size())); };
+  const auto pick = [&](const std::vector<std::string>& list) {
+    return static_cast<int>(random.index(list.size()));
+  };
   for (;;) {
     WorldObject object;
     object.colour = pick(world_colours());
@@ -56,7 +68,8 @@ WorldObject sample_object(WorldRandom& random, WorldSide side, const WorldShares
 
 std::string phrase(const WorldObject& object, WorldRandom& random) {
   const auto& size = world_sizes()[object.size];
-  const auto named = (size.empty() ? "" : size + " ") + world_colours()[object.colour] + " " + world_shapes()[object.shape];
+  const auto named = (size.empty() ? "" : size + " ") + world_colours()[object.colour] + " " +
+                     world_shapes()[object.shape];
   const bool vowel = std::string("aeiou").find(named.front()) != std::string::npos;
   return (vowel ? "an " : "a ") + named + " " + choose(motion_phrases()[object.motion], random);
 }
@@ -64,18 +77,21 @@ std::string phrase(const WorldObject& object, WorldRandom& random) {
 }  // namespace
 
 const std::vector<std::string>& world_shapes() {
-  static const std::vector<std::string> names{"circle", "square", "triangle", "star", "heart", "diamond", "ring", "cross"};
+  static const std::vector<std::string> names{"circle", "square",  "triangle", "star",
+                                              "heart",  "diamond", "ring",     "cross"};
   return names;
 }
 
 const std::vector<std::string>& world_colours() {
-  static const std::vector<std::string> names{"red", "orange", "yellow", "green", "blue", "purple", "pink", "cyan"};
+  static const std::vector<std::string> names{"red",  "orange", "yellow", "green",
+                                              "blue", "purple", "pink",   "cyan"};
   return names;
 }
 
 const std::vector<std::string>& world_motions() {
-  static const std::vector<std::string> names{"moving left", "moving right", "moving up", "moving down", "bouncing",
-                                              "spinning",    "pulsing",      "circling",  "swaying",     "standing still"};
+  static const std::vector<std::string> names{"moving left", "moving right",  "moving up", "moving down",
+                                              "bouncing",    "spinning",      "pulsing",   "circling",
+                                              "swaying",     "standing still"};
   return names;
 }
 
@@ -98,7 +114,9 @@ int world_index(const std::vector<std::string>& names, const std::string& name) 
 }
 
 std::array<uint8_t, 3> world_colour_rgb(int colour) { return kColours.at(static_cast<std::size_t>(colour)); }
-std::array<uint8_t, 3> world_background_rgb(int background) { return kBackgrounds.at(static_cast<std::size_t>(background)); }
+std::array<uint8_t, 3> world_background_rgb(int background) {
+  return kBackgrounds.at(static_cast<std::size_t>(background));
+}
 double world_radius(int size) { return kRadii.at(static_cast<std::size_t>(size)); }
 
 bool world_motion_exists(int shape, int motion) {
@@ -106,7 +124,9 @@ bool world_motion_exists(int shape, int motion) {
   return world_motions()[motion] != "spinning" || (name != "circle" && name != "ring");
 }
 
-bool world_held_out(const WorldObject& object) { return (object.colour * 3 + object.shape * 5 + object.motion * 7) % 10 == 0; }
+bool world_held_out(const WorldObject& object) {
+  return (object.colour * 3 + object.shape * 5 + object.motion * 7) % 10 == 0;
+}
 
 WorldRandom::WorldRandom(uint64_t seed, uint64_t stream) : state_(seed) {
   state_ = next() ^ (stream * 0xD1342543DE82EF95u);
@@ -123,7 +143,9 @@ uint64_t WorldRandom::next() {
 double WorldRandom::uniform() { return static_cast<double>(next() >> 11) * 0x1p-53; }
 double WorldRandom::uniform(double low, double high) { return low + (high - low) * uniform(); }
 
-std::size_t WorldRandom::index(std::size_t n) { return std::min(static_cast<std::size_t>(uniform() * static_cast<double>(n)), n - 1); }
+std::size_t WorldRandom::index(std::size_t n) {
+  return std::min(static_cast<std::size_t>(uniform() * static_cast<double>(n)), n - 1);
+}
 
 WorldScene sample_world_scene(WorldRandom& random, WorldSide side, const WorldShares& shares) {
   WorldScene scene;

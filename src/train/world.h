@@ -1,9 +1,11 @@
-// World v1: a procedural, captioned video world. One or two coloured shapes, each with a size and a motion, on a plain background: an
-// endless labelled data set, small enough that a model can be judged on exact prompts (docs/world.md).
+// World v1: a procedural, captioned video world. One or two coloured shapes, each with a size and a motion,
+// on a plain background: an endless labelled data set, small enough that a model can be judged on exact
+// prompts (docs/world.md).
 //
-// Coordinates are in units of min(width, height), the origin in the centre of the frame, y down. Every motion has a period of 2 s or wraps
-// around the frame, so that a clip of any length is well defined. 8 frames per second.
-// Source: tools/oracle/world_reference.py, which draws the same scene to the same picture within 1/255.
+// Coordinates are in units of min(width, height), the origin in the centre of the frame, y down. Every motion
+// has a period of 2 s or wraps around the frame, so that a clip of any length is well defined. 8 frames per
+// second. Source: tools/oracle/world_reference.py, which draws the same scene to the same picture within
+// 1/255.
 #pragma once
 
 #include <ATen/core/Tensor.h>
@@ -17,7 +19,8 @@ namespace t2v {
 
 constexpr double kWorldFps = 8;
 
-// Indices into world_shapes(), world_colours(), world_motions(), world_sizes(); x, y in [-1, 1] and phase in [0, 1) place the motion.
+// Indices into world_shapes(), world_colours(), world_motions(), world_sizes(); x, y in [-1, 1] and phase in
+// [0, 1) place the motion.
 struct WorldObject {
   int shape = 0, colour = 0, motion = 0, size = 0;
   double x = 0, y = 0, phase = 0;
@@ -40,10 +43,12 @@ std::array<uint8_t, 3> world_background_rgb(int background);
 double world_radius(int size);
 bool world_motion_exists(int shape, int motion);  // a circle or a ring cannot be seen to spin
 
-// One in ten triples of colour, shape and motion is never shown in training: generalisation to new combinations is judged on those.
+// One in ten triples of colour, shape and motion is never shown in training: generalisation to new
+// combinations is judged on those.
 bool world_held_out(const WorldObject& object);
 
-// Random numbers that are the same on every machine (SplitMix64, Steele et al. 2014); streams of one seed are independent.
+// Random numbers that are the same on every machine (SplitMix64, Steele et al. 2014); streams of one seed are
+// independent.
 class WorldRandom {
  public:
   explicit WorldRandom(uint64_t seed, uint64_t stream = 0);
@@ -68,7 +73,8 @@ struct WorldShares {
 // A scene of one object or two, which are all on the given side of world_held_out.
 WorldScene sample_world_scene(WorldRandom& random, WorldSide side, const WorldShares& shares);
 
-// One of several ways to say what the scene shows: "a large red heart moving in a circle on a beige background".
+// One of several ways to say what the scene shows: "a large red heart moving in a circle on a beige
+// background".
 std::string world_caption(const WorldScene& scene, WorldRandom& random);
 
 // Where an object is in every frame. Radians for the angle, world units for the rest.

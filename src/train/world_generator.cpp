@@ -13,11 +13,14 @@ namespace t2v {
 
 namespace {
 
-// Last hidden states, zeros beyond the text's tokens: [max_text_tokens, d_model]. Source: pipeline_wan.py, _get_t5_prompt_embeds.
+// Last hidden states, zeros beyond the text's tokens: [max_text_tokens, d_model]. Source: pipeline_wan.py,
+// _get_t5_prompt_embeds.
 at::Tensor embed(const WorldNetworks& networks, const std::string& text) {
-  const auto tokens = networks.tokenizer->encode(clean_prompt(text), static_cast<std::size_t>(networks.max_text_tokens));
-  const auto states =
-      networks.text_encoder->forward(at::tensor(tokens.ids, at::TensorOptions(at::kLong)).to(networks.device)).to(at::kFloat);
+  const auto tokens = networks.tokenizer->encode(clean_prompt(text),
+                                                 static_cast<std::size_t>(networks.max_text_tokens));
+  const auto states = networks.text_encoder
+                          ->forward(at::tensor(tokens.ids, at::TensorOptions(at::kLong)).to(networks.device))
+                          .to(at::kFloat);
   return at::constant_pad_nd(states, {0, 0, 0, networks.max_text_tokens - states.size(0)});
 }
 
@@ -27,11 +30,13 @@ std::vector<int64_t> latent_shape(const WorldNetworks& networks, const WorldClip
   const int64_t multiple_w = vae.spatial_ratio() * patch.w, multiple_h = vae.spatial_ratio() * patch.h;
   const auto& [width, height] = request.size;
   if (width < 1 || height < 1 || width % multiple_w != 0 || height % multiple_h != 0)
-    throw Error(ErrorKind::usage, "the size " + std::to_string(width) + "x" + std::to_string(height) + " should be multiples of " +
-                                      std::to_string(multiple_w) + "x" + std::to_string(multiple_h) + " for this model");
+    throw Error(ErrorKind::usage, "the size " + std::to_string(width) + "x" + std::to_string(height) +
+                                      " should be multiples of " + std::to_string(multiple_w) + "x" +
+                                      std::to_string(multiple_h) + " for this model");
   if (request.frames < 1 || round_frames(request.frames, vae.temporal_ratio()) != request.frames)
-    throw Error(ErrorKind::usage, std::to_string(request.frames) + " frames: this model makes 1 + " + std::to_string(vae.temporal_ratio()) +
-                                      "·k; ask for " + std::to_string(round_frames(request.frames, vae.temporal_ratio())));
+    throw Error(ErrorKind::usage, std::to_string(request.frames) + " frames: this model makes 1 + " +
+                                      std::to_string(vae.temporal_ratio()) + "·k; ask for " +
+                                      std::to_string(round_frames(request.frames, vae.temporal_ratio())));
   const auto [channels, frames, rows, columns] = vae.latent_shape(request.frames, width, height);
   return {1, channels, frames, rows, columns};
 }
@@ -49,34 +54,40 @@ WorldSampling default_sampling(const ModelDefaults& defaults, const std::string&
 }
 
 WorldNetworks LoadedWorldModel::networks() const {
-  WorldNetworks networks{tokenizer.get(), text_encoder.get(), transformer.get(), vae.get(), configs.scheduler, 0, device};
+  WorldNetworks networks{
+      tokenizer.get(), text_encoder.get(), transformer.get(), vae.get(), configs.scheduler, 0, device};
   networks.max_text_tokens = folder.defaults.max_text_tokens.value_or(512);
   return networks;
 }
 
-LoadedWorldModel load_world_model(const std::string& name_or_folder, const std::string& device, const std::string& dtype,
-                                  bool only_autoencoder) {
+LoadedWorldModel load_world_model(const std::string& name_or_folder, const std::string& device,
+                                  const std::string& dtype, bool only_autoencoder) {
   LoadedWorldModel model;
   model.folder = open_model_folder(find_model(name_or_folder));
   const auto fps = model.folder.defaults.fps;
   if (fps && *fps != kWorldFps)
-    throw Error(ErrorKind::bad_input, (model.folder.root / "t2v.json").string() + ": fps is " + Json(*fps).dump() +
-                                          "; clips of the procedural world have 8 frames per second, and only such can be judged");
+    throw Error(ErrorKind::bad_input,
+                (model.folder.root / "t2v.json").string() + ": fps is " + Json(*fps).dump() +
+                    "; clips of the procedural world have 8 frames per second, and only such can be judged");
   model.configs = read_model_configs(model.folder);
   model.device = parse_device(device);
   model.vae = std::make_unique<WanVae>(load_vae(model.folder, model.configs, model.device));
   if (only_autoencoder) return model;
   const auto type = parse_dtype(dtype, model.device);
   model.tokenizer = load_tokenizer(model.folder, model.configs);
-  model.text_encoder = std::make_unique<Umt5Encoder>(load_text_encoder(model.folder, model.configs, model.device, type));
-  model.transformer = std::make_unique<WanTransformer>(load_transformer(model.folder, model.configs, model.device, type));
+  model.text_encoder = std::make_unique<Umt5Encoder>(
+      load_text_encoder(model.folder, model.configs, model.device, type));
+  model.transformer = std::make_unique<WanTransformer>(
+      load_transformer(model.folder, model.configs, model.device, type));
   return model;
 }
 
-std::vector<at::Tensor> generate_world_clips(const WorldNetworks& networks, const std::vector<WorldClipRequest>& requests,
+std::vector<at::Tensor> generate_world_clips(const WorldNetworks& networks,
+                                             const std::vector<WorldClipRequest>& requests,
                                              const WorldSampling& sampling, Observer& observer) {
   const at::NoGradGuard no_grad;
-  const auto scheduler = make_scheduler(parse_scheduler_kind(sampling.scheduler), networks.scheduler, sampling.steps, /*eta=*/0);
+  const auto scheduler = make_scheduler(parse_scheduler_kind(sampling.scheduler), networks.scheduler,
+                                        sampling.steps, /*eta=*/0);
   const bool guided = sampling.guidance_scale > 1;
   const auto patch = networks.denoiser->patch_size();
   const auto count = static_cast<int64_t>(requests.size());
@@ -89,13 +100,15 @@ std::vector<at::Tensor> generate_world_clips(const WorldNetworks& networks, cons
   for (const auto& request : requests) {
     shapes.push_back(latent_shape(networks, request));
     generators.push_back(at::detail::createCPUGenerator(request.seed));
-    const auto noise = at::randn(shapes.back(), generators.back(), at::TensorOptions(at::kFloat))[0];  // [C, T, H, W]
+    const auto noise = at::randn(shapes.back(), generators.back(),
+                                 at::TensorOptions(at::kFloat))[0];  // [C, T, H, W]
     clips.push_back({(noise * scheduler->init_noise_sigma()).to(networks.device), {}});
     text_of_segment.push_back(static_cast<int64_t>(texts.size()));
     texts.push_back(embed(networks, request.prompt));
   }
   if (guided) {
-    text_of_segment.insert(text_of_segment.end(), static_cast<std::size_t>(count), count);  // one text for all unconditional halves
+    text_of_segment.insert(text_of_segment.end(), static_cast<std::size_t>(count),
+                           count);  // one text for all unconditional halves
     texts.push_back(embed(networks, sampling.negative_prompt));
   }
   const auto context = networks.denoiser->prepare_text(at::stack(texts), text_of_segment);
@@ -112,8 +125,10 @@ std::vector<at::Tensor> generate_world_clips(const WorldNetworks& networks, cons
 
   std::vector<at::Tensor> videos;
   for (int64_t i = 0; i < count; ++i) {
-    const auto part = values.slice(0, tokens.segments[static_cast<std::size_t>(i)], tokens.segments[static_cast<std::size_t>(i) + 1]);
-    const auto latents = unpatchify(part, token_grid(clips[static_cast<std::size_t>(i)].latents.sizes(), patch), patch);
+    const auto part = values.slice(0, tokens.segments[static_cast<std::size_t>(i)],
+                                   tokens.segments[static_cast<std::size_t>(i) + 1]);
+    const auto latents = unpatchify(
+        part, token_grid(clips[static_cast<std::size_t>(i)].latents.sizes(), patch), patch);
     videos.push_back(networks.vae->decode(networks.vae->denormalise(latents)).to(at::kCPU));
   }
   return videos;

@@ -34,7 +34,8 @@ struct WorldSampling {
   std::string negative_prompt;
 };
 
-// What the model's t2v.json says, and the above where it says nothing. scheduler: default_scheduler of the model.
+// What the model's t2v.json says, and the above where it says nothing. scheduler: default_scheduler of the
+// model.
 WorldSampling default_sampling(const ModelDefaults& defaults, const std::string& scheduler);
 
 // A model folder with its networks loaded.
@@ -49,10 +50,10 @@ struct LoadedWorldModel {
   WorldNetworks networks() const;
 };
 
-// Loads everything, or the autoencoder alone. Throws Error{bad_input}, also when t2v.json says that the model does not run at the world's 8
-// frames per second.
-LoadedWorldModel load_world_model(const std::string& name_or_folder, const std::string& device, const std::string& dtype,
-                                  bool only_autoencoder);
+// Loads everything, or the autoencoder alone. Throws Error{bad_input}, also when t2v.json says that the model
+// does not run at the world's 8 frames per second.
+LoadedWorldModel load_world_model(const std::string& name_or_folder, const std::string& device,
+                                  const std::string& dtype, bool only_autoencoder);
 
 struct WorldClipRequest {
   std::string prompt;
@@ -61,9 +62,11 @@ struct WorldClipRequest {
   uint64_t seed = 0;  // the noise is that of t2v generate with this seed
 };
 
-// One clip per request, float32 [3, T, H, W] in [-1, 1], of any sizes and lengths; all of them share each forward pass. Throws Error{usage}
-// for sizes and lengths that the autoencoder cannot hold, Error{non_finite}.
-std::vector<at::Tensor> generate_world_clips(const WorldNetworks& networks, const std::vector<WorldClipRequest>& requests,
+// One clip per request, float32 [3, T, H, W] in [-1, 1], of any sizes and lengths; all of them share each
+// forward pass. Throws Error{usage} for sizes and lengths that the autoencoder cannot hold,
+// Error{non_finite}.
+std::vector<at::Tensor> generate_world_clips(const WorldNetworks& networks,
+                                             const std::vector<WorldClipRequest>& requests,
                                              const WorldSampling& sampling, Observer& observer);
 
 // A clip as the autoencoder gives it back.

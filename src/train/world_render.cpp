@@ -1,4 +1,5 @@
-// Millions of clips are drawn while a model is trained: plain float loops over the pixels of each object's bounding box.
+// Millions of clips are drawn while a model is trained: plain float loops over the pixels of each object's
+// bounding box.
 #include <ATen/ATen.h>
 
 #include <algorithm>
@@ -11,8 +12,9 @@ namespace t2v {
 
 namespace {
 
-// Each shape: the distance to its outline, `extent` from its centre to its farthest point, and by how much that point moves outwards per
-// unit of distance (more than 1 at a corner, where the distance is one to the edges' lines).
+// Each shape: the distance to its outline, `extent` from its centre to its farthest point, and by how much
+// that point moves outwards per unit of distance (more than 1 at a corner, where the distance is one to the
+// edges' lines).
 struct CircleShape {
   static constexpr float extent = 0.9F, corner = 1;
   static float distance(float x, float y) { return std::sqrt(x * x + y * y) - 0.9F; }
@@ -46,7 +48,8 @@ struct TriangleShape {
   static float distance(float x, float y) { return std::max(std::abs(x) * 0.8660254F - y * 0.5F, y) - 0.48F; }
 };
 
-// Folded into one tenth of the star by reflections; then the line from the outer tip (1, 0) to the inner corner at radius 0.42 and 36°.
+// Folded into one tenth of the star by reflections; then the line from the outer tip (1, 0) to the inner
+// corner at radius 0.42 and 36°.
 struct StarShape {
   static constexpr float extent = 1, corner = 2.9F;
   static constexpr float cos36 = 0.80901699F, sin36 = 0.58778525F, cos72 = 0.30901699F, sin72 = 0.95105652F;
@@ -110,13 +113,16 @@ std::pair<int64_t, int64_t> touched(float centre, float reach, int64_t size, flo
 
 // Blends one object over a frame whose three planes lie `plane` floats apart.
 template <class Shape>
-void draw(const Pose& pose, const std::array<float, 3>& colour, int64_t width, int64_t height, int64_t plane, float* frame) {
+void draw(const Pose& pose, const std::array<float, 3>& colour, int64_t width, int64_t height, int64_t plane,
+          float* frame) {
   const auto unit = static_cast<float>(std::min(width, height));
-  const float cosine = std::cos(pose.angle) / pose.radius, sine = std::sin(pose.angle) / pose.radius, pixels = pose.radius * unit;
+  const float cosine = std::cos(pose.angle) / pose.radius, sine = std::sin(pose.angle) / pose.radius,
+              pixels = pose.radius * unit;
   const float reach = pose.radius * Shape::extent + Shape::corner * 0.5F / unit;
   const auto [left, right] = touched(pose.x, reach, width, unit);
   const auto [top, bottom] = touched(pose.y, reach, height, unit);
-  const float origin_x = static_cast<float>(width) / unit / 2 + pose.x, origin_y = static_cast<float>(height) / unit / 2 + pose.y;
+  const float origin_x = static_cast<float>(width) / unit / 2 + pose.x,
+              origin_y = static_cast<float>(height) / unit / 2 + pose.y;
   for (int64_t row = top; row < bottom; ++row) {
     const float dy = (static_cast<float>(row) + 0.5F) / unit - origin_y;
     float* out = frame + row * width;
@@ -144,7 +150,8 @@ at::Tensor render_world(const WorldScene& scene, int64_t frames, int64_t width, 
   auto* out = video.data_ptr<float>();
   const int64_t area = width * height, plane = frames * area;
   const auto background = world_background_rgb(scene.background);
-  for (int64_t c = 0; c < 3; ++c) std::fill_n(out + c * plane, plane, in_frame_range(background[static_cast<std::size_t>(c)]));
+  for (int64_t c = 0; c < 3; ++c)
+    std::fill_n(out + c * plane, plane, in_frame_range(background[static_cast<std::size_t>(c)]));
   const auto tracks = world_tracks(scene, frames, width, height);
   for (std::size_t i = 0; i < scene.objects.size(); ++i) {
     const auto rgb = world_colour_rgb(scene.objects[i].colour);

@@ -13,7 +13,8 @@ constexpr double kPi = std::numbers::pi;
 constexpr double kSpeed = 0.6;         // world units per second
 constexpr double kAngularSpeed = kPi;  // every oscillation has a period of 2 s
 
-// What does not change over time: half extents of the frame, the room that keeps the object within it, the resting place.
+// What does not change over time: half extents of the frame, the room that keeps the object within it, the
+// resting place.
 struct Stage {
   double half_width, half_height;
   double reach_x, reach_y;
@@ -25,11 +26,14 @@ struct Stage {
 double wrap(double value, double span) { return value - std::floor(value / span) * span; }
 
 // A centre c such that c ± swing stays within ± reach; 0 when the swing fills the frame.
-double clamp_centre(double c, double reach, double swing) { return reach > swing ? std::clamp(c, swing - reach, reach - swing) : 0; }
+double clamp_centre(double c, double reach, double swing) {
+  return reach > swing ? std::clamp(c, swing - reach, reach - swing) : 0;
+}
 
 Stage set_stage(const WorldObject& object, std::optional<double> lane, int64_t width, int64_t height) {
   const double unit = static_cast<double>(std::min(width, height)), radius = world_radius(object.size);
-  Stage stage{static_cast<double>(width) / unit / 2, static_cast<double>(height) / unit / 2, 0, 0, lane, 0, 0};
+  Stage stage{
+      static_cast<double>(width) / unit / 2, static_cast<double>(height) / unit / 2, 0, 0, lane, 0, 0};
   stage.reach_x = std::max(stage.half_width - radius - 0.02, 0.0);
   stage.reach_y = std::max(stage.half_height - radius - 0.02, 0.0);
   stage.x = object.x * stage.reach_x;
@@ -79,7 +83,9 @@ WorldTrack track_of(const WorldObject& object, const Stage& stage, int64_t frame
       y = circle.y + circle.radius * std::sin(turn);
     } else if (motion == "swaying") {
       const double swing = stage.lane ? 0.12 : std::min(0.25, stage.reach_x);
-      const double centre = stage.lane || stage.reach_x <= swing ? stage.x : clamp_centre(stage.x, stage.reach_x, swing);
+      const double centre = stage.lane || stage.reach_x <= swing
+                                ? stage.x
+                                : clamp_centre(stage.x, stage.reach_x, swing);
       x = centre + swing * std::sin(turn);
     }
     track.x.push_back(static_cast<float>(x));

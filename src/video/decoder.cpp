@@ -18,15 +18,19 @@ namespace t2v {
 
 namespace {
 
-// Formats that say which other files to read, or that turn any text into pictures. libav is also kept from opening anything beside the file
-// itself.
-constexpr std::array<std::string_view, 9> refused_formats{"concat", "dash", "hls", "imf", "lavfi", "sdp", "rtsp", "tty", "vapoursynth"};
+// Formats that say which other files to read, or that turn any text into pictures. libav is also kept from
+// opening anything beside the file itself.
+constexpr std::array<std::string_view, 9> refused_formats{"concat", "dash", "hls", "imf",        "lavfi",
+                                                          "sdp",    "rtsp", "tty", "vapoursynth"};
 
-int refuse_to_open(AVFormatContext*, AVIOContext**, const char*, int, AVDictionary**) { return AVERROR(EPERM); }
+int refuse_to_open(AVFormatContext*, AVIOContext**, const char*, int, AVDictionary**) {
+  return AVERROR(EPERM);
+}
 
 bool is_still_image(const AVInputFormat& format) { return std::string_view(format.name).ends_with("_pipe"); }
 
-// libav fills these fields with numbers of the file, some of which are none of their enum's values; in C++ reading such a one is undefined.
+// libav fills these fields with numbers of the file, some of which are none of their enum's values; in C++
+// reading such a one is undefined.
 template <typename Enum>
 void drop_unknown(Enum& field, Enum end, Enum unspecified) {
   static_assert(sizeof field == sizeof(int));
@@ -47,7 +51,8 @@ std::map<std::string, std::string> to_map(const AVDictionary* dictionary, bool l
   while ((entry = av_dict_get(dictionary, "", entry, AV_DICT_IGNORE_SUFFIX)) != nullptr) {
     std::string key = entry->key;
     if (lower_case_keys)
-      std::transform(key.begin(), key.end(), key.begin(), [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
+      std::transform(key.begin(), key.end(), key.begin(),
+                     [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
     entries[key] = entry->value;
   }
   return entries;
@@ -58,14 +63,16 @@ int quarter_turns(const AVStream& stream) {
   const auto* matrix = libav::display_matrix(stream);
   if (matrix == nullptr) return 0;
   const double degrees = -av_display_rotation_get(matrix);
-  const double determinant = static_cast<double>(matrix[0]) * matrix[4] - static_cast<double>(matrix[1]) * matrix[3];
+  const double determinant = static_cast<double>(matrix[0]) * matrix[4] -
+                             static_cast<double>(matrix[1]) * matrix[3];
   if (std::isnan(degrees) || determinant <= 0 || std::abs(std::remainder(degrees, 90.0)) > 0.5) return 0;
   return (static_cast<int>(std::lround(degrees / 90)) % 4 + 4) % 4;
 }
 
 Frame turned(const Frame& frame, int turns) {
   if (turns == 0) return frame;
-  Frame out{turns == 2 ? frame.width : frame.height, turns == 2 ? frame.height : frame.width, std::vector<uint8_t>(frame.rgb.size())};
+  Frame out{turns == 2 ? frame.width : frame.height, turns == 2 ? frame.height : frame.width,
+            std::vector<uint8_t>(frame.rgb.size())};
   for (int y = 0; y < out.height; ++y)
     for (int x = 0; x < out.width; ++x) {
       const int from_x = turns == 1 ? y : turns == 2 ? frame.width - 1 - x : frame.width - 1 - y;
@@ -78,7 +85,8 @@ Frame turned(const Frame& frame, int turns) {
 
 class LibavReader : public VideoReader {
  public:
-  LibavReader(const std::filesystem::path& path, const DecoderLimits& limits) : name_(path.string()), limits_(limits), file_(path) {
+  LibavReader(const std::filesystem::path& path, const DecoderLimits& limits)
+      : name_(path.string()), limits_(limits), file_(path) {
     packet_.reset(libav::allocated(av_packet_alloc()));
     picture_.reset(libav::allocated(av_frame_alloc()));
     libav::complaint();  // forget what an earlier file caused
@@ -100,17 +108,22 @@ class LibavReader : public VideoReader {
   void open_container() {
     const AVInputFormat* format = nullptr;
     // Without a name libav goes by the contents alone.
-    check(av_probe_input_buffer2(file_.io(), &format, "", nullptr, 0, 0), "not a video or image that FFmpeg knows");
-    if (std::find(refused_formats.begin(), refused_formats.end(), std::string_view(format->name)) != refused_formats.end())
-      fail(std::string("a file of the kind '") + format->name + "' may name other files and is not read; give the video itself");
+    check(av_probe_input_buffer2(file_.io(), &format, "", nullptr, 0, 0),
+          "not a video or image that FFmpeg knows");
+    if (std::find(refused_formats.begin(), refused_formats.end(), std::string_view(format->name)) !=
+        refused_formats.end())
+      fail(std::string("a file of the kind '") + format->name +
+           "' may name other files and is not read; give the video itself");
     if (const auto expected = matroska_file_size(file_.beginning()); expected && *expected > file_.size())
-      fail("is cut short: it has " + std::to_string(file_.size()) + " of " + std::to_string(*expected) + " bytes");
+      fail("is cut short: it has " + std::to_string(file_.size()) + " of " + std::to_string(*expected) +
+           " bytes");
     AVFormatContext* container = libav::allocated(avformat_alloc_context());
     container->pb = file_.io();
     container->io_open = refuse_to_open;
     libav::Dictionary settings;
     settings.set("protocol_whitelist", "none");
-    const int result = avformat_open_input(&container, "", format, settings.address());  // frees the container when it fails
+    const int result = avformat_open_input(&container, "", format,
+                                           settings.address());  // frees the container when it fails
     container_.reset(result < 0 ? nullptr : container);
     check(result, "cannot be opened");
     // The streams' decoders run here already, so they must know the cap.
@@ -134,7 +147,8 @@ class LibavReader : public VideoReader {
     codec_->pkt_timebase = stream_->time_base;
     codec_->thread_count = 0;  // as many as there are processors: a decoder's output does not depend on it
     codec_->err_recognition |= AV_EF_CRCCHECK;
-    // A JPEG that was cut short is otherwise decoded with a grey rest. (For other formats this refuses good files with unusual tags.)
+    // A JPEG that was cut short is otherwise decoded with a grey rest. (For other formats this refuses good
+    // files with unusual tags.)
     if (codec_->codec_id == AV_CODEC_ID_MJPEG) codec_->err_recognition |= AV_EF_EXPLODE;
     check(avcodec_open2(codec_.get(), codec, nullptr), "its pictures cannot be decoded");
     turns_ = quarter_turns(*stream_);
@@ -157,7 +171,8 @@ class LibavReader : public VideoReader {
     if (!receive_picture()) return std::nullopt;
     if (++frames_ > limits_.frames) fail("has more than " + std::to_string(limits_.frames) + " frames");
     require_few_pixels(picture_->width, picture_->height);
-    if (picture_->decode_error_flags != 0 || (picture_->flags & AV_FRAME_FLAG_CORRUPT) != 0) fail(frame_text() + " is damaged");
+    if (picture_->decode_error_flags != 0 || (picture_->flags & AV_FRAME_FLAG_CORRUPT) != 0)
+      fail(frame_text() + " is damaged");
     prepare_scaler();
     scale(*scaler_, *picture_, *rgb_);
     return turned(copy_to_frame(*rgb_), turns_);
@@ -205,22 +220,31 @@ class LibavReader : public VideoReader {
   bool is_y4m() const { return std::string_view(container_->iformat->name) == "yuv4mpegpipe"; }
 
   AVColorSpace matrix_of(const AVFrame& picture) const {
-    if (picture.colorspace == AVCOL_SPC_YCGCO) fail("its colour matrix, YCgCo, is not supported; convert it to BT.709 first");
-    if (picture.colorspace != AVCOL_SPC_UNSPECIFIED && picture.colorspace != AVCOL_SPC_RESERVED) return picture.colorspace;
+    if (picture.colorspace == AVCOL_SPC_YCGCO)
+      fail("its colour matrix, YCgCo, is not supported; convert it to BT.709 first");
+    if (picture.colorspace != AVCOL_SPC_UNSPECIFIED && picture.colorspace != AVCOL_SPC_RESERVED)
+      return picture.colorspace;
     const bool says_bt709 = is_y4m() && y4m_says_bt709(file_.beginning());
     return says_bt709 || picture.height >= 720 ? AVCOL_SPC_BT709 : AVCOL_SPC_SMPTE170M;
   }
 
   // The scaler follows the first picture; libav lets a stream change its size on the way, a clip may not.
   void prepare_scaler() {
-    const auto size_text = [](int width, int height) { return std::to_string(width) + "x" + std::to_string(height); };
+    const auto size_text = [](int width, int height) {
+      return std::to_string(width) + "x" + std::to_string(height);
+    };
     const auto pixels = static_cast<AVPixelFormat>(picture_->format);
-    if (scaler_ && picture_->width == format_.width && picture_->height == format_.height && pixels == format_.pixels) return;
+    if (scaler_ && picture_->width == format_.width && picture_->height == format_.height &&
+        pixels == format_.pixels)
+      return;
     if (scaler_)
-      fail(frame_text() + " is " + size_text(picture_->width, picture_->height) + " " + av_get_pix_fmt_name(pixels) +
-           ", the frames before it are " + size_text(format_.width, format_.height) + " " + av_get_pix_fmt_name(format_.pixels));
-    const bool full_range = picture_->color_range == AVCOL_RANGE_JPEG || std::string_view(av_get_pix_fmt_name(pixels)).starts_with("yuvj");
-    format_ = {picture_->width, picture_->height, pixels, matrix_of(*picture_), full_range, picture_->chroma_location};
+      fail(frame_text() + " is " + size_text(picture_->width, picture_->height) + " " +
+           av_get_pix_fmt_name(pixels) + ", the frames before it are " +
+           size_text(format_.width, format_.height) + " " + av_get_pix_fmt_name(format_.pixels));
+    const bool full_range = picture_->color_range == AVCOL_RANGE_JPEG ||
+                            std::string_view(av_get_pix_fmt_name(pixels)).starts_with("yuvj");
+    format_ = {picture_->width,      picture_->height, pixels,
+               matrix_of(*picture_), full_range,       picture_->chroma_location};
     const PictureFormat rgb{format_.width, format_.height, AV_PIX_FMT_RGB24,
                             format_.matrix};  // swscale goes through YUV from some kinds of RGB too
     try {
@@ -238,13 +262,15 @@ class LibavReader : public VideoReader {
 
   void require_few_pixels(int width, int height) const {
     if (static_cast<int64_t>(width) * height > limits_.pixels_per_frame)
-      fail("its pictures have " + std::to_string(width) + "x" + std::to_string(height) + " pixels, more than the " +
-           std::to_string(limits_.pixels_per_frame) + " allowed");
+      fail("its pictures have " + std::to_string(width) + "x" + std::to_string(height) +
+           " pixels, more than the " + std::to_string(limits_.pixels_per_frame) + " allowed");
   }
 
   std::string frame_text() const { return "frame " + std::to_string(frames_); }
 
-  [[noreturn]] void fail(const std::string& why) const { throw Error(ErrorKind::bad_input, name_ + ": " + why); }
+  [[noreturn]] void fail(const std::string& why) const {
+    throw Error(ErrorKind::bad_input, name_ + ": " + why);
+  }
 
   void check(int result, const std::string& what) const {
     if (result < 0) fail(what + ": " + libav::error_text(result) + libav::complaint());

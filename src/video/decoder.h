@@ -1,4 +1,5 @@
-// RGB frames from any file that libav reads. Network and nested protocols are off; sizes and counts are capped, since no file is trusted.
+// RGB frames from any file that libav reads. Network and nested protocols are off; sizes and counts are
+// capped, since no file is trusted.
 #pragma once
 
 #include <filesystem>
@@ -31,11 +32,12 @@ class VideoReader : public FrameSource {
   virtual const VideoInfo& info() const = 0;
 };
 
-// A video, an image, or a pattern like frames/%05d.png (numbers without a gap, from the lowest that exists). Frames come in presentation
-// order, converted to full-range RGB by the file's own matrix and range (untagged: BT.709 from 720 rows on, else BT.601; limited range) and
-// turned upright where the container says so. Alpha is dropped, pixels are taken as square, the transfer curve is left as it is. What is
-// read is that one file: playlists and scripts that name others are refused. Throws Error{bad_input}, here or in read(), for what is
-// missing, damaged, cut short or beyond `limits`.
+// A video, an image, or a pattern like frames/%05d.png (numbers without a gap, from the lowest that exists).
+// Frames come in presentation order, converted to full-range RGB by the file's own matrix and range
+// (untagged: BT.709 from 720 rows on, else BT.601; limited range) and turned upright where the container says
+// so. Alpha is dropped, pixels are taken as square, the transfer curve is left as it is. What is read is that
+// one file: playlists and scripts that name others are refused. Throws Error{bad_input}, here or in read(),
+// for what is missing, damaged, cut short or beyond `limits`.
 std::unique_ptr<VideoReader> open_video(const std::filesystem::path& path, const DecoderLimits& limits = {});
 
 }  // namespace t2v

@@ -21,8 +21,8 @@ struct Resize {
 };
 
 struct EncoderOptions {
-  // File name, "-" for stdout (y4m), or a name with %d / %05d for a sequence of PNG files, numbered from 0. The container follows the
-  // extension.
+  // File name, "-" for stdout (y4m), or a name with %d / %05d for a sequence of PNG files, numbered from 0.
+  // The container follows the extension.
   std::string path;
   int width = 0;  // of the frames that will be written
   int height = 0;
@@ -32,23 +32,27 @@ struct EncoderOptions {
   std::vector<std::pair<std::string, std::string>> metadata = {};  // key, value: title, comment, …
 };
 
-// Checks name and extension and that the folder can be written, before anything expensive happens. Throws Error{usage} for a name that can
-// never work (unknown extension, "http:", "concat:", "pipe:", "-" while stdout is a terminal), Error{output} for a missing or read-only
-// folder.
+// Checks name and extension and that the folder can be written, before anything expensive happens. Throws
+// Error{usage} for a name that can never work (unknown extension, "http:", "concat:", "pipe:", "-" while
+// stdout is a terminal), Error{output} for a missing or read-only folder.
 void check_output(const std::string& path);
 
-// The same, and that the container holds so many frames of that size. Throws Error{usage} for odd sizes in H.264 and several frames in one image.
+// The same, and that the container holds so many frames of that size. Throws Error{usage} for odd sizes in
+// H.264 and several frames in one image.
 void check_output(const EncoderOptions& options, int64_t frames);
 
-// Opens the file under a temporary name; finish() gives it its own. Throws Error{output}, Error{usage} as check_output.
+// Opens the file under a temporary name; finish() gives it its own. Throws Error{output}, Error{usage} as
+// check_output.
 std::unique_ptr<FrameSink> open_encoder(const EncoderOptions& options);
 
-// Passes frames on to `sink` resized from width x height. Each of R, G and B is filtered by itself, since swscale would go through YUV;
-// lanczos keeps its three lobes (and widens them when shrinking), nearest takes the source pixel under each target pixel's centre.
-std::unique_ptr<FrameSink> make_resizing_sink(std::unique_ptr<FrameSink> sink, int width, int height, const Resize& resize);
+// Passes frames on to `sink` resized from width x height. Each of R, G and B is filtered by itself, since
+// swscale would go through YUV; lanczos keeps its three lobes (and widens them when shrinking), nearest takes
+// the source pixel under each target pixel's centre.
+std::unique_ptr<FrameSink> make_resizing_sink(std::unique_ptr<FrameSink> sink, int width, int height,
+                                              const Resize& resize);
 
-// Hands frames to `sink` on a thread of its own through a queue of at most `capacity` frames; write() blocks while the queue is full. An
-// error of the sink is thrown by the next write() or by finish().
+// Hands frames to `sink` on a thread of its own through a queue of at most `capacity` frames; write() blocks
+// while the queue is full. An error of the sink is thrown by the next write() or by finish().
 std::unique_ptr<FrameSink> make_threaded_sink(std::unique_ptr<FrameSink> sink, std::size_t capacity = 8);
 
 }  // namespace t2v

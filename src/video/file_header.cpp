@@ -6,7 +6,8 @@ namespace t2v {
 
 namespace {
 
-// The variable-length size at `position`, which moves behind it; nothing at the end of the bytes or for "unknown" (all bits one).
+// The variable-length size at `position`, which moves behind it; nothing at the end of the bytes or for
+// "unknown" (all bits one).
 std::optional<int64_t> read_size(std::string_view bytes, std::size_t& position) {
   if (position >= bytes.size()) return std::nullopt;
   const auto first = static_cast<uint8_t>(bytes[position]);

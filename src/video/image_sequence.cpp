@@ -24,13 +24,16 @@ void append_big_endian(std::string& bytes, uint32_t value) {
   for (const int shift : {24, 16, 8, 0}) bytes.push_back(static_cast<char>(value >> shift));
 }
 
-// One text chunk: tEXt for ASCII, which every reader knows, iTXt (UTF-8) otherwise. Source: PNG specification, third edition,
-// section 11.3.3.
+// One text chunk: tEXt for ASCII, which every reader knows, iTXt (UTF-8) otherwise. Source: PNG
+// specification, third edition, section 11.3.3.
 std::string text_chunk(const std::string& key, const std::string& value) {
   const bool ascii = std::all_of(value.begin(), value.end(), [](unsigned char c) { return c < 128; });
-  auto chunk = ascii ? "tEXt" + key + '\0' : "iTXt" + key + std::string(5, '\0');  // iTXt: not compressed, no language, no translated key
+  auto chunk = ascii ? "tEXt" + key + '\0'
+                     : "iTXt" + key +
+                           std::string(5, '\0');  // iTXt: not compressed, no language, no translated key
   chunk += value;
-  const auto crc = av_crc(av_crc_get_table(AV_CRC_32_IEEE_LE), ~uint32_t{0}, reinterpret_cast<const uint8_t*>(chunk.data()), chunk.size());
+  const auto crc = av_crc(av_crc_get_table(AV_CRC_32_IEEE_LE), ~uint32_t{0},
+                          reinterpret_cast<const uint8_t*>(chunk.data()), chunk.size());
   std::string bytes;
   append_big_endian(bytes, static_cast<uint32_t>(chunk.size() - 4));
   bytes += chunk;
@@ -40,9 +43,11 @@ std::string text_chunk(const std::string& key, const std::string& value) {
 
 class ImageSink : public FrameSink {
  public:
-  explicit ImageSink(const EncoderOptions& options) : path_(options.path), pattern_(parse_image_pattern(options.path)) {
+  explicit ImageSink(const EncoderOptions& options)
+      : path_(options.path), pattern_(parse_image_pattern(options.path)) {
     check_output(path_);
-    for (const auto& [key, value] : options.metadata) text_ += text_chunk(key.substr(0, 79), value);  // 79: the format's limit for a key
+    for (const auto& [key, value] : options.metadata)
+      text_ += text_chunk(key.substr(0, 79), value);  // 79: the format's limit for a key
     open_png(options);
     picture_ = make_picture({options.width, options.height});
     packet_.reset(libav::allocated(av_packet_alloc()));
@@ -57,14 +62,16 @@ class ImageSink : public FrameSink {
   void write(const Frame& frame) override {
     require_size(frame, png_->width, png_->height);
     if (!pattern_ && !written_.empty())
-      throw Error(ErrorKind::usage,
-                  path_ + ": holds one image, but the clip has more frames; name a sequence (frame-%05d.png) or a video (.mp4)");
+      throw Error(ErrorKind::usage, path_ +
+                                        ": holds one image, but the clip has more frames; name a sequence "
+                                        "(frame-%05d.png) or a video (.mp4)");
     check(av_frame_make_writable(picture_.get()));
     copy_to_picture(frame, *picture_);
     check(avcodec_send_frame(png_.get(), picture_.get()));
     check(avcodec_receive_packet(png_.get(), packet_.get()));
     const std::string_view png(reinterpret_cast<const char*>(packet_->data), packet_->size);
-    const auto name = pattern_ ? pattern_->name_of(static_cast<long>(written_.size())) : std::filesystem::path(path_);
+    const auto name = pattern_ ? pattern_->name_of(static_cast<long>(written_.size()))
+                               : std::filesystem::path(path_);
     OutputFile file(name.string());
     file.write(png.data(), end_of_header_chunk);
     file.write(text_.data(), text_.size());
@@ -79,7 +86,8 @@ class ImageSink : public FrameSink {
  private:
   void open_png(const EncoderOptions& options) {
     const auto* codec = avcodec_find_encoder(AV_CODEC_ID_PNG);
-    if (codec == nullptr) throw Error(ErrorKind::output, path_ + ": this FFmpeg was built without its PNG encoder");
+    if (codec == nullptr)
+      throw Error(ErrorKind::output, path_ + ": this FFmpeg was built without its PNG encoder");
     png_.reset(libav::allocated(avcodec_alloc_context3(codec)));
     png_->width = options.width;
     png_->height = options.height;
@@ -91,7 +99,9 @@ class ImageSink : public FrameSink {
   }
 
   void check(int result) const {
-    if (result < 0) throw Error(ErrorKind::output, path_ + ": PNG encoder: " + libav::error_text(result) + libav::complaint());
+    if (result < 0)
+      throw Error(ErrorKind::output,
+                  path_ + ": PNG encoder: " + libav::error_text(result) + libav::complaint());
   }
 
   std::string path_;

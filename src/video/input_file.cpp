@@ -29,12 +29,14 @@ InputFile::InputFile(const std::filesystem::path& path) {
   const bool is_file = ::fstat(descriptor_, &status) == 0 && S_ISREG(status.st_mode);
   if (!is_file) {
     ::close(descriptor_);
-    fail(path, S_ISDIR(status.st_mode) ? "it is a folder; images in a folder are named by a pattern, as in frames/%05d.png"
-                                       : "not a regular file");
+    fail(path, S_ISDIR(status.st_mode)
+                   ? "it is a folder; images in a folder are named by a pattern, as in frames/%05d.png"
+                   : "not a regular file");
   }
   size_ = status.st_size;
   auto* buffer = static_cast<unsigned char*>(libav::allocated(av_malloc(io_buffer_bytes)));
-  io_.reset(libav::allocated(avio_alloc_context(buffer, io_buffer_bytes, 0, this, read_bytes, nullptr, seek)));
+  io_.reset(
+      libav::allocated(avio_alloc_context(buffer, io_buffer_bytes, 0, this, read_bytes, nullptr, seek)));
 }
 
 InputFile::~InputFile() { ::close(descriptor_); }
@@ -48,7 +50,8 @@ std::string InputFile::beginning() const {
 
 int InputFile::read_bytes(void* self, uint8_t* data, int size) {
   for (;;) {
-    const auto count = ::read(static_cast<InputFile*>(self)->descriptor_, data, static_cast<std::size_t>(size));
+    const auto count = ::read(static_cast<InputFile*>(self)->descriptor_, data,
+                              static_cast<std::size_t>(size));
     if (count < 0 && errno == EINTR) continue;
     if (count < 0) return AVERROR(errno);
     return count == 0 ? AVERROR_EOF : static_cast<int>(count);

@@ -1,4 +1,5 @@
-// One regular file that libav reads through us, so that no name is ever taken for a protocol and no demuxer opens a second file.
+// One regular file that libav reads through us, so that no name is ever taken for a protocol and no demuxer
+// opens a second file.
 #pragma once
 
 #include <filesystem>

@@ -17,7 +17,8 @@ void keep_errors(void* source, int level, const char* format, va_list arguments)
   if (level > AV_LOG_ERROR) return;
   std::array<char, 512> line{};
   int print_prefix = 1;
-  av_log_format_line2(source, level, format, arguments, line.data(), static_cast<int>(line.size()), &print_prefix);
+  av_log_format_line2(source, level, format, arguments, line.data(), static_cast<int>(line.size()),
+                      &print_prefix);
   std::string text = line.data();
   while (!text.empty() && (text.back() == '\n' || text.back() == ' ')) text.pop_back();
   const std::lock_guard lock(last_error_mutex);
@@ -28,9 +29,10 @@ void keep_errors(void* source, int level, const char* format, va_list arguments)
 
 const int32_t* display_matrix(const AVStream& stream) {
 #if LIBAVCODEC_VERSION_INT >= AV_VERSION_INT(60, 31, 102)
-  const auto* data =
-      av_packet_side_data_get(stream.codecpar->coded_side_data, stream.codecpar->nb_coded_side_data, AV_PKT_DATA_DISPLAYMATRIX);
-  return data != nullptr && data->size >= 9 * sizeof(int32_t) ? reinterpret_cast<const int32_t*>(data->data) : nullptr;
+  const auto* data = av_packet_side_data_get(stream.codecpar->coded_side_data,
+                                             stream.codecpar->nb_coded_side_data, AV_PKT_DATA_DISPLAYMATRIX);
+  return data != nullptr && data->size >= 9 * sizeof(int32_t) ? reinterpret_cast<const int32_t*>(data->data)
+                                                              : nullptr;
 #else
   std::size_t size = 0;
   const auto* data = av_stream_get_side_data(&stream, AV_PKT_DATA_DISPLAYMATRIX, &size);
@@ -48,7 +50,8 @@ void prepare_library() {
   static std::once_flag once;
   std::call_once(once, [] {
     av_log_set_callback(keep_errors);
-    // The largest picture that is read, with four channels of 16 bits. A few bytes of a file may claim tables of gigabytes.
+    // The largest picture that is read, with four channels of 16 bits. A few bytes of a file may claim tables
+    // of gigabytes.
     av_max_alloc(static_cast<std::size_t>(DecoderLimits{}.pixels_per_frame) * 8 + (std::size_t{16} << 20));
   });
 }

@@ -1,4 +1,5 @@
-// The only header that includes libav's: owning pointers, the differences between FFmpeg 5.1 and 7.x, errors as text, and quiet logging.
+// The only header that includes libav's: owning pointers, the differences between FFmpeg 5.1 and 7.x, errors
+// as text, and quiet logging.
 #pragma once
 
 extern "C" {
@@ -16,7 +17,8 @@ extern "C" {
 
 namespace t2v::libav {
 
-// Owning pointers. Each deleter is the library's own function; those that take T** get the address of a local copy.
+// Owning pointers. Each deleter is the library's own function; those that take T** get the address of a local
+// copy.
 template <class T, auto release>
 struct DeleteByAddress {
   void operator()(T* pointer) const { release(&pointer); }
@@ -36,7 +38,8 @@ using Packet = std::unique_ptr<AVPacket, DeleteByAddress<AVPacket, av_packet_fre
 using Picture = std::unique_ptr<AVFrame, DeleteByAddress<AVFrame, av_frame_free>>;
 using CodecContext = std::unique_ptr<AVCodecContext, DeleteByAddress<AVCodecContext, avcodec_free_context>>;
 using InputFormat = std::unique_ptr<AVFormatContext, DeleteByAddress<AVFormatContext, avformat_close_input>>;
-using OutputFormat = std::unique_ptr<AVFormatContext, DeleteByPointer<AVFormatContext, avformat_free_context>>;
+using OutputFormat = std::unique_ptr<AVFormatContext,
+                                     DeleteByPointer<AVFormatContext, avformat_free_context>>;
 using Io = std::unique_ptr<AVIOContext, DeleteIo>;
 using Scaler = std::unique_ptr<SwsContext, DeleteByPointer<SwsContext, sws_freeContext>>;
 
@@ -61,18 +64,18 @@ using WrittenBytes = const uint8_t;
 using WrittenBytes = uint8_t;
 #endif
 
-// The 3x3 display matrix of a stream (int32[9], as av_display_rotation_get takes it), or null. Side data moved to the codec parameters in
-// FFmpeg 6.1.
+// The 3x3 display matrix of a stream (int32[9], as av_display_rotation_get takes it), or null. Side data
+// moved to the codec parameters in FFmpeg 6.1.
 const int32_t* display_matrix(const AVStream& stream);
 
 // libav's text for an error code ("Invalid data found when processing input").
 std::string error_text(int code);
 
-// Once per process: turns libav's chatter on stderr off (its error lines are kept for complaint()) and bounds the memory that it takes at
-// once.
+// Once per process: turns libav's chatter on stderr off (its error lines are kept for complaint()) and bounds
+// the memory that it takes at once.
 void prepare_library();
-// What libav logged last as an error on any thread, as " (libav: …)", and forgets it; empty when it logged nothing. A hint for messages
-// only.
+// What libav logged last as an error on any thread, as " (libav: …)", and forgets it; empty when it logged
+// nothing. A hint for messages only.
 std::string complaint();
 
 // Throws std::bad_alloc when an allocation of libav returned null.

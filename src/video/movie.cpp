@@ -34,7 +34,8 @@ class MovieSink : public FrameSink {
     open_codec(options);
     open_stream();
     const PictureFormat rgb{options.width, options.height};
-    const PictureFormat yuv{options.width, options.height, codec_->pix_fmt, AVCOL_SPC_BT709, false, codec_->chroma_sample_location};
+    const PictureFormat yuv{options.width,   options.height, codec_->pix_fmt,
+                            AVCOL_SPC_BT709, false,          codec_->chroma_sample_location};
     scaler_ = make_scaler(rgb, yuv, SWS_BILINEAR);
     rgb_ = make_picture(rgb);
     yuv_ = make_picture(yuv);
@@ -50,7 +51,8 @@ class MovieSink : public FrameSink {
   }
 
   void finish() override {
-    if (frames_ == 0) throw Error(ErrorKind::internal, file_.name() + ": the video was finished without a frame");
+    if (frames_ == 0)
+      throw Error(ErrorKind::internal, file_.name() + ": the video was finished without a frame");
     encode(nullptr);
     check(av_write_trailer(container_.get()), "end of the file");
     avio_flush(io_.get());
@@ -61,24 +63,28 @@ class MovieSink : public FrameSink {
  private:
   void open_container(const EncoderOptions& options) {
     auto* buffer = static_cast<unsigned char*>(libav::allocated(av_malloc(io_buffer_bytes)));
-    io_.reset(libav::allocated(avio_alloc_context(buffer, io_buffer_bytes, 1, &file_, nullptr, write_bytes, seek_bytes)));
-    // The name chooses the format. mp4's faststart also reads the file back by it: "file:" keeps any other part of the name from being read
-    // as a protocol.
+    io_.reset(libav::allocated(
+        avio_alloc_context(buffer, io_buffer_bytes, 1, &file_, nullptr, write_bytes, seek_bytes)));
+    // The name chooses the format. mp4's faststart also reads the file back by it: "file:" keeps any other
+    // part of the name from being read as a protocol.
     const auto url = "file:" + file_.temporary_path();
     AVFormatContext* container = nullptr;
     const int result = avformat_alloc_output_context2(&container, nullptr, nullptr, url.c_str());
     container_.reset(container);
     check(result, "container");
     container_->pb = io_.get();
-    container_->flags |=
-        AVFMT_FLAG_CUSTOM_IO | AVFMT_FLAG_BITEXACT;  // bit-exact: no creation time, no random identifiers, no library version
-    for (const auto& [key, value] : options.metadata) av_dict_set(&container_->metadata, key.c_str(), value.c_str(), 0);
+    container_->flags |= AVFMT_FLAG_CUSTOM_IO |
+                         AVFMT_FLAG_BITEXACT;  // bit-exact: no creation time, no random identifiers, no
+                                               // library version
+    for (const auto& [key, value] : options.metadata)
+      av_dict_set(&container_->metadata, key.c_str(), value.c_str(), 0);
   }
 
   void open_codec(const EncoderOptions& options) {
     const auto* x264 = avcodec_find_encoder_by_name("libx264");
     if (x264 == nullptr)
-      throw Error(ErrorKind::output, file_.name() + ": this FFmpeg was built without libx264; write .y4m or .png instead");
+      throw Error(ErrorKind::output,
+                  file_.name() + ": this FFmpeg was built without libx264; write .y4m or .png instead");
     codec_.reset(libav::allocated(avcodec_alloc_context3(x264)));
     codec_->width = options.width;
     codec_->height = options.height;
@@ -97,7 +103,8 @@ class MovieSink : public FrameSink {
     libav::Dictionary settings;
     settings.set("preset", "medium");
     settings.set("crf", std::to_string(options.crf));
-    settings.set("x264-params", "cpu-independent=1");  // otherwise x264 picks other algorithms on other processors
+    settings.set("x264-params", "cpu-independent=1");  // otherwise x264 picks other algorithms on other
+                                                       // processors
     check(avcodec_open2(codec_.get(), x264, settings.address()), "H.264 encoder");
   }
 
@@ -132,7 +139,8 @@ class MovieSink : public FrameSink {
   void check(int result, const char* what) {
     if (result >= 0) return;
     if (file_.error() != 0) file_.fail(file_.error());
-    throw Error(ErrorKind::output, file_.name() + ": " + what + " cannot be written: " + libav::error_text(result) + libav::complaint());
+    throw Error(ErrorKind::output, file_.name() + ": " + what + " cannot be written: " +
+                                       libav::error_text(result) + libav::complaint());
   }
 
   // In this order: what is below uses what is above until it is gone.

@@ -32,7 +32,8 @@ void OutputFile::finish() {
 }
 
 void OutputFile::fail(int error) const {
-  throw Error(ErrorKind::output, (name_ == "-" ? "standard output" : name_) + ": cannot be written (" + std::strerror(error) + ")");
+  throw Error(ErrorKind::output, (name_ == "-" ? "standard output" : name_) + ": cannot be written (" +
+                                     std::strerror(error) + ")");
 }
 
 }  // namespace t2v

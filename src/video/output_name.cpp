@@ -19,17 +19,20 @@ namespace fs = std::filesystem;
 namespace {
 
 constexpr const char* known_names =
-    "known are .mp4 .mov .mkv (H.264), .png (one image, or a sequence as in frame-%05d.png), .y4m, and - (y4m on stdout)";
+    "known are .mp4 .mov .mkv (H.264), .png (one image, or a sequence as in frame-%05d.png), .y4m, and - "
+    "(y4m on stdout)";
 
 std::string lower(std::string text) {
-  std::transform(text.begin(), text.end(), text.begin(), [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
+  std::transform(text.begin(), text.end(), text.begin(),
+                 [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
   return text;
 }
 
 // libav's own list depends on how it was built; names that mean the network to people are refused everywhere.
 bool is_protocol(const std::string& name) {
-  constexpr std::array<std::string_view, 18> always{"http", "https", "ftp", "ftps", "sftp", "file", "pipe", "concat", "data",
-                                                    "tcp",  "udp",   "rtp", "rtsp", "rtmp", "srt",  "s3",   "gs",     "fd"};
+  constexpr std::array<std::string_view, 18> always{"http", "https",  "ftp",  "ftps", "sftp", "file",
+                                                    "pipe", "concat", "data", "tcp",  "udp",  "rtp",
+                                                    "rtsp", "rtmp",   "srt",  "s3",   "gs",   "fd"};
   if (std::find(always.begin(), always.end(), name) != always.end()) return true;
   for (const int output : {0, 1}) {
     void* state = nullptr;
@@ -62,7 +65,9 @@ std::optional<ImagePattern> parse_image_pattern(const fs::path& path) {
 }
 
 std::optional<std::string> protocol_of(const std::string& name) {
-  const auto is_scheme = [](unsigned char c) { return std::isalnum(c) != 0 || c == '+' || c == '-' || c == '.'; };
+  const auto is_scheme = [](unsigned char c) {
+    return std::isalnum(c) != 0 || c == '+' || c == '-' || c == '.';
+  };
   const auto end = std::find_if_not(name.begin(), name.end(), is_scheme);
   if (end == name.begin() || end == name.end() || *end != ':') return std::nullopt;
   const auto scheme = lower(std::string(name.begin(), end));
@@ -73,18 +78,23 @@ std::optional<std::string> protocol_of(const std::string& name) {
 OutputKind parse_output_name(const std::string& path) {
   if (path == "-") return OutputKind::y4m;
   if (const auto protocol = protocol_of(path))
-    throw Error(ErrorKind::usage, "output '" + path + "': t2v writes plain files, not to the protocol '" + *protocol +
-                                      ":'; give a file name (./" + path + " if the file really is called so)");
+    throw Error(ErrorKind::usage, "output '" + path + "': t2v writes plain files, not to the protocol '" +
+                                      *protocol + ":'; give a file name (./" + path +
+                                      " if the file really is called so)");
   const auto extension = lower(fs::path(path).extension().string());
   if (extension == ".mp4" || extension == ".mov" || extension == ".mkv") return OutputKind::movie;
   if (extension == ".y4m") return OutputKind::y4m;
   if (extension != ".png")
-    throw Error(ErrorKind::usage, "output '" + path + "': " +
-                                      (extension.empty() ? "no extension" : "unknown extension '" + extension + "'") + "; " + known_names);
+    throw Error(ErrorKind::usage,
+                "output '" + path +
+                    "': " + (extension.empty() ? "no extension" : "unknown extension '" + extension + "'") +
+                    "; " + known_names);
   if (parse_image_pattern(path)) return OutputKind::image_sequence;
   if (fs::path(path).filename().string().find('%') != std::string::npos)
-    throw Error(ErrorKind::usage,
-                "output '" + path + "': the number of an image in a sequence is written once, as %d or %05d (any width from 1 to 9)");
+    throw Error(
+        ErrorKind::usage,
+        "output '" + path +
+            "': the number of an image in a sequence is written once, as %d or %05d (any width from 1 to 9)");
   return OutputKind::image;
 }
 
@@ -92,11 +102,14 @@ void check_output(const std::string& path) {
   parse_output_name(path);
   if (path == "-") {
     if (::isatty(STDOUT_FILENO) != 0)
-      throw Error(ErrorKind::usage, "output '-': standard output is a terminal; send it to a program or a file, as in t2v … -o - | mpv -");
+      throw Error(ErrorKind::usage,
+                  "output '-': standard output is a terminal; send it to a program or a file, as in t2v … -o "
+                  "- | mpv -");
     return;
   }
   std::error_code absent;
-  if (fs::is_directory(path, absent)) throw Error(ErrorKind::output, path + ": is a folder; give the name of a file");
+  if (fs::is_directory(path, absent))
+    throw Error(ErrorKind::output, path + ": is a folder; give the name of a file");
   check_writable_folder(fs::path(path).parent_path());
 }
 

@@ -9,7 +9,8 @@ namespace t2v {
 
 enum class OutputKind { movie, image, image_sequence, y4m };
 
-// The file name of a numbered image, split around its one %d or %0Nd: "frame-%05d.png" is {"frame-", 5, ".png"}.
+// The file name of a numbered image, split around its one %d or %0Nd: "frame-%05d.png" is {"frame-", 5,
+// ".png"}.
 struct ImagePattern {
   std::filesystem::path folder;
   std::string prefix;
@@ -19,14 +20,16 @@ struct ImagePattern {
   std::filesystem::path name_of(long number) const;
 };
 
-// The pattern in the file name of `path`; nothing when it has no %, several, or another conversion than %d and %0Nd.
+// The pattern in the file name of `path`; nothing when it has no %, several, or another conversion than %d
+// and %0Nd.
 std::optional<ImagePattern> parse_image_pattern(const std::filesystem::path& path);
 
-// The protocol that a name such as "http://host/a.mp4" or "concat:a.mp4|b.mp4" begins with, or nothing. Only protocols that exist count:
-// "take:2.mp4" is a file.
+// The protocol that a name such as "http://host/a.mp4" or "concat:a.mp4|b.mp4" begins with, or nothing. Only
+// protocols that exist count: "take:2.mp4" is a file.
 std::optional<std::string> protocol_of(const std::string& name);
 
-// Throws Error{usage} for a protocol, an unknown extension, or a pattern that is neither %d nor %0Nd. "-" is y4m.
+// Throws Error{usage} for a protocol, an unknown extension, or a pattern that is neither %d nor %0Nd. "-" is
+// y4m.
 OutputKind parse_output_name(const std::string& path);
 
 }  // namespace t2v

@@ -11,12 +11,15 @@ namespace t2v {
 std::string encode_poster(const Frame& frame, int longest_side) {
   libav::prepare_library();
   const auto check = [](int result) {
-    if (result < 0) throw Error(ErrorKind::internal, "JPEG encoder: " + libav::error_text(result) + libav::complaint());
+    if (result < 0)
+      throw Error(ErrorKind::internal, "JPEG encoder: " + libav::error_text(result) + libav::complaint());
   };
-  const double factor = std::min(1.0, static_cast<double>(longest_side) / std::max(frame.width, frame.height));
+  const double factor = std::min(1.0,
+                                 static_cast<double>(longest_side) / std::max(frame.width, frame.height));
   const auto side = [&](int length) { return std::max(1, static_cast<int>(length * factor + 0.5)); };
   const PictureFormat from{frame.width, frame.height};
-  const PictureFormat to{side(frame.width), side(frame.height), AV_PIX_FMT_YUV444P, AVCOL_SPC_BT470BG};  // JFIF's matrix, full range
+  const PictureFormat to{side(frame.width), side(frame.height), AV_PIX_FMT_YUV444P,
+                         AVCOL_SPC_BT470BG};  // JFIF's matrix, full range
 
   const auto* codec = avcodec_find_encoder(AV_CODEC_ID_MJPEG);
   if (codec == nullptr) throw Error(ErrorKind::internal, "this FFmpeg was built without its JPEG encoder");

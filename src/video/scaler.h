@@ -1,4 +1,5 @@
-// Colour conversion and resizing by swscale, with every parameter that swscale would otherwise guess given explicitly.
+// Colour conversion and resizing by swscale, with every parameter that swscale would otherwise guess given
+// explicitly.
 #pragma once
 
 #include "video/encoder.h"
@@ -17,14 +18,15 @@ struct PictureFormat {
   AVChromaLocation chroma = AVCHROMA_LOC_LEFT;  // of 4:2:0 and 4:2:2
 };
 
-// A context that converts `from` to `to` with the given filter (SWS_BILINEAR, …): accurate rounding, full chroma resolution, and the same
-// bits on every processor. Throws Error{bad_input} when swscale cannot do it.
+// A context that converts `from` to `to` with the given filter (SWS_BILINEAR, …): accurate rounding, full
+// chroma resolution, and the same bits on every processor. Throws Error{bad_input} when swscale cannot do it.
 libav::Scaler make_scaler(const PictureFormat& from, const PictureFormat& to, int filter);
 
 // A picture with buffers of its own, tagged as BT.709 where it is YUV. Throws std::bad_alloc.
 libav::Picture make_picture(const PictureFormat& format);
 
-// Copies between packed RGB and a picture in AV_PIX_FMT_RGB24 of the same size. swscale works on pictures because their rows are padded.
+// Copies between packed RGB and a picture in AV_PIX_FMT_RGB24 of the same size. swscale works on pictures
+// because their rows are padded.
 void copy_to_picture(const Frame& frame, AVFrame& picture);
 Frame copy_to_frame(const AVFrame& picture);
 

@@ -18,8 +18,9 @@ class Y4mSink : public FrameSink {
     rgb_ = make_picture(rgb);
     yuv_ = make_picture(yuv);
     const auto number = [](int value) { return std::to_string(value); };
-    const auto header = "YUV4MPEG2 W" + number(options.width) + " H" + number(options.height) + " F" + number(options.fps.numerator) + ":" +
-                        number(options.fps.denominator) + " Ip A1:1 C444 XCOLORRANGE=LIMITED XCOLORMATRIX=BT709\n";
+    const auto header = "YUV4MPEG2 W" + number(options.width) + " H" + number(options.height) + " F" +
+                        number(options.fps.numerator) + ":" + number(options.fps.denominator) +
+                        " Ip A1:1 C444 XCOLORRANGE=LIMITED XCOLORMATRIX=BT709\n";
     file_.write(header.data(), header.size());
   }
 
@@ -30,7 +31,8 @@ class Y4mSink : public FrameSink {
     bytes_.assign("FRAME\n");
     for (int plane = 0; plane < 3; ++plane)
       for (int y = 0; y < yuv_->height; ++y)
-        bytes_.append(reinterpret_cast<const char*>(yuv_->data[plane]) + static_cast<std::ptrdiff_t>(y) * yuv_->linesize[plane],
+        bytes_.append(reinterpret_cast<const char*>(yuv_->data[plane]) +
+                          static_cast<std::ptrdiff_t>(y) * yuv_->linesize[plane],
                       yuv_->width);
     file_.write(bytes_.data(), bytes_.size());
   }
@@ -46,6 +48,8 @@ class Y4mSink : public FrameSink {
 
 }  // namespace
 
-std::unique_ptr<FrameSink> open_y4m(const EncoderOptions& options) { return std::make_unique<Y4mSink>(options); }
+std::unique_ptr<FrameSink> open_y4m(const EncoderOptions& options) {
+  return std::make_unique<Y4mSink>(options);
+}
 
 }  // namespace t2v

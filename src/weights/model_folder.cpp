@@ -18,13 +18,17 @@ namespace fs = std::filesystem;
 namespace {
 
 template <class T>
-void read_positive(std::optional<T>& field, const Json& json, const std::string& key, const std::string& where) {
+void read_positive(std::optional<T>& field, const Json& json, const std::string& key,
+                   const std::string& where) {
   if (json.at(key).is_null()) return;
   field = json_get<T>(json, key, where);
-  if (!(*field > T{0})) throw Error(ErrorKind::bad_input, where + ": '" + key + "' should be positive, found " + json.at(key).dump());
+  if (!(*field > T{0}))
+    throw Error(ErrorKind::bad_input,
+                where + ": '" + key + "' should be positive, found " + json.at(key).dump());
 }
 
-void read_text(std::optional<std::string>& field, const Json& json, const std::string& key, const std::string& where) {
+void read_text(std::optional<std::string>& field, const Json& json, const std::string& key,
+               const std::string& where) {
   if (!json.at(key).is_null()) field = json_get<std::string>(json, key, where);
 }
 
@@ -60,20 +64,23 @@ ModelDefaults parse_defaults(const Json& json, const std::string& where) {
          if (json.at(key).is_null()) return;
          d.guidance_rescale = json_get<double>(json, key, where);
          if (!(*d.guidance_rescale >= 0 && *d.guidance_rescale <= 1))
-           throw Error(ErrorKind::bad_input, where + ": '" + key + "' should be between 0 and 1, found " + json.at(key).dump());
+           throw Error(ErrorKind::bad_input,
+                       where + ": '" + key + "' should be between 0 and 1, found " + json.at(key).dump());
        }},
       {"scheduler", [&](const auto& key) { read_text(d.scheduler, json, key, where); }},
       {"negative_prompt", [&](const auto& key) { read_text(d.negative_prompt, json, key, where); }},
       {"licence", [&](const auto& key) { read_text(d.licence, json, key, where); }},
       {"card", [&](const auto& key) { read_text(d.card, json, key, where); }},
-      {"per_frame_timesteps", [&](const auto& key) { d.per_frame_timesteps = json_get<bool>(json, key, where); }},
+      {"per_frame_timesteps",
+       [&](const auto& key) { d.per_frame_timesteps = json_get<bool>(json, key, where); }},
       {"words", [&](const auto& key) { d.words = json_get<std::vector<std::string>>(json, key, where); }},
       {"sizes",
        [&](const auto& key) {
          d.sizes = json_get<std::vector<std::array<int64_t, 2>>>(json, key, where);
          for (const auto& [width, height] : d.sizes)
            if (width <= 0 || height <= 0)
-             throw Error(ErrorKind::bad_input, where + ": 'sizes' should hold pairs of positive width and height");
+             throw Error(ErrorKind::bad_input,
+                         where + ": 'sizes' should hold pairs of positive width and height");
        }},
   };
   if (!json.is_object()) throw Error(ErrorKind::bad_input, where + ": should be a JSON object");
@@ -84,40 +91,49 @@ ModelDefaults parse_defaults(const Json& json, const std::string& where) {
       names.reserve(readers.size());
       for (const auto& [name, read] : readers) names.push_back(name);
       const auto near = nearest_name(key, names);
-      throw Error(ErrorKind::bad_input, where + ": unknown key '" + key + "'" + (near ? "; did you mean '" + *near + "'?" : ""));
+      throw Error(ErrorKind::bad_input,
+                  where + ": unknown key '" + key + "'" + (near ? "; did you mean '" + *near + "'?" : ""));
     }
     reader->second(key);
   }
   return d;
 }
 
-const char* weights_stem(const std::string& component) { return component == "text_encoder" ? "model" : "diffusion_pytorch_model"; }
+const char* weights_stem(const std::string& component) {
+  return component == "text_encoder" ? "model" : "diffusion_pytorch_model";
+}
 
 ModelFolder open_model_folder(const fs::path& root) {
   std::error_code failed;
-  if (!fs::is_directory(root, failed)) throw Error(ErrorKind::bad_input, root.string() + ": no such model folder");
+  if (!fs::is_directory(root, failed))
+    throw Error(ErrorKind::bad_input, root.string() + ": no such model folder");
   const auto index_path = root / "model_index.json";
   if (!fs::exists(index_path, failed))
     throw Error(ErrorKind::bad_input,
-                root.string() + ": has no model_index.json; a model is a folder in the Hugging Face diffusers layout");
+                root.string() +
+                    ": has no model_index.json; a model is a folder in the Hugging Face diffusers layout");
   ModelFolder model;
   model.root = root;
   model.index = read_json(index_path);
   model.pipeline_class = json_get<std::string>(model.index, "_class_name", index_path.string());
   const auto defaults_path = root / "t2v.json";
-  if (fs::exists(defaults_path, failed)) model.defaults = parse_defaults(read_json(defaults_path), defaults_path.string());
+  if (fs::exists(defaults_path, failed))
+    model.defaults = parse_defaults(read_json(defaults_path), defaults_path.string());
   return model;
 }
 
 std::string model_hash(const ModelFolder& model) {
   std::vector<fs::path> files;
-  for (const auto& entry : fs::recursive_directory_iterator(model.root, fs::directory_options::follow_directory_symlink)) {
+  for (const auto& entry :
+       fs::recursive_directory_iterator(model.root, fs::directory_options::follow_directory_symlink)) {
     const auto extension = entry.path().extension();
-    if (entry.is_regular_file() && (extension == ".json" || extension == ".safetensors" || extension == ".model"))
+    if (entry.is_regular_file() &&
+        (extension == ".json" || extension == ".safetensors" || extension == ".model"))
       files.push_back(fs::relative(entry.path(), model.root));
   }
   std::sort(files.begin(), files.end());
-  const std::unique_ptr<XXH3_state_t, XXH_errorcode (*)(XXH3_state_t*)> state(XXH3_createState(), XXH3_freeState);
+  const std::unique_ptr<XXH3_state_t, XXH_errorcode (*)(XXH3_state_t*)> state(XXH3_createState(),
+                                                                              XXH3_freeState);
   XXH3_128bits_reset(state.get());
   for (const auto& file : files) {
     const auto name = file.generic_string();

@@ -51,17 +51,21 @@ std::shared_ptr<const SafetensorsFile> SafetensorsFile::open(const fs::path& pat
   const auto& mapping = *file->mapping_;
   uint64_t header_bytes = 0;
   if (mapping.size() < sizeof header_bytes)
-    throw Error(ErrorKind::bad_input,
-                path.string() + ": " + std::to_string(mapping.size()) + " bytes are too few for a safetensors file; fetch it again");
-  std::memcpy(&header_bytes, mapping.bytes(), sizeof header_bytes);  // little-endian, as are the machines this builds for
+    throw Error(ErrorKind::bad_input, path.string() + ": " + std::to_string(mapping.size()) +
+                                          " bytes are too few for a safetensors file; fetch it again");
+  std::memcpy(&header_bytes, mapping.bytes(), sizeof header_bytes);  // little-endian, as are the machines
+                                                                     // this builds for
   if (header_bytes > max_header_bytes)
-    throw Error(ErrorKind::bad_input, path.string() + ": claims a header of " + std::to_string(header_bytes) + " bytes, more than the " +
-                                          std::to_string(max_header_bytes) + " that are read; this is not a safetensors file");
+    throw Error(ErrorKind::bad_input, path.string() + ": claims a header of " + std::to_string(header_bytes) +
+                                          " bytes, more than the " + std::to_string(max_header_bytes) +
+                                          " that are read; this is not a safetensors file");
   if (header_bytes > mapping.size() - sizeof header_bytes)
-    throw Error(ErrorKind::bad_input, path.string() + ": claims a header of " + std::to_string(header_bytes) + " bytes, but has only " +
-                                          std::to_string(mapping.size()) + "; the file is truncated, fetch it again");
+    throw Error(ErrorKind::bad_input, path.string() + ": claims a header of " + std::to_string(header_bytes) +
+                                          " bytes, but has only " + std::to_string(mapping.size()) +
+                                          "; the file is truncated, fetch it again");
   file->data_begin_ = sizeof header_bytes + header_bytes;
-  const std::string_view json(reinterpret_cast<const char*>(mapping.bytes()) + sizeof header_bytes, header_bytes);
+  const std::string_view json(reinterpret_cast<const char*>(mapping.bytes()) + sizeof header_bytes,
+                              header_bytes);
   auto header = parse_safetensors_header(json, mapping.size() - file->data_begin_, path.string());
   file->entries_ = std::move(header.entries);
   file->metadata_ = std::move(header.metadata);
@@ -72,23 +76,28 @@ std::size_t SafetensorsFile::size_in_bytes() const { return mapping_->size(); }
 
 at::Tensor SafetensorsFile::tensor(const std::string& name) const {
   const auto found = entries_.find(name);
-  if (found == entries_.end()) throw Error(ErrorKind::bad_input, path_.string() + ": has no tensor '" + name + "'");
+  if (found == entries_.end())
+    throw Error(ErrorKind::bad_input, path_.string() + ": has no tensor '" + name + "'");
   const TensorEntry& entry = found->second;
-  const auto* type = std::find_if(std::begin(dtypes), std::end(dtypes), [&](const auto& dtype) { return entry.dtype == dtype.name; });
+  const auto* type = std::find_if(std::begin(dtypes), std::end(dtypes),
+                                  [&](const auto& dtype) { return entry.dtype == dtype.name; });
   if (type == std::end(dtypes))
-    throw Error(ErrorKind::bad_input,
-                path_.string() + ": tensor '" + name + "' has dtype " + entry.dtype + ", which libtorch does not have");
+    throw Error(ErrorKind::bad_input, path_.string() + ": tensor '" + name + "' has dtype " + entry.dtype +
+                                          ", which libtorch does not have");
   auto shape = entry.shape;
   if (entry.dtype == "F4") {  // two elements to a byte
     if (shape.empty() || shape.back() % 2 != 0)
-      throw Error(ErrorKind::bad_input, path_.string() + ": tensor '" + name + "': F4 needs an even last dimension");
+      throw Error(ErrorKind::bad_input,
+                  path_.string() + ": tensor '" + name + "': F4 needs an even last dimension");
     shape.back() /= 2;
   }
   if (entry.begin == entry.end) return at::empty(shape, type->type);
   auto* address = const_cast<std::byte*>(mapping_->bytes()) + data_begin_ + entry.begin;
   const auto bytes = at::from_blob(
-      address, {static_cast<int64_t>(entry.end - entry.begin)}, [keep = mapping_](void*) {}, at::TensorOptions(at::kByte));
-  if (entry.dtype == "BOOL") return bytes.ne(0).view(shape);  // a byte other than 0 or 1 is no bool for the compiler
+      address, {static_cast<int64_t>(entry.end - entry.begin)}, [keep = mapping_](void*) {},
+      at::TensorOptions(at::kByte));
+  if (entry.dtype == "BOOL")
+    return bytes.ne(0).view(shape);  // a byte other than 0 or 1 is no bool for the compiler
   const bool aligned = reinterpret_cast<uintptr_t>(address) % c10::elementSize(type->type) == 0;
   return (aligned ? bytes : bytes.clone()).view(type->type).view(shape);
 }
@@ -101,11 +110,15 @@ void save_safetensors(const fs::path& path, const std::vector<std::pair<std::str
   std::size_t offset = 0;
   for (const auto& [name, tensor] : tensors) {
     const auto contiguous = tensor.detach().to(at::kCPU).contiguous();
-    const auto* type =
-        std::find_if(std::begin(dtypes), std::end(dtypes), [&](const auto& dtype) { return contiguous.scalar_type() == dtype.type; });
-    if (type == std::end(dtypes)) throw Error(ErrorKind::internal, "tensor '" + name + "' has a dtype that safetensors cannot hold");
+    const auto* type = std::find_if(std::begin(dtypes), std::end(dtypes), [&](const auto& dtype) {
+      return contiguous.scalar_type() == dtype.type;
+    });
+    if (type == std::end(dtypes))
+      throw Error(ErrorKind::internal, "tensor '" + name + "' has a dtype that safetensors cannot hold");
     const std::size_t bytes = contiguous.nbytes();
-    header[name] = {{"dtype", type->name}, {"shape", contiguous.sizes().vec()}, {"data_offsets", {offset, offset + bytes}}};
+    header[name] = {{"dtype", type->name},
+                    {"shape", contiguous.sizes().vec()},
+                    {"data_offsets", {offset, offset + bytes}}};
     contents.push_back(contiguous);
     offset += bytes;
   }

@@ -1,5 +1,6 @@
-// Safetensors files: read by mmap, written atomically. The header is checked completely before a byte of data is used.
-// Format: https://huggingface.co/docs/safetensors (8 bytes little-endian header length, JSON header, data).
+// Safetensors files: read by mmap, written atomically. The header is checked completely before a byte of data
+// is used. Format: https://huggingface.co/docs/safetensors (8 bytes little-endian header length, JSON header,
+// data).
 #pragma once
 
 #include <ATen/core/Tensor.h>
@@ -24,8 +25,8 @@ struct TensorEntry {
 
 class SafetensorsFile {
  public:
-  // Maps the file and validates its header: length, nesting, dtypes, shapes against byte counts, overlaps, holes, duplicate names.
-  // Throws Error{bad_input} naming the file and the tensor.
+  // Maps the file and validates its header: length, nesting, dtypes, shapes against byte counts, overlaps,
+  // holes, duplicate names. Throws Error{bad_input} naming the file and the tensor.
   static std::shared_ptr<const SafetensorsFile> open(const std::filesystem::path& path);
 
   const std::filesystem::path& path() const { return path_; }
@@ -33,8 +34,9 @@ class SafetensorsFile {
   const std::map<std::string, std::string>& metadata() const { return metadata_; }
   std::size_t size_in_bytes() const;
 
-  // A view of the mapped bytes in the file's own dtype, on the CPU; it keeps the mapping alive and must not be written to.
-  // Throws Error{bad_input} when there is no such tensor or torch has no such dtype (F6_E2M3, F6_E3M2).
+  // A view of the mapped bytes in the file's own dtype, on the CPU; it keeps the mapping alive and must not
+  // be written to. Throws Error{bad_input} when there is no such tensor or torch has no such dtype (F6_E2M3,
+  // F6_E3M2).
   at::Tensor tensor(const std::string& name) const;
 
  private:
@@ -48,7 +50,8 @@ class SafetensorsFile {
 };
 
 // Writes tensors (any device, any dtype with a safetensors name) in the order given. Throws Error{output}.
-void save_safetensors(const std::filesystem::path& path, const std::vector<std::pair<std::string, at::Tensor>>& tensors,
+void save_safetensors(const std::filesystem::path& path,
+                      const std::vector<std::pair<std::string, at::Tensor>>& tensors,
                       const std::map<std::string, std::string>& metadata = {});
 
 }  // namespace t2v

@@ -20,18 +20,21 @@ Files open_sharded(const fs::path& index_path) {
   const auto index = read_json(index_path);
   const auto map = json_get<Json>(index, "weight_map", index_path.string());
   if (!map.is_object())
-    throw Error(ErrorKind::bad_input, index_path.string() + ": 'weight_map' should be an object of tensor name to file name");
+    throw Error(ErrorKind::bad_input,
+                index_path.string() + ": 'weight_map' should be an object of tensor name to file name");
   Files shards;
   Files entries;
   for (const auto& [name, value] : map.items()) {
     const std::string file = value.is_string() ? value.get<std::string>() : "";
-    if (file.empty() || file == "." || file == ".." || file.find('/') != std::string::npos || file.find('\0') != std::string::npos)
-      throw Error(ErrorKind::bad_input,
-                  index_path.string() + ": tensor '" + name + "' should name a file beside the index, found " + value.dump());
+    if (file.empty() || file == "." || file == ".." || file.find('/') != std::string::npos ||
+        file.find('\0') != std::string::npos)
+      throw Error(ErrorKind::bad_input, index_path.string() + ": tensor '" + name +
+                                            "' should name a file beside the index, found " + value.dump());
     auto& shard = shards[file];
     if (!shard) shard = SafetensorsFile::open(index_path.parent_path() / file);
     if (!shard->entries().contains(name))
-      throw Error(ErrorKind::bad_input, index_path.string() + ": tensor '" + name + "' should be in " + file + ", which does not have it");
+      throw Error(ErrorKind::bad_input, index_path.string() + ": tensor '" + name + "' should be in " + file +
+                                            ", which does not have it");
     entries[name] = shard;
   }
   return entries;
@@ -43,8 +46,8 @@ std::string shape_text(at::IntArrayRef shape) {
   return text + "]";
 }
 
-// Whether the numbers are finite after a cast to `type`, which float16 may overflow. One pass: NaN propagates through min and max, an
-// infinity is one of them, and a cast keeps their order.
+// Whether the numbers are finite after a cast to `type`, which float16 may overflow. One pass: NaN propagates
+// through min and max, an infinity is one of them, and a cast keeps their order.
 bool all_finite(const at::Tensor& tensor, at::ScalarType type) {
   if (tensor.numel() == 0) return true;
   const auto [low, high] = at::aminmax(tensor);
@@ -53,7 +56,8 @@ bool all_finite(const at::Tensor& tensor, at::ScalarType type) {
 
 }  // namespace
 
-Weights Weights::open(const fs::path& folder, const std::string& stem, at::Device device, at::ScalarType dtype) {
+Weights Weights::open(const fs::path& folder, const std::string& stem, at::Device device,
+                      at::ScalarType dtype) {
   Weights weights;
   weights.where_ = folder.string();
   weights.device_ = device;
@@ -66,8 +70,8 @@ Weights Weights::open(const fs::path& folder, const std::string& stem, at::Devic
   } else if (fs::exists(index)) {
     weights.entries_ = open_sharded(index);
   } else {
-    throw Error(ErrorKind::bad_input,
-                folder.string() + ": neither " + stem + ".safetensors nor " + stem + ".safetensors.index.json is there");
+    throw Error(ErrorKind::bad_input, folder.string() + ": neither " + stem + ".safetensors nor " + stem +
+                                          ".safetensors.index.json is there");
   }
   return weights;
 }
@@ -107,29 +111,37 @@ at::Tensor Weights::refuse(const std::string& problem, at::IntArrayRef shape, at
 
 at::Tensor Weights::take(const std::string& name, at::IntArrayRef shape, Precision precision) {
   asked_.emplace_back(name, shape.vec());
-  const auto type = precision == Precision::float32 ? at::kFloat : precision == Precision::product ? dtypes_.products : dtypes_.model;
+  const auto type = precision == Precision::float32   ? at::kFloat
+                    : precision == Precision::product ? dtypes_.products
+                                                      : dtypes_.model;
   if (meta_) return at::empty(shape, at::TensorOptions(type).device(at::kMeta));
   if (const auto held = tensors_.find(name); held != tensors_.end()) {
     taken_.insert(name);
     if (held->second.sizes() == shape) return held->second.to(type);
-    return refuse("shape: " + name + " should be " + shape_text(shape) + ", found " + shape_text(held->second.sizes()), shape, type);
+    return refuse(
+        "shape: " + name + " should be " + shape_text(shape) + ", found " + shape_text(held->second.sizes()),
+        shape, type);
   }
   const auto found = entries_.find(name);
   if (found == entries_.end()) return refuse("missing: " + name + " " + shape_text(shape), shape, type);
   taken_.insert(name);
   const auto& entry = found->second->entries().at(name);
   if (at::IntArrayRef(entry.shape) != shape)
-    return refuse("shape: " + name + " should be " + shape_text(shape) + ", found " + shape_text(entry.shape), shape, type);
+    return refuse("shape: " + name + " should be " + shape_text(shape) + ", found " + shape_text(entry.shape),
+                  shape, type);
   if (entry.dtype[0] != 'F' && entry.dtype != "BF16")
-    return refuse("dtype: " + name + " should hold floating-point numbers, found " + entry.dtype, shape, type);
-  if (entry.dtype == "F4" || entry.dtype.starts_with("F6_") || entry.dtype == "F8_E8M0")
-    return refuse("dtype: " + name + " is " + entry.dtype + ", which is meaningless without the scales of its quantisation scheme", shape,
+    return refuse("dtype: " + name + " should hold floating-point numbers, found " + entry.dtype, shape,
                   type);
+  if (entry.dtype == "F4" || entry.dtype.starts_with("F6_") || entry.dtype == "F8_E8M0")
+    return refuse("dtype: " + name + " is " + entry.dtype +
+                      ", which is meaningless without the scales of its quantisation scheme",
+                  shape, type);
   const auto stored = found->second->tensor(name);
   auto tensor = stored.to(at::TensorOptions(type).device(device_));
   const bool checkable_as_stored = stored.scalar_type() == at::kFloat || stored.scalar_type() == at::kDouble;
   if (!all_finite(checkable_as_stored ? stored : tensor.to(at::kFloat), type))
-    return refuse("not finite: " + name + " holds NaN or infinity" + (type == at::kHalf ? " as float16, whose numbers end at 65504" : ""),
+    return refuse("not finite: " + name + " holds NaN or infinity" +
+                      (type == at::kHalf ? " as float16, whose numbers end at 65504" : ""),
                   shape, type);
   return tensor;
 }
@@ -138,7 +150,8 @@ void Weights::finish() const {
   if (meta_) return;
   auto problems = problems_;
   for (const auto& [name, file] : entries_)
-    if (!taken_.contains(name)) problems.push_back("unexpected: " + name + " " + shape_text(file->entries().at(name).shape));
+    if (!taken_.contains(name))
+      problems.push_back("unexpected: " + name + " " + shape_text(file->entries().at(name).shape));
   for (const auto& [name, tensor] : tensors_)
     if (!taken_.contains(name)) problems.push_back("unexpected: " + name + " " + shape_text(tensor.sizes()));
   if (problems.empty()) return;

@@ -1,5 +1,6 @@
-// The weights of one component (transformer, vae, text_encoder): a single safetensors file or a sharded index, cast per tensor as layers
-// ask for them. A layer takes its tensors by name and expected shape; everything that does not fit is collected and reported at once.
+// The weights of one component (transformer, vae, text_encoder): a single safetensors file or a sharded
+// index, cast per tensor as layers ask for them. A layer takes its tensors by name and expected shape;
+// everything that does not fit is collected and reported at once.
 #pragma once
 
 #include <ATen/core/Tensor.h>
@@ -16,11 +17,12 @@
 
 namespace t2v {
 
-// What a weight is cast to: the run's dtype; that of its matrix products; or float32 whatever the run's dtypes are (norms, modulation
-// tables, time embedding).
+// What a weight is cast to: the run's dtype; that of its matrix products; or float32 whatever the run's
+// dtypes are (norms, modulation tables, time embedding).
 enum class Precision { model, product, float32 };
 
-// A run's dtypes. They are one but for a trainer's, which may have its products in bfloat16 and all else in float32.
+// A run's dtypes. They are one but for a trainer's, which may have its products in bfloat16 and all else in
+// float32.
 struct RunDtypes {
   at::ScalarType model = at::kFloat, products = at::kFloat;
 };
@@ -30,17 +32,19 @@ class WeightScope;
 class Weights {
  public:
   // `folder` holds STEM.safetensors, or STEM.safetensors.index.json with its shards. Throws Error{bad_input}.
-  static Weights open(const std::filesystem::path& folder, const std::string& stem, at::Device device, at::ScalarType dtype);
+  static Weights open(const std::filesystem::path& folder, const std::string& stem, at::Device device,
+                      at::ScalarType dtype);
   // No files: every tensor exists, on the meta device. For shape checks without weights.
   static Weights meta(at::ScalarType dtype = at::kFloat);
 
-  // Tensors in memory, as a trainer holds them: a cast to the run's dtypes is part of their gradient. Nothing is copied where the dtype
-  // fits.
+  // Tensors in memory, as a trainer holds them: a cast to the run's dtypes is part of their gradient. Nothing
+  // is copied where the dtype fits.
   static Weights from_tensors(std::map<std::string, at::Tensor> tensors, RunDtypes dtypes = {});
 
   WeightScope root();
 
-  // [shape], cast and moved. A tensor that is missing, misshaped, not floating or not finite is noted, and a meta tensor stands in for it.
+  // [shape], cast and moved. A tensor that is missing, misshaped, not floating or not finite is noted, and a
+  // meta tensor stands in for it.
   at::Tensor take(const std::string& name, at::IntArrayRef shape, Precision precision);
   // Numbers in all tensors together.
   int64_t element_count() const;
@@ -48,7 +52,8 @@ class Weights {
   // Marks a tensor as known though nothing reads it (a tied copy).
   void ignore(const std::string& name) { taken_.insert(name); }
 
-  // Throws Error{bad_input} with every problem, tensors that nothing asked for included. Call when the network is built.
+  // Throws Error{bad_input} with every problem, tensors that nothing asked for included. Call when the
+  // network is built.
   void finish() const;
 
   // {name, shape} of what was asked for, in order of asking.
@@ -76,7 +81,8 @@ class WeightScope {
 
   WeightScope operator/(const std::string& name) const { return {*weights_, join(name)}; }
   WeightScope operator/(int64_t index) const { return *this / std::to_string(index); }
-  at::Tensor take(const std::string& name, at::IntArrayRef shape, Precision precision = Precision::model) const {
+  at::Tensor take(const std::string& name, at::IntArrayRef shape,
+                  Precision precision = Precision::model) const {
     return weights_->take(join(name), shape, precision);
   }
   bool has(const std::string& name) const { return weights_->has(join(name)); }

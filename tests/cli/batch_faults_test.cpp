@@ -9,7 +9,8 @@ namespace t2v::test {
 // The same command twice on a disk that is too small at first; what is on it after each is copied away.
 TEST(FailureClass14, ABatchGoesOnWhenAFullDiskHasRoomAgain) {
   // Small clips, where it is the manifest that finds no room; large ones, whose own files do not fit.
-  for (const auto& [size, crf] : std::vector<std::pair<std::string, std::string>>{{"84k", "18"}, {"160k", "0"}}) {
+  for (const auto& [size, crf] :
+       std::vector<std::pair<std::string, std::string>>{{"84k", "18"}, {"160k", "0"}}) {
     SCOPED_TRACE(size);
     const TemporaryFolder folder;
     std::filesystem::create_directory(folder / "disk");
@@ -24,9 +25,11 @@ TEST(FailureClass14, ABatchGoesOnWhenAFullDiskHasRoomAgain) {
                                   "\"$@\"; second=$?; cp -a disk second; echo \"$first $second\" >codes",
                                   folder.path().string(), size}};
     const auto result = run_program(into("disk/out"), {}, {}, twice);
-    if (!std::filesystem::exists(folder / "codes")) GTEST_SKIP() << "a small file system can't be mounted here";
+    if (!std::filesystem::exists(folder / "codes"))
+      GTEST_SKIP() << "a small file system can't be mounted here";
     EXPECT_EQ(bytes_of(folder / "codes"), "4 0\n") << result.err;
-    EXPECT_TRUE(result.err.find("No space left on device") != std::string::npos || result.err.find("disk is full") != std::string::npos)
+    EXPECT_TRUE(result.err.find("No space left on device") != std::string::npos ||
+                result.err.find("disk is full") != std::string::npos)
         << result.err;
 
     expect_done(run_program(into("whole")));
@@ -45,11 +48,15 @@ TEST(FailureClass14, ABatchGoesOnWhenAFullDiskHasRoomAgain) {
 
 namespace {
 
-// The program with another clock: `shift` is "+1y" or "-1y". The clock that measures durations goes on as always, as it does when a real
-// one is set.
-Start with_clock(const std::string& shift) { return {.wrapper = {"faketime", "-m", "--exclude-monotonic", "-f", shift}}; }
+// The program with another clock: `shift` is "+1y" or "-1y". The clock that measures durations goes on as
+// always, as it does when a real one is set.
+Start with_clock(const std::string& shift) {
+  return {.wrapper = {"faketime", "-m", "--exclude-monotonic", "-f", shift}};
+}
 
-bool can_change_clock() { return !has_sanitizer && run_program({"--version"}, {}, {}, with_clock("+1y")).code == 0; }
+bool can_change_clock() {
+  return !has_sanitizer && run_program({"--version"}, {}, {}, with_clock("+1y")).code == 0;
+}
 
 void expect_sane_times(const std::filesystem::path& log) {
   int items = 0;
@@ -78,17 +85,21 @@ TEST(CliBatchClock, WhatIsNewerDoesNotDependOnTheClock) {
     more.insert(more.end(), flags.begin(), flags.end());
     return batch(folder / "p.jsonl", folder / "out", more);
   };
-  const auto lines = "{\"id\": \"a\", \"prompt\": \"a\"}\n{\"id\": \"c\", \"prompt\": \"c\"}\n{\"id\": \"d\", \"prompt\": \"d\"}\n";
+  const auto lines =
+      "{\"id\": \"a\", \"prompt\": \"a\"}\n{\"id\": \"c\", \"prompt\": \"c\"}\n{\"id\": \"d\", \"prompt\": "
+      "\"d\"}\n";
   // Half of the batch, a year ahead: "bad" fails, "c" is made.
   write_bytes(folder / "p.jsonl", bad.dump() + "\n" + lines);
   EXPECT_EQ(run_program(with({"--shard", "0/2"}), {}, {}, with_clock("+1y")).code, 7);
-  // All of it, a year back, with what was bad put right: its row in the old manifest is the later one by the clock.
+  // All of it, a year back, with what was bad put right: its row in the old manifest is the later one by the
+  // clock.
   write_bytes(folder / "p.jsonl", good.dump() + "\n" + lines);
   const auto rest = run_program(with({"--json"}), {}, {}, with_clock("-1y"));
   expect_done(rest);
   std::map<std::string, std::string> states;
   for (const auto& line : json_lines(rest.out)) states[line.at("id")] = line.at("state");
-  EXPECT_EQ(states, (std::map<std::string, std::string>{{"a", "done"}, {"bad", "done"}, {"c", "skipped"}, {"d", "done"}}));
+  EXPECT_EQ(states, (std::map<std::string, std::string>{
+                        {"a", "done"}, {"bad", "done"}, {"c", "skipped"}, {"d", "done"}}));
   const auto status = status_of(folder / "out");
   EXPECT_EQ(status.at("done"), 4) << status;
   EXPECT_EQ(status.at("failed"), 0) << status;
@@ -114,9 +125,10 @@ TEST(CliBatchClock, MayJumpInTheMiddleOfARun) {
   // faketime's own variable would win over the file.
   auto start = with_clock("+0");
   start.wrapper.insert(start.wrapper.end(), {"env", "-u", "FAKETIME"});
-  Program program(
-      {"batch", (folder / "jobs.jsonl").string(), "--out-dir", (folder / "out").string(), "--log-json", log.string(), "--progress", "json"},
-      {{"FAKETIME_TIMESTAMP_FILE", (folder / "clock").string()}, {"FAKETIME_NO_CACHE", "1"}}, {}, start);
+  Program program({"batch", (folder / "jobs.jsonl").string(), "--out-dir", (folder / "out").string(),
+                   "--log-json", log.string(), "--progress", "json"},
+                  {{"FAKETIME_TIMESTAMP_FILE", (folder / "clock").string()}, {"FAKETIME_NO_CACHE", "1"}}, {},
+                  start);
   program.wait_for(R"("done":2,"event":"progress","stage":"clips")");
   write_bytes(folder / "clock", "-1y\n");
   expect_done(program.finish());
@@ -129,8 +141,14 @@ TEST(CliBatchClock, MayJumpInTheMiddleOfARun) {
 TEST(CliCheckpoints, AnItemOfABatchThatWasKilledGoesOnToTheSameBytes) {
   const TemporaryFolder folder;
   write_bytes(folder / "jobs.jsonl", jobs_lines(3, 17, 60));
-  const Arguments arguments = {
-      "batch", (folder / "jobs.jsonl").string(), "--out-dir", (folder / "out").string(), "--checkpoint-every", "5", "--progress", "plain"};
+  const Arguments arguments = {"batch",
+                               (folder / "jobs.jsonl").string(),
+                               "--out-dir",
+                               (folder / "out").string(),
+                               "--checkpoint-every",
+                               "5",
+                               "--progress",
+                               "plain"};
   const auto has_checkpoint = [&] {
     if (!std::filesystem::exists(folder / "out")) return false;
     for (const auto& name : names_in(folder / "out"))
@@ -138,7 +156,8 @@ TEST(CliCheckpoints, AnItemOfABatchThatWasKilledGoesOnToTheSameBytes) {
     return false;
   };
   Program program(arguments);
-  for (int i = 0; i < 40'000 && !has_checkpoint(); ++i) std::this_thread::sleep_for(std::chrono::milliseconds(2));
+  for (int i = 0; i < 40'000 && !has_checkpoint(); ++i)
+    std::this_thread::sleep_for(std::chrono::milliseconds(2));
   program.signal(SIGKILL);
   EXPECT_EQ(program.finish().code, 1000 + SIGKILL);
   ASSERT_TRUE(has_checkpoint());

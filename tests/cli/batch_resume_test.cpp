@@ -1,4 +1,5 @@
-// t2v batch interrupted, killed, sharded, and started twice: nothing finished is lost, and the result is the same.
+// t2v batch interrupted, killed, sharded, and started twice: nothing finished is lost, and the result is the
+// same.
 #include <random>
 
 #include "batch_support.h"
@@ -24,7 +25,8 @@ TEST(CliBatchShards, ResultsDoNotDependOnSharding) {
   const TemporaryFolder folder;
   write_bytes(folder / "p.txt", numbered_prompts(7));
   expect_done(run_program(batch(folder / "p.txt", folder / "one")));
-  for (int shard : {2, 0, 1}) expect_done(run_program(batch(folder / "p.txt", folder / "three", {"--shard", shard_text(shard, 3)})));
+  for (int shard : {2, 0, 1})
+    expect_done(run_program(batch(folder / "p.txt", folder / "three", {"--shard", shard_text(shard, 3)})));
   EXPECT_TRUE(clips_in(folder / "one") == clips_in(folder / "three"));
   expect_complete(folder / "three", 7);
   EXPECT_EQ(status_of(folder / "three").at("shards").size(), 3U);
@@ -36,7 +38,8 @@ TEST(CliBatchShards, ResultsDoNotDependOnSharding) {
   write_bytes(folder / "p.txt", extended);
   int made = 0;
   for (int shard : {0, 1}) {
-    const auto result = run_program(batch(folder / "p.txt", folder / "three", {"--shard", shard_text(shard, 2)}));
+    const auto result = run_program(
+        batch(folder / "p.txt", folder / "three", {"--shard", shard_text(shard, 2)}));
     expect_done(result);
     made += static_cast<int>(lines_of(result.out).size());
   }
@@ -96,7 +99,8 @@ TEST(CliBatchSignals, KilledAtAnyMomentItIsCompletedByTheSameCommand) {
     program.signal(SIGKILL);
     program.finish();
     if (!std::filesystem::exists(folder / "out")) continue;
-    for (const auto& [name, bytes] : clips_in(folder / "out")) EXPECT_TRUE(bytes == whole.at(name)) << name;  // whole, or absent
+    for (const auto& [name, bytes] : clips_in(folder / "out"))
+      EXPECT_TRUE(bytes == whole.at(name)) << name;  // whole, or absent
   }
   expect_done(run_program(arguments));
   EXPECT_TRUE(clips_in(folder / "out") == whole);
@@ -127,7 +131,8 @@ TEST(CliBatchShards, WorkSideBySideInOneFolder) {
   write_bytes(folder / "p.txt", numbered_prompts(12));
   std::vector<std::unique_ptr<Program>> programs;
   for (int shard = 0; shard < 3; ++shard)
-    programs.push_back(std::make_unique<Program>(batch(folder / "p.txt", folder / "out", {"--shard", shard_text(shard, 3)})));
+    programs.push_back(std::make_unique<Program>(
+        batch(folder / "p.txt", folder / "out", {"--shard", shard_text(shard, 3)})));
   std::size_t made = 0;
   for (const auto& program : programs) {
     const auto result = program->finish();

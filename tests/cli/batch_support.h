@@ -11,10 +11,12 @@
 namespace t2v::test {
 
 // Nothing of an outer scheduler may reach the program; its environment is clean (run_program.h).
-inline Arguments batch(const std::filesystem::path& prompts, const std::filesystem::path& folder, const Arguments& more = {}) {
+inline Arguments batch(const std::filesystem::path& prompts, const std::filesystem::path& folder,
+                       const Arguments& more = {}) {
   Arguments arguments = {"batch", prompts.string(), "--out-dir", folder.string()};
   for (const auto& [flag, value] : {std::pair{"--frames", "1"}, std::pair{"--steps", "2"}})
-    if (std::find(more.begin(), more.end(), flag) == more.end()) arguments.insert(arguments.end(), {flag, value});
+    if (std::find(more.begin(), more.end(), flag) == more.end())
+      arguments.insert(arguments.end(), {flag, value});
   arguments.insert(arguments.end(), more.begin(), more.end());
   return arguments;
 }
@@ -44,17 +46,21 @@ inline nlohmann::json status_of(const std::filesystem::path& folder) {
   return nlohmann::json::parse(result.out);
 }
 
-// A line of a prompts file whose clip of one frame fails with exit 6; it needs a file, which is put into the folder.
+// A line of a prompts file whose clip of one frame fails with exit 6; it needs a file, which is put into the
+// folder.
 inline nlohmann::json failing_item(const std::filesystem::path& folder) {
   // The largest numbers that there are make infinities in the first step.
   const std::vector<float> huge(std::size_t{16} * 1 * 8 * 8, 3e38F);
-  const auto shape = nlohmann::json::parse(run_program({"generate", "-p", "a", "--frames", "1", "--dry-run"}).out).at("latent_shape");
+  const auto shape = nlohmann::json::parse(
+                         run_program({"generate", "-p", "a", "--frames", "1", "--dry-run"}).out)
+                         .at("latent_shape");
   std::size_t count = 1;
   for (const auto& side : shape) count *= side.get<std::size_t>();
   EXPECT_LE(count, huge.size());
   RawTensors tensors;
   tensors.data.assign(reinterpret_cast<const char*>(huge.data()), count * sizeof(float));
-  tensors.header["latents"] = {{"dtype", "F32"}, {"shape", shape}, {"data_offsets", {0, tensors.data.size()}}};
+  tensors.header["latents"] = {
+      {"dtype", "F32"}, {"shape", shape}, {"data_offsets", {0, tensors.data.size()}}};
   write_raw_tensors(folder / "huge.safetensors", tensors);
   return {{"id", "bad"}, {"prompt", "b"}, {"init_latents", (folder / "huge.safetensors").string()}};
 }

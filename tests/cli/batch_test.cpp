@@ -6,13 +6,14 @@ namespace t2v::test {
 TEST(CliBatch, MakesAClipForEachPromptAndPrintsItsPath) {
   const TemporaryFolder folder;
   write_bytes(folder / "p.txt", "# two\na red circle\na blue ring\n");
-  const auto result = run_program({"batch", "p.txt", "-o", "out/{index:02}-{prompt}.mp4", "--frames", "5", "--steps", "2", "--count", "2"},
+  const auto result = run_program({"batch", "p.txt", "-o", "out/{index:02}-{prompt}.mp4", "--frames", "5",
+                                   "--steps", "2", "--count", "2"},
                                   {}, folder.path());
   expect_done(result);
   auto lines = lines_of(result.out);
   std::sort(lines.begin(), lines.end());
-  EXPECT_EQ(lines, (std::vector<std::string>{"out/00-a-red-circle.mp4", "out/01-a-red-circle.mp4", "out/02-a-blue-ring.mp4",
-                                             "out/03-a-blue-ring.mp4"}));
+  EXPECT_EQ(lines, (std::vector<std::string>{"out/00-a-red-circle.mp4", "out/01-a-red-circle.mp4",
+                                             "out/02-a-blue-ring.mp4", "out/03-a-blue-ring.mp4"}));
   EXPECT_EQ(clips_in(folder / "out").size(), 4U);
 }
 
@@ -22,8 +23,8 @@ TEST(CliBatch, AClipIsTheOneThatGenerateMakes) {
                                   "\n"
                                   R"({"id": "b", "prompt": "a blue ring", "seed": 6, "aspect": "16:9"})");
   expect_done(run_program(batch(folder / "p.jsonl", folder / "out", {"--frames", "1"})));
-  expect_done(
-      run_program({"generate", "-p", "a red circle", "-s", "5", "--frames", "5", "--steps", "2", "-o", (folder / "a.mp4").string()}));
+  expect_done(run_program({"generate", "-p", "a red circle", "-s", "5", "--frames", "5", "--steps", "2", "-o",
+                           (folder / "a.mp4").string()}));
   EXPECT_TRUE(bytes_of(folder / "out/a.mp4") == bytes_of(folder / "a.mp4"));
 }
 
@@ -54,7 +55,8 @@ TEST(CliBatch, ChangedSettingsAreRefusedWithTheDifference) {
   expect_refused(run_program(batch(folder / "p.txt", folder / "out", {"--steps", "3"})), 2,
                  {"steps: 2 -> 3", "line 1", "line 2", "--redo changed"});
   EXPECT_TRUE(clips_in(folder / "out") == before);
-  const auto redone = run_program(batch(folder / "p.txt", folder / "out", {"--steps", "3", "--redo", "changed"}));
+  const auto redone = run_program(
+      batch(folder / "p.txt", folder / "out", {"--steps", "3", "--redo", "changed"}));
   expect_done(redone);
   EXPECT_EQ(lines_of(redone.out).size(), 2U);
   EXPECT_FALSE(clips_in(folder / "out") == before);
@@ -62,7 +64,8 @@ TEST(CliBatch, ChangedSettingsAreRefusedWithTheDifference) {
   EXPECT_TRUE(clips_in(folder / "out") == before);
 }
 
-// Failure class 22, and bad settings of any kind: said with line and column, all at once, before any weight is read.
+// Failure class 22, and bad settings of any kind: said with line and column, all at once, before any weight
+// is read.
 TEST(CliBatch, EveryMistakeIsShownBeforeWeightsLoad) {
   const TemporaryFolder folder;
   const auto refused = [&](const char* prompts, const std::vector<std::string>& parts) {
@@ -71,10 +74,11 @@ TEST(CliBatch, EveryMistakeIsShownBeforeWeightsLoad) {
     EXPECT_EQ(result.err.find("load"), std::string::npos) << result.err;
   };
   write_bytes(folder / "p.jsonl",
-              "{\"prompt\": \"a\", \"stepps\": 3}\n{\"prompt\": \"b\" \"c\"}\n{\"prompt\": \"d\", \"fps\": 0}\n{\"prompt\": \"e\", "
+              "{\"prompt\": \"a\", \"stepps\": 3}\n{\"prompt\": \"b\" \"c\"}\n{\"prompt\": \"d\", \"fps\": "
+              "0}\n{\"prompt\": \"e\", "
               "\"output\": \"../e.mp4\"}\n{\"prompt\": \"f\"}\n");
-  refused("p.jsonl", {"p.jsonl:1:17: unknown key 'stepps'; did you mean 'steps'?", "p.jsonl:2:18: bad JSON", "p.jsonl:3:17: --fps",
-                      "p.jsonl:4:17: 'output'", "4 mistakes"});
+  refused("p.jsonl", {"p.jsonl:1:17: unknown key 'stepps'; did you mean 'steps'?", "p.jsonl:2:18: bad JSON",
+                      "p.jsonl:3:17: --fps", "p.jsonl:4:17: 'output'", "4 mistakes"});
   write_bytes(folder / "p.csv", "prompt,steps\n\"a\nb\",x\nc\n");
   refused("p.csv", {"p.csv:3:4: 'steps'", "p.csv:4:1: 1 cells"});
   write_bytes(folder / "p.txt", "a\n  b\x01\n");
@@ -110,8 +114,9 @@ TEST(CliBatch, WhatCannotWorkIsRefused) {
 
 TEST(CliBatch, TakesPromptsFromStdin) {
   const TemporaryFolder folder;
-  const auto command = "printf 'prompt,steps\\n\"a, b\",1\\nc,2\\n' | " + binary().string() + " batch - --dry-run --out-dir " +
-                       (folder / "out").string() + " -m " + shipped_model().string() + " > " + (folder / "lines").string();
+  const auto command = "printf 'prompt,steps\\n\"a, b\",1\\nc,2\\n' | " + binary().string() +
+                       " batch - --dry-run --out-dir " + (folder / "out").string() + " -m " +
+                       shipped_model().string() + " > " + (folder / "lines").string();
   ASSERT_EQ(std::system(command.c_str()), 0);
   const auto lines = json_lines(bytes_of(folder / "lines"));
   ASSERT_EQ(lines.size(), 2U);
@@ -123,7 +128,8 @@ TEST(CliBatch, TakesPromptsFromStdin) {
 
 // A defect that only loading finds.
 void poison(RawTensors& tensors) {
-  const auto name = tensors.header.begin().key() == "__metadata__" ? std::next(tensors.header.begin()).key() : tensors.header.begin().key();
+  const auto name = tensors.header.begin().key() == "__metadata__" ? std::next(tensors.header.begin()).key()
+                                                                   : tensors.header.begin().key();
   auto values = floats_of(tensors, name);
   values.back() = std::numeric_limits<float>::quiet_NaN();
   set_floats(tensors, name, values);
@@ -150,8 +156,9 @@ TEST(CliBatch, OneOfTwoModelsThatCannotBeLoadedFailsItsClips) {
   const TemporaryFolder folder;
   ModelCopy model(folder / "model");
   model.change_tensors("vae/diffusion_pytorch_model.safetensors", poison);
-  write_bytes(folder / "p.jsonl", nlohmann::json{{"prompt", "a"}, {"id", "bad"}, {"model", model.path()}}.dump() + "\n" +
-                                      R"({"prompt": "b", "id": "good"})" + "\n");
+  write_bytes(folder / "p.jsonl",
+              nlohmann::json{{"prompt", "a"}, {"id", "bad"}, {"model", model.path()}}.dump() + "\n" +
+                  R"({"prompt": "b", "id": "good"})" + "\n");
   EXPECT_EQ(run_program(batch(folder / "p.jsonl", folder / "out")).code, 7);
   EXPECT_EQ(clips_in(folder / "out").size(), 1U);
 }
@@ -160,9 +167,11 @@ TEST(CliBatch, OneOfTwoModelsThatCannotBeLoadedFailsItsClips) {
 TEST(CliBatch, AnItemThatFailsDoesNotStopTheOthers) {
   const TemporaryFolder folder;
   const auto bad = failing_item(folder.path());
-  write_bytes(folder / "p.jsonl", "{\"id\": \"a\", \"prompt\": \"a\"}\n" + bad.dump() + "\n{\"id\": \"c\", \"prompt\": \"c\"}\n");
+  write_bytes(folder / "p.jsonl",
+              "{\"id\": \"a\", \"prompt\": \"a\"}\n" + bad.dump() + "\n{\"id\": \"c\", \"prompt\": \"c\"}\n");
 
-  const auto result = run_program(batch(folder / "p.jsonl", folder / "out", {"--json", "--log-json", (folder / "log.jsonl").string()}));
+  const auto result = run_program(
+      batch(folder / "p.jsonl", folder / "out", {"--json", "--log-json", (folder / "log.jsonl").string()}));
   EXPECT_EQ(result.code, 7) << result.err;
   EXPECT_NE(result.err.find("1 of 3 clips failed"), std::string::npos) << result.err;
   std::map<std::string, nlohmann::json> lines;
@@ -186,7 +195,8 @@ TEST(CliBatch, AnItemThatFailsDoesNotStopTheOthers) {
   ASSERT_EQ(events.size(), 6U);
   EXPECT_EQ(events.front().at("event"), "start");
   EXPECT_EQ(events.back().at("exit_code"), 7);
-  EXPECT_EQ(events.front().at("time").get<std::string>().size(), std::string("2026-01-01T00:00:00.000Z").size());
+  EXPECT_EQ(events.front().at("time").get<std::string>().size(),
+            std::string("2026-01-01T00:00:00.000Z").size());
 
   // NaN is no bad luck: it is left, and still counts, until it is asked for.
   EXPECT_EQ(run_program(batch(folder / "p.jsonl", folder / "out")).code, 7);
@@ -195,7 +205,8 @@ TEST(CliBatch, AnItemThatFailsDoesNotStopTheOthers) {
   EXPECT_EQ(status_of(folder / "out").at("failures").at(0).at("attempts"), 2);
   // With other settings it is another try.
   write_bytes(folder / "p.jsonl",
-              "{\"id\": \"a\", \"prompt\": \"a\"}\n{\"id\": \"bad\", \"prompt\": \"b\"}\n{\"id\": \"c\", \"prompt\": \"c\"}\n");
+              "{\"id\": \"a\", \"prompt\": \"a\"}\n{\"id\": \"bad\", \"prompt\": \"b\"}\n{\"id\": \"c\", "
+              "\"prompt\": \"c\"}\n");
   expect_done(run_program(batch(folder / "p.jsonl", folder / "out")));
   EXPECT_EQ(clips_in(folder / "out").size(), 3U);
 }
@@ -222,9 +233,12 @@ TEST(CliBatch, TellsARenderManagerHowFarItIs) {
   EXPECT_EQ(last, 100);
   EXPECT_EQ(paths, 4);
   EXPECT_GT(status, 0);
-  const auto failed = run_program(batch(folder / "p.txt", folder / "out", {"--progress", "openjd", "--steps", "3"}));
+  const auto failed = run_program(
+      batch(folder / "p.txt", folder / "out", {"--progress", "openjd", "--steps", "3"}));
   EXPECT_EQ(failed.code, 2);
-  EXPECT_TRUE(failed.out.starts_with("openjd_fail: ") || failed.out.find("\nopenjd_fail: ") != std::string::npos) << failed.out;
+  EXPECT_TRUE(failed.out.starts_with("openjd_fail: ") ||
+              failed.out.find("\nopenjd_fail: ") != std::string::npos)
+      << failed.out;
   EXPECT_EQ(lines_of(failed.out).size(), 1U) << failed.out;
 }
 

@@ -1,5 +1,5 @@
-// Failure classes of what happens around a run: full disks, killed programs, two writers, shrunk weights, closed pipes, permissions. No
-// name ever holds half a file.
+// Failure classes of what happens around a run: full disks, killed programs, two writers, shrunk weights,
+// closed pipes, permissions. No name ever holds half a file.
 #include <random>
 
 #include "expect.h"
@@ -10,14 +10,18 @@ namespace t2v::test {
 
 namespace {
 
-bool is_temporary(const std::string& name) { return name.starts_with(".") && name.find(".tmp") != std::string::npos; }
+bool is_temporary(const std::string& name) {
+  return name.starts_with(".") && name.find(".tmp") != std::string::npos;
+}
 
-// The program under a small file system of its own at `place`, in namespaces of its own; `listing` gets what is in it in the end.
-Start on_small_disk(const std::filesystem::path& place, const std::string& options, const std::filesystem::path& listing) {
-  return {.wrapper = {
-              "unshare", "--map-root-user", "--mount", "sh", "-c",
-              "mount -t tmpfs -o \"$1\" tmpfs \"$0\" || exit 99; list=$2; shift 2; \"$@\"; code=$?; ls -A \"$0\" >\"$list\"; exit $code",
-              place.string(), options, listing.string()}};
+// The program under a small file system of its own at `place`, in namespaces of its own; `listing` gets what
+// is in it in the end.
+Start on_small_disk(const std::filesystem::path& place, const std::string& options,
+                    const std::filesystem::path& listing) {
+  return {.wrapper = {"unshare", "--map-root-user", "--mount", "sh", "-c",
+                      "mount -t tmpfs -o \"$1\" tmpfs \"$0\" || exit 99; list=$2; shift 2; \"$@\"; code=$?; "
+                      "ls -A \"$0\" >\"$list\"; exit $code",
+                      place.string(), options, listing.string()}};
 }
 
 bool can_mount() {
@@ -31,22 +35,28 @@ TEST(FailureClass11, APromptInAnOutputNameStaysInItsFolder) {
   const TemporaryFolder folder;
   std::filesystem::create_directory(folder / "out");
   for (const char* prompt : {"../../escaped", "/etc/escaped", "..", "a/../../b", "~/x", "-rf"}) {
-    Arguments arguments = {"generate", std::string("--prompt=") + prompt, "--steps", "1", "--frames", "1", "-o", "out/{prompt}.png"};
+    Arguments arguments = {
+        "generate",        std::string("--prompt=") + prompt, "--steps", "1", "--frames", "1", "-o",
+        "out/{prompt}.png"};
     const auto result = run_program(arguments, {}, folder.path());
     expect_done(result);
     const auto made = folder.path() / lines_of(result.out).at(0);
-    EXPECT_EQ(std::filesystem::canonical(made).parent_path(), std::filesystem::canonical(folder / "out")) << prompt;
+    EXPECT_EQ(std::filesystem::canonical(made).parent_path(), std::filesystem::canonical(folder / "out"))
+        << prompt;
   }
   EXPECT_EQ(names_in(folder.path()), (std::vector<std::string>{"out"}));
 }
 
 TEST(FailureClass12, NoCommandTakesAProtocolForAnOutput) {
   const TemporaryFolder folder;
-  expect_done(run_program(quick_clip(folder / "clip.y4m", {"--save-latents", (folder / "latents.safetensors").string()})));
-  for (const std::string output : {"http://127.0.0.1:9/clip.mp4", "concat:clip.mp4", "pipe:1.mp4", "tcp:127.0.0.1.mp4", "file:clip.mp4"}) {
+  expect_done(run_program(
+      quick_clip(folder / "clip.y4m", {"--save-latents", (folder / "latents.safetensors").string()})));
+  for (const std::string output : {"http://127.0.0.1:9/clip.mp4", "concat:clip.mp4", "pipe:1.mp4",
+                                   "tcp:127.0.0.1.mp4", "file:clip.mp4"}) {
     SCOPED_TRACE(output);
     expect_refused(run_program(quick_clip(output), {}, folder.path()), 2, {"protocol"});
-    expect_refused(run_program({"decode", "latents.safetensors", "-o", output}, {}, folder.path()), 2, {"protocol"});
+    expect_refused(run_program({"decode", "latents.safetensors", "-o", output}, {}, folder.path()), 2,
+                   {"protocol"});
   }
   EXPECT_EQ(names_in(folder.path()), (std::vector<std::string>{"clip.y4m", "latents.safetensors"}));
 }
@@ -58,8 +68,9 @@ TEST(FailureClass13, AReadOnlyFolderIsRefusedBeforeWeightsLoad) {
   const auto output = folder / "read-only";
   std::filesystem::create_directory(output);
   std::filesystem::permissions(output, std::filesystem::perms(0555));
-  expect_refused(run_program(quick_clip(output / "clip.mp4", {"--model", model.path()}), {}, {}, without_override()), 4,
-                 {output.string(), "Permission denied"});
+  expect_refused(
+      run_program(quick_clip(output / "clip.mp4", {"--model", model.path()}), {}, {}, without_override()), 4,
+      {output.string(), "Permission denied"});
 }
 
 TEST(FailureClass14, AFullDiskEndsWithFourAndLeavesTheLatentsAlone) {
@@ -67,11 +78,12 @@ TEST(FailureClass14, AFullDiskEndsWithFourAndLeavesTheLatentsAlone) {
   const TemporaryFolder folder;
   std::filesystem::create_directory(folder / "disk");
   const auto latents = (folder / "latents.safetensors").string();
-  for (const auto& [name, options] :
-       std::vector<std::pair<std::string, std::string>>{{"clip.mp4", "size=4k"}, {"clip.y4m", "size=64k"}, {"clip%02d.png", "size=16k"}}) {
+  for (const auto& [name, options] : std::vector<std::pair<std::string, std::string>>{
+           {"clip.mp4", "size=4k"}, {"clip.y4m", "size=64k"}, {"clip%02d.png", "size=16k"}}) {
     SCOPED_TRACE(name);
-    const auto result = run_program(quick_clip(folder / "disk" / name, {"--frames", "17", "--save-latents", latents}), {}, {},
-                                    on_small_disk(folder / "disk", options, folder / "listing"));
+    const auto result = run_program(
+        quick_clip(folder / "disk" / name, {"--frames", "17", "--save-latents", latents}), {}, {},
+        on_small_disk(folder / "disk", options, folder / "listing"));
     expect_refused(result, 4, {"No space left on device"});
     EXPECT_EQ(bytes_of(folder / "listing"), "");
     expect_done(run_program({"decode", latents, "-o", (folder / "again.y4m").string()}));
@@ -83,15 +95,18 @@ TEST(FailureClass14, AFileThatReachesItsSizeLimitEndsWithFour) {
   const TemporaryFolder folder;
   const Start small_files{.prepare = [] { set_limit(RLIMIT_FSIZE, 4096); }};
   for (const char* name : {"clip.mp4", "clip.mkv", "clip.y4m", "%02d.png"})
-    expect_refused(run_program(quick_clip(folder / name, {"--frames", "17"}), {}, {}, small_files), 4, {"File too large"});
+    expect_refused(run_program(quick_clip(folder / name, {"--frames", "17"}), {}, {}, small_files), 4,
+                   {"File too large"});
   EXPECT_TRUE(names_in(folder.path()).empty());
 }
 
 TEST(FailureClass14, AFullStandardOutputEndsWithFour) {
   const TemporaryFolder folder;
   const Start full{.prepare = [] { ::dup2(::open("/dev/full", O_WRONLY), 1); }};
-  expect_refused(run_program(quick_clip("-"), {}, {}, full), 4, {"standard output", "No space left on device"});
-  expect_refused(run_program(quick_clip(folder / "clip.mp4"), {}, {}, full), 4, {"stdout", "No space left on device"});
+  expect_refused(run_program(quick_clip("-"), {}, {}, full), 4,
+                 {"standard output", "No space left on device"});
+  expect_refused(run_program(quick_clip(folder / "clip.mp4"), {}, {}, full), 4,
+                 {"stdout", "No space left on device"});
   expect_done(run_program({"info", (folder / "clip.mp4").string()}));  // the clip itself was written
 }
 
@@ -99,8 +114,8 @@ TEST(FailureClass16, KilledAtFiftyMomentsEveryNameIsCompleteOrAbsent) {
   const TemporaryFolder folder;
   const auto arguments = [&](const std::string& out) {
     std::filesystem::create_directories(folder / out);
-    return quick_clip(folder / out / "clip.mp4",
-                      {"--steps", "1", "--sidecar", "--save-latents", (folder / out / "latents.safetensors").string()});
+    return quick_clip(folder / out / "clip.mp4", {"--steps", "1", "--sidecar", "--save-latents",
+                                                  (folder / out / "latents.safetensors").string()});
   };
   const auto whole = run_program(arguments("whole"));
   expect_done(whole);
@@ -110,7 +125,8 @@ TEST(FailureClass16, KilledAtFiftyMomentsEveryNameIsCompleteOrAbsent) {
   for (int moment = 0; moment < 50; ++moment) {
     const double from = moment % 3 == 0 ? 0 : 0.66;
     const double seconds = whole.seconds * std::uniform_real_distribution<>(from, 1.05)(random);
-    if (moment % 10 == 0) std::filesystem::remove_all(folder / "killed");  // otherwise over what the one before left
+    if (moment % 10 == 0)
+      std::filesystem::remove_all(folder / "killed");  // otherwise over what the one before left
     Program program(arguments("killed"));
     std::this_thread::sleep_for(std::chrono::duration<double>(seconds));
     program.signal(SIGKILL);
@@ -118,7 +134,8 @@ TEST(FailureClass16, KilledAtFiftyMomentsEveryNameIsCompleteOrAbsent) {
     for (const auto& name : names_in(folder / "killed")) {
       if (is_temporary(name)) continue;
       ASSERT_TRUE(std::filesystem::exists(folder / "whole" / name)) << name;
-      EXPECT_EQ(bytes_of(folder / "killed" / name), bytes_of(folder / "whole" / name)) << name << " after " << seconds << " s";
+      EXPECT_EQ(bytes_of(folder / "killed" / name), bytes_of(folder / "whole" / name))
+          << name << " after " << seconds << " s";
       ++complete;
     }
   }
@@ -153,8 +170,8 @@ TEST(FailureClass23, AWeightFileThatShrinksWhileInUseEndsWithThreeAndItsName) {
   for (const auto& file : {transformer_file, vae_file}) {
     SCOPED_TRACE(file);
     model.replace(file, bytes_of(shipped_model() / file));
-    Program program(
-        quick_clip(folder / "out/clip.mp4", {"--model", model.path(), "--steps", "150", "--frames", "17", "--progress", "json"}));
+    Program program(quick_clip(folder / "out/clip.mp4", {"--model", model.path(), "--steps", "150",
+                                                         "--frames", "17", "--progress", "json"}));
     program.wait_for(R"("stage":"denoise")");
     std::filesystem::resize_file(folder / "model" / file, 4096);
     const auto result = program.finish();
@@ -169,7 +186,8 @@ TEST(FailureClass24, AReaderThatGoesAwayEndsWithFour) {
     int ends[2] = {};
     ASSERT_EQ(::pipe2(ends, O_CLOEXEC), 0);
     if (at_once) ::close(ends[0]);
-    Program program(quick_clip("-", {"--frames", "17", "--resize", "256x256"}), {}, {}, {.prepare = [&] { ::dup2(ends[1], 1); }});
+    Program program(quick_clip("-", {"--frames", "17", "--resize", "256x256"}), {}, {},
+                    {.prepare = [&] { ::dup2(ends[1], 1); }});
     ::close(ends[1]);
     if (!at_once) {
       char beginning[100];
@@ -184,8 +202,8 @@ TEST(FailureClass25, OneAndTwoThreadsMakeTheSameBytes) {
   const TemporaryFolder folder;
   for (const char* size : {"64x64", "80x48"}) {
     for (const char* threads : {"1", "2"})
-      expect_done(
-          run_program(quick_clip(folder / (std::string(threads) + ".y4m"), {"--size", size, "--frames", "9", "--threads", threads})));
+      expect_done(run_program(quick_clip(folder / (std::string(threads) + ".y4m"),
+                                         {"--size", size, "--frames", "9", "--threads", threads})));
     EXPECT_EQ(bytes_of(folder / "1.y4m"), bytes_of(folder / "2.y4m")) << size;
   }
 }
@@ -195,10 +213,12 @@ TEST(FailureClass27, FilesHaveThePermissionsThatTheUmaskLeavesFromTheirFirstByte
        std::vector<std::array<mode_t, 3>>{{077, 0600, 0700}, {022, 0644, 0755}, {027, 0640, 0750}}) {
     const TemporaryFolder folder;
     const auto trace = folder / "trace";
-    // A file has its permissions when it is made: whoever may not read the finished file may not read the unfinished one either.
-    Program program(quick_clip(folder / "clip.y4m", {"--steps", "2", "--sidecar", "--trace", trace.string(), "--save-latents",
-                                                     (folder / "latents.safetensors").string()}),
-                    {}, {}, with_umask(mask));
+    // A file has its permissions when it is made: whoever may not read the finished file may not read the
+    // unfinished one either.
+    Program program(
+        quick_clip(folder / "clip.y4m", {"--steps", "2", "--sidecar", "--trace", trace.string(),
+                                         "--save-latents", (folder / "latents.safetensors").string()}),
+        {}, {}, with_umask(mask));
     expect_done(program.finish());
     int files = 0;
     for (const auto& entry : std::filesystem::recursive_directory_iterator(folder.path())) {

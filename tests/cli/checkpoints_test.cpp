@@ -11,7 +11,9 @@ Arguments long_clip(const TemporaryFolder& folder, const Arguments& more = {}) {
   return quick_clip(folder / "clip.mp4", arguments);
 }
 
-std::filesystem::path checkpoint_in(const TemporaryFolder& folder) { return folder / ".clip.mp4.checkpoint.safetensors"; }
+std::filesystem::path checkpoint_in(const TemporaryFolder& folder) {
+  return folder / ".clip.mp4.checkpoint.safetensors";
+}
 
 // Starts the clip and kills it (kill -9) once it has left a checkpoint.
 void start_and_kill(const TemporaryFolder& folder) {
@@ -43,7 +45,8 @@ TEST(CliCheckpoints, ChangedSettingsAreRefusedNamingWhatDiffers) {
   const TemporaryFolder folder;
   start_and_kill(folder);
   const auto before = bytes_of(checkpoint_in(folder));
-  expect_refused(run_program(long_clip(folder, {"--guidance-scale", "2"})), 2, {"guidance_scale", "2.0 now", "delete the checkpoint"});
+  expect_refused(run_program(long_clip(folder, {"--guidance-scale", "2"})), 2,
+                 {"guidance_scale", "2.0 now", "delete the checkpoint"});
   EXPECT_TRUE(bytes_of(checkpoint_in(folder)) == before);
 }
 

@@ -38,7 +38,8 @@ TEST(CliClips, TheSameCommandMakesTheSameBytes) {
   const TemporaryFolder folder;
   for (const char* run : {"first", "second"}) {
     std::filesystem::create_directory(folder / run);
-    make(quick_clip(folder / run / "clip.mp4", {"--save-latents", (folder / run / "latents.safetensors").string()}));
+    make(quick_clip(folder / run / "clip.mp4",
+                    {"--save-latents", (folder / run / "latents.safetensors").string()}));
     make(quick_clip(folder / run / "%d.png"));
   }
   for (const auto& name : {"clip.mp4", "latents.safetensors", "0.png", "4.png"})
@@ -51,10 +52,13 @@ TEST(CliClips, CountMakesTheClipsOfTheNextSeeds) {
   expect_done(both);
   auto printed = lines_of(both.out);  // in the order in which they were finished
   std::sort(printed.begin(), printed.end());
-  EXPECT_EQ(printed, (std::vector<std::string>{(folder / "both-8.mp4").string(), (folder / "both-9.mp4").string()}));
+  EXPECT_EQ(printed,
+            (std::vector<std::string>{(folder / "both-8.mp4").string(), (folder / "both-9.mp4").string()}));
   for (const char* seed : {"8", "9"}) {
     make(quick_clip(folder / "single.mp4", {"--seed", seed}));
-    EXPECT_EQ(mean_difference(frames_of(folder / "single.mp4"), frames_of(folder / (std::string("both-") + seed + ".mp4"))), 0);
+    EXPECT_EQ(mean_difference(frames_of(folder / "single.mp4"),
+                              frames_of(folder / (std::string("both-") + seed + ".mp4"))),
+              0);
     EXPECT_EQ(bytes_of(folder / "single.mp4"), bytes_of(folder / (std::string("both-") + seed + ".mp4")));
   }
 }
@@ -63,13 +67,15 @@ TEST(CliClips, TheReferencesNoiseIsTheSeedsNoise) {
   const TemporaryFolder folder;
   const auto golden_runs = read_raw_tensors(golden("trajectories.safetensors"));
   const auto& noise = golden_runs.header.at("square.ddim.noise");  // of seed 1
-  const auto begin = noise.at("data_offsets")[0].get<std::size_t>(), size = noise.at("data_offsets")[1].get<std::size_t>() - begin;
+  const auto begin = noise.at("data_offsets")[0].get<std::size_t>(),
+             size = noise.at("data_offsets")[1].get<std::size_t>() - begin;
   write_raw_tensors(
       folder / "noise.safetensors",
-      {{{"latents", {{"dtype", "F32"}, {"shape", noise.at("shape")}, {"data_offsets", {0, size}}}}}, golden_runs.data.substr(begin, size)});
+      {{{"latents", {{"dtype", "F32"}, {"shape", noise.at("shape")}, {"data_offsets", {0, size}}}}},
+       golden_runs.data.substr(begin, size)});
   make(quick_clip(folder / "seed%d.png", {"--seed", "1", "--frames", "17", "--scheduler", "ddim"}));
-  make(quick_clip(folder / "noise%d.png",
-                  {"--seed", "2", "--frames", "17", "--scheduler", "ddim", "--init-latents", (folder / "noise.safetensors").string()}));
+  make(quick_clip(folder / "noise%d.png", {"--seed", "2", "--frames", "17", "--scheduler", "ddim",
+                                           "--init-latents", (folder / "noise.safetensors").string()}));
   EXPECT_LT(mean_difference(frames_of(folder / "seed%d.png"), frames_of(folder / "noise%d.png")), 0.01);
 }
 
@@ -95,8 +101,10 @@ TEST(CliClips, EncodeAndDecodeComeBackClose) {
 
 TEST(CliClips, TheMovieIsWhatItClaimsAndHasThePicturesColours) {
   const TemporaryFolder folder;
-  make(quick_clip(folder / "clip.mp4", {"--steps", "10", "--frames", "9", "--aspect", "16:9", "--fps", "12"}));
-  make(quick_clip(folder / "clip%d.png", {"--steps", "10", "--frames", "9", "--aspect", "16:9", "--fps", "12"}));
+  make(
+      quick_clip(folder / "clip.mp4", {"--steps", "10", "--frames", "9", "--aspect", "16:9", "--fps", "12"}));
+  make(quick_clip(folder / "clip%d.png",
+                  {"--steps", "10", "--frames", "9", "--aspect", "16:9", "--fps", "12"}));
   const auto described = run_program({"info", "--json", (folder / "clip.mp4").string()});
   expect_done(described);
   const auto info = nlohmann::json::parse(described.out);
@@ -111,13 +119,15 @@ TEST(CliClips, TheMovieIsWhatItClaimsAndHasThePicturesColours) {
   const auto& comment = info.at("metadata").at("comment");
   EXPECT_EQ(comment.at("settings").at("seed"), 3);
   EXPECT_EQ(comment.at("settings").at("prompt"), "a red circle bouncing on a navy background");
-  EXPECT_NE(comment.at("digital_source_type").get<std::string>().find("trainedAlgorithmicMedia"), std::string::npos);
+  EXPECT_NE(comment.at("digital_source_type").get<std::string>().find("trainedAlgorithmicMedia"),
+            std::string::npos);
   EXPECT_LT(mean_difference(frames_of(folder / "clip.mp4"), frames_of(folder / "clip%d.png")), 4);
 }
 
 TEST(CliClips, ASidecarMakesTheSameBytesAgain) {
   const TemporaryFolder folder;
-  make(quick_clip(folder / "clip.mp4", {"--sidecar", "--resize", "192x192", "--resize-filter", "nearest", "--scheduler", "unipc"}));
+  make(quick_clip(folder / "clip.mp4", {"--sidecar", "--resize", "192x192", "--resize-filter", "nearest",
+                                        "--scheduler", "unipc"}));
   ASSERT_TRUE(std::filesystem::exists(folder / "clip.mp4.json"));
   make({"generate", "--config", (folder / "clip.mp4.json").string(), "-o", (folder / "again.mp4").string()});
   EXPECT_EQ(bytes_of(folder / "clip.mp4"), bytes_of(folder / "again.mp4"));
@@ -126,7 +136,8 @@ TEST(CliClips, ASidecarMakesTheSameBytesAgain) {
 TEST(CliClips, ResizedFramesHaveTheirSize) {
   const TemporaryFolder folder;
   make(quick_clip(folder / "plain.png", {"--frames", "1"}));
-  make(quick_clip(folder / "nearest.png", {"--frames", "1", "--resize", "384x256", "--resize-filter", "nearest"}));
+  make(quick_clip(folder / "nearest.png",
+                  {"--frames", "1", "--resize", "384x256", "--resize-filter", "nearest"}));
   make(quick_clip(folder / "lanczos.png", {"--frames", "1", "--resize", "33x31"}));
   const auto plain = frames_of(folder / "plain.png"), nearest = frames_of(folder / "nearest.png"),
              lanczos = frames_of(folder / "lanczos.png");
@@ -142,16 +153,18 @@ TEST(CliClips, ResizedFramesHaveTheirSize) {
 
 TEST(CliClips, TraceHoldsTheTextAndEveryStep) {
   const TemporaryFolder folder;
-  make(quick_clip(folder / "clip.mp4",
-                  {"--trace", (folder / "trace").string(), "--save-latents", (folder / "latents.safetensors").string()}));
-  EXPECT_EQ(names_in(folder / "trace"), (std::vector<std::string>{"step_0000.safetensors", "step_0001.safetensors", "text.safetensors"}));
+  make(quick_clip(folder / "clip.mp4", {"--trace", (folder / "trace").string(), "--save-latents",
+                                        (folder / "latents.safetensors").string()}));
+  EXPECT_EQ(names_in(folder / "trace"),
+            (std::vector<std::string>{"step_0000.safetensors", "step_0001.safetensors", "text.safetensors"}));
   const auto text = read_raw_tensors(folder / "trace/text.safetensors");
   EXPECT_EQ(text.header.at("prompt_embeds").at("shape"), nlohmann::ordered_json({40, 128}));
   EXPECT_EQ(text.header.at("negative_prompt_embeds").at("shape"), nlohmann::ordered_json({40, 128}));
   const auto last = read_raw_tensors(folder / "trace/step_0001.safetensors");
   EXPECT_EQ(last.header.at("latents").at("shape"), nlohmann::ordered_json({1, 8, 2, 8, 8}));
   EXPECT_EQ(last.header.at("timestep").at("dtype"), "I64");
-  EXPECT_EQ(floats_of(last, "latents"), floats_of(read_raw_tensors(folder / "latents.safetensors"), "latents"));
+  EXPECT_EQ(floats_of(last, "latents"),
+            floats_of(read_raw_tensors(folder / "latents.safetensors"), "latents"));
 }
 
 TEST(CliClips, StandardOutputHoldsThePathOrTheVideo) {
@@ -168,26 +181,31 @@ TEST(CliClips, StandardOutputHoldsThePathOrTheVideo) {
 
 TEST(CliClips, ProgressIsJsonOrNothingWhenAsked) {
   const TemporaryFolder folder;
-  const auto with_json = run_program(quick_clip(folder / "clip.mp4", {"--progress", "json", "--seconds", "1.3"}));
+  const auto with_json = run_program(
+      quick_clip(folder / "clip.mp4", {"--progress", "json", "--seconds", "1.3"}));
   expect_done(with_json);
   int steps = 0, notes = 0;
   for (const auto& line : lines_of(with_json.err)) {
     const auto event = nlohmann::json::parse(line, nullptr, /*allow_exceptions=*/false);
     ASSERT_TRUE(event.is_object()) << line;
-    notes += event.at("event") == "note" && event.at("text").get<std::string>().find("10 frames became 9") == 0 ? 1 : 0;
+    notes += event.at("event") == "note" &&
+                     event.at("text").get<std::string>().find("10 frames became 9") == 0
+                 ? 1
+                 : 0;
     steps += event.at("event") == "progress" && event.at("stage") == "denoise" ? 1 : 0;
   }
   EXPECT_EQ(steps, 2);
   EXPECT_EQ(notes, 1);
   const auto silent = run_program(quick_clip(folder / "clip.mp4", {"--progress", "none"}));
   expect_done(silent);
-  for (const char* stage : {"load 3/3", "denoise 1", "decode 1"}) EXPECT_EQ(silent.err.find(stage), std::string::npos) << silent.err;
+  for (const char* stage : {"load 3/3", "denoise 1", "decode 1"})
+    EXPECT_EQ(silent.err.find(stage), std::string::npos) << silent.err;
 }
 
 TEST(CliClips, ARandomSeedIsPrintedAndSaved) {
   const TemporaryFolder folder;
-  const auto result =
-      run_program({"generate", "-p", "a red circle", "--steps", "1", "--frames", "1", "-o", (folder / "{seed}.png").string()});
+  const auto result = run_program({"generate", "-p", "a red circle", "--steps", "1", "--frames", "1", "-o",
+                                   (folder / "{seed}.png").string()});
   expect_done(result);
   const auto seed = std::filesystem::path(lines_of(result.out).at(0)).stem().string();
   EXPECT_NE(result.err.find("seed " + seed), std::string::npos) << result.err;

@@ -9,21 +9,23 @@
 namespace t2v::test {
 
 TEST(CliEval, FindsTheWorldsOwnPicturesRight) {
-  const auto result = run_program({"eval", "world", "--ground-truth", "--prompts", "9", "--json", "--progress", "none"});
+  const auto result = run_program(
+      {"eval", "world", "--ground-truth", "--prompts", "9", "--json", "--progress", "none"});
   expect_done(result);
   const auto json = nlohmann::json::parse(result.out);
   EXPECT_EQ(json["prompts"], 9);
   EXPECT_EQ(json["source"], "ground truth");
   EXPECT_EQ(json["side"], "held-out");
   EXPECT_EQ(json["sizes"].size(), 3U);
-  for (const char* what : {"background", "colour", "shape", "motion", "all_four", "count"}) EXPECT_EQ(json["right"][what], 1.0) << what;
+  for (const char* what : {"background", "colour", "shape", "motion", "all_four", "count"})
+    EXPECT_EQ(json["right"][what], 1.0) << what;
 }
 
 TEST(CliEval, JudgesAndKeepsTheClipsOfAModel) {
   const TemporaryFolder folder;
   const auto out = folder / "kept";
-  const auto result = run_program(
-      {"eval", "world", "--prompts", "3", "--frames", "5", "--steps", "4", "--size", "64x64", "--out", out.string(), "--progress", "none"});
+  const auto result = run_program({"eval", "world", "--prompts", "3", "--frames", "5", "--steps", "4",
+                                   "--size", "64x64", "--out", out.string(), "--progress", "none"});
   expect_done(result);
   for (const char* part : {"3 clips", "background", "colour", "shape", "motion", "all four"})
     EXPECT_NE(result.out.find(part), std::string::npos) << part;
@@ -45,8 +47,8 @@ TEST(CliEval, JudgesAndKeepsTheClipsOfAModel) {
 
 TEST(CliEval, SaysTheSameWhateverIsPackedTogether) {
   const auto eval = [](const char* pack) {
-    return run_program(
-        {"eval", "world", "--prompts", "4", "--frames", "5", "--steps", "4", "--pack", pack, "--json", "--progress", "none"});
+    return run_program({"eval", "world", "--prompts", "4", "--frames", "5", "--steps", "4", "--pack", pack,
+                        "--json", "--progress", "none"});
   };
   const auto alone = eval("1"), together = eval("4");
   expect_done(alone);

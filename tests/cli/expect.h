@@ -15,7 +15,8 @@ inline void expect_refused(const ProgramResult& result, int code, const std::vec
   EXPECT_EQ(result.out, "");
   EXPECT_NE(result.err.find("error: "), std::string::npos) << result.err;
   EXPECT_EQ(result.err.find("internal error"), std::string::npos) << result.err;
-  for (const auto& part : parts) EXPECT_NE(result.err.find(part), std::string::npos) << "'" << part << "' is not in: " << result.err;
+  for (const auto& part : parts)
+    EXPECT_NE(result.err.find(part), std::string::npos) << "'" << part << "' is not in: " << result.err;
 }
 
 }  // namespace t2v::test

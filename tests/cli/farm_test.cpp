@@ -1,5 +1,5 @@
-// The examples for render farms, run as they stand: a Slurm of one node, GNU parallel, and the commands of the Kubernetes job and of the
-// Open Job Description template.
+// The examples for render farms, run as they stand: a Slurm of one node, GNU parallel, and the commands of
+// the Kubernetes job and of the Open Job Description template.
 #include "farm_support.h"
 
 namespace t2v::test {
@@ -34,7 +34,8 @@ Arguments yaml_list(const std::string& text, const std::string& key) {
 }
 
 void replace_all(std::string& text, const std::string& what, const std::string& by) {
-  for (std::size_t at = 0; (at = text.find(what, at)) != std::string::npos; at += by.size()) text.replace(at, what.size(), by);
+  for (std::size_t at = 0; (at = text.find(what, at)) != std::string::npos; at += by.size())
+    text.replace(at, what.size(), by);
 }
 
 }  // namespace
@@ -43,9 +44,10 @@ TEST(FarmExamples, ASlurmArrayWithAKilledTaskMakesEveryItemOnce) {
   const TemporaryFolder folder;
   write_bytes(folder / "jobs.jsonl", jobs_lines(10));
   const auto support = source_dir() / "tests/support";
-  Program slurm({"jobs.jsonl", "out"}, {}, folder.path(),
-                in_own_processes({"bash", (support / "slurm_node.sh").string(), (folder / "node").string(), "bash",
-                                  (support / "slurm_array.sh").string(), example("slurm/batch.sbatch").string()}));
+  Program slurm(
+      {"jobs.jsonl", "out"}, {}, folder.path(),
+      in_own_processes({"bash", (support / "slurm_node.sh").string(), (folder / "node").string(), "bash",
+                        (support / "slurm_array.sh").string(), example("slurm/batch.sbatch").string()}));
   const auto result = slurm.finish(240);
   if (result.code == 77) GTEST_SKIP() << "Slurm does not run here: " << result.err;
   ASSERT_EQ(result.code, 0) << result.out << result.err;
@@ -60,18 +62,20 @@ TEST(FarmExamples, ASlurmArrayWithAKilledTaskMakesEveryItemOnce) {
       if (line.ends_with(".mp4")) ++printed[line];
   }
   for (const auto& [path, times] : printed) EXPECT_EQ(times, 1) << path;
-  EXPECT_GE(printed.size(), 8U);  // a task can be stopped between an entry in its manifest and the line about it
+  EXPECT_GE(printed.size(), 8U);  // a task can be stopped between an entry in its manifest and the line about
+                                  // it
 }
 
 TEST(FarmExamples, GnuParallelTriesAKilledShardAgain) {
   if (std::system("command -v parallel >/dev/null") != 0) GTEST_SKIP() << "GNU parallel is not installed";
   const TemporaryFolder folder;
   write_bytes(folder / "jobs.jsonl", jobs_lines(8));
-  const Start start{
-      .wrapper = {"sh", "-c", "PATH=$(dirname \"$1\"):$PATH; shift; exec bash \"$0\" \"$@\"", example("parallel.sh").string()}};
+  const Start start{.wrapper = {"sh", "-c", "PATH=$(dirname \"$1\"):$PATH; shift; exec bash \"$0\" \"$@\"",
+                                example("parallel.sh").string()}};
   Program farm({"jobs.jsonl", "out", "2"}, {}, folder.path(), start);
   const auto first = [&] {
-    return std::filesystem::exists(folder / "out/clip-1.mp4") || std::filesystem::exists(folder / "out/clip-3.mp4");
+    return std::filesystem::exists(folder / "out/clip-1.mp4") ||
+           std::filesystem::exists(folder / "out/clip-3.mp4");
   };
   for (int i = 0; i < 20'000 && !first(); ++i) std::this_thread::sleep_for(std::chrono::milliseconds(5));
   const auto lock = bytes_of(folder / "out/.t2v/shard-1-of-2.lock");  // "process 123 on host"
@@ -79,14 +83,16 @@ TEST(FarmExamples, GnuParallelTriesAKilledShardAgain) {
   ASSERT_EQ(::kill(std::stoi(lock.substr(8)), SIGKILL), 0);
   std::map<std::string, std::filesystem::file_time_type> before;
   for (const auto& name : names_in(folder / "out"))
-    if (name.ends_with(".mp4") && !name.starts_with('.')) before[name] = std::filesystem::last_write_time(folder / "out" / name);
+    if (name.ends_with(".mp4") && !name.starts_with('.'))
+      before[name] = std::filesystem::last_write_time(folder / "out" / name);
 
   const auto result = farm.finish();
   expect_done(result);
   expect_every_item_once(folder / "out", made_in_one_go(folder / "jobs.jsonl", folder / "whole"));
   int made_again = 0;
-  for (const auto& [name, time] : before) made_again += std::filesystem::last_write_time(folder / "out" / name) == time ? 0 : 1;
-  EXPECT_LE(made_again, 1);                                          // one clip can have its name and no entry in the manifest yet
+  for (const auto& [name, time] : before)
+    made_again += std::filesystem::last_write_time(folder / "out" / name) == time ? 0 : 1;
+  EXPECT_LE(made_again, 1);  // one clip can have its name and no entry in the manifest yet
   EXPECT_NE(bytes_of(folder / "out/.t2v/shard-1-of-2.lock"), lock);  // another process has finished the shard
 }
 
@@ -99,7 +105,8 @@ TEST(FarmExamples, TheCommandOfTheKubernetesJobMakesTheShardOfItsIndex) {
   auto command = yaml_list(manifest, "command");
   ASSERT_EQ(command.at(0), "t2v");
   command.erase(command.begin());
-  for (auto& word : command) replace_all(word, yaml_value(manifest, "mountPath") + "/", folder.path().string() + "/");
+  for (auto& word : command)
+    replace_all(word, yaml_value(manifest, "mountPath") + "/", folder.path().string() + "/");
   const Environment job = {{yaml_value(manifest, "env:\n            - name"), yaml_value(manifest, "value")}};
   EXPECT_EQ(job, (Environment{{"T2V_SHARDS", yaml_value(manifest, "completions")}}));
   const int completions = std::stoi(yaml_value(manifest, "completions"));
@@ -120,7 +127,9 @@ TEST(FarmExamples, TheTasksOfTheOpenJobDescriptionMakeTheBatch) {
   const TemporaryFolder folder;
   write_bytes(folder / "jobs.jsonl", jobs_lines(6, 1, 2));
   const auto text = bytes_of(example("openjd/template.yaml"));
-  const auto parameter = [&](const std::string& name) { return yaml_value(text.substr(text.find("name: " + name + "\n")), "default"); };
+  const auto parameter = [&](const std::string& name) {
+    return yaml_value(text.substr(text.find("name: " + name + "\n")), "default");
+  };
   EXPECT_EQ(yaml_value(text, "range"), "0-{{Param.LastShard}}");
   EXPECT_EQ(yaml_value(text, "command"), "t2v");
   const int last = std::stoi(parameter("LastShard"));

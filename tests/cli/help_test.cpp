@@ -7,7 +7,8 @@
 namespace t2v::test {
 
 TEST(CliHelp, EverySubcommandHasHelpWithAnExample) {
-  for (const std::string command : {"generate", "batch", "report", "decode", "encode", "info", "eval", "train"}) {
+  for (const std::string command :
+       {"generate", "batch", "report", "decode", "encode", "info", "eval", "train"}) {
     const auto help = run_program({command, "--help"});
     expect_done(help);
     EXPECT_EQ(help.err, "");
@@ -21,7 +22,8 @@ TEST(CliHelp, EverySubcommandHasHelpWithAnExample) {
     EXPECT_NE(generate.find(flag), std::string::npos) << flag;
   const auto program = run_program({"--help"});
   expect_done(program);
-  for (const char* command : {"generate", "batch", "report", "decode", "encode", "info", "eval", "train", "143"})
+  for (const char* command :
+       {"generate", "batch", "report", "decode", "encode", "info", "eval", "train", "143"})
     EXPECT_NE(program.out.find(command), std::string::npos) << command;
 }
 
@@ -38,7 +40,9 @@ TEST(CliInfo, DescribesProgramModelAndTensors) {
   const auto program = run_program({"info", "--json"});
   expect_done(program);
   EXPECT_TRUE(nlohmann::json::parse(program.out).contains("libtorch"));
-  EXPECT_TRUE(nlohmann::json::parse(program.out).at("default_model").get<std::string>().ends_with("models/world-128")) << program.out;
+  EXPECT_TRUE(
+      nlohmann::json::parse(program.out).at("default_model").get<std::string>().ends_with("models/world-128"))
+      << program.out;
   const auto model = run_program({"info", "world-64", "--json"});
   expect_done(model);
   const auto json = nlohmann::json::parse(model.out);

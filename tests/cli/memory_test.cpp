@@ -13,8 +13,17 @@ constexpr int64_t mebi = int64_t{1} << 20;
 
 // One step each: more of them take no more memory.
 Arguments one_step(const TemporaryFolder& folder, const Arguments& more) {
-  Arguments arguments = {
-      "generate", "-p", "a red circle", "--seed", "1", "--steps", "1", "--progress", "none", "-o", (folder / "{index}.mp4").string()};
+  Arguments arguments = {"generate",
+                         "-p",
+                         "a red circle",
+                         "--seed",
+                         "1",
+                         "--steps",
+                         "1",
+                         "--progress",
+                         "none",
+                         "-o",
+                         (folder / "{index}.mp4").string()};
   arguments.insert(arguments.end(), more.begin(), more.end());
   return arguments;
 }
@@ -31,7 +40,8 @@ struct LimitedResult {
 
 // With so much address space and no more (RLIMIT_AS).
 LimitedResult run_in(int64_t megabytes, const Arguments& arguments) {
-  std::string command = "ulimit -v " + std::to_string(megabytes * 1024) + "; exec '" + binary().string() + "'";
+  std::string command = "ulimit -v " + std::to_string(megabytes * 1024) + "; exec '" + binary().string() +
+                        "'";
   for (const auto& argument : arguments) command += " '" + argument + "'";
   LimitedResult result;
   FILE* pipe = ::popen((command + " 2>&1").c_str(), "r");
@@ -44,18 +54,21 @@ LimitedResult run_in(int64_t megabytes, const Arguments& arguments) {
 
 }  // namespace
 
-// docs/memory.md has more cases, within a fifth on a quiet machine; a busy one decides how much of decoding and denoising coincides.
+// docs/memory.md has more cases, within a fifth on a quiet machine; a busy one decides how much of decoding
+// and denoising coincides.
 TEST(CliMemory, TheEstimateIsNearTheMeasuredPeak) {
   if (has_sanitizer) GTEST_SKIP() << "a sanitizer's own memory counts as well";
-  for (const Arguments& more : std::vector<Arguments>{{},
-                                                      {"--count", "8"},
-                                                      {"--size", "256x256", "--frames", "17"},
-                                                      {"-m", golden("wan-tiny").string(), "--size", "256x256", "--frames", "17"}}) {
+  for (const Arguments& more :
+       std::vector<Arguments>{{},
+                              {"--count", "8"},
+                              {"--size", "256x256", "--frames", "17"},
+                              {"-m", golden("wan-tiny").string(), "--size", "256x256", "--frames", "17"}}) {
     const TemporaryFolder folder;
     const auto arguments = one_step(folder, more);
     const auto result = run_program(arguments);
     expect_done(result);
-    const auto ratio = static_cast<double>(estimated_peak(arguments)) / static_cast<double>(result.peak_megabytes);
+    const auto ratio = static_cast<double>(estimated_peak(arguments)) /
+                       static_cast<double>(result.peak_megabytes);
     std::string name;
     for (const auto& word : more) name += word + " ";
     EXPECT_GT(ratio, 0.75) << name;
@@ -65,8 +78,8 @@ TEST(CliMemory, TheEstimateIsNearTheMeasuredPeak) {
 
 TEST(CliMemory, ALimitIsHeldWithSmallerPacksAndTheSameBytes) {
   const TemporaryFolder folder;
-  const auto free_run = one_step(
-      folder, {"-m", "world-64", "--count", "6", "--size", "128x128", "--frames", "29", "--token-budget", "100000", "--threads", "2"});
+  const auto free_run = one_step(folder, {"-m", "world-64", "--count", "6", "--size", "128x128", "--frames",
+                                          "29", "--token-budget", "100000", "--threads", "2"});
   expect_done(run_program(free_run));
   std::vector<std::string> clips;
   for (int i = 0; i < 6; ++i) clips.push_back(bytes_of(folder / (std::to_string(i) + ".mp4")));
@@ -80,12 +93,14 @@ TEST(CliMemory, ALimitIsHeldWithSmallerPacksAndTheSameBytes) {
   if (!has_sanitizer) {
     EXPECT_LT(limited.peak_megabytes, 330 * 1.2);
   }
-  for (int i = 0; i < 6; ++i) EXPECT_TRUE(bytes_of(folder / (std::to_string(i) + ".mp4")) == clips[static_cast<std::size_t>(i)]) << i;
+  for (int i = 0; i < 6; ++i)
+    EXPECT_TRUE(bytes_of(folder / (std::to_string(i) + ".mp4")) == clips[static_cast<std::size_t>(i)]) << i;
 }
 
 TEST(CliMemory, WhatCannotFitIsRefusedBeforeLoadingWithFlagsThatWould) {
   const TemporaryFolder folder;
-  const auto result = run_program(one_step(folder, {"-m", "world-64", "--size", "512x512", "--memory-limit", "400MB"}));
+  const auto result = run_program(
+      one_step(folder, {"-m", "world-64", "--size", "512x512", "--memory-limit", "400MB"}));
   expect_refused(result, 5, {"512x512", "17 frames", "400 MB", "--frames", "--size", "would fit"});
   EXPECT_TRUE(names_in(folder.path()).empty());
   expect_refused(run_program(one_step(folder, {"--memory-limit", "lots"})), 2, {"--memory-limit", "'lots'"});
@@ -94,21 +109,24 @@ TEST(CliMemory, WhatCannotFitIsRefusedBeforeLoadingWithFlagsThatWould) {
 TEST(CliMemory, AFailedAllocationHalvesThePackAndSaysSo) {
   if (has_sanitizer) GTEST_SKIP() << "sanitizers reserve terabytes of address space";
   const TemporaryFolder folder;
-  auto arguments = one_step(
-      folder, {"-m", "world-64", "--count", "24", "--size", "128x128", "--frames", "29", "--token-budget", "100000", "--threads", "1"});
-  // Raw frames: an H.264 encoder takes memory of its own, and whether it gets it at this limit is a matter of timing.
+  auto arguments = one_step(folder, {"-m", "world-64", "--count", "24", "--size", "128x128", "--frames", "29",
+                                     "--token-budget", "100000", "--threads", "1"});
+  // Raw frames: an H.264 encoder takes memory of its own, and whether it gets it at this limit is a matter of
+  // timing.
   for (auto& word : arguments)
     if (word.ends_with(".mp4")) word = (folder / "{index}.y4m").string();
   const auto result = run_in(850, arguments);
   EXPECT_EQ(result.code, 0) << result.output;
-  EXPECT_NE(result.output.find("memory did not suffice to denoise 24 clips together"), std::string::npos) << result.output;
+  EXPECT_NE(result.output.find("memory did not suffice to denoise 24 clips together"), std::string::npos)
+      << result.output;
   EXPECT_EQ(names_in(folder.path()).size(), 24U);
 }
 
 TEST(CliMemory, AFailedAllocationOfAClipByItselfEndsWithTheEstimateAndFlags) {
   if (has_sanitizer) GTEST_SKIP() << "sanitizers reserve terabytes of address space";
   const TemporaryFolder folder;
-  const auto result = run_in(850, one_step(folder, {"-m", "world-64", "--size", "1024x1024", "--frames", "1"}));
+  const auto result = run_in(850,
+                             one_step(folder, {"-m", "world-64", "--size", "1024x1024", "--frames", "1"}));
   EXPECT_EQ(result.code, 5) << result.output;
   for (const char* part : {"out of memory", "1024x1024, 1 frames", "needs about", "--size"})
     EXPECT_NE(result.output.find(part), std::string::npos) << result.output;

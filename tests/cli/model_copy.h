@@ -38,16 +38,18 @@ inline void write_raw_tensors(const std::filesystem::path& path, const RawTensor
 inline std::vector<float> floats_of(const RawTensors& tensors, const std::string& name) {
   const auto& offsets = tensors.header.at(name).at("data_offsets");
   std::vector<float> values((offsets[1].get<std::size_t>() - offsets[0].get<std::size_t>()) / sizeof(float));
-  std::memcpy(values.data(), tensors.data.data() + offsets[0].get<std::size_t>(), values.size() * sizeof(float));
+  std::memcpy(values.data(), tensors.data.data() + offsets[0].get<std::size_t>(),
+              values.size() * sizeof(float));
   return values;
 }
 
 inline void set_floats(RawTensors& tensors, const std::string& name, const std::vector<float>& values) {
-  std::memcpy(tensors.data.data() + tensors.header.at(name).at("data_offsets")[0].get<std::size_t>(), values.data(),
-              values.size() * sizeof(float));
+  std::memcpy(tensors.data.data() + tensors.header.at(name).at("data_offsets")[0].get<std::size_t>(),
+              values.data(), values.size() * sizeof(float));
 }
 
-// A folder like the shipped model's, each file a link to the original. replace() puts another file in the place of one of them.
+// A folder like the shipped model's, each file a link to the original. replace() puts another file in the
+// place of one of them.
 class ModelCopy {
  public:
   explicit ModelCopy(const std::filesystem::path& root) : root_(root) {
@@ -66,7 +68,9 @@ class ModelCopy {
     std::filesystem::remove(root_ / file);
     write_bytes(root_ / file, bytes);
   }
-  void truncate(const std::string& file, std::size_t size) { replace(file, bytes_of(shipped_model() / file).substr(0, size)); }
+  void truncate(const std::string& file, std::size_t size) {
+    replace(file, bytes_of(shipped_model() / file).substr(0, size));
+  }
   void change_tensors(const std::string& file, const std::function<void(RawTensors&)>& change) {
     auto tensors = read_raw_tensors(shipped_model() / file);
     change(tensors);

@@ -1,4 +1,5 @@
-// Bad models and bad input files: exit 3, said so that the user knows which file and which tensor. NaN while denoising: exit 6.
+// Bad models and bad input files: exit 3, said so that the user knows which file and which tensor. NaN while
+// denoising: exit 6.
 #include <limits>
 
 #include "expect.h"
@@ -45,16 +46,22 @@ TEST(CliModel, HostileHeadersAreRefusedQuicklyInLittleMemory) {
          for (int i = 0; i < 200'000; ++i) text += R"({"a":)";
          return text;
        }())},
-      {"overlap", safetensors_bytes("{" + tensor("a", "0", "4") + "," + tensor("b", "2", "6") + "}", std::string(6, '\0'))},
-      {"out of range", safetensors_bytes("{" + tensor("a", "4000000000", "4000000004") + "}", std::string(4, '\0'))},
+      {"overlap", safetensors_bytes("{" + tensor("a", "0", "4") + "," + tensor("b", "2", "6") + "}",
+                                    std::string(6, '\0'))},
+      {"out of range",
+       safetensors_bytes("{" + tensor("a", "4000000000", "4000000004") + "}", std::string(4, '\0'))},
       {"backwards", safetensors_bytes("{" + tensor("a", "4", "0") + "}", std::string(4, '\0'))},
       {"negative", safetensors_bytes("{" + tensor("a", "-4", "0") + "}", std::string(4, '\0'))},
-      {"duplicate names", safetensors_bytes("{" + tensor("a", "0", "4") + "," + tensor("a", "0", "4") + "}", std::string(4, '\0'))},
+      {"duplicate names", safetensors_bytes("{" + tensor("a", "0", "4") + "," + tensor("a", "0", "4") + "}",
+                                            std::string(4, '\0'))},
       {"huge shape",
-       safetensors_bytes(R"({"a":{"dtype":"F32","shape":[4294967296,4294967296,4294967296],"data_offsets":[0,4]}})", std::string(4, '\0'))},
+       safetensors_bytes(
+           R"({"a":{"dtype":"F32","shape":[4294967296,4294967296,4294967296],"data_offsets":[0,4]}})",
+           std::string(4, '\0'))},
       {"no JSON", safetensors_bytes("<html>not found</html>")},
       {"cut JSON", safetensors_bytes(R"({"a":{"dtype":"F32")")},
-      {"unknown dtype", safetensors_bytes(R"({"a":{"dtype":"F99","shape":[1],"data_offsets":[0,4]}})", std::string(4, '\0'))},
+      {"unknown dtype",
+       safetensors_bytes(R"({"a":{"dtype":"F99","shape":[1],"data_offsets":[0,4]}})", std::string(4, '\0'))},
   };
   for (const auto& [what, bytes] : files) {
     SCOPED_TRACE(what);
@@ -79,10 +86,11 @@ TEST(CliModel, AllThatDoesNotFitIsInOneReport) {
     header["blocks.1.attn1.norm_k.weight"]["shape"] = {2, 64};
     header["blocks.2.attn1.norm_k.weight"]["dtype"] = "I32";
   });
-  expect_refused(generate_with(model, folder), 3,
-                 {"missing: blocks.0.attn1.norm_k.weight", "unexpected: an.extra.tensor",
-                  "blocks.1.attn1.norm_k.weight should be [128], found [2, 64]",
-                  "blocks.2.attn1.norm_k.weight should hold floating-point numbers, found I32", "4 problems"});
+  expect_refused(
+      generate_with(model, folder), 3,
+      {"missing: blocks.0.attn1.norm_k.weight", "unexpected: an.extra.tensor",
+       "blocks.1.attn1.norm_k.weight should be [128], found [2, 64]",
+       "blocks.2.attn1.norm_k.weight should hold floating-point numbers, found I32", "4 problems"});
 }
 
 TEST(CliModel, NaNInWeightsIsNamed) {
@@ -109,26 +117,32 @@ TEST(CliModel, OverflowWhileDenoisingNamesStageAndStep) {
   });
   std::filesystem::create_directory(folder / "out");
   const auto result = run_program(
-      quick_clip(folder / "out/clip.mp4", {"--model", model.path(), "--save-latents", (folder / "out/latents.safetensors").string()}));
+      quick_clip(folder / "out/clip.mp4",
+                 {"--model", model.path(), "--save-latents", (folder / "out/latents.safetensors").string()}));
   expect_refused(result, 6, {"denoising", "step 1 of 2"});
   EXPECT_TRUE(names_in(folder / "out").empty());
 }
 
 TEST(CliModel, WhatIsNoModelIsRefused) {
   const TemporaryFolder folder;
-  expect_refused(run_program(quick_clip(folder / "a.mp4", {"--model", "no-such-model"})), 3, {"no-such-model", "T2V_MODELS"});
-  expect_refused(run_program(quick_clip(folder / "a.mp4", {"--model", folder.path().string()})), 3, {"model_index.json"});
+  expect_refused(run_program(quick_clip(folder / "a.mp4", {"--model", "no-such-model"})), 3,
+                 {"no-such-model", "T2V_MODELS"});
+  expect_refused(run_program(quick_clip(folder / "a.mp4", {"--model", folder.path().string()})), 3,
+                 {"model_index.json"});
 }
 
 TEST(CliModel, BadLatentsFilesAreRefused) {
   const TemporaryFolder folder;
   const auto latents = (folder / "latents.safetensors").string();
   write_bytes(latents,
-              safetensors_bytes(R"({"latents":{"dtype":"F32","shape":[1,8,1,1,1],"data_offsets":[0,32]}})", std::string(32, '\0')));
+              safetensors_bytes(R"({"latents":{"dtype":"F32","shape":[1,8,1,1,1],"data_offsets":[0,32]}})",
+                                std::string(32, '\0')));
   expect_refused(run_program(quick_clip(folder / "a.mp4", {"--init-latents", latents})), 3,
                  {latents, "[1, 8, 2, 8, 8]", "[1, 8, 1, 1, 1]"});
-  write_bytes(latents, safetensors_bytes(R"({"other":{"dtype":"F32","shape":[1],"data_offsets":[0,4]}})", std::string(4, '\0')));
-  expect_refused(run_program({"decode", latents, "-o", (folder / "a.mp4").string()}), 3, {latents, "latents"});
+  write_bytes(latents, safetensors_bytes(R"({"other":{"dtype":"F32","shape":[1],"data_offsets":[0,4]}})",
+                                         std::string(4, '\0')));
+  expect_refused(run_program({"decode", latents, "-o", (folder / "a.mp4").string()}), 3,
+                 {latents, "latents"});
   write_bytes(latents, "no tensors here, just text");
   expect_refused(run_program({"decode", latents, "-o", (folder / "a.mp4").string()}), 3, {latents});
   expect_refused(run_program({"encode", latents, "-o", (folder / "b.safetensors").string()}), 3, {latents});

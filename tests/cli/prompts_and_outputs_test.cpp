@@ -1,4 +1,5 @@
-// Prompts and output names, refused before weights load: here the weights are damaged as well, and are not what the message is about.
+// Prompts and output names, refused before weights load: here the weights are damaged as well, and are not
+// what the message is about.
 #include "expect.h"
 #include "model_copy.h"
 
@@ -23,7 +24,8 @@ class DamagedModel {
 
 ProgramResult generate_prompt(const std::string& prompt, const Arguments& more = {}) {
   const TemporaryFolder folder;
-  Arguments arguments = {"generate", "--prompt=" + prompt, "-o", (folder / "a.mp4").string(), "--steps", "2", "--frames", "1"};
+  Arguments arguments = {"generate", "--prompt=" + prompt, "-o", (folder / "a.mp4").string(), "--steps",
+                         "2",        "--frames",           "1"};
   arguments.insert(arguments.end(), more.begin(), more.end());
   return run_program(arguments);
 }
@@ -35,8 +37,10 @@ TEST(CliPrompt, BadUtf8IsRefusedWithItsByte) {
   expect_refused(generate_prompt("ab\xc3"), 2, {"at byte 2"});         // cut within a character
   expect_refused(generate_prompt("\xc0\xaf"), 2, {"at byte 0"});       // overlong
   expect_refused(generate_prompt("x\xed\xa0\x80"), 2, {"at byte 1"});  // surrogate
-  expect_refused(generate_prompt("fine", {"--negative-prompt", "a\xfe"}), 2, {"--negative-prompt", "at byte 1"});
-  expect_refused(run_program({"generate", "--prompt", "ab\xff", "--print-config"}), 2, {"--prompt", "at byte 2"});
+  expect_refused(generate_prompt("fine", {"--negative-prompt", "a\xfe"}), 2,
+                 {"--negative-prompt", "at byte 1"});
+  expect_refused(run_program({"generate", "--prompt", "ab\xff", "--print-config"}), 2,
+                 {"--prompt", "at byte 2"});
 }
 
 TEST(CliPrompt, ControlCharactersAreRefusedWithTheirByte) {
@@ -48,8 +52,9 @@ TEST(CliPrompt, ControlCharactersAreRefusedWithTheirByte) {
 TEST(CliPrompt, NulFromAConfigFileIsRefusedWithItsByte) {
   const TemporaryFolder folder;
   write_bytes(folder / "config.json", R"({"prompt": "abc\u0000def"})");
-  expect_refused(run_program({"generate", "--config", (folder / "config.json").string(), "-o", (folder / "a.mp4").string()}), 2,
-                 {"config.json", "prompt", "NUL byte at byte 3"});
+  expect_refused(run_program({"generate", "--config", (folder / "config.json").string(), "-o",
+                              (folder / "a.mp4").string()}),
+                 2, {"config.json", "prompt", "NUL byte at byte 3"});
 }
 
 TEST(CliPrompt, ALongPromptSaysHowManyTokensAreKept) {
@@ -57,7 +62,8 @@ TEST(CliPrompt, ALongPromptSaysHowManyTokensAreKept) {
   for (int i = 0; i < 2000; ++i) prompt += "red circle ";
   const auto result = generate_prompt(prompt);
   expect_done(result);
-  EXPECT_NE(result.err.find("the prompt has 4001 tokens; the model reads the first 40"), std::string::npos) << result.err.substr(0, 400);
+  EXPECT_NE(result.err.find("the prompt has 4001 tokens; the model reads the first 40"), std::string::npos)
+      << result.err.substr(0, 400);
 }
 
 TEST(CliPrompt, TheEmptyPromptMakesAClip) { expect_done(generate_prompt("")); }
@@ -71,21 +77,31 @@ TEST(CliOutput, FoldersThatCannotBeWrittenEndWithFourBeforeWeightsLoad) {
   const TemporaryFolder folder;
   const DamagedModel model;
   write_bytes(folder / "file", "not a folder");
-  for (const auto& output : {(folder / "missing/clip.mp4").string(), (folder / "file/clip.mp4").string(), std::string("/proc/clip.mp4")})
-    expect_refused(run_program(quick_clip(output, model.with({}))), 4, {std::filesystem::path(output).parent_path().string()});
+  for (const auto& output : {(folder / "missing/clip.mp4").string(), (folder / "file/clip.mp4").string(),
+                             std::string("/proc/clip.mp4")})
+    expect_refused(run_program(quick_clip(output, model.with({}))), 4,
+                   {std::filesystem::path(output).parent_path().string()});
   std::filesystem::create_directory(folder / "folder.mp4");
   expect_refused(run_program(quick_clip(folder / "folder.mp4", model.with({}))), 4, {"is a folder"});
-  expect_refused(run_program(quick_clip(folder / "a.mp4", model.with({"--save-latents", (folder / "missing/l.safetensors").string()}))), 4,
-                 {"missing"});
-  expect_refused(run_program(quick_clip(folder / "a.mp4", model.with({"--trace", (folder / "file").string()}))), 4, {"file"});
-  expect_refused(run_program({"encode", (folder / "file").string(), "-o", (folder / "missing/l.safetensors").string()}), 4, {"missing"});
-  expect_refused(run_program({"encode", (folder / "file").string(), "-o", (folder / "l.mp4").string()}), 2, {"l.mp4", ".safetensors"});
+  expect_refused(
+      run_program(quick_clip(folder / "a.mp4",
+                             model.with({"--save-latents", (folder / "missing/l.safetensors").string()}))),
+      4, {"missing"});
+  expect_refused(
+      run_program(quick_clip(folder / "a.mp4", model.with({"--trace", (folder / "file").string()}))), 4,
+      {"file"});
+  expect_refused(
+      run_program({"encode", (folder / "file").string(), "-o", (folder / "missing/l.safetensors").string()}),
+      4, {"missing"});
+  expect_refused(run_program({"encode", (folder / "file").string(), "-o", (folder / "l.mp4").string()}), 2,
+                 {"l.mp4", ".safetensors"});
 }
 
 TEST(CliOutput, NamesThatCannotWorkEndWithTwoBeforeWeightsLoad) {
   const TemporaryFolder folder;
   const DamagedModel model;
-  const auto refused = [&](const std::string& output, const Arguments& more, const std::vector<std::string>& parts) {
+  const auto refused = [&](const std::string& output, const Arguments& more,
+                           const std::vector<std::string>& parts) {
     SCOPED_TRACE(output);
     expect_refused(run_program(quick_clip(output, model.with(more)), {}, folder.path()), 2, parts);
   };

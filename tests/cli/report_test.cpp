@@ -11,8 +11,9 @@ namespace {
 class Report : public ::testing::Test {
  protected:
   void SetUp() override {
-    write_bytes(folder / "jobs.jsonl",
-                R"({"id": "circle", "prompt": "a red circle bouncing on a navy background", "seed": 30, "frames": 5}
+    write_bytes(
+        folder / "jobs.jsonl",
+        R"({"id": "circle", "prompt": "a red circle bouncing on a navy background", "seed": 30, "frames": 5}
 {"id": "script", "prompt": "a star </script><script>document.title='owned'</script>", "seed": 4}
 {"id": "event", "prompt": "a heart \"><img src=x onerror=\"document.title='owned'\">' onpointerenter='document.title=1", "seed": 200}
 {"id": "still", "prompt": "a blue ring \u202egnir\u2066", "output": "{id}/%03d.png", "seed": 1}
@@ -45,7 +46,8 @@ TEST_F(Report, HoldsEveryClipAndNeedsNothingElse) {
   EXPECT_EQ(count(html, "src='data:video/mp4;base64,"), 3);
   EXPECT_EQ(count(html, "data:image/jpeg;base64,"), 4);
   EXPECT_EQ(count(html, "4 clips: 4 done."), 1);
-  for (const char* part : {"seed 200", "<dt>steps</dt><dd>2</dd>", "a red circle bouncing on a navy background"})
+  for (const char* part :
+       {"seed 200", "<dt>steps</dt><dd>2</dd>", "a red circle bouncing on a navy background"})
     EXPECT_NE(html.find(part), std::string::npos) << part;
   EXPECT_EQ(html.find("http:"), std::string::npos);
   EXPECT_EQ(html.find("https:"), std::string::npos);
@@ -62,7 +64,8 @@ TEST_F(Report, ClipsBeyondTheLimitArePlayedFromTheirFiles) {
   EXPECT_EQ(count(html, "data:video"), 0);
   EXPECT_EQ(count(html, "src='./circle.mp4'"), 1);
   EXPECT_NE(said.find("3 played from their files beside it"), std::string::npos) << said;
-  const auto elsewhere = run_program({"report", out.string(), "--embed", "0", "-o", (folder / "sheet.html").string()});
+  const auto elsewhere = run_program(
+      {"report", out.string(), "--embed", "0", "-o", (folder / "sheet.html").string()});
   expect_done(elsewhere);
   EXPECT_EQ(count(bytes_of(folder / "sheet.html"), "src='./out/circle.mp4'"), 1);
 }
@@ -83,12 +86,15 @@ TEST_F(Report, SaysWhatIsMissingChangedAndFailed) {
 
 TEST_F(Report, ReplacesNothingButAPage) {
   const auto clip = bytes_of(out / "circle.mp4");
-  expect_refused(run_program({"report", out.string(), "-o", (out / "circle.mp4").string()}), 2, {"circle.mp4", "NAME.html"});
+  expect_refused(run_program({"report", out.string(), "-o", (out / "circle.mp4").string()}), 2,
+                 {"circle.mp4", "NAME.html"});
   EXPECT_EQ(bytes_of(out / "circle.mp4"), clip);
   expect_refused(run_program({"report", out.string(), "-o", "-"}), 2, {"NAME.html"});
   std::filesystem::create_directory(folder / "taken.html");
-  expect_refused(run_program({"report", out.string(), "-o", (folder / "taken.html").string()}), 4, {"taken.html: is there already"});
-  expect_refused(run_program({"report", out.string(), "-o", (folder / "no/sheet.html").string()}), 4, {"no/sheet.html: cannot be written"});
+  expect_refused(run_program({"report", out.string(), "-o", (folder / "taken.html").string()}), 4,
+                 {"taken.html: is there already"});
+  expect_refused(run_program({"report", out.string(), "-o", (folder / "no/sheet.html").string()}), 4,
+                 {"no/sheet.html: cannot be written"});
   EXPECT_EQ(names_in(folder.path()), (std::vector<std::string>{"jobs.jsonl", "out", "taken.html"}));
 }
 
@@ -127,7 +133,8 @@ TEST(ReportOfUnfinished, ShowsWhatIsBeingMadeAndWhatWaits) {
 TEST(ReportErrors, AreClear) {
   TemporaryFolder folder;
   expect_refused(run_program({"report", folder.path().string()}), 2, {"holds no manifest of t2v batch"});
-  expect_refused(run_program({"report", (folder / "nowhere").string()}), 2, {"nowhere: holds no manifest of t2v batch"});
+  expect_refused(run_program({"report", (folder / "nowhere").string()}), 2,
+                 {"nowhere: holds no manifest of t2v batch"});
   expect_refused(run_program({"report"}), 2, {"folder is required"});
   std::filesystem::create_directories(folder / ".t2v");
   write_bytes(folder / ".t2v/shard-0-of-1.sqlite", "SQLite format 3, not at all");
@@ -141,13 +148,16 @@ TEST(ReportErrors, AreClear) {
 }
 
 // What a browser has made of the page, with the bytes of pictures and clips left out. It has no network.
-std::string in_browser(const std::filesystem::path& page, const std::string& view, const std::filesystem::path& folder) {
+std::string in_browser(const std::filesystem::path& page, const std::string& view,
+                       const std::filesystem::path& folder) {
   const auto dom = folder / "dom.html";
   const auto command =
       "unshare --net --map-root-user true 2>/dev/null && offline='unshare --net --map-root-user'; \\$offline "
-      "chromium-headless-shell --headless --no-sandbox --disable-gpu --window-size=2000,2000 --virtual-time-budget=20000 "
+      "chromium-headless-shell --headless --no-sandbox --disable-gpu --window-size=2000,2000 "
+      "--virtual-time-budget=20000 "
       "--user-data-dir='" +
-      (folder / "browser").string() + "' --dump-dom 'file://" + page.string() + "#" + view + "' >'" + dom.string() + "' 2>/dev/null";
+      (folder / "browser").string() + "' --dump-dom 'file://" + page.string() + "#" + view + "' >'" +
+      dom.string() + "' 2>/dev/null";
   if (std::system(("timeout 120 sh -c \"" + command + "\"").c_str()) != 0) ADD_FAILURE() << command;
   return std::regex_replace(bytes_of(dom), std::regex("base64,[A-Za-z0-9+/=]*"), "");
 }
@@ -161,7 +171,8 @@ std::vector<std::string> shown_ids(const std::string& dom) {
 }
 
 TEST_F(Report, WorksInABrowser) {
-  if (std::system("command -v chromium-headless-shell >/dev/null") != 0) GTEST_SKIP() << "chromium-headless-shell is not installed";
+  if (std::system("command -v chromium-headless-shell >/dev/null") != 0)
+    GTEST_SKIP() << "chromium-headless-shell is not installed";
   page();
   const auto file = out / "report.html";
   using Ids = std::vector<std::string>;
@@ -176,18 +187,22 @@ TEST_F(Report, WorksInABrowser) {
   EXPECT_EQ(count(playing, "unplayable\""), 0);
   EXPECT_EQ(count(playing, ">4 clips</output>"), 1);
 
-  EXPECT_EQ(shown_ids(in_browser(file, "sort=seed", folder.path())), (Ids{"still", "script", "circle", "event"}));
+  EXPECT_EQ(shown_ids(in_browser(file, "sort=seed", folder.path())),
+            (Ids{"still", "script", "circle", "event"}));
   const auto found = in_browser(file, "find=star+seed&state=done", folder.path());
   EXPECT_EQ(shown_ids(found), Ids{"script"});
   EXPECT_EQ(count(found, ">1 of 4 clips</output>"), 1);
   EXPECT_EQ(shown_ids(in_browser(file, "state=failed", folder.path())), Ids{});
-  EXPECT_EQ(shown_ids(in_browser(file, "sort=prompt", folder.path())), (Ids{"still", "event", "circle", "script"}));
+  EXPECT_EQ(shown_ids(in_browser(file, "sort=prompt", folder.path())),
+            (Ids{"still", "event", "circle", "script"}));
 }
 
-// The page with a script of the test's added, which the page lets run since it has the page's word, and one without it.
+// The page with a script of the test's added, which the page lets run since it has the page's word, and one
+// without it.
 std::string with_probe(std::string html) {
   std::smatch nonce;
-  if (!std::regex_search(html, nonce, std::regex("script nonce='([0-9a-f]+)'"))) throw std::runtime_error("the page has no script");
+  if (!std::regex_search(html, nonce, std::regex("script nonce='([0-9a-f]+)'")))
+    throw std::runtime_error("the page has no script");
   const std::string probe = "<script nonce='" + nonce[1].str() + R"('>
 const found = { posters: [], clips: [], stills: [], blocked: [] };
 const note = () => { document.body.dataset.found = JSON.stringify(found); };
@@ -211,7 +226,8 @@ for (const video of document.querySelectorAll('video')) {
 }
 
 TEST_F(Report, PostersAndClipsAreWholeAndNothingElseIsLoaded) {
-  if (std::system("command -v chromium-headless-shell >/dev/null") != 0) GTEST_SKIP() << "chromium-headless-shell is not installed";
+  if (std::system("command -v chromium-headless-shell >/dev/null") != 0)
+    GTEST_SKIP() << "chromium-headless-shell is not installed";
   write_bytes(folder / "more.jsonl", failing_item(folder.path()).dump() + "\n");
   EXPECT_EQ(run_program(batch(folder / "more.jsonl", out)).code, 7);
   page();
@@ -238,7 +254,8 @@ TEST_F(Report, PostersAndClipsAreWholeAndNothingElseIsLoaded) {
     EXPECT_GT(clip[2], 0);
   }
   for (const char* directive : {"script-src-elem", "connect-src", "img-src"})
-    EXPECT_NE(found["blocked"].dump().find(directive), std::string::npos) << directive << " is not in " << found["blocked"];
+    EXPECT_NE(found["blocked"].dump().find(directive), std::string::npos)
+        << directive << " is not in " << found["blocked"];
   EXPECT_EQ(count(dom, "<title>out</title>"), 1) << "a script without the page's word ran";
   EXPECT_EQ(count(dom, ">5 clips</output>"), 1);
   EXPECT_EQ(count(dom, "exit 6, NaN or infinity: "), 1);

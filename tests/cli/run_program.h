@@ -1,4 +1,5 @@
-// Running the built program as a user would: arguments as they are (no shell), stdout and stderr apart, a clean environment, a time limit.
+// Running the built program as a user would: arguments as they are (no shell), stdout and stderr apart, a
+// clean environment, a time limit.
 #pragma once
 
 #include <fcntl.h>
@@ -46,20 +47,22 @@ struct ProgramResult {
 
 // What is unusual about a start.
 struct Start {
-  Arguments wrapper = {};                   // a program, with its arguments, that is to start ours: strace -o …
-  std::function<void()> prepare = nullptr;  // in the new process, before it becomes the program; stdin, stdout and stderr are in place
+  Arguments wrapper = {};  // a program, with its arguments, that is to start ours: strace -o …
+  std::function<void()> prepare = nullptr;  // in the new process, before it becomes the program; stdin,
+                                            // stdout and stderr are in place
 };
 
 // A started program. Its output goes to files in a folder of its own, so that no full pipe can stop it.
 class Program {
  public:
-  explicit Program(const Arguments& arguments, const Environment& extra = {}, const std::filesystem::path& folder = {},
-                   const Start& start = {}) {
+  explicit Program(const Arguments& arguments, const Environment& extra = {},
+                   const std::filesystem::path& folder = {}, const Start& start = {}) {
     Arguments words = start.wrapper;
     words.push_back(binary().string());
     words.insert(words.end(), arguments.begin(), arguments.end());
     Arguments variables = {"T2V_MODELS=" + (source_dir() / "models").string()};
-    for (const char* kept : {"PATH", "HOME", "TMPDIR", "LD_LIBRARY_PATH", "ASAN_OPTIONS", "UBSAN_OPTIONS", "TSAN_OPTIONS"})
+    for (const char* kept :
+         {"PATH", "HOME", "TMPDIR", "LD_LIBRARY_PATH", "ASAN_OPTIONS", "UBSAN_OPTIONS", "TSAN_OPTIONS"})
       if (const char* value = std::getenv(kept)) variables.push_back(std::string(kept) + "=" + value);
     for (const auto& [name, value] : extra) variables.push_back(name + "=" + value);
     const auto pointers = [](Arguments& texts) {
@@ -78,8 +81,8 @@ class Program {
       const int in = ::open("/dev/null", O_RDONLY);
       const int out_file = ::open(out.c_str(), O_CREAT | O_WRONLY | O_TRUNC, 0600);
       const int err_file = ::open(err.c_str(), O_CREAT | O_WRONLY | O_TRUNC, 0600);
-      const bool ready =
-          ::dup2(in, 0) == 0 && ::dup2(out_file, 1) == 1 && ::dup2(err_file, 2) == 2 && (folder.empty() || ::chdir(folder.c_str()) == 0);
+      const bool ready = ::dup2(in, 0) == 0 && ::dup2(out_file, 1) == 1 && ::dup2(err_file, 2) == 2 &&
+                         (folder.empty() || ::chdir(folder.c_str()) == 0);
       if (ready && start.prepare) start.prepare();
       if (ready) ::execvpe(argv[0], argv.data(), envp.data());
       ::_exit(127);
@@ -95,7 +98,9 @@ class Program {
   Program& operator=(const Program&) = delete;
 
   void signal(int number) { ::kill(process_, number); }
-  std::string err() const { return std::filesystem::exists(output_ / "err") ? bytes_of(output_ / "err") : ""; }
+  std::string err() const {
+    return std::filesystem::exists(output_ / "err") ? bytes_of(output_ / "err") : "";
+  }
 
   // Waits until stderr holds `text`. Throws after `limit` seconds.
   void wait_for(const std::string& text, double limit = 120) const {
@@ -124,22 +129,27 @@ class Program {
   }
 
  private:
-  double seconds() const { return std::chrono::duration<double>(std::chrono::steady_clock::now() - start_).count(); }
+  double seconds() const {
+    return std::chrono::duration<double>(std::chrono::steady_clock::now() - start_).count();
+  }
 
   TemporaryFolder output_;
   std::chrono::steady_clock::time_point start_;
   pid_t process_ = -1;
 };
 
-inline ProgramResult run_program(const Arguments& arguments, const Environment& extra = {}, const std::filesystem::path& folder = {},
-                                 const Start& start = {}) {
+inline ProgramResult run_program(const Arguments& arguments, const Environment& extra = {},
+                                 const std::filesystem::path& folder = {}, const Start& start = {}) {
   return Program(arguments, extra, folder, start).finish();
 }
 
 // t2v generate of a small, quick clip (5 frames, 2 steps, seed 3), and `more`.
 inline Arguments quick_clip(const std::filesystem::path& output, const Arguments& more = {}) {
-  Arguments arguments = {"generate", "--prompt", "a red circle bouncing on a navy background", "--output", output.string()};
-  const auto given = [&](const std::string& flag) { return std::find(more.begin(), more.end(), flag) != more.end(); };
+  Arguments arguments = {"generate", "--prompt", "a red circle bouncing on a navy background", "--output",
+                         output.string()};
+  const auto given = [&](const std::string& flag) {
+    return std::find(more.begin(), more.end(), flag) != more.end();
+  };
   if (!given("--steps")) arguments.insert(arguments.end(), {"--steps", "2"});
   if (!given("--frames") && !given("--seconds")) arguments.insert(arguments.end(), {"--frames", "5"});
   if (!given("--seed") && !given("--config")) arguments.insert(arguments.end(), {"--seed", "3"});
@@ -149,7 +159,8 @@ inline Arguments quick_clip(const std::filesystem::path& output, const Arguments
 
 inline std::vector<std::string> names_in(const std::filesystem::path& folder) {
   std::vector<std::string> names;
-  for (const auto& entry : std::filesystem::directory_iterator(folder)) names.push_back(entry.path().filename().string());
+  for (const auto& entry : std::filesystem::directory_iterator(folder))
+    names.push_back(entry.path().filename().string());
   std::sort(names.begin(), names.end());
   return names;
 }

@@ -14,7 +14,8 @@ using nlohmann::json;
 json plan_of(const Arguments& more, const Environment& environment = {}) {
   const TemporaryFolder folder;
   Arguments arguments = {"generate", "--dry-run", "--output", (folder / "clip.mp4").string()};
-  if (std::find(more.begin(), more.end(), "--config") == more.end()) arguments.insert(arguments.end(), {"--prompt", "a red circle"});
+  if (std::find(more.begin(), more.end(), "--config") == more.end())
+    arguments.insert(arguments.end(), {"--prompt", "a red circle"});
   arguments.insert(arguments.end(), more.begin(), more.end());
   const auto result = run_program(arguments, environment);
   EXPECT_EQ(result.code, 0) << result.err;
@@ -23,7 +24,8 @@ json plan_of(const Arguments& more, const Environment& environment = {}) {
   return plan;
 }
 
-void expect_usage_error(const Arguments& more, const std::vector<std::string>& parts, const Environment& environment = {}) {
+void expect_usage_error(const Arguments& more, const std::vector<std::string>& parts,
+                        const Environment& environment = {}) {
   SCOPED_TRACE(testing::PrintToString(more));
   const TemporaryFolder folder;
   Arguments arguments = {"generate", "--prompt", "a red circle", "--output", (folder / "clip.mp4").string()};
@@ -59,7 +61,9 @@ TEST(CliPlan, SaysSizesFramesTokensAndDefaults) {
 TEST(CliPlan, ReadsNoWeights) {
   const TemporaryFolder folder;
   ModelCopy model(folder / "model");
-  model.change_tensors(transformer_file, [](RawTensors& tensors) { tensors.data.assign(tensors.data.size(), '\xff'); });  // NaN everywhere
+  model.change_tensors(transformer_file, [](RawTensors& tensors) {
+    tensors.data.assign(tensors.data.size(), '\xff');
+  });  // NaN everywhere
   EXPECT_EQ(plan_of({"--model", model.path()}).at("tokens"), 80);
 }
 
@@ -137,7 +141,8 @@ TEST(CliSettings, UnknownNamesAreRefusedWithTheNearest) {
 
 TEST(CliSettings, AMisspeltVariableIsSaid) {
   const TemporaryFolder folder;
-  const auto result = run_program({"generate", "-p", "x", "-o", (folder / "a.mp4").string(), "--dry-run"}, {{"T2V_STEPZ", "3"}});
+  const auto result = run_program({"generate", "-p", "x", "-o", (folder / "a.mp4").string(), "--dry-run"},
+                                  {{"T2V_STEPZ", "3"}});
   expect_done(result);
   EXPECT_NE(result.err.find("T2V_STEPS"), std::string::npos) << result.err;
   expect_usage_error({}, {"T2V_STEPS", "abc"}, {{"T2V_STEPS", "abc"}});
@@ -147,8 +152,8 @@ TEST(CliSettings, BadConfigFilesAreRefused) {
   const TemporaryFolder folder;
   const auto config = (folder / "config.json").string();
   expect_usage_error({"--config", config}, {config});
-  for (const std::string bad :
-       {"{\"steps\": \"many\"}", "{\"steps\": 2.5}", "[1]", "{\"steps\": 2", "{\"steps\": 1, \"steps\": 2}", "", "\xff\xfe"}) {
+  for (const std::string bad : {"{\"steps\": \"many\"}", "{\"steps\": 2.5}", "[1]", "{\"steps\": 2",
+                                "{\"steps\": 1, \"steps\": 2}", "", "\xff\xfe"}) {
     write_bytes(config, bad);
     expect_usage_error({"--config", config}, {config});
   }
@@ -173,8 +178,9 @@ TEST(CliSettings, OddValuesAreRefused) {
   expect_usage_error({"--aspect", "16:0"}, {"--aspect", "16:0"});
   expect_usage_error({"--seed", "-1"}, {"--seed", "-1"});
   expect_usage_error({"--seed", "99999999999999999999"}, {"--seed"});
-  expect_refused(run_program({"generate", "-p", "x", "--seed", "9223372036854775807", "--count", "2", "-o", "{seed}.mp4"}), 2,
-                 {"--seed", "too large"});
+  expect_refused(run_program({"generate", "-p", "x", "--seed", "9223372036854775807", "--count", "2", "-o",
+                              "{seed}.mp4"}),
+                 2, {"--seed", "too large"});
   expect_usage_error({"--count", "0"}, {"--count"});
   expect_usage_error({"--guidance-scale", "nan"}, {"--guidance-scale", "nan"});
   expect_usage_error({"--guidance-scale", "-1"}, {"--guidance-scale"});

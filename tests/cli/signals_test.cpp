@@ -7,14 +7,16 @@ namespace {
 
 void expect_stops(int signal, int code) {
   const TemporaryFolder folder;
-  Program program(quick_clip(folder / "clip.mp4", {"--steps", "1000", "--frames", "17", "--progress", "json"}));
+  Program program(
+      quick_clip(folder / "clip.mp4", {"--steps", "1000", "--frames", "17", "--progress", "json"}));
   program.wait_for(R"("stage":"denoise")");
   program.signal(signal);
   const auto steps_at_signal = lines_of(program.err()).size();
   const auto result = program.finish();
   EXPECT_EQ(result.code, code) << result.err;
   EXPECT_EQ(result.out, "");
-  EXPECT_LE(lines_of(result.err).size(), steps_at_signal + 3);  // the step under way, perhaps the next, and the message
+  EXPECT_LE(lines_of(result.err).size(), steps_at_signal + 3);  // the step under way, perhaps the next, and
+                                                                // the message
   EXPECT_TRUE(names_in(folder.path()).empty());
 }
 
@@ -41,7 +43,8 @@ TEST(CliSignals, ASecondSignalStopsAtOnce) {
 
 TEST(CliSignals, ClipsFinishedBeforeTheSignalStay) {
   const TemporaryFolder folder;
-  Program program(quick_clip(folder / "{index:02}.mp4", {"--count", "99", "--frames", "1", "--steps", "1", "--progress", "json"}));
+  Program program(quick_clip(folder / "{index:02}.mp4",
+                             {"--count", "99", "--frames", "1", "--steps", "1", "--progress", "json"}));
   program.wait_for(R"("stage":"decode")");
   program.signal(SIGTERM);
   const auto result = program.finish();

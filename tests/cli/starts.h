@@ -14,8 +14,9 @@ inline void set_limit(decltype(RLIMIT_AS) which, rlim_t value) {
   ::setrlimit(which, &limit);
 }
 
-// 1.5 GB of addresses, most of which libtorch's libraries take, and `seconds` of processor time, after which the kernel kills the program:
-// what a hostile file may cost. (Loading libtorch takes about 0.4 of the seconds.)
+// 1.5 GB of addresses, most of which libtorch's libraries take, and `seconds` of processor time, after which
+// the kernel kills the program: what a hostile file may cost. (Loading libtorch takes about 0.4 of the
+// seconds.)
 inline Start with_little_memory_and_time(rlim_t seconds = 3) {
   return {.prepare = [seconds] {
     if (has_sanitizer) return;

@@ -6,13 +6,16 @@ namespace t2v::test {
 
 namespace {
 
-// The calls of `kinds` (as strace's -e trace= takes them) that one run makes, a line each; nothing where strace can't be used.
-std::optional<std::vector<std::string>> calls_of(const std::string& kinds, const Arguments& arguments, const Environment& variables = {}) {
+// The calls of `kinds` (as strace's -e trace= takes them) that one run makes, a line each; nothing where
+// strace can't be used.
+std::optional<std::vector<std::string>> calls_of(const std::string& kinds, const Arguments& arguments,
+                                                 const Environment& variables = {}) {
   const TemporaryFolder folder;
   const auto log = folder / "calls";
   const auto strace = [&](const Arguments& what) {
     return run_program(what, variables, {},
-                       {.wrapper = {"strace", "-f", "-qq", "-e", "trace=" + kinds, "-e", "signal=none", "-o", log.string()}});
+                       {.wrapper = {"strace", "-f", "-qq", "-e", "trace=" + kinds, "-e", "signal=none", "-o",
+                                    log.string()}});
   };
   if (strace({"--version"}).code != 0) return std::nullopt;
   expect_done(strace(arguments));
@@ -25,9 +28,10 @@ TEST(SystemCalls, NothingIsAskedOfTheNetwork) {
   const TemporaryFolder folder;
   const auto clip = (folder / "clip.mp4").string(), latents = (folder / "latents.safetensors").string();
   for (const Arguments& arguments :
-       {quick_clip(clip, {"--save-latents", latents, "--sidecar"}), Arguments{"decode", latents, "-o", (folder / "again.mkv").string()},
-        Arguments{"encode", clip, "-o", (folder / "encoded.safetensors").string()}, Arguments{"info", clip}, Arguments{"info", "world-64"},
-        Arguments{"info"}}) {
+       {quick_clip(clip, {"--save-latents", latents, "--sidecar"}),
+        Arguments{"decode", latents, "-o", (folder / "again.mkv").string()},
+        Arguments{"encode", clip, "-o", (folder / "encoded.safetensors").string()}, Arguments{"info", clip},
+        Arguments{"info", "world-64"}, Arguments{"info"}}) {
     const auto calls = calls_of("network", arguments);
     if (!calls) GTEST_SKIP() << "strace is not there or may not be used here";
     EXPECT_EQ(*calls, std::vector<std::string>{}) << arguments[0];
@@ -38,14 +42,16 @@ TEST(FailureClass27, NothingIsWrittenOutsideTheOutputsFolder) {
   const TemporaryFolder folder;
   std::filesystem::create_directory(folder / "out");
   std::filesystem::create_directory(folder / "tmp");
-  const auto calls = calls_of("openat,open,creat,mkdir,mkdirat,rename,renameat,renameat2,link,linkat,symlink,symlinkat,mknod,mknodat",
-                              quick_clip(folder / "out/clip.mp4", {"--sidecar", "--trace", (folder / "out/trace").string()}),
-                              {{"TMPDIR", (folder / "tmp").string()}});
+  const auto calls = calls_of(
+      "openat,open,creat,mkdir,mkdirat,rename,renameat,renameat2,link,linkat,symlink,symlinkat,mknod,mknodat",
+      quick_clip(folder / "out/clip.mp4", {"--sidecar", "--trace", (folder / "out/trace").string()}),
+      {{"TMPDIR", (folder / "tmp").string()}});
   if (!calls) GTEST_SKIP() << "strace is not there or may not be used here";
   int made = 0;
   for (const auto& call : *calls) {
     const bool opens = call.find(" open") != std::string::npos;
-    if (opens && call.find("O_WRONLY") == std::string::npos && call.find("O_RDWR") == std::string::npos) continue;
+    if (opens && call.find("O_WRONLY") == std::string::npos && call.find("O_RDWR") == std::string::npos)
+      continue;
     if (call.find("<... ") != std::string::npos) continue;  // the end of a call whose beginning has been seen
     EXPECT_NE(call.find((folder / "out").string()), std::string::npos) << call;
     ++made;

@@ -30,10 +30,11 @@ fs::path write_config(const TemporaryFolder& folder, int denoiser_steps, const J
                    {"checkpoint_minutes", 0},
                    {"lengths", {{{"frames", 1}, {"share", 1}}, {{"frames", 9}, {"share", 1}}}}};
   denoiser.update(more);
-  const Json vae = {{"train", "vae"},          {"steps", 2},
-                    {"warmup_steps", 1},       {"lanes", 2},
-                    {"pixels_per_lane", 6000}, {"evaluation_clips", 1},
-                    {"log_steps", 1},          {"clips", {{{"width", 32}, {"height", 32}, {"frames", 5}, {"crop", true}}}}};
+  const Json vae = {
+      {"train", "vae"},          {"steps", 2},
+      {"warmup_steps", 1},       {"lanes", 2},
+      {"pixels_per_lane", 6000}, {"evaluation_clips", 1},
+      {"log_steps", 1},          {"clips", {{{"width", 32}, {"height", 32}, {"frames", 5}, {"crop", true}}}}};
   const Json config = {{"architecture", shipped_model().string()}, {"seed", 3}, {"stages", {vae, denoiser}}};
   const auto path = folder / "config.json";
   std::ofstream(path) << config.dump(1);
@@ -54,7 +55,9 @@ void wait_for(const fs::path& path) {
   for (int i = 0; i < 6000 && !fs::exists(path); ++i) ::usleep(10'000);
 }
 
-std::string weights_of_run(const fs::path& run) { return bytes_of(run / "model" / "transformer" / "diffusion_pytorch_model.safetensors"); }
+std::string weights_of_run(const fs::path& run) {
+  return bytes_of(run / "model" / "transformer" / "diffusion_pytorch_model.safetensors");
+}
 
 TEST(CliTrain, ARunFromNothingMakesAModelThatGenerates) {
   const TemporaryFolder folder;
@@ -70,8 +73,8 @@ TEST(CliTrain, ARunFromNothingMakesAModelThatGenerates) {
   EXPECT_NE(page.find("PSNR"), std::string::npos);
   EXPECT_EQ(page.find("http"), std::string::npos) << "the page needs the network";
   const auto clip = folder / "clip.mp4";
-  expect_done(run_program(
-      {"generate", "-m", (run / "model").string(), "-p", "a red circle", "--frames", "5", "--steps", "2", "-o", clip.string()}));
+  expect_done(run_program({"generate", "-m", (run / "model").string(), "-p", "a red circle", "--frames", "5",
+                           "--steps", "2", "-o", clip.string()}));
   EXPECT_GT(fs::file_size(clip), 0U);
   // The folder holds a run now.
   const auto again = run_program({"train", config.string(), "--out", run.string()});
@@ -116,7 +119,11 @@ struct Pair {
         second({"train", config.string(), "--out", out.string()}, variables("1", port_offset)) {}
   static Environment variables(const char* rank, int port_offset) {
     const auto port = std::to_string(20000 + ::getpid() % 20000 + port_offset);
-    return {{"WORLD_SIZE", "2"}, {"RANK", rank}, {"MASTER_ADDR", "127.0.0.1"}, {"MASTER_PORT", port}, {"GLOO_SOCKET_IFNAME", "lo"}};
+    return {{"WORLD_SIZE", "2"},
+            {"RANK", rank},
+            {"MASTER_ADDR", "127.0.0.1"},
+            {"MASTER_PORT", port},
+            {"GLOO_SOCKET_IFNAME", "lo"}};
   }
 };
 
@@ -131,7 +138,8 @@ TEST(CliTrain, TwoProcessesGiveTheLossesOfOne) {
     const auto alone = losses_of(folder / "one", stage);
     const auto shared = losses_of(folder / "two", stage);
     ASSERT_EQ(alone.size(), shared.size());
-    for (std::size_t i = 0; i < alone.size(); ++i) EXPECT_NEAR(shared[i] / alone[i], 1, 1e-4) << stage << " step " << i + 1;
+    for (std::size_t i = 0; i < alone.size(); ++i)
+      EXPECT_NEAR(shared[i] / alone[i], 1, 1e-4) << stage << " step " << i + 1;
   }
 }
 
@@ -172,15 +180,17 @@ TEST(CliTrain, AProcessThatDiesEndsTheOther) {
   pair.second.finish();
   const auto first = pair.first.finish();
   EXPECT_EQ(first.code, 1);
-  EXPECT_NE(first.err.find("process 0 of 2 lost the others; start all of them again with --resume"), std::string::npos) << first.err;
+  EXPECT_NE(first.err.find("process 0 of 2 lost the others; start all of them again with --resume"),
+            std::string::npos)
+      << first.err;
 }
 
 TEST(CliTrain, GoesOnWithAModelOnAFolderOfClips) {
   const TemporaryFolder folder;
   const auto clips = folder / "clips";
   fs::create_directory(clips);
-  expect_done(run_program({"generate", "-p", "a red circle", "--frames", "9", "--steps", "2", "--seed", "1", "--count", "2", "-o",
-                           (clips / "{index}.mp4").string()}));
+  expect_done(run_program({"generate", "-p", "a red circle", "--frames", "9", "--steps", "2", "--seed", "1",
+                           "--count", "2", "-o", (clips / "{index}.mp4").string()}));
   std::ofstream(clips / "0.txt") << "a red circle";
   std::ofstream(clips / "1.txt") << "a blue kestrel";
   const auto config = write_config(folder, 2);
@@ -189,21 +199,24 @@ TEST(CliTrain, GoesOnWithAModelOnAFolderOfClips) {
   json.erase("architecture");
   std::ofstream(config) << json.dump();
   const auto run = folder / "run";
-  expect_done(
-      run_program({"train", config.string(), "--model", shipped_model().string(), "--data", clips.string(), "--out", run.string()}));
-  EXPECT_NE(weights_of_run(run), bytes_of(shipped_model() / "transformer" / "diffusion_pytorch_model.safetensors"));
+  expect_done(run_program({"train", config.string(), "--model", shipped_model().string(), "--data",
+                           clips.string(), "--out", run.string()}));
+  EXPECT_NE(weights_of_run(run),
+            bytes_of(shipped_model() / "transformer" / "diffusion_pytorch_model.safetensors"));
   EXPECT_EQ(bytes_of(run / "model" / "vae" / "diffusion_pytorch_model.safetensors").size() > 0, true);
-  const auto words = Json::parse(bytes_of(run / "model" / "t2v.json"))["words"].get<std::vector<std::string>>();
-  for (const char* word : {"kestrel", "spinning"}) EXPECT_EQ(std::count(words.begin(), words.end(), word), 1) << word;
+  const auto words = Json::parse(bytes_of(run / "model" / "t2v.json"))["words"]
+                         .get<std::vector<std::string>>();
+  for (const char* word : {"kestrel", "spinning"})
+    EXPECT_EQ(std::count(words.begin(), words.end(), word), 1) << word;
   fs::remove(run / "1-denoiser.done");
   std::ofstream(clips / "1.txt") << "a blue star";
-  const auto changed = run_program(
-      {"train", config.string(), "--model", shipped_model().string(), "--data", clips.string(), "--out", run.string(), "--resume"});
+  const auto changed = run_program({"train", config.string(), "--model", shipped_model().string(), "--data",
+                                    clips.string(), "--out", run.string(), "--resume"});
   EXPECT_EQ(changed.code, 2);
   EXPECT_NE(changed.err.find("other settings"), std::string::npos) << changed.err;
   fs::resize_file(clips / "1.mp4", 200);
-  const auto damaged = run_program(
-      {"train", config.string(), "--model", shipped_model().string(), "--data", clips.string(), "--out", (folder / "other").string()});
+  const auto damaged = run_program({"train", config.string(), "--model", shipped_model().string(), "--data",
+                                    clips.string(), "--out", (folder / "other").string()});
   EXPECT_EQ(damaged.code, 3);
   EXPECT_NE(damaged.err.find("1.mp4"), std::string::npos) << damaged.err;
 }
@@ -211,8 +224,8 @@ TEST(CliTrain, GoesOnWithAModelOnAFolderOfClips) {
 // Two clips of things that the shipped model knows no words for.
 fs::path write_clips(const fs::path& clips) {
   fs::create_directory(clips);
-  expect_done(run_program({"generate", "-p", "a red circle", "--frames", "5", "--steps", "1", "--seed", "1", "--count", "2", "-o",
-                           (clips / "{index}.mp4").string()}));
+  expect_done(run_program({"generate", "-p", "a red circle", "--frames", "5", "--steps", "1", "--seed", "1",
+                           "--count", "2", "-o", (clips / "{index}.mp4").string()}));
   std::ofstream(clips / "0.txt") << "A kestrel hovering over a hedgerow";
   std::ofstream(clips / "1.txt") << "a lapwing standing in a meadow";
   return clips;
@@ -230,8 +243,8 @@ TEST(CliTrain, ATokenizerIsTrainedOnTheCaptionsOfAFolder) {
   expect_done(run_program({"train", path.string(), "--out", run.string()}));
   EXPECT_EQ(Json::parse(bytes_of(run / "model" / "text_encoder" / "config.json"))["vocab_size"], 25);
   const auto generate = [&](const std::string& prompt) {
-    return run_program({"generate", "-m", (run / "model").string(), "-p", prompt, "--frames", "1", "--steps", "1", "-o",
-                        (folder / ("clip" + std::to_string(prompt.size()) + ".png")).string()});
+    return run_program({"generate", "-m", (run / "model").string(), "-p", prompt, "--frames", "1", "--steps",
+                        "1", "-o", (folder / ("clip" + std::to_string(prompt.size()) + ".png")).string()});
   };
   const auto known = generate("a kestrel standing in a meadow");
   expect_done(known);
@@ -257,13 +270,16 @@ TEST(CliTrain, AModelGoesOnWithATokenizerOfItsOwn) {
   config["tokenizer"] = Json::object();
   config["stages"].erase(0);
   std::ofstream(path) << config.dump();
-  expect_done(run_program({"train", path.string(), "--model", shipped_model().string(), "--out", run.string()}));
-  EXPECT_EQ(bytes_of(run / "model" / "vae" / "config.json"), bytes_of(shipped_model() / "vae" / "config.json"));
-  EXPECT_NE(bytes_of(run / "model" / "tokenizer" / "spiece.model"), bytes_of(shipped_model() / "tokenizer" / "spiece.model"));
+  expect_done(
+      run_program({"train", path.string(), "--model", shipped_model().string(), "--out", run.string()}));
+  EXPECT_EQ(bytes_of(run / "model" / "vae" / "config.json"),
+            bytes_of(shipped_model() / "vae" / "config.json"));
+  EXPECT_NE(bytes_of(run / "model" / "tokenizer" / "spiece.model"),
+            bytes_of(shipped_model() / "tokenizer" / "spiece.model"));
   const auto words = Json::parse(bytes_of(run / "model" / "t2v.json"))["words"];
   EXPECT_NE(std::find(words.begin(), words.end(), "lapwing"), words.end()) << words;
-  expect_done(run_program({"generate", "-m", (run / "model").string(), "-p", "a lapwing hovering", "--frames", "1", "--steps", "1", "-o",
-                           (folder / "clip.png").string()}));
+  expect_done(run_program({"generate", "-m", (run / "model").string(), "-p", "a lapwing hovering", "--frames",
+                           "1", "--steps", "1", "-o", (folder / "clip.png").string()}));
 }
 
 // Pixels folded four by four instead of two by two: twice the width and height on the same latents.
@@ -272,22 +288,24 @@ TEST(CliTrain, AModelGoesOnAtTwiceItsSize) {
   const auto run = folder / "run";
   const auto path = write_config(folder, 2);
   auto config = Json::parse(bytes_of(path));
-  config["vae"] = {{"patch_size", 4}, {"in_channels", 48}, {"out_channels", 48}, {"scale_factor_spatial", 16}};
+  config["vae"] = {
+      {"patch_size", 4}, {"in_channels", 48}, {"out_channels", 48}, {"scale_factor_spatial", 16}};
   config["weights"] = shipped_model().string();
   config["sizes"] = {{128, 128}, {160, 96}};
   config["defaults"] = {{"width", 128}, {"height", 128}};
   std::ofstream(path) << config.dump();
   expect_done(run_program({"train", path.string(), "--out", run.string()}));
   const auto clip = folder / "clip.png";
-  expect_done(run_program(
-      {"generate", "-m", (run / "model").string(), "-p", "a red circle", "--frames", "1", "--steps", "1", "-o", clip.string()}));
+  expect_done(run_program({"generate", "-m", (run / "model").string(), "-p", "a red circle", "--frames", "1",
+                           "--steps", "1", "-o", clip.string()}));
   const auto info = run_program({"info", clip.string(), "--json"});
   expect_done(info);
   const auto read = Json::parse(info.out);
   EXPECT_EQ(read["width"], 128) << info.out;
   EXPECT_EQ(read["height"], 128) << info.out;
 
-  config["vae"] = {{"patch_size", 3}, {"in_channels", 27}, {"out_channels", 27}, {"scale_factor_spatial", 12}};
+  config["vae"] = {
+      {"patch_size", 3}, {"in_channels", 27}, {"out_channels", 27}, {"scale_factor_spatial", 12}};
   config["sizes"] = {{96, 96}};
   config["stages"].erase(0);
   std::ofstream(path) << config.dump();
@@ -312,8 +330,8 @@ TEST(CliTrain, AModelGoesOnWithMoreBlocks) {
   };
   expect_done(train({{"num_layers", 10}}, run));
   EXPECT_EQ(Json::parse(bytes_of(run / "model" / "transformer" / "config.json"))["num_layers"], 10);
-  expect_done(run_program({"generate", "-m", (run / "model").string(), "-p", "a red circle", "--frames", "1", "--steps", "1", "-o",
-                           (folder / "clip.png").string()}));
+  expect_done(run_program({"generate", "-m", (run / "model").string(), "-p", "a red circle", "--frames", "1",
+                           "--steps", "1", "-o", (folder / "clip.png").string()}));
 
   struct Case {
     Json transformer;
@@ -331,7 +349,8 @@ TEST(CliTrain, AModelGoesOnWithMoreBlocks) {
     expect_refused(train(transformer, folder / "other"), code, {message});
     EXPECT_FALSE(fs::exists(folder / "other" / "model")) << transformer;
   }
-  expect_refused(train({{"num_layers", 12}}, run, {"--resume"}), 2, {"'num_layers' of the transformer is 12"});
+  expect_refused(train({{"num_layers", 12}}, run, {"--resume"}), 2,
+                 {"'num_layers' of the transformer is 12"});
 }
 
 // With learning rates of 0 the weights that a run begins with are those that it writes.
@@ -356,7 +375,8 @@ TEST(CliTrain, ARunBeginsFromTheMeanOfModels) {
   const auto expect_mean = [&](const std::string& model) {
     const auto found = weights(model);
     ASSERT_EQ(found.size(), first.size());
-    for (std::size_t i = 0; i < found.size(); i += 97) EXPECT_NEAR(found[i], (first[i] + second[i]) / 2, 1e-6);
+    for (std::size_t i = 0; i < found.size(); i += 97)
+      EXPECT_NEAR(found[i], (first[i] + second[i]) / 2, 1e-6);
   };
   EXPECT_NE(first, second);
   expect_mean(train("flags", {"--model", shipped, "-m", random}));
@@ -369,11 +389,13 @@ TEST(CliTrain, ARunBeginsFromTheMeanOfModels) {
   expect_mean(train("mean", {}));
   config["weights"] = shipped;
   std::ofstream(path) << config.dump();
-  expect_refused(run_program({"train", path.string(), "--out", (folder / "other").string()}), 2, {"'stages'", "--model"});
+  expect_refused(run_program({"train", path.string(), "--out", (folder / "other").string()}), 2,
+                 {"'stages'", "--model"});
 
   config["weights"] = 7;
   std::ofstream(path) << config.dump();
-  expect_refused(run_program({"train", path.string(), "--out", (folder / "other").string()}), 2, {"'weights'"});
+  expect_refused(run_program({"train", path.string(), "--out", (folder / "other").string()}), 2,
+                 {"'weights'"});
 }
 
 TEST(CliTrain, ATokenizerThatDoesNotFitIsRefusedBeforeAnythingIsWritten) {
@@ -397,7 +419,8 @@ TEST(CliTrain, ADeviceThatIsNotThereIsRefusedBeforeAnythingIsWritten) {
   const auto config = write_config(folder, 1).string();
   const auto run = folder / "run";
   for (const char* device : {"tpu", "cuda:99"})
-    expect_refused(run_program({"train", config, "--out", run.string(), "--device", device}), 2, {std::string("--device"), device});
+    expect_refused(run_program({"train", config, "--out", run.string(), "--device", device}), 2,
+                   {std::string("--device"), device});
   EXPECT_FALSE(fs::exists(run / "model"));
 }
 
@@ -427,11 +450,17 @@ TEST(CliTrain, AConfigThatCannotWorkIsRefusedBeforeAnythingIsWritten) {
     EXPECT_FALSE(fs::exists(run / "model"));
   };
   refused([](Json& config) { config["defaults"] = {{"frame", 17}}; }, "did you mean 'frames'");
-  refused([](Json& config) { config["stages"][1]["tokens_per_lane"] = 40; }, "9 frames of 64x64 are 48 tokens");
+  refused([](Json& config) { config["stages"][1]["tokens_per_lane"] = 40; },
+          "9 frames of 64x64 are 48 tokens");
   refused([](Json& config) { config["stages"][0]["clips"][0]["width"] = 56; }, "at most 48x48");
   refused([](Json& config) { config["stages"][0]["clips"][0]["height"] = 20; }, "multiples of 8");
-  refused([](Json& config) { config["stages"][1]["adherence_prompts"] = 4, config["defaults"] = {{"fps", 24}}; }, "8 frames per second");
-  refused([](Json& config) { config["stages"][1]["helper_weight"] = 0.1, config["data"] = "nowhere"; }, "helper_weight");
+  refused(
+      [](Json& config) {
+        config["stages"][1]["adherence_prompts"] = 4, config["defaults"] = {{"fps", 24}};
+      },
+      "8 frames per second");
+  refused([](Json& config) { config["stages"][1]["helper_weight"] = 0.1, config["data"] = "nowhere"; },
+          "helper_weight");
   expect_done(train(good));
 }
 

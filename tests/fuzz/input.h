@@ -1,4 +1,5 @@
-// What the fuzz targets share: bytes as a file, and which exceptions are an answer. Anything but t2v::Error escapes, and is a finding.
+// What the fuzz targets share: bytes as a file, and which exceptions are an answer. Anything but t2v::Error
+// escapes, and is a finding.
 #pragma once
 
 #include <sys/mman.h>
@@ -20,7 +21,8 @@ namespace t2v::fuzz {
 class MemoryFile {
  public:
   MemoryFile(const uint8_t* data, std::size_t size) : descriptor_(::memfd_create("fuzz", MFD_CLOEXEC)) {
-    if (descriptor_ < 0 || ::write(descriptor_, data, size) != static_cast<ssize_t>(size)) throw std::runtime_error("no memory for a file");
+    if (descriptor_ < 0 || ::write(descriptor_, data, size) != static_cast<ssize_t>(size))
+      throw std::runtime_error("no memory for a file");
   }
   ~MemoryFile() { ::close(descriptor_); }
   MemoryFile(const MemoryFile&) = delete;
@@ -32,12 +34,16 @@ class MemoryFile {
   int descriptor_;
 };
 
-// A folder for the whole run in which one file is written anew for each input. tools/fuzz puts TMPDIR into memory.
+// A folder for the whole run in which one file is written anew for each input. tools/fuzz puts TMPDIR into
+// memory.
 inline void write_input(const std::filesystem::path& path, const uint8_t* data, std::size_t size) {
-  std::ofstream(path, std::ios::binary).write(reinterpret_cast<const char*>(data), static_cast<std::streamsize>(size));
+  std::ofstream(path, std::ios::binary)
+      .write(reinterpret_cast<const char*>(data), static_cast<std::streamsize>(size));
 }
 
-inline std::string text_of(const uint8_t* data, std::size_t size) { return {reinterpret_cast<const char*>(data), size}; }
+inline std::string text_of(const uint8_t* data, std::size_t size) {
+  return {reinterpret_cast<const char*>(data), size};
+}
 
 // Runs `action`; true when it ended without an Error. An Error of a kind that blames t2v itself is a finding.
 template <class Action>

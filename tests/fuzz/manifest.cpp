@@ -21,6 +21,7 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, std::size_t size) {
     }
     manifest.enter(rows, {});
   });
-  for (const auto& entry : std::filesystem::directory_iterator(path.parent_path())) std::filesystem::remove(entry.path());
+  for (const auto& entry : std::filesystem::directory_iterator(path.parent_path()))
+    std::filesystem::remove(entry.path());
   return 0;
 }

@@ -12,10 +12,12 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, std::size_t size) {
   using namespace t2v;
   static const test::TemporaryFolder folder;
   Json json;
-  if (!fuzz::accepts([&] { json = parse_json(fuzz::text_of(data, size), "input"); })) return 0;  // so it would be in every file
+  if (!fuzz::accepts([&] { json = parse_json(fuzz::text_of(data, size), "input"); }))
+    return 0;  // so it would be in every file
   for (const char* name : {"model_index.json", "t2v.json"}) fuzz::write_input(folder / name, data, size);
   fuzz::accepts([&] { open_model_folder(folder.path()); });
-  fuzz::write_input(folder / "model_index.json", reinterpret_cast<const uint8_t*>(R"({"_class_name": "WanPipeline"})"), 30);
+  fuzz::write_input(folder / "model_index.json",
+                    reinterpret_cast<const uint8_t*>(R"({"_class_name": "WanPipeline"})"), 30);
   fuzz::accepts([&] { open_model_folder(folder.path()); });  // so that t2v.json is reached as well
   fuzz::accepts([&] { parse_umt5_config(json, "input"); });
   fuzz::accepts([&] { parse_wan_transformer_config(json, "input"); });

@@ -34,15 +34,19 @@ TEST_P(Parity, Umt5GivesTheReferencesHiddenStates) {
     const auto ids = golden->tensor(name + ".input_ids")[0].narrow(0, 0, length);
     const auto expected = golden->tensor(name + ".last_hidden_state")[0].narrow(0, 0, length);
     const double error = test::relative_error(encoder.forward(ids), expected);
-    std::printf("%-9s %-32s %.1e of %.0e\n", model.c_str(), (name + ".last_hidden_state").c_str(), error, limit);
+    std::printf("%-9s %-32s %.1e of %.0e\n", model.c_str(), (name + ".last_hidden_state").c_str(), error,
+                limit);
     EXPECT_LE(error, limit) << name;
   }
 }
 
 TEST_P(Parity, TransformerGivesTheReferencesPrediction) {
   const auto transformer = load_transformer(folder, configs, at::kCPU, at::kFloat);
-  for (const std::string name : {"video", "image", "batch", "short_text", "frame_timesteps", "token_timesteps"}) {
-    const auto input = [&](const char* tensor) { return golden->tensor("transformer." + name + "." + tensor); };
+  for (const std::string name :
+       {"video", "image", "batch", "short_text", "frame_timesteps", "token_timesteps"}) {
+    const auto input = [&](const char* tensor) {
+      return golden->tensor("transformer." + name + "." + tensor);
+    };
     const auto latents = input("hidden_states");  // [B, C, T, H, W]
     std::vector<Clip> clips;
     std::vector<int64_t> text_of_segment;
@@ -54,9 +58,11 @@ TEST_P(Parity, TransformerGivesTheReferencesPrediction) {
     const auto grid = token_grid(latents[0].sizes(), configs.transformer.patch_size);
     const auto timestep = input("timestep").to(at::kFloat);  // [B] or [B, tokens]
     tokens.timesteps = timestep.dim() == 1 ? timestep.repeat_interleave(grid.count()) : timestep.flatten();
-    const auto values = transformer.predict(tokens, transformer.prepare_text(input("encoder_hidden_states"), text_of_segment));
+    const auto values = transformer.predict(
+        tokens, transformer.prepare_text(input("encoder_hidden_states"), text_of_segment));
     std::vector<at::Tensor> found;
-    for (const auto& part : values.chunk(latents.size(0))) found.push_back(unpatchify(part, grid, configs.transformer.patch_size));
+    for (const auto& part : values.chunk(latents.size(0)))
+      found.push_back(unpatchify(part, grid, configs.transformer.patch_size));
     expect_close(at::stack(found), "transformer." + name + ".output");
   }
 }

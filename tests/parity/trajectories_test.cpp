@@ -1,4 +1,5 @@
-// Whole runs against the reference pipeline: text, noise, every step and the frames (tools/oracle/trajectories.py).
+// Whole runs against the reference pipeline: text, noise, every step and the frames
+// (tools/oracle/trajectories.py).
 #include <gtest/gtest.h>
 
 #include <cstring>
@@ -13,7 +14,8 @@
 namespace t2v {
 namespace {
 
-constexpr double forward_limit = 1e-4;  // of the reference's scale, for one forward pass (tools/oracle/README.md)
+constexpr double forward_limit = 1e-4;  // of the reference's scale, for one forward pass
+                                        // (tools/oracle/README.md)
 constexpr double latents_limit = 1e-3;  // after all steps
 
 class Trajectory : public testing::TestWithParam<const char*> {
@@ -60,7 +62,8 @@ class Trajectory : public testing::TestWithParam<const char*> {
   }
 
   // Prints the error, and fails beyond the limit.
-  void expect_close(const at::Tensor& found, const at::Tensor& expected, const char* what, double limit) const {
+  void expect_close(const at::Tensor& found, const at::Tensor& expected, const char* what,
+                    double limit) const {
     const double error = test::relative_error(found, expected);
     std::printf("%-14s %-28s %.1e of %.0e\n", run.c_str(), what, error, limit);
     EXPECT_LE(error, limit) << what;
@@ -86,7 +89,8 @@ class Trajectory : public testing::TestWithParam<const char*> {
     }
     std::printf("%-14s %-28s %.1e of %.0e\n", run.c_str(), "latents, worst step", worst, latents_limit);
     EXPECT_LE(worst, latents_limit);
-    expect_close(traced_step("run", timesteps.size(0) - 1)->tensor("latents")[0], latents[-1], "latents, last step", latents_limit);
+    expect_close(traced_step("run", timesteps.size(0) - 1)->tensor("latents")[0], latents[-1],
+                 "latents, last step", latents_limit);
   }
 
   // What the files hold differs by at most one level from the reference's rounding.
@@ -106,15 +110,16 @@ class Trajectory : public testing::TestWithParam<const char*> {
       }
     }
     EXPECT_EQ(count, expected.size(0));
-    std::printf("%-14s %-28s %d of 1 (%lld of %lld values)\n", run.c_str(), "frames, levels of 255", worst, static_cast<long long>(unlike),
-                static_cast<long long>(expected.numel()));
+    std::printf("%-14s %-28s %d of 1 (%lld of %lld values)\n", run.c_str(), "frames, levels of 255", worst,
+                static_cast<long long>(unlike), static_cast<long long>(expected.numel()));
     EXPECT_LE(worst, 1);
   }
 };
 
 INSTANTIATE_TEST_SUITE_P(Runs, Trajectory,
-                         testing::Values("square.ddim", "square.unipc", "wide.ddim", "wide.unipc", "tall.ddim", "tall.unipc",
-                                         "rescaled.ddim", "large.ddim", "large.unipc", "tiny.unipc"),
+                         testing::Values("square.ddim", "square.unipc", "wide.ddim", "wide.unipc",
+                                         "tall.ddim", "tall.unipc", "rescaled.ddim", "large.ddim",
+                                         "large.unipc", "tiny.unipc"),
                          test::name_of);
 
 TEST_P(Trajectory, FollowsTheReferenceFromTheTextToTheFrames) {
@@ -127,7 +132,8 @@ TEST_P(Trajectory, FollowsTheReferenceFromTheTextToTheFrames) {
     const auto model = open_model_folder(plan_generation(request("float")).model_folder);
     const auto vae = load_vae(model, read_model_configs(model), at::kCPU);
     const auto latents = traced_step("run", reference("timesteps").size(0) - 1)->tensor("latents")[0];
-    const auto frames = vae.decode(vae.denormalise(latents)).permute({1, 2, 3, 0}) / 2 + 0.5;  // [T, H, W, 3] in 0..1
+    const auto frames = vae.decode(vae.denormalise(latents)).permute({1, 2, 3, 0}) / 2 +
+                        0.5;  // [T, H, W, 3] in 0..1
     const double worst = (frames - reference("frames_float")).abs().max().item<double>();
     std::printf("%-14s %-28s %.1e of 1/255\n", run.c_str(), "frames before rounding", worst);
     EXPECT_LE(worst, 1.0 / 255);
@@ -148,7 +154,8 @@ TEST_P(Trajectory, SeedGivesTheReferencesNoise) {
   generate_clip(seeded);
   generate_clip(given);
   for (int64_t step = 0; step < 2; ++step)
-    EXPECT_TRUE(at::equal(traced_step("seeded", step)->tensor("latents"), traced_step("given", step)->tensor("latents")))
+    EXPECT_TRUE(at::equal(traced_step("seeded", step)->tensor("latents"),
+                          traced_step("given", step)->tensor("latents")))
         << "step " << step;
 }
 

@@ -1,4 +1,5 @@
-// SQLite's file layer with faults: the n-th call of one kind fails, once or from then on as on a disk that has gone.
+// SQLite's file layer with faults: the n-th call of one kind fails, once or from then on as on a disk that
+// has gone.
 #pragma once
 
 #include <sqlite3.h>
@@ -29,7 +30,8 @@ class FaultyDisk {
     vfs().szOsFile = static_cast<int>(sizeof(File)) + state().real->szOsFile;
     vfs().xOpen = open;
     vfs().xDelete = remove;
-    if (sqlite3_vfs_register(&vfs(), 1) != SQLITE_OK) throw std::runtime_error("SQLite takes no other file layer");
+    if (sqlite3_vfs_register(&vfs(), 1) != SQLITE_OK)
+      throw std::runtime_error("SQLite takes no other file layer");
   }
   ~FaultyDisk() {
     sqlite3_vfs_unregister(&vfs());
@@ -85,26 +87,38 @@ class FaultyDisk {
       sqlite3_io_methods m{};
       m.iVersion = 1;  // without shared memory and mapped pages, which a rollback journal does not need
       m.xClose = [](sqlite3_file* f) { return real(f)->pMethods->xClose(real(f)); };
-      m.xRead = [](sqlite3_file* f, void* to, int size, sqlite3_int64 at) { return real(f)->pMethods->xRead(real(f), to, size, at); };
+      m.xRead = [](sqlite3_file* f, void* to, int size, sqlite3_int64 at) {
+        return real(f)->pMethods->xRead(real(f), to, size, at);
+      };
       m.xWrite = [](sqlite3_file* f, const void* from, int size, sqlite3_int64 at) {
         if (!fails(DiskCall::write)) return real(f)->pMethods->xWrite(real(f), from, size, at);
         // The first half arrives, as on a disk that is full.
-        if (!state().gone || state().fault.call == DiskCall::write) real(f)->pMethods->xWrite(real(f), from, size / 2, at);
+        if (!state().gone || state().fault.call == DiskCall::write)
+          real(f)->pMethods->xWrite(real(f), from, size / 2, at);
         return state().fault.code;
       };
       m.xTruncate = [](sqlite3_file* f, sqlite3_int64 size) {
-        return fails(DiskCall::truncate) ? SQLITE_IOERR_TRUNCATE : real(f)->pMethods->xTruncate(real(f), size);
+        return fails(DiskCall::truncate) ? SQLITE_IOERR_TRUNCATE
+                                         : real(f)->pMethods->xTruncate(real(f), size);
       };
       m.xSync = [](sqlite3_file* f, int flags) {
         return fails(DiskCall::sync) ? SQLITE_IOERR_FSYNC : real(f)->pMethods->xSync(real(f), flags);
       };
-      m.xFileSize = [](sqlite3_file* f, sqlite3_int64* size) { return real(f)->pMethods->xFileSize(real(f), size); };
+      m.xFileSize = [](sqlite3_file* f, sqlite3_int64* size) {
+        return real(f)->pMethods->xFileSize(real(f), size);
+      };
       m.xLock = [](sqlite3_file* f, int level) { return real(f)->pMethods->xLock(real(f), level); };
       m.xUnlock = [](sqlite3_file* f, int level) { return real(f)->pMethods->xUnlock(real(f), level); };
-      m.xCheckReservedLock = [](sqlite3_file* f, int* held) { return real(f)->pMethods->xCheckReservedLock(real(f), held); };
-      m.xFileControl = [](sqlite3_file* f, int what, void* argument) { return real(f)->pMethods->xFileControl(real(f), what, argument); };
+      m.xCheckReservedLock = [](sqlite3_file* f, int* held) {
+        return real(f)->pMethods->xCheckReservedLock(real(f), held);
+      };
+      m.xFileControl = [](sqlite3_file* f, int what, void* argument) {
+        return real(f)->pMethods->xFileControl(real(f), what, argument);
+      };
       m.xSectorSize = [](sqlite3_file* f) { return real(f)->pMethods->xSectorSize(real(f)); };
-      m.xDeviceCharacteristics = [](sqlite3_file* f) { return real(f)->pMethods->xDeviceCharacteristics(real(f)); };
+      m.xDeviceCharacteristics = [](sqlite3_file* f) {
+        return real(f)->pMethods->xDeviceCharacteristics(real(f));
+      };
       return m;
     }();
     return all;

@@ -71,8 +71,10 @@ class FaultyFiles {
 
   static const FileOps& faulty_calls() {
     static const FileOps calls{
-        .open = [](const char* path, int flags,
-                   mode_t mode) { return fails(FileCall::open) ? -1 : system_file_ops().open(path, flags, mode); },
+        .open =
+            [](const char* path, int flags, mode_t mode) {
+              return fails(FileCall::open) ? -1 : system_file_ops().open(path, flags, mode);
+            },
         .write = [](int file, const void* bytes, std::size_t size) -> ssize_t {
           auto& s = state();
           if (s.most != SIZE_MAX && (s.interrupted = !s.interrupted)) {
@@ -80,7 +82,8 @@ class FaultyFiles {
             return -1;
           }
           if (fails(FileCall::write)) {
-            // A disk that is full takes a part first, as a real one does; a signal that interrupts a write that has begun makes it short.
+            // A disk that is full takes a part first, as a real one does; a signal that interrupts a write
+            // that has begun makes it short.
             const auto half = size / 2;
             const int error = errno;
             if (half > 0 && error != EINTR) [[maybe_unused]]
@@ -93,10 +96,14 @@ class FaultyFiles {
         .fsync = [](int file) { return fails(FileCall::fsync) ? -1 : system_file_ops().fsync(file); },
         .close =
             [](int file) {
-              const int result = system_file_ops().close(file);  // the descriptor is gone even when close says that it failed
+              const int result = system_file_ops().close(file);  // the descriptor is gone even when close
+                                                                 // says that it failed
               return fails(FileCall::close) ? -1 : result;
             },
-        .rename = [](const char* from, const char* to) { return fails(FileCall::rename) ? -1 : system_file_ops().rename(from, to); },
+        .rename =
+            [](const char* from, const char* to) {
+              return fails(FileCall::rename) ? -1 : system_file_ops().rename(from, to);
+            },
         .unlink = system_file_ops().unlink,
     };
     return calls;
@@ -106,20 +113,23 @@ class FaultyFiles {
 // Name → contents of all files of a folder, hidden ones too.
 inline std::map<std::string, std::string> files_in(const std::filesystem::path& folder) {
   std::map<std::string, std::string> files;
-  for (const auto& entry : std::filesystem::directory_iterator(folder)) files[entry.path().filename().string()] = bytes_of(entry.path());
+  for (const auto& entry : std::filesystem::directory_iterator(folder))
+    files[entry.path().filename().string()] = bytes_of(entry.path());
   return files;
 }
 
 inline std::size_t open_descriptors() {
-  return static_cast<std::size_t>(
-      std::distance(std::filesystem::directory_iterator("/proc/self/fd"), std::filesystem::directory_iterator()));
+  return static_cast<std::size_t>(std::distance(std::filesystem::directory_iterator("/proc/self/fd"),
+                                                std::filesystem::directory_iterator()));
 }
 
-// `make` writes files into the folder it is given. It is run again and again with each of its calls failing in turn, for every reason that
-// such a call may give; first into an empty folder, then into one that has files under the same names. Each time: Error{output} with the
-// system's reason, every name absent, as before, or complete, nothing else in the folder, no descriptor left open. The first `probes`
-// closes are of files that were made to see whether it can be done, and whose end does not matter.
-inline void expect_complete_or_absent_after_every_fault(const std::function<void(const std::filesystem::path&)>& make, long probes = 0) {
+// `make` writes files into the folder it is given. It is run again and again with each of its calls failing
+// in turn, for every reason that such a call may give; first into an empty folder, then into one that has
+// files under the same names. Each time: Error{output} with the system's reason, every name absent, as
+// before, or complete, nothing else in the folder, no descriptor left open. The first `probes` closes are of
+// files that were made to see whether it can be done, and whose end does not matter.
+inline void expect_complete_or_absent_after_every_fault(
+    const std::function<void(const std::filesystem::path&)>& make, long probes = 0) {
   std::map<std::string, std::string> whole;
   long counts[5] = {};
   {
@@ -130,18 +140,20 @@ inline void expect_complete_or_absent_after_every_fault(const std::function<void
     whole = files_in(folder.path());
   }
   ASSERT_FALSE(whole.empty());
-  const std::vector<std::pair<FileCall, std::vector<int>>> reasons = {{FileCall::open, {ENOSPC, EMFILE}},
-                                                                      {FileCall::write, {ENOSPC, EIO, EDQUOT, EFBIG}},
-                                                                      {FileCall::fsync, {EIO, ENOSPC}},
-                                                                      {FileCall::close, {EIO, EDQUOT}},
-                                                                      {FileCall::rename, {EIO, ENOSPC, EROFS}}};
+  const std::vector<std::pair<FileCall, std::vector<int>>> reasons = {
+      {FileCall::open, {ENOSPC, EMFILE}},
+      {FileCall::write, {ENOSPC, EIO, EDQUOT, EFBIG}},
+      {FileCall::fsync, {EIO, ENOSPC}},
+      {FileCall::close, {EIO, EDQUOT}},
+      {FileCall::rename, {EIO, ENOSPC, EROFS}}};
   int faults = 0;
   for (const bool existing : {false, true})
     for (const auto& [call, errors] : reasons)
       for (const int error : errors)
-        for (long nth = call == FileCall::close ? 1 + probes : 1; nth <= counts[static_cast<int>(call)]; ++nth) {
-          SCOPED_TRACE(std::string(name_of(call)) + " " + std::to_string(nth) + " says " + std::strerror(error) +
-                       (existing ? ", over existing files" : ""));
+        for (long nth = call == FileCall::close ? 1 + probes : 1; nth <= counts[static_cast<int>(call)];
+             ++nth) {
+          SCOPED_TRACE(std::string(name_of(call)) + " " + std::to_string(nth) + " says " +
+                       std::strerror(error) + (existing ? ", over existing files" : ""));
           const TemporaryFolder folder;
           if (existing)
             for (const auto& [name, contents] : whole) write_bytes(folder / name, "what was there before");
@@ -162,7 +174,8 @@ inline void expect_complete_or_absent_after_every_fault(const std::function<void
           EXPECT_EQ(open_descriptors(), descriptors);
           for (const auto& [name, contents] : files_in(folder.path())) {
             ASSERT_TRUE(whole.contains(name)) << name << " was left";
-            EXPECT_TRUE(contents == whole.at(name) || (existing && contents == "what was there before")) << name << " is half-written";
+            EXPECT_TRUE(contents == whole.at(name) || (existing && contents == "what was there before"))
+                << name << " is half-written";
           }
           ++faults;
         }
@@ -170,7 +183,8 @@ inline void expect_complete_or_absent_after_every_fault(const std::function<void
 }
 
 // The same files when every write is short and every other one is interrupted.
-inline void expect_same_after_short_and_interrupted_writes(const std::function<void(const std::filesystem::path&)>& make) {
+inline void expect_same_after_short_and_interrupted_writes(
+    const std::function<void(const std::filesystem::path&)>& make) {
   const TemporaryFolder plain, shortened;
   make(plain.path());
   {

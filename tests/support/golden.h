@@ -12,12 +12,18 @@
 
 namespace t2v::test {
 
-inline std::shared_ptr<const SafetensorsFile> open_golden(const std::string& name) { return SafetensorsFile::open(golden(name)); }
+inline std::shared_ptr<const SafetensorsFile> open_golden(const std::string& name) {
+  return SafetensorsFile::open(golden(name));
+}
 
-// The largest absolute difference in units of the reference's root mean square; infinity when the shapes differ or a value is not finite.
+// The largest absolute difference in units of the reference's root mean square; infinity when the shapes
+// differ or a value is not finite.
 inline double relative_error(const at::Tensor& found, const at::Tensor& reference) {
-  const auto difference = found.sizes() == reference.sizes() ? (found.to(at::kDouble) - reference.to(at::kDouble)).abs() : at::Tensor();
-  if (!difference.defined() || !at::isfinite(difference).all().item<bool>()) return std::numeric_limits<double>::infinity();
+  const auto difference = found.sizes() == reference.sizes()
+                              ? (found.to(at::kDouble) - reference.to(at::kDouble)).abs()
+                              : at::Tensor();
+  if (!difference.defined() || !at::isfinite(difference).all().item<bool>())
+    return std::numeric_limits<double>::infinity();
   return difference.max().item<double>() / reference.to(at::kDouble).square().mean().sqrt().item<double>();
 }
 

@@ -1,4 +1,5 @@
-// Parameters in training for tests: those of the random model tests/golden/wan-tiny, and gradients beside others.
+// Parameters in training for tests: those of the random model tests/golden/wan-tiny, and gradients beside
+// others.
 #pragma once
 
 #include <ATen/ATen.h>
@@ -20,8 +21,8 @@ ParameterSet tiny_parameters(const std::string& component, const Build& build) {
                             component == "text_encoder" ? "model" : "diffusion_pytorch_model");
 }
 
-// Each gradient is float32, there where the expected one is, and no further from it than `share` of its length and 1e-4: what is near 0 in
-// float32 is rounding in bfloat16.
+// Each gradient is float32, there where the expected one is, and no further from it than `share` of its
+// length and 1e-4: what is near 0 in float32 is rounding in bfloat16.
 inline void expect_gradients_near(const ParameterSet& found, const ParameterSet& expected, double share) {
   for (std::size_t i = 0; i < expected.list().size(); ++i) {
     const auto& name = expected.list()[i].name;
@@ -29,7 +30,8 @@ inline void expect_gradients_near(const ParameterSet& found, const ParameterSet&
     ASSERT_EQ(gradient.defined(), reference.defined()) << name;
     if (!gradient.defined()) continue;
     EXPECT_EQ(gradient.scalar_type(), at::kFloat);
-    EXPECT_LT((gradient - reference).norm().item<double>(), share * reference.norm().item<double>() + 1e-4) << name;
+    EXPECT_LT((gradient - reference).norm().item<double>(), share * reference.norm().item<double>() + 1e-4)
+        << name;
   }
 }
 

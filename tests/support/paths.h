@@ -9,10 +9,16 @@
 namespace t2v::test {
 
 inline std::filesystem::path source_dir() { return T2V_SOURCE_DIR; }
-inline std::filesystem::path golden(const std::string& name) { return source_dir() / "tests" / "golden" / name; }
-inline std::filesystem::path shipped_model(const std::string& name = "world-64") { return source_dir() / "models" / name; }
+inline std::filesystem::path golden(const std::string& name) {
+  return source_dir() / "tests" / "golden" / name;
+}
+inline std::filesystem::path shipped_model(const std::string& name = "world-64") {
+  return source_dir() / "models" / name;
+}
 // A shipped model by its name, or "tiny": random weights with the architecture of Wan 2.1.
-inline std::filesystem::path model_named(const std::string& name) { return name == "tiny" ? golden("wan-tiny") : shipped_model(name); }
+inline std::filesystem::path model_named(const std::string& name) {
+  return name == "tiny" ? golden("wan-tiny") : shipped_model(name);
+}
 inline std::filesystem::path binary() { return T2V_BINARY; }
 
 class TemporaryFolder {

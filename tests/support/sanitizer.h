@@ -1,5 +1,5 @@
-// Whether a sanitizer is built in: its shadow memory counts as the program's, it reserves terabytes of addresses, and it slows everything
-// down.
+// Whether a sanitizer is built in: its shadow memory counts as the program's, it reserves terabytes of
+// addresses, and it slows everything down.
 #pragma once
 
 namespace t2v::test {

@@ -17,10 +17,13 @@ inline Weights weights_of(const std::vector<std::pair<std::string, at::Tensor>>&
   return Weights::open(folder.path(), "model", at::kCPU, at::kFloat);
 }
 
-inline Json tiny_config(const std::string& component) { return read_json(golden("wan-tiny") / component / "config.json"); }
+inline Json tiny_config(const std::string& component) {
+  return read_json(golden("wan-tiny") / component / "config.json");
+}
 
 inline Weights tiny_weights(const std::string& component) {
-  return Weights::open(golden("wan-tiny") / component, component == "text_encoder" ? "model" : "diffusion_pytorch_model", at::kCPU,
+  return Weights::open(golden("wan-tiny") / component,
+                       component == "text_encoder" ? "model" : "diffusion_pytorch_model", at::kCPU,
                        at::kFloat);
 }
 

@@ -76,7 +76,8 @@ TEST(AtomicFile, SaysWhichFileCannotBeWritten) {
 TEST(AtomicFile, RemovesItsTemporaryFileWhenTheNameIsTaken) {
   const test::TemporaryFolder folder;
   fs::create_directory(folder / "clip.mp4");
-  test::expect_error(ErrorKind::output, {(folder / "clip.mp4").string()}, [&] { write_file_atomically(folder / "clip.mp4", "frames"); });
+  test::expect_error(ErrorKind::output, {(folder / "clip.mp4").string()},
+                     [&] { write_file_atomically(folder / "clip.mp4", "frames"); });
   EXPECT_EQ(entries(folder.path()), 1U);
 }
 
@@ -97,14 +98,16 @@ TEST(CheckWritableFolder, RefusesAMissingFolderAndAFile) {
   const test::TemporaryFolder folder;
   std::ofstream(folder / "file") << "x";
   for (const char* name : {"absent", "file"})
-    test::expect_error(ErrorKind::output, {(folder / name).string(), "not a folder"}, [&] { check_writable_folder(folder / name); });
+    test::expect_error(ErrorKind::output, {(folder / name).string(), "not a folder"},
+                       [&] { check_writable_folder(folder / name); });
 }
 
 TEST(AtomicFile, ReplacesNoPipe) {
   const test::TemporaryFolder folder;
   const auto pipe = folder / "clip.mp4";
   ASSERT_EQ(::mkfifo(pipe.c_str(), 0600), 0);
-  test::expect_error(ErrorKind::output, {"clip.mp4: is a device or pipe"}, [&] { const AtomicFile file(pipe); });
+  test::expect_error(ErrorKind::output, {"clip.mp4: is a device or pipe"},
+                     [&] { const AtomicFile file(pipe); });
   EXPECT_EQ(entries(folder.path()), 1U);
   EXPECT_TRUE(fs::is_fifo(pipe));
 }

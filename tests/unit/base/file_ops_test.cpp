@@ -18,7 +18,8 @@ using test::FileCall;
 const std::string text(1000, 'x');
 
 TEST(FileFaults, AWholeFileIsCompleteOrAbsentAfterEveryFault) {
-  test::expect_complete_or_absent_after_every_fault([](const fs::path& folder) { write_file_atomically(folder / "file.json", text); });
+  test::expect_complete_or_absent_after_every_fault(
+      [](const fs::path& folder) { write_file_atomically(folder / "file.json", text); });
 }
 
 TEST(FileFaults, AFileWrittenInPiecesIsCompleteOrAbsentAfterEveryFault) {
@@ -30,7 +31,8 @@ TEST(FileFaults, AFileWrittenInPiecesIsCompleteOrAbsentAfterEveryFault) {
 }
 
 TEST(FileFaults, ShortAndInterruptedWritesGoOn) {
-  test::expect_same_after_short_and_interrupted_writes([](const fs::path& folder) { write_file_atomically(folder / "file.json", text); });
+  test::expect_same_after_short_and_interrupted_writes(
+      [](const fs::path& folder) { write_file_atomically(folder / "file.json", text); });
 }
 
 TEST(FileFaults, EveryInterruptedCallGoesOn) {
@@ -38,14 +40,16 @@ TEST(FileFaults, EveryInterruptedCallGoesOn) {
     const test::TemporaryFolder folder;
     const FaultyFiles fault({call, 1, EINTR});
     write_file_atomically(folder / "file.json", text);
-    EXPECT_TRUE((test::files_in(folder.path()) == std::map<std::string, std::string>{{"file.json", text}})) << test::name_of(call);
+    EXPECT_TRUE((test::files_in(folder.path()) == std::map<std::string, std::string>{{"file.json", text}}))
+        << test::name_of(call);
   }
 }
 
 TEST(FileFaults, AWriteOfNothingIsAnErrorAndNoEndlessLoop) {
   const FaultyFiles nothing_is_written(0);
   const test::TemporaryFolder folder;
-  test::expect_error(ErrorKind::output, {"file.json", std::strerror(EIO)}, [&] { write_file_atomically(folder / "file.json", text); });
+  test::expect_error(ErrorKind::output, {"file.json", std::strerror(EIO)},
+                     [&] { write_file_atomically(folder / "file.json", text); });
   EXPECT_TRUE(test::files_in(folder.path()).empty());
 }
 

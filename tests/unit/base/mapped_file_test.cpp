@@ -24,8 +24,10 @@ TEST(MappedFile, RefusesWhatIsNoFileWithoutWaiting) {
   const test::TemporaryFolder folder;
   ASSERT_EQ(::mkfifo((folder / "pipe").c_str(), 0600), 0);
   for (const auto& path : {folder / "pipe", folder.path()})
-    test::expect_error(ErrorKind::bad_input, {path.string(), "not a regular file"}, [&] { const MappedFile file(path); });
-  test::expect_error(ErrorKind::bad_input, {"absent", "No such file"}, [&] { const MappedFile file(folder / "absent"); });
+    test::expect_error(ErrorKind::bad_input, {path.string(), "not a regular file"},
+                       [&] { const MappedFile file(path); });
+  test::expect_error(ErrorKind::bad_input, {"absent", "No such file"},
+                     [&] { const MappedFile file(folder / "absent"); });
 }
 
 // Touches what `folder`/x held before it was cut, in this process, with the handler installed.
@@ -42,8 +44,10 @@ TEST(MappedFileDeathTest, AFileThatShrinksEndsTheProgramAsABadInputFile) {
   ::testing::FLAGS_gtest_death_test_style = "threadsafe";
   const test::TemporaryFolder folder;
   test::write_bytes(folder / "x", std::string(100'000, 'x'));
-  EXPECT_EXIT(read_beyond_the_end(folder), ::testing::ExitedWithCode(3), "/x: became unreadable while it was in use");
-  for (const auto& entry : std::filesystem::directory_iterator(folder.path())) EXPECT_EQ(entry.path().filename(), "x");
+  EXPECT_EXIT(read_beyond_the_end(folder), ::testing::ExitedWithCode(3),
+              "/x: became unreadable while it was in use");
+  for (const auto& entry : std::filesystem::directory_iterator(folder.path()))
+    EXPECT_EQ(entry.path().filename(), "x");
 }
 
 // A page beyond the end of a file that MappedFile does not know.
@@ -53,7 +57,8 @@ void read_beyond_the_end_of_another_mapping() {
   test::write_bytes(folder / "x", std::string(100'000, 'x'));
   const MappedFile known(folder / "x");
   const int empty = ::memfd_create("empty", 0);
-  const auto* bytes = static_cast<const volatile char*>(::mmap(nullptr, 4096, PROT_READ, MAP_SHARED, empty, 0));
+  const auto* bytes = static_cast<const volatile char*>(
+      ::mmap(nullptr, 4096, PROT_READ, MAP_SHARED, empty, 0));
   [[maybe_unused]] const char byte = *bytes;
 }
 

@@ -8,8 +8,8 @@ namespace t2v {
 namespace {
 
 TEST(FindTextDefect, AcceptsUnicodeTextWithTabsAndNewlines) {
-  for (const char* text :
-       {"", "a red circle", "tab\tand\r\nnewline", "größer", "赤い円", "\xF0\x9F\x8E\xAC", "\xF4\x8F\xBF\xBF", "\xEF\xBF\xBF", "\xC2\xA0"})
+  for (const char* text : {"", "a red circle", "tab\tand\r\nnewline", "größer", "赤い円", "\xF0\x9F\x8E\xAC",
+                           "\xF4\x8F\xBF\xBF", "\xEF\xBF\xBF", "\xC2\xA0"})
     EXPECT_FALSE(find_text_defect(text)) << text;
 }
 
@@ -57,7 +57,8 @@ TEST(Printable, LeavesNothingThatATerminalObeys) {
 
 TEST(NearestName, SpendsNoTimeOnANameOfMegabytes) {
   // At a nanosecond a step, comparing it would take an hour.
-  EXPECT_FALSE(nearest_name(std::string(50'000'000, 'x'), std::vector<std::string>(10'000, "guidance_scale")));
+  EXPECT_FALSE(
+      nearest_name(std::string(50'000'000, 'x'), std::vector<std::string>(10'000, "guidance_scale")));
 }
 
 TEST(NearestName, FindsAMisspeltNameAndNothingFarOff) {

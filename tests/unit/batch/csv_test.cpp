@@ -17,8 +17,9 @@ std::vector<std::vector<std::string>> texts_of(const CsvTable& table) {
 TEST(Csv, ReadsPlainAndQuotedCells) {
   const auto table = parse_csv("a,b,c\r\n1,\"x, y\",\"he said \"\"no\"\"\"\n,,\n\"two\nlines\",2,3");
   EXPECT_TRUE(table.defects.empty());
-  EXPECT_EQ(texts_of(table), (std::vector<std::vector<std::string>>{
-                                 {"a", "b", "c"}, {"1", "x, y", "he said \"no\""}, {"", "", ""}, {"two\nlines", "2", "3"}}));
+  EXPECT_EQ(texts_of(table),
+            (std::vector<std::vector<std::string>>{
+                {"a", "b", "c"}, {"1", "x, y", "he said \"no\""}, {"", "", ""}, {"two\nlines", "2", "3"}}));
 }
 
 TEST(Csv, KnowsThePlaceOfEveryCell) {

@@ -16,17 +16,20 @@ TEST(RemoveLeftovers, TakesTheTemporaryFilesOfItsItemsAndNothingElse) {
   std::filesystem::create_directory(folder / "frames");
   BatchItem movie{.file = "a.mp4"}, images{.file = "frames/f-%03d.png"};
   for (const char* name :
-       {"a.mp4", ".a.mp4.t2v-12-0.tmp.mp4", ".a.mp4.json.t2v-12-3.tmp.json", "frames/.f-007.png.t2v-12-1.tmp.png",
-        ".a.mp4.latents.safetensors.t2v-12-4.tmp.safetensors", "..a.mp4.checkpoint.safetensors.t2v-12-5.tmp.safetensors",
-        ".a.mp4.checkpoint.safetensors", ".b.mp4.t2v-12-2.tmp.mp4", ".a.mp4.part", "b.mp4", ".t2v-rc", "frames/.other.png.t2v-1-1.tmp.png"})
+       {"a.mp4", ".a.mp4.t2v-12-0.tmp.mp4", ".a.mp4.json.t2v-12-3.tmp.json",
+        "frames/.f-007.png.t2v-12-1.tmp.png", ".a.mp4.latents.safetensors.t2v-12-4.tmp.safetensors",
+        "..a.mp4.checkpoint.safetensors.t2v-12-5.tmp.safetensors", ".a.mp4.checkpoint.safetensors",
+        ".b.mp4.t2v-12-2.tmp.mp4", ".a.mp4.part", "b.mp4", ".t2v-rc", "frames/.other.png.t2v-1-1.tmp.png"})
     std::ofstream(folder / name) << "x";
   remove_leftovers({movie, images}, folder.path());
   std::vector<std::string> left;
   for (const auto& entry : std::filesystem::recursive_directory_iterator(folder.path()))
-    if (entry.is_regular_file()) left.push_back(std::filesystem::relative(entry.path(), folder.path()).string());
+    if (entry.is_regular_file())
+      left.push_back(std::filesystem::relative(entry.path(), folder.path()).string());
   std::sort(left.begin(), left.end());
-  EXPECT_EQ(left, (std::vector<std::string>{".a.mp4.checkpoint.safetensors", ".a.mp4.part", ".b.mp4.t2v-12-2.tmp.mp4", ".t2v-rc", "a.mp4",
-                                            "b.mp4", "frames/.other.png.t2v-1-1.tmp.png"}));
+  EXPECT_EQ(left, (std::vector<std::string>{".a.mp4.checkpoint.safetensors", ".a.mp4.part",
+                                            ".b.mp4.t2v-12-2.tmp.mp4", ".t2v-rc", "a.mp4", "b.mp4",
+                                            "frames/.other.png.t2v-1-1.tmp.png"}));
 }
 
 TEST(RemoveLeftovers, KnowsTheNamesThatAtomicFileGives) {

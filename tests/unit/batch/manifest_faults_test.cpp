@@ -1,5 +1,5 @@
-// The manifest on a disk that fails: after every fault it opens again, and says of each item what was true before the call that failed or
-// what that call was to make true.
+// The manifest on a disk that fails: after every fault it opens again, and says of each item what was true
+// before the call that failed or what that call was to make true.
 #include <gtest/gtest.h>
 
 #include <map>
@@ -56,7 +56,9 @@ std::map<std::string, std::string> expected(int done) {
   return {{"a", "done"}, {"b", done < 6 ? "pending" : "failed"}};
 }
 
-void prepare(const test::TemporaryFolder& folder) { std::filesystem::create_directories(manifest_path(folder.path(), {}).parent_path()); }
+void prepare(const test::TemporaryFolder& folder) {
+  std::filesystem::create_directories(manifest_path(folder.path(), {}).parent_path());
+}
 
 TEST(ManifestFaults, NothingFinishedIsLostAfterEveryFault) {
   long counts[5] = {};
@@ -72,15 +74,16 @@ TEST(ManifestFaults, NothingFinishedIsLostAfterEveryFault) {
   ASSERT_GT(counts[static_cast<int>(DiskCall::sync)], 5);
   int errors = 0;
   for (const bool for_good : {false, true})
-    for (const auto& [call, code] : std::vector<std::pair<DiskCall, int>>{{DiskCall::open, SQLITE_CANTOPEN},
-                                                                          {DiskCall::write, SQLITE_FULL},
-                                                                          {DiskCall::write, SQLITE_IOERR_WRITE},
-                                                                          {DiskCall::sync, SQLITE_IOERR_FSYNC},
-                                                                          {DiskCall::truncate, SQLITE_IOERR_TRUNCATE},
-                                                                          {DiskCall::remove, SQLITE_IOERR_DELETE}})
+    for (const auto& [call, code] :
+         std::vector<std::pair<DiskCall, int>>{{DiskCall::open, SQLITE_CANTOPEN},
+                                               {DiskCall::write, SQLITE_FULL},
+                                               {DiskCall::write, SQLITE_IOERR_WRITE},
+                                               {DiskCall::sync, SQLITE_IOERR_FSYNC},
+                                               {DiskCall::truncate, SQLITE_IOERR_TRUNCATE},
+                                               {DiskCall::remove, SQLITE_IOERR_DELETE}})
       for (long nth = 1; nth <= counts[static_cast<int>(call)]; ++nth) {
-        SCOPED_TRACE("call " + std::to_string(static_cast<int>(call)) + ", " + std::to_string(nth) + ", code " + std::to_string(code) +
-                     (for_good ? ", for good" : ""));
+        SCOPED_TRACE("call " + std::to_string(static_cast<int>(call)) + ", " + std::to_string(nth) +
+                     ", code " + std::to_string(code) + (for_good ? ", for good" : ""));
         const test::TemporaryFolder folder;
         prepare(folder);
         int done = 0;

@@ -14,7 +14,8 @@ namespace {
 
 constexpr Shard whole() { return {0, 1, {}}; }
 
-ManifestRow row_of(const std::string& id, int64_t position = 0, const std::string& settings = R"({"steps":2})") {
+ManifestRow row_of(const std::string& id, int64_t position = 0,
+                   const std::string& settings = R"({"steps":2})") {
   ManifestRow row;
   row.id = id;
   row.position = position;
@@ -30,7 +31,9 @@ ManifestRow row_of(const std::string& id, int64_t position = 0, const std::strin
 class BatchManifest : public ::testing::Test {
  protected:
   BatchManifest() { std::filesystem::create_directory(folder_ / ".t2v"); }
-  std::filesystem::path path(const Shard& shard = whole()) const { return manifest_path(folder_.path(), shard); }
+  std::filesystem::path path(const Shard& shard = whole()) const {
+    return manifest_path(folder_.path(), shard);
+  }
   test::TemporaryFolder folder_;
 };
 
@@ -96,11 +99,14 @@ TEST_F(BatchManifest, UsesARollbackJournal) {
 
 TEST_F(BatchManifest, FilesThatAreNoManifestAreRefused) {
   std::ofstream(path()) << std::string(5000, 'x');
-  test::expect_error(ErrorKind::bad_input, {path().string(), "no intact manifest"}, [&] { read_manifest(path()); });
-  test::expect_error(ErrorKind::bad_input, {path().string(), "no intact manifest"}, [&] { Manifest manifest(folder_.path(), whole()); });
+  test::expect_error(ErrorKind::bad_input, {path().string(), "no intact manifest"},
+                     [&] { read_manifest(path()); });
+  test::expect_error(ErrorKind::bad_input, {path().string(), "no intact manifest"},
+                     [&] { Manifest manifest(folder_.path(), whole()); });
   std::filesystem::remove(path());
   sqlite::Database(path(), sqlite::Database::Mode::create).execute("CREATE TABLE items (id TEXT)");
-  test::expect_error(ErrorKind::bad_input, {"no manifest of t2v"}, [&] { Manifest manifest(folder_.path(), whole()); });
+  test::expect_error(ErrorKind::bad_input, {"no manifest of t2v"},
+                     [&] { Manifest manifest(folder_.path(), whole()); });
   std::filesystem::remove(path());
   { Manifest manifest(folder_.path(), whole()); }
   sqlite::Database(path(), sqlite::Database::Mode::existing).execute("PRAGMA user_version = 2");

@@ -19,7 +19,8 @@ class PlanBatch : public ::testing::Test {
     request.folder = folder_ / "out";
     return request;
   }
-  void expect_mistakes(const BatchRequest& request, const std::vector<std::string>& parts, ErrorKind kind = ErrorKind::usage) const {
+  void expect_mistakes(const BatchRequest& request, const std::vector<std::string>& parts,
+                       ErrorKind kind = ErrorKind::usage) const {
     test::expect_error(kind, parts, [&] { plan_batch(request); });
     EXPECT_FALSE(std::filesystem::exists(folder_ / "out"));  // nothing is left behind
   }
@@ -79,10 +80,15 @@ TEST_F(PlanBatch, NamesAreFilledInWithinTheFolder) {
 }
 
 TEST_F(PlanBatch, NamesThatLeaveTheFolderAreRefused) {
-  for (const char* name : {"../x.mp4", "a/../../x.mp4", "/tmp/x.mp4", "..", ".t2v/x.mp4", "-", "./.t2v/x.mp4"})
-    expect_mistakes(request(std::string(R"({"prompt": "a", "output": ")") + name + "\"}", PromptsFormat::jsonl), {"p:1:17: 'output'"});
-  expect_mistakes(request(R"({"prompt": "a", "save_latents": "../x.safetensors"})", PromptsFormat::jsonl), {"'save_latents'", "leaves"});
-  expect_mistakes(request(R"({"prompt": "a", "trace": "/tmp/trace"})", PromptsFormat::jsonl), {"'trace'", "leaves"});
+  for (const char* name :
+       {"../x.mp4", "a/../../x.mp4", "/tmp/x.mp4", "..", ".t2v/x.mp4", "-", "./.t2v/x.mp4"})
+    expect_mistakes(
+        request(std::string(R"({"prompt": "a", "output": ")") + name + "\"}", PromptsFormat::jsonl),
+        {"p:1:17: 'output'"});
+  expect_mistakes(request(R"({"prompt": "a", "save_latents": "../x.safetensors"})", PromptsFormat::jsonl),
+                  {"'save_latents'", "leaves"});
+  expect_mistakes(request(R"({"prompt": "a", "trace": "/tmp/trace"})", PromptsFormat::jsonl),
+                  {"'trace'", "leaves"});
   auto dated = request("a\n");
   dated.name = "{date}.mp4";  // would be another name tomorrow
   expect_mistakes(dated, {"{date}", "{id}"});
@@ -113,14 +119,15 @@ TEST_F(PlanBatch, EveryMistakeIsShownAtOnceWithItsPlace) {
 {"prompt": "d", "count": 0}
 {"prompt": "e", "seed": -1})",
                           PromptsFormat::jsonl),
-                  {"p:1:17: --fps", "p:2:17: --guidance-scale", "p:3:1: a prompt is needed", "p:4:2: unknown key", "p:5:17: 'count'",
-                   "p:6:17: 'seed'", "6 mistakes"});
+                  {"p:1:17: --fps", "p:2:17: --guidance-scale", "p:3:1: a prompt is needed",
+                   "p:4:2: unknown key", "p:5:17: 'count'", "p:6:17: 'seed'", "6 mistakes"});
 }
 
 TEST_F(PlanBatch, TheSameMistakeOfManyItemsIsOneLineAndKeepsItsKind) {
   auto asked = request("a\nb\nc\n");
   asked.defaults.model = "no-such-model";
-  expect_mistakes(asked, {"p:1:1: ", "no-such-model", "(and the same for 2 more entries)"}, ErrorKind::bad_input);
+  expect_mistakes(asked, {"p:1:1: ", "no-such-model", "(and the same for 2 more entries)"},
+                  ErrorKind::bad_input);
 }
 
 TEST_F(PlanBatch, AFileWithoutPromptsIsRefused) {
@@ -139,7 +146,8 @@ TEST_F(PlanBatch, DeviceAndThreadsAreNoPartOfTheSettings) {
 }
 
 TEST(SplitTemplate, TheFolderEndsBeforeTheFirstField) {
-  const auto expect_split = [](const std::string& pattern, const std::string& folder, const std::string& name) {
+  const auto expect_split = [](const std::string& pattern, const std::string& folder,
+                               const std::string& name) {
     const auto split = split_template(pattern);
     EXPECT_EQ(split.folder, folder);
     EXPECT_EQ(split.name, name);

@@ -20,12 +20,14 @@ std::vector<std::string> messages_of(const PromptsFile& file) {
 void expect_messages(const PromptsFile& file, const std::vector<std::string>& beginnings) {
   const auto messages = messages_of(file);
   ASSERT_EQ(messages.size(), beginnings.size()) << ::testing::PrintToString(messages);
-  for (std::size_t i = 0; i < beginnings.size(); ++i) EXPECT_EQ(messages[i].substr(0, beginnings[i].size()), beginnings[i]);
+  for (std::size_t i = 0; i < beginnings.size(); ++i)
+    EXPECT_EQ(messages[i].substr(0, beginnings[i].size()), beginnings[i]);
 }
 
 TEST(PromptsFile, TextHasAPromptALine) {
-  const auto file =
-      parse_prompts("p.txt", "\xEF\xBB\xBF# colours\n  a red circle \r\n\n\ta blue ring # not a comment\n", PromptsFormat::text);
+  const auto file = parse_prompts(
+      "p.txt", "\xEF\xBB\xBF# colours\n  a red circle \r\n\n\ta blue ring # not a comment\n",
+      PromptsFormat::text);
   ASSERT_EQ(file.entries.size(), 2U);
   EXPECT_EQ(file.entries[0].settings.prompt, "a red circle");
   EXPECT_EQ(file.entries[0].place, (Place{2, 3}));
@@ -40,7 +42,8 @@ TEST(PromptsFile, TextThatIsNoPromptIsNamedByLineAndColumn) {
 }
 
 TEST(PromptsFile, JsonLinesSetAnyGenerateSetting) {
-  const auto file = parse_prompts("p.jsonl", R"({"prompt": "a", "steps": 4, "fps": 8.5, "sidecar": true, "seed": null}
+  const auto file = parse_prompts("p.jsonl",
+                                  R"({"prompt": "a", "steps": 4, "fps": 8.5, "sidecar": true, "seed": null}
 
 {"id": 12, "prompt": "ü"})",
                                   PromptsFormat::jsonl);
@@ -66,7 +69,8 @@ TEST(PromptsFile, EveryMistakeOfJsonLinesIsNamedByLineAndColumn) {
 )",
                                   PromptsFormat::jsonl);
   expect_messages(file,
-                  {"p.jsonl:1:2: unknown key 'promt'; did you mean 'prompt'?", "p.jsonl:1:16: 'steps' should be an integer, found \"ten\"",
+                  {"p.jsonl:1:2: unknown key 'promt'; did you mean 'prompt'?",
+                   "p.jsonl:1:16: 'steps' should be an integer, found \"ten\"",
                    "p.jsonl:2:18: bad JSON: syntax error", "p.jsonl:3:1: each line should be a JSON object",
                    "p.jsonl:4:32: the key 'frames' stands twice", "p.jsonl:5:2: 'id' should be",
                    "p.jsonl:5:16: 'prompt': control character U+0007", "p.jsonl:6:2: 'prompt' should be"});
@@ -75,14 +79,18 @@ TEST(PromptsFile, EveryMistakeOfJsonLinesIsNamedByLineAndColumn) {
 }
 
 TEST(PromptsFile, JsonThatIsTooDeepOrTooLongIsRefused) {
-  const auto deep = parse_prompts("p.jsonl", "{\"prompt\": " + std::string(2000, '[') + std::string(2000, ']') + "}", PromptsFormat::jsonl);
+  const auto deep = parse_prompts("p.jsonl",
+                                  "{\"prompt\": " + std::string(2000, '[') + std::string(2000, ']') + "}",
+                                  PromptsFormat::jsonl);
   expect_messages(deep, {"p.jsonl:1:1: JSON nested deeper"});
-  const auto longer = parse_prompts("p.jsonl", "{\"prompt\": \"" + std::string(2 << 20, 'a') + "\"}", PromptsFormat::jsonl);
+  const auto longer = parse_prompts("p.jsonl", "{\"prompt\": \"" + std::string(2 << 20, 'a') + "\"}",
+                                    PromptsFormat::jsonl);
   expect_messages(longer, {"p.jsonl:1:1: 2097166 bytes of JSON"});
 }
 
 TEST(PromptsFile, CsvColumnsAreSettings) {
-  const auto file = parse_prompts("p.csv", "id,prompt,steps\na,\"one, two\",4\nb,three,\n", PromptsFormat::csv);
+  const auto file = parse_prompts("p.csv", "id,prompt,steps\na,\"one, two\",4\nb,three,\n",
+                                  PromptsFormat::csv);
   EXPECT_TRUE(file.defects.empty());
   ASSERT_EQ(file.entries.size(), 2U);
   EXPECT_EQ(file.entries[0].id, "a");
@@ -93,10 +101,13 @@ TEST(PromptsFile, CsvColumnsAreSettings) {
 
 TEST(PromptsFile, EveryMistakeOfCsvIsNamedByLineAndColumn) {
   expect_messages(parse_prompts("p.csv", "prompt,stepps,prompt\na,1,b\n", PromptsFormat::csv),
-                  {"p.csv:1:8: unknown key 'stepps'; did you mean 'steps'?", "p.csv:1:15: the column 'prompt' stands twice"});
-  expect_messages(parse_prompts("p.csv", "prompt,steps\na\n\"b\nc\",x\nd,\"1\"2\ne,1,2\nf,\x07\n", PromptsFormat::csv),
-                  {"p.csv:2:1: 1 cells, but the header has 2 columns", "p.csv:4:4: 'steps' should be a whole number, found 'x'",
-                   "p.csv:5:6: text after a closing quote", "p.csv:6:1: 3 cells", "p.csv:7:3: 'steps' should be a whole number"});
+                  {"p.csv:1:8: unknown key 'stepps'; did you mean 'steps'?",
+                   "p.csv:1:15: the column 'prompt' stands twice"});
+  expect_messages(
+      parse_prompts("p.csv", "prompt,steps\na\n\"b\nc\",x\nd,\"1\"2\ne,1,2\nf,\x07\n", PromptsFormat::csv),
+      {"p.csv:2:1: 1 cells, but the header has 2 columns",
+       "p.csv:4:4: 'steps' should be a whole number, found 'x'", "p.csv:5:6: text after a closing quote",
+       "p.csv:6:1: 3 cells", "p.csv:7:3: 'steps' should be a whole number"});
 }
 
 TEST(PromptsFile, TheFormatComesFromTheNameThenFromTheText) {
@@ -113,7 +124,8 @@ TEST(PromptsFile, TheFormatComesFromTheNameThenFromTheText) {
 
 TEST(PromptsFile, WhatCannotBeReadIsRefused) {
   const test::TemporaryFolder folder;
-  test::expect_error(ErrorKind::usage, {"missing.txt", "cannot be read"}, [&] { read_prompts((folder / "missing.txt").string()); });
+  test::expect_error(ErrorKind::usage, {"missing.txt", "cannot be read"},
+                     [&] { read_prompts((folder / "missing.txt").string()); });
   test::expect_error(ErrorKind::usage, {"folder"}, [&] { read_prompts(folder.path().string()); });
 }
 

@@ -47,7 +47,8 @@ class Resume : public ::testing::Test {
     row.updated = 5;
     return row;
   }
-  Action decide_one(const BatchItem& item, const std::vector<ManifestRow>& rows, Redo redo = Redo::nothing) const {
+  Action decide_one(const BatchItem& item, const std::vector<ManifestRow>& rows,
+                    Redo redo = Redo::nothing) const {
     return decide({item}, rows, folder_.path(), redo).of_item.at(0).action;
   }
   test::TemporaryFolder folder_;
@@ -77,8 +78,10 @@ TEST_F(Resume, MakesAgainWhatIsMissingOrNotTheFileThatWasMade) {
 
 TEST_F(Resume, RefusesChangedSettingsWithTheDifference) {
   const auto row = finished(item("a"));
-  test::expect_error(ErrorKind::usage, {"item 'a'", "steps: 2 -> 3", "--redo changed"}, [&] { decide_one(item("a", 3), {row}); });
-  test::expect_error(ErrorKind::usage, {"steps: 2 -> 3"}, [&] { decide_one(item("a", 3), {row}, Redo::failed); });
+  test::expect_error(ErrorKind::usage, {"item 'a'", "steps: 2 -> 3", "--redo changed"},
+                     [&] { decide_one(item("a", 3), {row}); });
+  test::expect_error(ErrorKind::usage, {"steps: 2 -> 3"},
+                     [&] { decide_one(item("a", 3), {row}, Redo::failed); });
   EXPECT_EQ(decide_one(item("a", 3), {row}, Redo::changed), Action::make);
 }
 
@@ -116,7 +119,8 @@ TEST_F(Resume, TriesAgainWhatMayHaveBeenBadLuck) {
   for (const int code : {2, 3, 6}) {
     EXPECT_EQ(decide_one(a, {failed(a, code)}), Action::leave_failed) << code;
     EXPECT_EQ(decide_one(a, {failed(a, code)}, Redo::failed), Action::make) << code;
-    EXPECT_EQ(decide_one(item("a", 3), {failed(a, code)}), Action::make) << code;  // other settings may do better
+    EXPECT_EQ(decide_one(item("a", 3), {failed(a, code)}), Action::make)
+        << code;  // other settings may do better
   }
 }
 
@@ -142,7 +146,8 @@ TEST(HashClip, CoversEveryImageOfASequence) {
 }
 
 TEST(SettingsDifference, NamesEverySettingThatDiffers) {
-  EXPECT_EQ(settings_difference(R"({"a":1,"b":"x","c":2})", R"({"a":1,"b":"y","d":3})"), R"(b: "x" -> "y", c: 2 -> null, d: null -> 3)");
+  EXPECT_EQ(settings_difference(R"({"a":1,"b":"x","c":2})", R"({"a":1,"b":"y","d":3})"),
+            R"(b: "x" -> "y", c: 2 -> null, d: null -> 3)");
   EXPECT_NE(settings_difference("not json", "{}").find("cannot be read"), std::string::npos);
 }
 

@@ -29,18 +29,31 @@ void expect_shard(const Shard& shard, int64_t index, int64_t count) {
 
 TEST(FindShard, TakesTheFlagBeforeTheEnvironment) {
   expect_shard(find({}), 0, 1);
-  expect_shard(find({{"SLURM_ARRAY_TASK_ID", "2"}, {"SLURM_ARRAY_TASK_COUNT", "4"}, {"RANK", "1"}, {"WORLD_SIZE", "3"}}, "5/7"), 5, 7);
+  expect_shard(
+      find(
+          {{"SLURM_ARRAY_TASK_ID", "2"}, {"SLURM_ARRAY_TASK_COUNT", "4"}, {"RANK", "1"}, {"WORLD_SIZE", "3"}},
+          "5/7"),
+      5, 7);
 }
 
 TEST(FindShard, KnowsSlurmArrays) {
-  expect_shard(find({{"SLURM_ARRAY_TASK_ID", "2"}, {"SLURM_ARRAY_TASK_COUNT", "4"}, {"SLURM_ARRAY_TASK_MIN", "0"}}), 2, 4);
-  expect_shard(find({{"SLURM_ARRAY_TASK_ID", "3"}, {"SLURM_ARRAY_TASK_COUNT", "4"}, {"SLURM_ARRAY_TASK_MIN", "1"}}), 2, 4);
   expect_shard(
-      find({{"SLURM_ARRAY_TASK_ID", "15"}, {"SLURM_ARRAY_TASK_COUNT", "3"}, {"SLURM_ARRAY_TASK_MIN", "5"}, {"SLURM_ARRAY_TASK_STEP", "5"}}),
-      2, 3);
+      find({{"SLURM_ARRAY_TASK_ID", "2"}, {"SLURM_ARRAY_TASK_COUNT", "4"}, {"SLURM_ARRAY_TASK_MIN", "0"}}), 2,
+      4);
+  expect_shard(
+      find({{"SLURM_ARRAY_TASK_ID", "3"}, {"SLURM_ARRAY_TASK_COUNT", "4"}, {"SLURM_ARRAY_TASK_MIN", "1"}}), 2,
+      4);
+  expect_shard(find({{"SLURM_ARRAY_TASK_ID", "15"},
+                     {"SLURM_ARRAY_TASK_COUNT", "3"},
+                     {"SLURM_ARRAY_TASK_MIN", "5"},
+                     {"SLURM_ARRAY_TASK_STEP", "5"}}),
+               2, 3);
   // Part of an array submitted again: task 3 of what was an array of 8.
-  expect_shard(find({{"SLURM_ARRAY_TASK_ID", "3"}, {"SLURM_ARRAY_TASK_COUNT", "1"}, {"SLURM_ARRAY_TASK_MIN", "3"}, {"T2V_SHARDS", "8"}}), 3,
-               8);
+  expect_shard(find({{"SLURM_ARRAY_TASK_ID", "3"},
+                     {"SLURM_ARRAY_TASK_COUNT", "1"},
+                     {"SLURM_ARRAY_TASK_MIN", "3"},
+                     {"T2V_SHARDS", "8"}}),
+               3, 8);
 }
 
 TEST(FindShard, KnowsKubernetesAndRanks) {
@@ -51,12 +64,15 @@ TEST(FindShard, KnowsKubernetesAndRanks) {
 }
 
 TEST(FindShard, RefusesContradictions) {
-  const auto refused = [](const Variables& variables, const std::vector<std::string>& parts, const std::optional<std::string>& flag = {}) {
+  const auto refused = [](const Variables& variables, const std::vector<std::string>& parts,
+                          const std::optional<std::string>& flag = {}) {
     test::expect_error(ErrorKind::usage, parts, [&] { find(variables, flag); });
   };
-  for (const char* text : {"4", "4/4", "-1/2", "a/b", "1/0", "1/2/3", "1 /2", "0/1000001", ""}) refused({}, {"--shard"}, text);
+  for (const char* text : {"4", "4/4", "-1/2", "a/b", "1/0", "1/2/3", "1 /2", "0/1000001", ""})
+    refused({}, {"--shard"}, text);
   refused({{"SLURM_ARRAY_TASK_ID", "2"}}, {"SLURM_ARRAY_TASK_ID", "--shard I/N"});
-  refused({{"SLURM_ARRAY_TASK_ID", "7"}, {"SLURM_ARRAY_TASK_COUNT", "3"}, {"SLURM_ARRAY_TASK_MIN", "1"}}, {"gaps", "T2V_SHARDS"});
+  refused({{"SLURM_ARRAY_TASK_ID", "7"}, {"SLURM_ARRAY_TASK_COUNT", "3"}, {"SLURM_ARRAY_TASK_MIN", "1"}},
+          {"gaps", "T2V_SHARDS"});
   refused({{"JOB_COMPLETION_INDEX", "1"}}, {"JOB_COMPLETIONS"});
   refused({{"RANK", "2"}, {"WORLD_SIZE", "2"}}, {"RANK", "below the number"});
   refused({{"RANK", "two"}}, {"RANK", "two"});
@@ -75,8 +91,8 @@ TEST(FindManifests, ListsShardsInOrderAndNothingElse) {
   const test::TemporaryFolder folder;
   EXPECT_TRUE(find_manifests(folder.path()).empty());
   std::filesystem::create_directory(folder / ".t2v");
-  for (const char* name : {"shard-10-of-12.sqlite", "shard-2-of-12.sqlite", "shard-0-of-1.sqlite", "shard-3-of-3.sqlite",
-                           "shard-x-of-3.sqlite", "shard-0-of-1.lock", "other.sqlite"})
+  for (const char* name : {"shard-10-of-12.sqlite", "shard-2-of-12.sqlite", "shard-0-of-1.sqlite",
+                           "shard-3-of-3.sqlite", "shard-x-of-3.sqlite", "shard-0-of-1.lock", "other.sqlite"})
     std::ofstream(folder / ".t2v" / name) << "x";
   const auto found = find_manifests(folder.path());
   ASSERT_EQ(found.size(), 3U);
@@ -94,11 +110,14 @@ TEST(ShardLock, IsHeldOnceAndGivenBack) {
     const ShardLock lock(folder.path(), first);
     EXPECT_TRUE(is_shard_locked(folder.path(), first));
     EXPECT_FALSE(is_shard_locked(folder.path(), second));
-    test::expect_error(ErrorKind::output, {"shard 0 of 2 is being made by process " + std::to_string(::getpid())},
+    test::expect_error(ErrorKind::output,
+                       {"shard 0 of 2 is being made by process " + std::to_string(::getpid())},
                        [&] { ShardLock again(folder.path(), first); });
     const ShardLock other(folder.path(), second);
     // Another number of shards cannot begin while one of these is at work.
-    test::expect_error(ErrorKind::output, {"number of shards"}, [&] { ShardLock whole(folder.path(), {0, 1, ""}); });
+    test::expect_error(ErrorKind::output, {"number of shards"}, [&] {
+      ShardLock whole(folder.path(), {0, 1, ""});
+    });
   }
   EXPECT_FALSE(is_shard_locked(folder.path(), first));
   const ShardLock whole(folder.path(), {0, 1, ""});

@@ -37,28 +37,33 @@ TEST_F(WanTransformerTest, PacksClipsOfUnlikeSizeAndTimestepAndBothBranchesIntoO
   auto tokens = pack(clips, config.patch_size, 2);
   std::vector<at::Tensor> timesteps;
   for (int64_t s = 0; s < 6; ++s) {  // whole clips at one level, and one clip with a level for each token
-    const auto count = tokens.segments[static_cast<std::size_t>(s) + 1] - tokens.segments[static_cast<std::size_t>(s)];
-    timesteps.push_back(s % 3 == 2 ? at::arange(count).to(at::kFloat) * 17 : at::full({count}, 900.0 - 300 * static_cast<double>(s % 3)));
+    const auto count = tokens.segments[static_cast<std::size_t>(s) + 1] -
+                       tokens.segments[static_cast<std::size_t>(s)];
+    timesteps.push_back(s % 3 == 2 ? at::arange(count).to(at::kFloat) * 17
+                                   : at::full({count}, 900.0 - 300 * static_cast<double>(s % 3)));
   }
   tokens.timesteps = at::cat(timesteps);
   const auto packed = network.predict(tokens, network.prepare_text(texts, text_of_segment));
   for (std::size_t s = 0; s < 6; ++s) {
     const auto alone = predict_alone(clips[s % 3], timesteps[s], texts[text_of_segment[s]]);
-    EXPECT_LE(test::relative_error(packed.slice(0, tokens.segments[s], tokens.segments[s + 1]), alone), close) << "segment " << s;
+    EXPECT_LE(test::relative_error(packed.slice(0, tokens.segments[s], tokens.segments[s + 1]), alone), close)
+        << "segment " << s;
   }
 }
 
 TEST_F(WanTransformerTest, PacksClipsOfEqualSizeAsABatch) {
-  const std::vector<Clip> clips = {{test::random_normal({16, 2, 4, 6}, 1), {}}, {test::random_normal({16, 2, 4, 6}, 2), {}}};
+  const std::vector<Clip> clips = {{test::random_normal({16, 2, 4, 6}, 1), {}},
+                                   {test::random_normal({16, 2, 4, 6}, 2), {}}};
   const auto texts = test::random_normal({2, 9, config.text_dim}, 3);
   for (const auto& text_of_segment : {std::vector<int64_t>{0, 1}, {1, 0}, {1, 1}}) {
     auto tokens = pack(clips, config.patch_size);
     set_timestep(tokens, 500);
     const auto packed = network.predict(tokens, network.prepare_text(texts, text_of_segment));
     for (std::size_t s = 0; s < 2; ++s)
-      EXPECT_LE(test::relative_error(packed.slice(0, tokens.segments[s], tokens.segments[s + 1]),
-                                     predict_alone(clips[s], at::full({12}, 500.0), texts[text_of_segment[s]])),
-                close);
+      EXPECT_LE(
+          test::relative_error(packed.slice(0, tokens.segments[s], tokens.segments[s + 1]),
+                               predict_alone(clips[s], at::full({12}, 500.0), texts[text_of_segment[s]])),
+          close);
   }
 }
 
@@ -101,12 +106,14 @@ TEST(WanTransformerMeta, GivesShapesWithoutWeights) {
     const auto latents = [](int64_t frames, int64_t height, int64_t width) {
       return Clip{at::empty({16, frames, height, width}, at::kMeta), {}};
     };
-    for (const auto& clips :
-         {std::vector<Clip>{latents(3, 6, 10)}, {latents(3, 6, 10), latents(1, 8, 4)}, {latents(2, 4, 4), latents(2, 4, 4)}}) {
+    for (const auto& clips : {std::vector<Clip>{latents(3, 6, 10)},
+                              {latents(3, 6, 10), latents(1, 8, 4)},
+                              {latents(2, 4, 4), latents(2, 4, 4)}}) {
       const auto tokens = pack(clips, config.patch_size, 2);
       std::vector<int64_t> text_of_segment;
       for (int64_t s = 0; s < tokens.segment_count(); ++s) text_of_segment.push_back(s % 2);
-      const auto found = network.predict(tokens, network.prepare_text(at::empty({2, 9, config.text_dim}, at::kMeta), text_of_segment));
+      const auto found = network.predict(
+          tokens, network.prepare_text(at::empty({2, 9, config.text_dim}, at::kMeta), text_of_segment));
       EXPECT_TRUE(found.is_meta());
       EXPECT_EQ(found.sizes(), tokens.values.sizes());
       EXPECT_EQ(found.scalar_type(), at::kFloat);
@@ -118,7 +125,8 @@ TEST(WanTransformerMeta, AsksForExactlyTheCheckpointsTensors) {
   const auto config = parse_wan_transformer_config(test::tiny_config("transformer"), "config.json");
   auto weights = Weights::meta();
   const WanTransformer network(config, weights.root(), at::kMeta);
-  const auto file = SafetensorsFile::open(test::golden("wan-tiny") / "transformer" / "diffusion_pytorch_model.safetensors");
+  const auto file = SafetensorsFile::open(test::golden("wan-tiny") / "transformer" /
+                                          "diffusion_pytorch_model.safetensors");
   EXPECT_EQ(weights.asked().size(), file->entries().size());
   for (const auto& [name, shape] : weights.asked()) {
     ASSERT_TRUE(file->entries().contains(name)) << name;
@@ -148,7 +156,8 @@ TEST(ParseWanTransformerConfig, RefusesWhatIsNotSupportedOrOutOfRange) {
     config.update(change);
     auto named = parts;
     named.push_back("transformer/config.json");
-    test::expect_error(ErrorKind::bad_input, named, [&] { parse_wan_transformer_config(config, "transformer/config.json"); });
+    test::expect_error(ErrorKind::bad_input, named,
+                       [&] { parse_wan_transformer_config(config, "transformer/config.json"); });
   }
 }
 

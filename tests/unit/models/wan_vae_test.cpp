@@ -10,7 +10,8 @@
 namespace t2v {
 namespace {
 
-constexpr double close = 2e-5;  // of the expected tensor's scale: rounding makes 1.01e-5 where the compiler uses no vectors (sanitizers)
+constexpr double close = 2e-5;  // of the expected tensor's scale: rounding makes 1.01e-5 where the compiler
+                                // uses no vectors (sanitizers)
 
 class WanVaeTest : public testing::Test {
  protected:
@@ -92,9 +93,12 @@ TEST_F(WanVaeTest, HandsOutAsFewFramesAtATimeFromALongClipAsFromAShortOne) {
 
 TEST_F(WanVaeTest, LooksOnlyBackwardsInTime) {
   const auto latents = test::random_normal({16, 4, 4, 4}, 1);
-  EXPECT_LE(test::relative_error(vae.decode(latents.narrow(1, 0, 2)), vae.decode(latents).narrow(1, 0, 5)), close);
+  EXPECT_LE(test::relative_error(vae.decode(latents.narrow(1, 0, 2)), vae.decode(latents).narrow(1, 0, 5)),
+            close);
   const auto frames = test::random_normal({3, 13, 16, 16}, 2).clamp(-1, 1);
-  EXPECT_LE(test::relative_error(vae.encode(frames.narrow(1, 0, 5)).mean, vae.encode(frames).mean.narrow(1, 0, 2)), close);
+  EXPECT_LE(
+      test::relative_error(vae.encode(frames.narrow(1, 0, 5)).mean, vae.encode(frames).mean.narrow(1, 0, 2)),
+      close);
 }
 
 TEST_F(WanVaeTest, KeepsNothingFromOneClipToTheNext) {
@@ -109,13 +113,15 @@ TEST_F(WanVaeTest, NormalisesAndBack) {
   const auto normal = vae.normalise(latents);
   EXPECT_LE(test::relative_error(vae.denormalise(normal), latents), close);
   const auto& config = vae.config();
-  EXPECT_NEAR(normal[5][1][2][3].item<double>(), (latents[5][1][2][3].item<double>() - config.latents_mean[5]) / config.latents_std[5],
-              1e-5);
+  EXPECT_NEAR(normal[5][1][2][3].item<double>(),
+              (latents[5][1][2][3].item<double>() - config.latents_mean[5]) / config.latents_std[5], 1e-5);
 }
 
 TEST_F(WanVaeTest, RefusesFramesThatDoNotFit) {
-  for (const auto& shape : {std::vector<int64_t>{3, 4, 16, 16}, {3, 0, 16, 16}, {3, 5, 12, 16}, {3, 5, 16, 20}, {4, 5, 16, 16}})
-    test::expect_error(ErrorKind::usage, {"1 + 4·k frames", "multiples of 8"}, [&] { vae.encode(at::zeros(shape)); });
+  for (const auto& shape :
+       {std::vector<int64_t>{3, 4, 16, 16}, {3, 0, 16, 16}, {3, 5, 12, 16}, {3, 5, 16, 20}, {4, 5, 16, 16}})
+    test::expect_error(ErrorKind::usage, {"1 + 4·k frames", "multiples of 8"},
+                       [&] { vae.encode(at::zeros(shape)); });
 }
 
 TEST(WanVaeMeta, GivesShapesWithoutWeights) {
@@ -137,7 +143,8 @@ TEST(WanVaeMeta, GivesShapesWithoutWeights) {
 TEST(WanVaeMeta, AsksForExactlyTheCheckpointsTensors) {
   auto weights = Weights::meta();
   const WanVae vae(parse_wan_vae_config(test::tiny_config("vae"), "config.json"), weights.root());
-  const auto file = SafetensorsFile::open(test::golden("wan-tiny") / "vae" / "diffusion_pytorch_model.safetensors");
+  const auto file = SafetensorsFile::open(test::golden("wan-tiny") / "vae" /
+                                          "diffusion_pytorch_model.safetensors");
   EXPECT_EQ(weights.asked().size(), file->entries().size());
   for (const auto& [name, shape] : weights.asked()) {
     ASSERT_TRUE(file->entries().contains(name)) << name;

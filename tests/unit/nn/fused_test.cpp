@@ -1,4 +1,5 @@
-// The fused operations against the same composed from ATen's operations in float64: values and every gradient.
+// The fused operations against the same composed from ATen's operations in float64: values and every
+// gradient.
 #include "nn/fused.h"
 
 #include <ATen/ATen.h>
@@ -32,18 +33,25 @@ struct RowCase {
   int64_t rows;
   at::Tensor index;
 };
-std::vector<RowCase> row_cases() { return {{1, {}}, {7, {}}, {3, at::tensor({0, 2, 1, 1, 0, 2, 2}, at::kLong)}}; }
+std::vector<RowCase> row_cases() {
+  return {{1, {}}, {7, {}}, {3, at::tensor({0, 2, 1, 1, 0, 2, 2}, at::kLong)}};
+}
 
-at::Tensor spread(const at::Tensor& rows, const at::Tensor& index) { return index.defined() ? rows.index_select(0, index) : rows; }
+at::Tensor spread(const at::Tensor& rows, const at::Tensor& index) {
+  return index.defined() ? rows.index_select(0, index) : rows;
+}
 
 TEST(Fused, ModulatedLayerNormIsTheComposedOne) {
   for (const int64_t width : {5, 16, 37}) {
     for (const auto& [rows, index] : row_cases()) {
-      const auto x = leaf(test::random_normal({7, width}, 1) * 2 + 1), shift = leaf(test::random_normal({rows, width}, 2)),
+      const auto x = leaf(test::random_normal({7, width}, 1) * 2 + 1),
+                 shift = leaf(test::random_normal({rows, width}, 2)),
                  scale = leaf(test::random_normal({rows, width}, 3));
       const auto wx = wide_leaf(x), wshift = wide_leaf(shift), wscale = wide_leaf(scale);
-      const auto expected = at::layer_norm(wx, {width}, {}, {}, 1e-6) * (spread(wscale, index) + 1) + spread(wshift, index);
-      expect_same(fused::modulated_layer_norm(x, shift, scale, index, 1e-6), expected, {x, shift, scale}, {wx, wshift, wscale});
+      const auto expected = at::layer_norm(wx, {width}, {}, {}, 1e-6) * (spread(wscale, index) + 1) +
+                            spread(wshift, index);
+      expect_same(fused::modulated_layer_norm(x, shift, scale, index, 1e-6), expected, {x, shift, scale},
+                  {wx, wshift, wscale});
     }
   }
 }
@@ -53,33 +61,38 @@ TEST(Fused, GatedResidualIsTheComposedOne) {
     const auto x = leaf(test::random_normal({7, 19}, 1)), h = leaf(test::random_normal({7, 19}, 2)),
                gate = leaf(test::random_normal({rows, 19}, 3));
     const auto wx = wide_leaf(x), wh = wide_leaf(h), wgate = wide_leaf(gate);
-    expect_same(fused::gated_residual(x, h, gate, index), wx + wh * spread(wgate, index), {x, h, gate}, {wx, wh, wgate});
+    expect_same(fused::gated_residual(x, h, gate, index), wx + wh * spread(wgate, index), {x, h, gate},
+                {wx, wh, wgate});
   }
 }
 
 TEST(Fused, RmsNormIsTheComposedOne) {
   const auto x = leaf(test::random_normal({2, 3, 21}, 1)), weight = leaf(test::random_normal({21}, 2));
   const auto wx = wide_leaf(x), wweight = wide_leaf(weight);
-  expect_same(fused::rms_norm(x, weight, 1e-6), wx * at::rsqrt(wx.square().mean(-1, true) + 1e-6) * wweight, {x, weight}, {wx, wweight});
+  expect_same(fused::rms_norm(x, weight, 1e-6), wx * at::rsqrt(wx.square().mean(-1, true) + 1e-6) * wweight,
+              {x, weight}, {wx, wweight});
 }
 
 TEST(Fused, QueriesAndKeysAreNormedAndTurned) {
   const int64_t heads = 2, head_dim = 6, width = heads * head_dim, n = 5;
-  const auto qkv = leaf(test::random_normal({n, 3 * width}, 1)), weight = leaf(test::random_normal({2, width}, 2));
+  const auto qkv = leaf(test::random_normal({n, 3 * width}, 1)),
+             weight = leaf(test::random_normal({2, width}, 2));
   const auto angles = test::random_normal({n, head_dim / 2}, 3);
   const auto rotary = at::complex(angles.cos(), angles.sin());
   const auto wqkv = wide_leaf(qkv), wweight = wide_leaf(weight);
   std::vector<at::Tensor> expected;
   for (int64_t part = 0; part < 2; ++part) {
     const auto raw = wqkv.narrow(1, part * width, width);
-    const auto normed = (raw * at::rsqrt(raw.square().mean(-1, true) + 1e-6) * wweight[part]).view({n, heads, head_dim / 2, 2});
+    const auto normed = (raw * at::rsqrt(raw.square().mean(-1, true) + 1e-6) * wweight[part])
+                            .view({n, heads, head_dim / 2, 2});
     const auto a = normed.select(3, 0), b = normed.select(3, 1);
     const auto c = angles.to(at::kDouble).cos().unsqueeze(1), s = angles.to(at::kDouble).sin().unsqueeze(1);
     expected.push_back(at::stack({a * c - b * s, a * s + b * c}, 3).reshape({n, width}));
   }
   expected.push_back(wqkv.narrow(1, 2 * width, width));
   const auto found = fused::normed_rotated_qkv(qkv, weight, rotary, 1e-6);
-  expect_same(at::cat({found.query, found.key, found.value}, 1), at::cat(expected, 1), {qkv, weight}, {wqkv, wweight});
+  expect_same(at::cat({found.query, found.key, found.value}, 1), at::cat(expected, 1), {qkv, weight},
+              {wqkv, wweight});
 }
 
 TEST(Fused, ChannelNormSiluIsTheComposedOne) {
@@ -91,8 +104,9 @@ TEST(Fused, ChannelNormSiluIsTheComposedOne) {
 }
 
 TEST(Fused, GeluTanhIsTheComposedOne) {
-  const auto x =
-      leaf(at::cat({test::random_normal({7, 19}, 1) * 4, at::tensor({-60.0F, -9.0F, -0.0F, 0.0F, 1e-20F, 9.0F, 60.0F}).view({7, 1})}, 1));
+  const auto x = leaf(at::cat({test::random_normal({7, 19}, 1) * 4,
+                               at::tensor({-60.0F, -9.0F, -0.0F, 0.0F, 1e-20F, 9.0F, 60.0F}).view({7, 1})},
+                              1));
   const auto wx = wide_leaf(x);
   expect_same(fused::gelu_tanh(x), at::gelu(wx, "tanh"), {x}, {wx});
 }

@@ -22,7 +22,8 @@ constexpr double close = 1e-5;  // of the expected tensor's scale
 // softmax(q·kᵀ / sqrt(d))·v in float64; q [Lq, heads, d], k and v [Lk, heads, d] → [Lq, heads·d].
 at::Tensor plain_attention(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v) {
   const auto wide = [](const at::Tensor& x) { return x.to(at::kDouble).transpose(0, 1); };  // [heads, L, d]
-  const auto scores = at::matmul(wide(q), wide(k).transpose(1, 2)) / std::sqrt(static_cast<double>(q.size(2)));
+  const auto scores = at::matmul(wide(q), wide(k).transpose(1, 2)) /
+                      std::sqrt(static_cast<double>(q.size(2)));
   return at::matmul(at::softmax(scores, -1), wide(v)).transpose(0, 1).flatten(1);
 }
 
@@ -46,13 +47,16 @@ TEST(SegmentCrossAttention, GivesEachSegmentItsText) {
   struct Case {
     std::vector<int64_t> segments, text_of_segment;
   };
-  for (const auto& [segments, texts] : {Case{{0, 6, 12}, {0, 1}}, Case{{0, 6, 12}, {1, 0}}, Case{{0, 4, 8, 12}, {1, 1, 0}},
-                                        Case{{0, 1, 12}, {1, 0}}, Case{{0, 3, 4, 12}, {0, 1, 0}}}) {
+  for (const auto& [segments, texts] :
+       {Case{{0, 6, 12}, {0, 1}}, Case{{0, 6, 12}, {1, 0}}, Case{{0, 4, 8, 12}, {1, 1, 0}},
+        Case{{0, 1, 12}, {1, 0}}, Case{{0, 3, 4, 12}, {0, 1, 0}}}) {
     std::vector<at::Tensor> expected;
     for (std::size_t s = 0; s + 1 < segments.size(); ++s)
-      expected.push_back(plain_attention(q.slice(0, segments[s], segments[s + 1]), text.keys[texts[s]].transpose(0, 1),
+      expected.push_back(plain_attention(q.slice(0, segments[s], segments[s + 1]),
+                                         text.keys[texts[s]].transpose(0, 1),
                                          text.values[texts[s]].transpose(0, 1)));
-    EXPECT_LE(test::relative_error(segment_cross_attention(q, text, texts, segments), at::cat(expected)), close);
+    EXPECT_LE(test::relative_error(segment_cross_attention(q, text, texts, segments), at::cat(expected)),
+              close);
   }
 }
 
@@ -69,7 +73,8 @@ TEST(CausalConv3d, IsA3dConvolutionPrecededByZeroFrames) {
   for (const int64_t chunk : {1, 2, 3}) {
     ConvCache cache;
     std::vector<at::Tensor> parts;
-    for (int64_t begin = 0; begin < 7; begin += chunk) parts.push_back(conv.forward(x.slice(0, begin, begin + chunk), cache));
+    for (int64_t begin = 0; begin < 7; begin += chunk)
+      parts.push_back(conv.forward(x.slice(0, begin, begin + chunk), cache));
     EXPECT_LE(test::relative_error(at::cat(parts), expected), close) << chunk;
     EXPECT_EQ(cache.frames.size(0), 2);
   }
@@ -81,7 +86,8 @@ TEST(CausalConv3d, StridedTakesEverySecondFrame) {
   auto weights = test::weights_of({{"weight", weight}, {"bias", bias}});
   const CausalConv3d conv(weights.root(), 3, 5, {3, 1, 1});
   const auto x = test::random_normal({9, 3, 4, 6}, 3);
-  const auto expected = at::conv3d(x.transpose(0, 1).unsqueeze(0), weight, bias, at::IntArrayRef{2, 1, 1})[0].transpose(0, 1);
+  const auto expected = at::conv3d(x.transpose(0, 1).unsqueeze(0), weight, bias, at::IntArrayRef{2, 1, 1})[0]
+                            .transpose(0, 1);
   EXPECT_LE(test::relative_error(conv.forward_strided(x, 1), expected), close);
 }
 
@@ -93,7 +99,10 @@ TEST(ModulatedLayerNorm, DoesTheSameForOneLevelAndForALevelPerToken) {
   const auto normed = (wide - wide.mean(-1, true)) / at::sqrt(wide.var(-1, false, true) + 1e-6);
   const auto expected = normed * (scale.to(at::kDouble) + 1) + shift.to(at::kDouble);
   EXPECT_LE(test::relative_error(modulated_layer_norm(x, {shift, scale, {}, {}}, 1e-6), expected), close);
-  EXPECT_LE(test::relative_error(modulated_layer_norm(x, {shift.repeat({6, 1}), scale.repeat({6, 1}), {}, {}}, 1e-6), expected), close);
+  EXPECT_LE(
+      test::relative_error(
+          modulated_layer_norm(x, {shift.repeat({6, 1}), scale.repeat({6, 1}), {}, {}}, 1e-6), expected),
+      close);
 }
 
 TEST(GatedResidual, AddsInFloat32AndKeepsTheDtype) {
@@ -110,7 +119,8 @@ TEST(LayerNormFloat32, NormalisesWithItsWeights) {
   const auto weight = test::random_normal({10}, 2);
   const auto bias = test::random_normal({10}, 3);
   const auto wide = x.to(at::kDouble);
-  const auto expected = (wide - wide.mean(-1, true)) / at::sqrt(wide.var(-1, false, true) + 1e-6) * weight + bias;
+  const auto expected = (wide - wide.mean(-1, true)) / at::sqrt(wide.var(-1, false, true) + 1e-6) * weight +
+                        bias;
   EXPECT_LE(test::relative_error(layer_norm_float32(x, weight, bias, 1e-6), expected), close);
 }
 
@@ -123,7 +133,9 @@ TEST(Linear, JoinedLayersGiveTheirOutputsSideBySide) {
 
 TEST(Linear, ProductsInBFloat16AreExactWhereBFloat16Is) {
   // Small whole numbers and their sums are bfloat16's without rounding; a bias of 1/1024 beside them is not.
-  const auto whole = [](at::IntArrayRef shape, int64_t seed) { return test::random_normal(shape, seed).clamp(-2, 2).round(); };
+  const auto whole = [](at::IntArrayRef shape, int64_t seed) {
+    return test::random_normal(shape, seed).clamp(-2, 2).round();
+  };
   for (const int64_t rows : {1, 128, 130}) {
     const auto x = whole({rows, 6}, 1).requires_grad_(true), weight = whole({5, 6}, 2).requires_grad_(true);
     const auto bias = (whole({5}, 3) + 1.0 / 1024).requires_grad_(true);
@@ -140,7 +152,8 @@ TEST(Linear, ProductsInBFloat16AreExactWhereBFloat16Is) {
       return found;
     };
     const auto expected = run(at::kFloat), found = run(at::kBFloat16);
-    for (std::size_t i = 0; i < expected.size(); ++i) EXPECT_TRUE(found[i].equal(expected[i])) << rows << " rows, " << i;
+    for (std::size_t i = 0; i < expected.size(); ++i)
+      EXPECT_TRUE(found[i].equal(expected[i])) << rows << " rows, " << i;
   }
 }
 
@@ -154,10 +167,12 @@ TEST(Rotary, TurnsEachPairByPositionTimesFrequency) {
   int64_t pair = 0;
   for (std::size_t axis = 0; axis < 3; ++axis) {
     for (int64_t i = 0; i < dims[axis] / 2; ++i, ++pair) {
-      const double angle =
-          static_cast<double>(position[axis]) * std::pow(10000.0, -2.0 * static_cast<double>(i) / static_cast<double>(dims[axis]));
+      const double angle = static_cast<double>(position[axis]) *
+                           std::pow(10000.0, -2.0 * static_cast<double>(i) / static_cast<double>(dims[axis]));
       for (int64_t head = 0; head < 2; ++head) {
-        const auto value = [&](const at::Tensor& tensor, int64_t k) { return tensor[0][head][2 * pair + k].item<double>(); };
+        const auto value = [&](const at::Tensor& tensor, int64_t k) {
+          return tensor[0][head][2 * pair + k].item<double>();
+        };
         EXPECT_NEAR(value(found, 0), value(x, 0) * std::cos(angle) - value(x, 1) * std::sin(angle), 1e-5);
         EXPECT_NEAR(value(found, 1), value(x, 0) * std::sin(angle) + value(x, 1) * std::cos(angle), 1e-5);
       }

@@ -13,7 +13,9 @@ namespace t2v {
 namespace {
 
 TEST(ToFrames, RoundsToTheNearestLevelAndClamps) {
-  const auto level = [](double x) { return static_cast<int>(to_frames(at::full({3, 1, 1, 1}, x)).at(0).rgb.at(0)); };
+  const auto level = [](double x) {
+    return static_cast<int>(to_frames(at::full({3, 1, 1, 1}, x)).at(0).rgb.at(0));
+  };
   EXPECT_EQ(level(-1), 0);
   EXPECT_EQ(level(1), 255);
   EXPECT_EQ(level(-1.5), 0);
@@ -31,13 +33,15 @@ TEST(ToFrames, LaysOutPixelsRowByRow) {
   EXPECT_EQ(frames[1].height, 4);
   for (std::size_t y = 0; y < 4; ++y)
     for (std::size_t x = 0; x < 5; ++x)
-      for (std::size_t c = 0; c < 3; ++c) EXPECT_EQ(frames[1].rgb[(y * 5 + x) * 3 + c], c * 40 + 20 + y * 5 + x);
+      for (std::size_t c = 0; c < 3; ++c)
+        EXPECT_EQ(frames[1].rgb[(y * 5 + x) * 3 + c], c * 40 + 20 + y * 5 + x);
 }
 
 TEST(ToFrames, UndoesFromFrames) {
   Frame frame{16, 16, {}};
   for (int i = 0; i < 256; ++i)
-    frame.rgb.insert(frame.rgb.end(), {static_cast<uint8_t>(i), static_cast<uint8_t>(255 - i), static_cast<uint8_t>(i / 2)});
+    frame.rgb.insert(frame.rgb.end(),
+                     {static_cast<uint8_t>(i), static_cast<uint8_t>(255 - i), static_cast<uint8_t>(i / 2)});
   const auto tensor = from_frames({frame, frame});
   EXPECT_EQ(tensor.sizes(), (std::vector<int64_t>{3, 2, 16, 16}));
   EXPECT_EQ(tensor.min().item<float>(), -1);
@@ -46,7 +50,8 @@ TEST(ToFrames, UndoesFromFrames) {
 }
 
 TEST(ToFrames, RefusesWhatIsNotFinite) {
-  for (const float value : {std::numeric_limits<float>::quiet_NaN(), std::numeric_limits<float>::infinity()}) {
+  for (const float value :
+       {std::numeric_limits<float>::quiet_NaN(), std::numeric_limits<float>::infinity()}) {
     auto frames = at::zeros({3, 2, 4, 4});
     frames[1][1][2][3] = value;
     test::expect_error(ErrorKind::non_finite, {"decoding", "NaN"}, [&] { to_frames(frames); });
@@ -55,8 +60,11 @@ TEST(ToFrames, RefusesWhatIsNotFinite) {
 
 TEST(ToRational, KnowsWholeNumbersAndNtsc) {
   const std::vector<std::tuple<double, int, int>> cases = {
-      {24, 24, 1},   {8, 8, 1},    {23.976, 24000, 1001}, {29.97, 30000, 1001}, {59.94, 60000, 1001}, {24000.0 / 1001, 24000, 1001},
-      {12.5, 25, 2}, {0.1, 1, 10}, {14.985, 15000, 1001}, {7.125, 57, 8}};
+      {24, 24, 1},           {8, 8, 1},
+      {23.976, 24000, 1001}, {29.97, 30000, 1001},
+      {59.94, 60000, 1001},  {24000.0 / 1001, 24000, 1001},
+      {12.5, 25, 2},         {0.1, 1, 10},
+      {14.985, 15000, 1001}, {7.125, 57, 8}};
   for (const auto& [fps, numerator, denominator] : cases) {
     const auto rational = to_rational(fps);
     EXPECT_EQ(rational.numerator, numerator) << fps;
@@ -75,7 +83,8 @@ TEST(LatentsFile, GivesBackWhatWasSaved) {
 TEST(LatentsFile, RefusesWhatTheSamplerCannotUse) {
   const test::TemporaryFolder folder;
   const auto path = folder / "latents.safetensors";
-  const auto refused = [&](const std::string& name, const at::Tensor& tensor, const std::vector<std::string>& parts) {
+  const auto refused = [&](const std::string& name, const at::Tensor& tensor,
+                           const std::vector<std::string>& parts) {
     save_safetensors(path, {{name, tensor}});
     auto named = parts;
     named.push_back(path.string());

@@ -74,7 +74,8 @@ std::vector<GenerationPlan> plan_all(const std::vector<GenerationRequest>& reque
   return plans;
 }
 
-std::map<std::string, std::string> files_of(const std::vector<GenerationRequest>& requests, const BatchLimits& limits) {
+std::map<std::string, std::string> files_of(const std::vector<GenerationRequest>& requests,
+                                            const BatchLimits& limits) {
   Observer observer;
   Outcomes outcomes;
   const auto plans = plan_all(requests);
@@ -116,7 +117,8 @@ TEST(GenerateAll, MakesTheSameBytesWithOneThreadAndTwo) {
     requests.push_back(large);
     for (auto& request : requests) request.threads = threads;
     by_threads[threads - 1] = files_of(requests, {});
-    auto alone = small_request(folder / "alone.mp4", 41);  // without company a small clip has all threads it is given
+    auto alone = small_request(folder / "alone.mp4", 41);  // without company a small clip has all threads it
+                                                           // is given
     alone.prompt = "a red ring";
     alone.threads = threads;
     by_threads[threads - 1].merge(files_of({alone}, {}));
@@ -160,8 +162,8 @@ TEST(GenerateAll, GivesEveryClipOfAModelThatCannotBeLoadedItsError) {
   EXPECT_TRUE(outcomes.of.at({1, 0}).result);
 }
 
-// A text encoder in which `token` alone overflows: its embedding is the largest float, to which attention adds more. All other tokens come
-// out as zeros, since their norm's mean of squares is infinite.
+// A text encoder in which `token` alone overflows: its embedding is the largest float, to which attention
+// adds more. All other tokens come out as zeros, since their norm's mean of squares is infinite.
 void let_token_overflow(const fs::path& file, int64_t token) {
   const auto original = SafetensorsFile::open(file);
   std::vector<std::pair<std::string, at::Tensor>> tensors;
@@ -184,13 +186,15 @@ TEST(GenerateAll, ATextWhoseEmbeddingIsNotFiniteFailsItsClipsOnly) {
   const auto model = open_model_folder(folder / "model");
   const auto tokenizer = load_tokenizer(model, read_model_configs(model));
   const auto harmless = tokenizer->encode(good, 56).ids, harmful = tokenizer->encode(bad, 56).ids;
-  const auto token =
-      std::find_if(harmful.begin(), harmful.end(), [&](int64_t id) { return !std::count(harmless.begin(), harmless.end(), id); });
+  const auto token = std::find_if(harmful.begin(), harmful.end(), [&](int64_t id) {
+    return !std::count(harmless.begin(), harmless.end(), id);
+  });
   ASSERT_NE(token, harmful.end());
   let_token_overflow(folder / "model" / "text_encoder" / "model.safetensors", *token);
 
   std::vector<GenerationRequest> requests;
-  for (const auto& [prompt, negative] : {std::pair{good, std::string()}, {bad, ""}, {good, bad}, {good, good}}) {
+  for (const auto& [prompt, negative] :
+       {std::pair{good, std::string()}, {bad, ""}, {good, bad}, {good, good}}) {
     auto request = small_request(folder / (std::to_string(requests.size()) + ".mp4"), 1);
     request.model = (folder / "model").string();
     request.prompt = prompt;
@@ -205,7 +209,8 @@ TEST(GenerateAll, ATextWhoseEmbeddingIsNotFiniteFailsItsClipsOnly) {
   for (const std::size_t i : {1U, 2U}) {
     ASSERT_TRUE(outcomes.of.at({i, 0}).error) << i;
     EXPECT_EQ(outcomes.of.at({i, 0}).error->kind(), ErrorKind::non_finite);
-    EXPECT_NE(std::string(outcomes.of.at({i, 0}).error->what()).find("embedding holds NaN or infinity"), std::string::npos);
+    EXPECT_NE(std::string(outcomes.of.at({i, 0}).error->what()).find("embedding holds NaN or infinity"),
+              std::string::npos);
     EXPECT_FALSE(fs::exists(*requests[i].output));
   }
 }
@@ -227,7 +232,8 @@ TEST(GenerateAll, StopsWhenToldAndLeavesNothingHalfWritten) {
   for (const int checks : {0, 4, 9, 14}) {
     Stopping observer(checks);
     Outcomes outcomes;
-    test::expect_error(ErrorKind::interrupted, {"stopped"}, [&] { generate_all(plans, {}, observer, outcomes.collect()); });
+    test::expect_error(ErrorKind::interrupted, {"stopped"},
+                       [&] { generate_all(plans, {}, observer, outcomes.collect()); });
     std::size_t files = 0;
     for (const auto& entry : fs::directory_iterator(folder.path()))
       files += entry.path().extension() == ".mp4" && entry.path().filename().string()[0] != '.';
@@ -241,8 +247,9 @@ TEST(GenerateAll, EndsWithWhatTheReceiverThrows) {
   const test::TemporaryFolder folder;
   Observer observer;
   const auto plans = plan_all({small_request(folder / "a.mp4", 1), small_request(folder / "b.mp4", 2)});
-  test::expect_error(ErrorKind::output, {"no more"},
-                     [&] { generate_all(plans, {}, observer, [](const ClipOutcome&) { throw Error(ErrorKind::output, "no more"); }); });
+  test::expect_error(ErrorKind::output, {"no more"}, [&] {
+    generate_all(plans, {}, observer, [](const ClipOutcome&) { throw Error(ErrorKind::output, "no more"); });
+  });
 }
 
 TEST(GenerateAll, GoesOnFromCheckpointsToTheSameBytes) {
@@ -250,7 +257,8 @@ TEST(GenerateAll, GoesOnFromCheckpointsToTheSameBytes) {
   std::vector<GenerationRequest> requests;
   for (const char* scheduler : {"unipc", "ddpm", "ddim"})
     for (const int64_t frames : {5, 9}) {
-      auto request = small_request(folder / (std::string(scheduler) + std::to_string(frames) + ".mp4"), frames);
+      auto request = small_request(folder / (std::string(scheduler) + std::to_string(frames) + ".mp4"),
+                                   frames);
       request.scheduler = scheduler;
       request.steps = 8;
       request.frames = frames;
@@ -259,15 +267,19 @@ TEST(GenerateAll, GoesOnFromCheckpointsToTheSameBytes) {
   const auto whole = files_of(requests, {});
   const auto plans = plan_all(requests);
   for (const auto& plan : plans) fs::remove(plan.clips[0].output);
-  const BatchLimits limits{.token_budget = 100'000, .memory_limit = {}, .checkpoint_every = 2, .checkpoint_folder = ""};
+  const BatchLimits limits{
+      .token_budget = 100'000, .memory_limit = {}, .checkpoint_every = 2, .checkpoint_folder = ""};
   Stopping stopping(24);
   Outcomes none;
-  test::expect_error(ErrorKind::interrupted, {"stopped"}, [&] { generate_all(plans, limits, stopping, none.collect()); });
+  test::expect_error(ErrorKind::interrupted, {"stopped"},
+                     [&] { generate_all(plans, limits, stopping, none.collect()); });
   std::size_t checkpoints = 0;
   for (const auto& plan : plans) checkpoints += fs::exists(checkpoint_path(plan.clips[0], ""));
   EXPECT_GT(checkpoints, 0U);
   struct Notes : Observer {
-    void note(const std::string& line) override { resumed += line.find("goes on after step") != std::string::npos; }
+    void note(const std::string& line) override {
+      resumed += line.find("goes on after step") != std::string::npos;
+    }
     std::size_t resumed = 0;
   } observer;
   Outcomes outcomes;
@@ -281,10 +293,14 @@ TEST(GenerateAll, RefusesACheckpointOfOtherSettings) {
   const test::TemporaryFolder folder;
   auto request = small_request(folder / "a.mp4", 1);
   request.steps = 6;
-  const BatchLimits limits{.token_budget = {}, .memory_limit = {}, .checkpoint_every = 1, .checkpoint_folder = folder.path().string()};
+  const BatchLimits limits{.token_budget = {},
+                           .memory_limit = {},
+                           .checkpoint_every = 1,
+                           .checkpoint_folder = folder.path().string()};
   Stopping stopping(8);
   Outcomes none;
-  test::expect_error(ErrorKind::interrupted, {}, [&] { generate_all(plan_all({request}), limits, stopping, none.collect()); });
+  test::expect_error(ErrorKind::interrupted, {},
+                     [&] { generate_all(plan_all({request}), limits, stopping, none.collect()); });
   request.seed = 2;
   request.guidance_scale = 3;
   request.crf = 30;  // has no influence on the latents

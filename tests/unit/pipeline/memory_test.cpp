@@ -12,7 +12,8 @@ struct Shipped {
   ModelFolder folder = open_model_folder(test::shipped_model());
   ModelConfigs configs = read_model_configs(folder);
   ComponentSizes sizes = component_sizes(folder);
-  RunShape shape(const std::vector<ClipSize>& clips, std::optional<int64_t> limit, std::optional<int64_t> threads = 2) const {
+  RunShape shape(const std::vector<ClipSize>& clips, std::optional<int64_t> limit,
+                 std::optional<int64_t> threads = 2) const {
     return shape_run(configs, sizes, at::kCPU, at::kFloat, clips, threads, std::nullopt, limit);
   }
   int64_t peak(const std::vector<ClipSize>& clips, const RunShape& shape) const {
@@ -32,7 +33,8 @@ TEST(ParseBytes, ReadsSizesAsPeopleWriteThem) {
   EXPECT_EQ(parse_bytes("1.5g", "--memory-limit"), int64_t{3} << 29);
   EXPECT_EQ(parse_bytes("800M", "--memory-limit"), int64_t{800} << 20);
   for (const char* text : {"", "GB", "2XB", "-1GB", "nan", "2GBB", "inf", "0"})
-    test::expect_error(ErrorKind::usage, {"--memory-limit", "2GB"}, [&] { parse_bytes(text, "--memory-limit"); });
+    test::expect_error(ErrorKind::usage, {"--memory-limit", "2GB"},
+                       [&] { parse_bytes(text, "--memory-limit"); });
 }
 
 TEST(ShapeRun, DenoisesSmallClipsSideBySideAndLargeOnesOneByOne) {
@@ -61,19 +63,23 @@ TEST(ShapeRun, RefusesWhatCannotFitAndNamesFlagsThatWould) {
   const Shipped model;
   const std::vector<ClipSize> clips = {square(64, 17), square(512, 33)};
   const int64_t limit = int64_t{400} << 20;
-  test::expect_error(ErrorKind::out_of_memory, {"512x512", "33 frames", "limit of 400 MB", "--frames", "or --size"},
+  test::expect_error(ErrorKind::out_of_memory,
+                     {"512x512", "33 frames", "limit of 400 MB", "--frames", "or --size"},
                      [&] { model.shape(clips, limit); });
-  test::expect_error(ErrorKind::out_of_memory, {"nothing this model makes would fit"}, [&] { model.shape(clips, 1000); });
+  test::expect_error(ErrorKind::out_of_memory, {"nothing this model makes would fit"},
+                     [&] { model.shape(clips, 1000); });
 }
 
 TEST(FittingFlags, FitInTurn) {
   const Shipped model;
-  const auto flags = fitting_flags(model.configs, model.sizes, at::kCPU, at::kFloat, square(512, 33), int64_t{450} << 20);
+  const auto flags = fitting_flags(model.configs, model.sizes, at::kCPU, at::kFloat, square(512, 33),
+                                   int64_t{450} << 20);
   const auto size = flags.find("--size ");
   ASSERT_NE(size, std::string::npos) << flags;
   const int64_t side = std::stoll(flags.substr(size + 7));
   const auto fits = [&](int64_t pixels) {
-    return model.peak({square(pixels, 33)}, {.pack_tokens = square(pixels, 33).tokens, .decode_chunk = 1}) <= int64_t{450} << 20;
+    return model.peak({square(pixels, 33)}, {.pack_tokens = square(pixels, 33).tokens, .decode_chunk = 1}) <=
+           int64_t{450} << 20;
   };
   EXPECT_TRUE(fits(side));
   EXPECT_FALSE(fits(side + 16));

@@ -13,7 +13,8 @@ const OutputFields fields{7, 1234567, "A Red Circle, bouncing!"};
 
 TEST(ExpandOutput, ReplacesFields) {
   EXPECT_EQ(expand_output("clip.mp4", fields), "clip.mp4");
-  EXPECT_EQ(expand_output("out/{index:04}-{prompt}-{seed}.mp4", fields), "out/0007-a-red-circle-bouncing-1234567.mp4");
+  EXPECT_EQ(expand_output("out/{index:04}-{prompt}-{seed}.mp4", fields),
+            "out/0007-a-red-circle-bouncing-1234567.mp4");
   EXPECT_EQ(expand_output("{index}{seed:04}", fields), "71234567");
   EXPECT_EQ(expand_output("{{{index}}}-%05d.png", fields), "{7}-%05d.png");
   EXPECT_TRUE(std::regex_match(expand_output("{date}.mp4", fields), std::regex(R"(\d{4}-\d\d-\d\d\.mp4)")));
@@ -36,7 +37,8 @@ TEST(ExpandOutput, RefusesUnknownFields) {
                                                                   {"{seed:-4}.mp4", "{seed:-4}"},
                                                                   {"clip{index.mp4", "'{' without '}'"}};
   for (const auto& [pattern, part] : cases)
-    test::expect_error(ErrorKind::usage, {"output name", part}, [&, pattern = pattern] { expand_output(pattern, fields); });
+    test::expect_error(ErrorKind::usage, {"output name", part},
+                       [&, pattern = pattern] { expand_output(pattern, fields); });
 }
 
 TEST(DistinguishesClips, NeedsTheIndexOrTheSeed) {

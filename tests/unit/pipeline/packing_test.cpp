@@ -18,7 +18,8 @@ TEST(MakePacks, GivesEveryWorkerAShare) {
 }
 
 TEST(MakePacks, KeepsSchedulesApart) {
-  const std::vector<PackItem> items = {{100, "unipc 20"}, {100, "ddim 20"}, {100, "unipc 20"}, {100, "ddim 20"}};
+  const std::vector<PackItem> items = {
+      {100, "unipc 20"}, {100, "ddim 20"}, {100, "unipc 20"}, {100, "ddim 20"}};
   EXPECT_EQ(make_packs(items, 1000, 1), (Packs{{0, 2}, {1, 3}}));
 }
 

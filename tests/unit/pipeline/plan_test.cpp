@@ -25,7 +25,8 @@ class Plan : public testing::Test {
     r.device = "cpu";
     return r;
   }
-  void refuses(const GenerationRequest& r, const std::vector<std::string>& parts, ErrorKind kind = ErrorKind::usage) const {
+  void refuses(const GenerationRequest& r, const std::vector<std::string>& parts,
+               ErrorKind kind = ErrorKind::usage) const {
     test::expect_error(kind, parts, [&] { plan_generation(r); });
   }
   test::TemporaryFolder folder;
@@ -79,8 +80,8 @@ TEST_F(Plan, NotesWhatItRounds) {
 
 TEST_F(Plan, FindsTheTrainedSizeOfAnAspect) {
   auto r = request();
-  for (const auto& [aspect, width, height] :
-       std::vector<std::tuple<std::string, int64_t, int64_t>>{{"16:9", 80, 48}, {"9:16", 48, 80}, {"1:1", 64, 64}}) {
+  for (const auto& [aspect, width, height] : std::vector<std::tuple<std::string, int64_t, int64_t>>{
+           {"16:9", 80, 48}, {"9:16", 48, 80}, {"1:1", 64, 64}}) {
     r.aspect = aspect;
     const auto plan = plan_generation(r);
     EXPECT_EQ(plan.width, width) << aspect;
@@ -169,12 +170,18 @@ TEST_F(Plan, NamesTheComponentWhoseConfigContradictsAnother) {
     std::vector<std::string> parts;
   };
   const std::vector<Case> cases = {
-      {"transformer/config.json", {{"text_dim", 57}}, {"transformer/config.json", "text_dim 57", "d_model 56"}},
-      {"transformer/config.json", {{"in_channels", 8}, {"out_channels", 8}}, {"transformer/config.json", "in_channels 8", "z_dim 16"}},
+      {"transformer/config.json",
+       {{"text_dim", 57}},
+       {"transformer/config.json", "text_dim 57", "d_model 56"}},
+      {"transformer/config.json",
+       {{"in_channels", 8}, {"out_channels", 8}},
+       {"transformer/config.json", "in_channels 8", "z_dim 16"}},
       {"transformer/config.json", {{"patch_size", {2, 2, 2}}}, {"transformer/config.json", "patch"}},
       {"transformer/config.json", {{"patch_size", {1, 2, 1}}}, {"transformer/config.json", "patch_size"}},
       {"text_encoder/config.json", {{"vocab_size", 100}}, {"tokenizer", "vocab_size"}},
-      {"model_index.json", {{"_class_name", "CogVideoXPipeline"}}, {"model_index.json", "CogVideoXPipeline", "WanPipeline"}},
+      {"model_index.json",
+       {{"_class_name", "CogVideoXPipeline"}},
+       {"model_index.json", "CogVideoXPipeline", "WanPipeline"}},
       {"model_index.json", {{"boundary_ratio", 0.9}}, {"model_index.json", "'boundary_ratio'", "Wan 2.2"}},
       {"model_index.json", {{"expand_timesteps", true}}, {"model_index.json", "'expand_timesteps'"}},
   };
@@ -194,7 +201,8 @@ TEST_F(Plan, NamesTheComponentWhoseConfigContradictsAnother) {
 TEST(ParseDtype, ChoosesByTheDevice) {
   EXPECT_EQ(parse_dtype("auto", at::kCPU), at::kFloat);
   EXPECT_EQ(parse_dtype("auto", at::Device(at::kCUDA, 0)), at::kBFloat16);
-  for (const auto type : {at::kFloat, at::kBFloat16, at::kHalf}) EXPECT_EQ(parse_dtype(dtype_name(type), at::kCPU), type);
+  for (const auto type : {at::kFloat, at::kBFloat16, at::kHalf})
+    EXPECT_EQ(parse_dtype(dtype_name(type), at::kCPU), type);
 }
 
 }  // namespace

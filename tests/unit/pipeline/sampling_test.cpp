@@ -41,7 +41,8 @@ class AddingScheduler : public Scheduler {
   bool needs_noise(int64_t step) const override { return step == 2; }
 
  protected:
-  at::Tensor advance(const at::Tensor& prediction, int64_t, const at::Tensor& sample, const at::Tensor& noise) override {
+  at::Tensor advance(const at::Tensor& prediction, int64_t, const at::Tensor& sample,
+                     const at::Tensor& noise) override {
     return noise.defined() ? sample + prediction + noise : sample + prediction;
   }
 };
@@ -59,18 +60,22 @@ TEST(Sample, GuidesAwayFromTheUnconditionalPrediction) {
   denoiser.unconditional = 1;
   AddingScheduler scheduler;
   Observer observer;
-  const auto result = sample(denoiser, {}, scheduler, pack({{latents, {}}}, patch, 2), {{5.0}}, hooks_with_zero_noise(), observer);
+  const auto result = sample(denoiser, {}, scheduler, pack({{latents, {}}}, patch, 2), {{5.0}},
+                             hooks_with_zero_noise(), observer);
   EXPECT_LE(test::relative_error(result, patchify(latents, patch) + 3 * (1 + 5.0 * (3 - 1))), 1e-6);
   ASSERT_EQ(denoiser.shown.size(), 3U);
   for (const auto& tokens : denoiser.shown)
-    EXPECT_TRUE(at::equal(tokens.values.slice(0, 0, 6), tokens.values.slice(0, 6)));  // both branches see one state
+    EXPECT_TRUE(at::equal(tokens.values.slice(0, 0, 6), tokens.values.slice(0, 6)));  // both branches see one
+                                                                                      // state
 }
 
 // Predicts what it was given for the first branch, and 0 for the other one.
 class GivenDenoiser : public ConstantDenoiser {
  public:
   explicit GivenDenoiser(at::Tensor given) : given_(std::move(given)) {}
-  at::Tensor predict(const PackedTokens&, const TextContext&) const override { return at::cat({given_, at::zeros_like(given_)}); }
+  at::Tensor predict(const PackedTokens&, const TextContext&) const override {
+    return at::cat({given_, at::zeros_like(given_)});
+  }
 
  private:
   at::Tensor given_;
@@ -83,8 +88,8 @@ TEST(Sample, RescalesGuidanceToTheSpreadOfTheConditionalPrediction) {
   for (const auto& [rescale, factor] : {std::pair(0.0, 5.0), std::pair(0.7, 2.2), std::pair(1.0, 1.0)}) {
     AddingScheduler scheduler;
     Observer observer;
-    const auto result = sample(GivenDenoiser(conditional), {}, scheduler, pack({{latents, {}}}, patch, 2), {{5.0, rescale}},
-                               hooks_with_zero_noise(), observer);
+    const auto result = sample(GivenDenoiser(conditional), {}, scheduler, pack({{latents, {}}}, patch, 2),
+                               {{5.0, rescale}}, hooks_with_zero_noise(), observer);
     EXPECT_LE(test::relative_error(result, 3 * factor * conditional), 1e-5) << rescale;
   }
 }
@@ -94,13 +99,16 @@ TEST(Sample, RunsOneBranchWithoutGuidance) {
   const ConstantDenoiser denoiser;
   AddingScheduler scheduler;
   Observer observer;
-  const auto result = sample(denoiser, {}, scheduler, pack({{latents, {}}}, patch), {{1.0}}, hooks_with_zero_noise(), observer);
+  const auto result = sample(denoiser, {}, scheduler, pack({{latents, {}}}, patch), {{1.0}},
+                             hooks_with_zero_noise(), observer);
   EXPECT_LE(test::relative_error(result, patchify(latents, patch) + 3), 1e-6);
 }
 
 TEST(Sample, TellsEachStepAndAsksForNoiseOnlyWhenTheSchedulerNeedsIt) {
   struct Progresses : Observer {
-    void progress(const Progress& p) override { seen.push_back(p.stage + " " + std::to_string(p.done) + "/" + std::to_string(p.total)); }
+    void progress(const Progress& p) override {
+      seen.push_back(p.stage + " " + std::to_string(p.done) + "/" + std::to_string(p.total));
+    }
     std::vector<std::string> seen;
   } observer;
   const ConstantDenoiser denoiser;
@@ -117,7 +125,8 @@ TEST(Sample, TellsEachStepAndAsksForNoiseOnlyWhenTheSchedulerNeedsIt) {
     timesteps.push_back(timestep);
     values.push_back(x);
   };
-  const auto result = sample(denoiser, {}, scheduler, pack({{at::zeros({4, 1, 4, 6}), {}}}, patch), {{1.0}}, hooks, observer);
+  const auto result = sample(denoiser, {}, scheduler, pack({{at::zeros({4, 1, 4, 6}), {}}}, patch), {{1.0}},
+                             hooks, observer);
   EXPECT_EQ(noise_at, (std::vector<int64_t>{2}));
   EXPECT_EQ(timesteps, (std::vector<int64_t>{900, 500, 100}));
   EXPECT_EQ(observer.seen, (std::vector<std::string>{"denoise 1/3", "denoise 2/3", "denoise 3/3"}));
@@ -134,12 +143,14 @@ TEST(Sample, LeavesKnownTokensAsTheyAreAndTellsTheNetworkTheyAreClean) {
   Observer observer;
   SamplingHooks hooks;
   hooks.noise = [](int64_t) { return at::zeros({18, 16}); };
-  const auto result =
-      unpatchify(sample(denoiser, {}, scheduler, pack({{latents, known_frames}}, patch, 2), {{2.0}}, hooks, observer), {3, 2, 3}, patch);
+  const auto result = unpatchify(
+      sample(denoiser, {}, scheduler, pack({{latents, known_frames}}, patch, 2), {{2.0}}, hooks, observer),
+      {3, 2, 3}, patch);
   EXPECT_TRUE(at::equal(result.narrow(1, 0, 1), latents.narrow(1, 0, 1)));
   EXPECT_LE(test::relative_error(result.narrow(1, 1, 2), latents.narrow(1, 1, 2) + 6), 1e-6);
   for (std::size_t step = 0; step < 3; ++step) {
-    const auto expected = at::cat({at::zeros({6}), at::full({12}, static_cast<double>(scheduler.timesteps()[step]))});
+    const auto expected = at::cat(
+        {at::zeros({6}), at::full({12}, static_cast<double>(scheduler.timesteps()[step]))});
     EXPECT_TRUE(at::equal(denoiser.shown[step].timesteps, at::cat({expected, expected})));
   }
 }
@@ -148,14 +159,15 @@ TEST(Sample, KeepsKnownTokensBitForBitWithARealNetwork) {
   const auto config = parse_wan_transformer_config(test::tiny_config("transformer"), "config.json");
   auto weights = test::tiny_weights("transformer");
   const WanTransformer network(config, weights.root(), at::kCPU);
-  const auto scheduler_config =
-      parse_scheduler_config(read_json(test::golden("wan-tiny") / "scheduler" / "scheduler_config.json"), "scheduler_config.json");
+  const auto scheduler_config = parse_scheduler_config(
+      read_json(test::golden("wan-tiny") / "scheduler" / "scheduler_config.json"), "scheduler_config.json");
   const auto latents = test::random_normal({16, 3, 4, 6}, 1);
   const auto known_frames = at::tensor(std::vector<int64_t>{1, 0, 1}).to(at::kBool);
   const auto context = network.prepare_text(test::random_normal({2, 9, config.text_dim}, 2), {0, 1});
   const auto scheduler = make_scheduler(SchedulerKind::unipc, scheduler_config, 6, 0);
   Observer observer;
-  const auto values = sample(network, context, *scheduler, pack({{latents, known_frames}}, config.patch_size, 2), {{5.0}}, {}, observer);
+  const auto values = sample(network, context, *scheduler,
+                             pack({{latents, known_frames}}, config.patch_size, 2), {{5.0}}, {}, observer);
   const auto result = unpatchify(values, {3, 2, 3}, config.patch_size);
   EXPECT_TRUE(at::equal(result.select(1, 0), latents.select(1, 0)));
   EXPECT_TRUE(at::equal(result.select(1, 2), latents.select(1, 2)));
@@ -174,7 +186,8 @@ TEST(Sample, StopsAtTheStepThatIsNotFinite) {
   AddingScheduler scheduler;
   Observer observer;
   test::expect_error(ErrorKind::non_finite, {"denoising", "step 2 of 3", "timestep 500"}, [&] {
-    sample(denoiser, {}, scheduler, pack({{at::zeros({4, 1, 4, 6}), {}}}, patch), {{1.0}}, hooks_with_zero_noise(), observer);
+    sample(denoiser, {}, scheduler, pack({{at::zeros({4, 1, 4, 6}), {}}}, patch), {{1.0}},
+           hooks_with_zero_noise(), observer);
   });
 }
 
@@ -188,7 +201,8 @@ TEST(Sample, StopsBetweenStepsWhenCancelled) {
   const ConstantDenoiser denoiser;
   AddingScheduler scheduler;
   test::expect_error(ErrorKind::interrupted, {"stopped"}, [&] {
-    sample(denoiser, {}, scheduler, pack({{at::zeros({4, 1, 4, 6}), {}}}, patch), {{1.0}}, hooks_with_zero_noise(), observer);
+    sample(denoiser, {}, scheduler, pack({{at::zeros({4, 1, 4, 6}), {}}}, patch), {{1.0}},
+           hooks_with_zero_noise(), observer);
   });
   EXPECT_EQ(denoiser.shown.size(), 2U);
 }

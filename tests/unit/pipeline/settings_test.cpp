@@ -19,7 +19,8 @@ Json full_object() {
   for (const auto& setting : generation_settings()) {
     object[setting.key] = std::visit(
         [&](auto field) {
-          using Value = typename std::remove_reference_t<decltype(std::declval<GenerationRequest&>().*field)>::value_type;
+          using Value = typename std::remove_reference_t<decltype(std::declval<GenerationRequest&>().*
+                                                                  field)>::value_type;
           if constexpr (std::is_same_v<Value, std::string>)
             return Json("text of " + std::string(setting.key));
           else if constexpr (std::is_same_v<Value, bool>)
@@ -41,17 +42,21 @@ TEST(Settings, GoThroughJsonAndBack) {
 }
 
 TEST(Settings, LeaveOutWhatIsNull) {
-  EXPECT_EQ(request_to_json(request_from_json({{"seed", nullptr}, {"steps", 5}}, "config.json")), (Json{{"steps", 5}}));
+  EXPECT_EQ(request_to_json(request_from_json({{"seed", nullptr}, {"steps", 5}}, "config.json")),
+            (Json{{"steps", 5}}));
 }
 
 TEST(Settings, RefuseUnknownKeysWithTheNearest) {
-  test::expect_error(ErrorKind::usage, {"config.json", "'guidance_scal'", "did you mean 'guidance_scale'?"}, [] {
-    request_from_json({{"guidance_scal", 5}}, "config.json");
-  });
+  test::expect_error(ErrorKind::usage, {"config.json", "'guidance_scal'", "did you mean 'guidance_scale'?"},
+                     [] {
+                       request_from_json({{"guidance_scal", 5}}, "config.json");
+                     });
   test::expect_error(ErrorKind::usage, {"config.json", "'step'", "did you mean 'steps'?"}, [] {
     request_from_json({{"step", 5}}, "config.json");
   });
-  test::expect_error(ErrorKind::usage, {"unknown key 'bananas'"}, [] { request_from_json({{"bananas", 5}}, "config.json"); });
+  test::expect_error(ErrorKind::usage, {"unknown key 'bananas'"}, [] {
+    request_from_json({{"bananas", 5}}, "config.json");
+  });
 }
 
 TEST(Settings, RefuseValuesOfAnotherType) {
@@ -66,7 +71,8 @@ TEST(Settings, RefuseValuesOfAnotherType) {
       request_from_json({{key, value}}, "config.json");
     });
   for (const Json& object : {Json::array(), Json(nullptr), Json("text")})
-    test::expect_error(ErrorKind::usage, {"config.json", "JSON object"}, [&] { request_from_json(object, "config.json"); });
+    test::expect_error(ErrorKind::usage, {"config.json", "JSON object"},
+                       [&] { request_from_json(object, "config.json"); });
 }
 
 TEST(Settings, ReadNumbersAndSwitchesFromText) {
@@ -74,7 +80,8 @@ TEST(Settings, ReadNumbersAndSwitchesFromText) {
   set_from_text(request, setting_named("steps"), "20", "--steps");
   set_from_text(request, setting_named("fps"), "23.976", "--fps");
   set_from_text(request, setting_named("prompt"), " a circle ", "--prompt");
-  for (const auto& [text, value] : std::vector<std::pair<std::string, bool>>{{"true", true}, {"0", false}, {"on", true}, {"no", false}}) {
+  for (const auto& [text, value] :
+       std::vector<std::pair<std::string, bool>>{{"true", true}, {"0", false}, {"on", true}, {"no", false}}) {
     set_from_text(request, setting_named("sidecar"), text, "T2V_SIDECAR");
     EXPECT_EQ(request.sidecar, value);
   }
@@ -89,7 +96,8 @@ TEST(Settings, RefuseTextThatIsNoNumberNamingItsSource) {
     test::expect_error(ErrorKind::usage, {"T2V_VALUE", "'" + text + "'"},
                        [&] { set_from_text(request, setting_named(key), text, "T2V_VALUE"); });
   };
-  for (const char* text : {"", "ten", "12x", "1e3", "2.5", " 5", "9223372036854775808"}) refused("steps", text);
+  for (const char* text : {"", "ten", "12x", "1e3", "2.5", " 5", "9223372036854775808"})
+    refused("steps", text);
   for (const char* text : {"", "fast", "24fps", "nan", "inf", "1e999", "1,5"}) refused("fps", text);
   for (const char* text : {"", "maybe", "TRUE", "2"}) refused("sidecar", text);
 }
@@ -117,8 +125,10 @@ TEST(MergeRequests, DisplacesWhatSaysTheSameInOtherWords) {
   EXPECT_EQ(merged({{"width", 64}, {"height", 48}}, {{"size", "64x64"}}), (Json{{"size", "64x64"}}));
   EXPECT_EQ(merged({{"size", "64x64"}}, {{"aspect", "16:9"}}), (Json{{"aspect", "16:9"}}));
   EXPECT_EQ(merged({{"width", 64}, {"height", 48}}, {{"aspect", "16:9"}}), (Json{{"aspect", "16:9"}}));
-  EXPECT_EQ(merged({{"size", "64x64"}}, {{"width", 80}, {"height", 48}}), (Json{{"width", 80}, {"height", 48}}));
-  EXPECT_EQ(merged({{"size", "64x64"}, {"seconds", 2.0}}, {{"fps", 8.0}}), (Json{{"size", "64x64"}, {"seconds", 2.0}, {"fps", 8.0}}));
+  EXPECT_EQ(merged({{"size", "64x64"}}, {{"width", 80}, {"height", 48}}),
+            (Json{{"width", 80}, {"height", 48}}));
+  EXPECT_EQ(merged({{"size", "64x64"}, {"seconds", 2.0}}, {{"fps", 8.0}}),
+            (Json{{"size", "64x64"}, {"seconds", 2.0}, {"fps", 8.0}}));
 }
 
 }  // namespace

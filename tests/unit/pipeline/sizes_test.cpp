@@ -39,8 +39,8 @@ TEST(FloorToMultiple, RoundsDownToAtLeastOneMultiple) {
 }
 
 TEST(RoundFrames, GivesOneAndMultiplesOfTheRatio) {
-  const std::vector<std::pair<int64_t, int64_t>> cases = {{1, 1},   {2, 1},   {3, 1},   {4, 5},   {5, 5},  {6, 5},
-                                                          {16, 17}, {17, 17}, {18, 17}, {20, 21}, {81, 81}};
+  const std::vector<std::pair<int64_t, int64_t>> cases = {
+      {1, 1}, {2, 1}, {3, 1}, {4, 5}, {5, 5}, {6, 5}, {16, 17}, {17, 17}, {18, 17}, {20, 21}, {81, 81}};
   for (const auto& [frames, rounded] : cases) EXPECT_EQ(round_frames(frames, 4), rounded) << frames;
   EXPECT_EQ(round_frames(18, 1), 18);
 }
@@ -51,9 +51,11 @@ TEST(ParseSize, ReadsPixels) {
 }
 
 TEST(ParseSize, RefusesEverythingElseNamingTheSetting) {
-  for (const char* text : {"", "x", "832", "832x", "x480", "0x480", "832x-480", "832.5x480", "832x480x3", " 832x480", "832 x 480",
-                           "+832x480", "16385x16", "99999999999999999999x1", "0x1p3"})
-    test::expect_error(ErrorKind::usage, {"--resize", "'" + std::string(text) + "'"}, [&] { parse_size(text, "--resize"); });
+  for (const char* text :
+       {"", "x", "832", "832x", "x480", "0x480", "832x-480", "832.5x480", "832x480x3", " 832x480",
+        "832 x 480", "+832x480", "16385x16", "99999999999999999999x1", "0x1p3"})
+    test::expect_error(ErrorKind::usage, {"--resize", "'" + std::string(text) + "'"},
+                       [&] { parse_size(text, "--resize"); });
 }
 
 TEST(ParseAspect, ReadsRatios) {
@@ -64,9 +66,10 @@ TEST(ParseAspect, ReadsRatios) {
 }
 
 TEST(ParseAspect, RefusesEverythingElse) {
-  for (const char* text :
-       {"", ":", "16:", ":9", "0:1", "16:0", "a:b", "-16:9", "-16:-9", "21:1", "1:21", "nan", "inf", "inf:inf", "16:9:1", "16x9", "16 : 9"})
-    test::expect_error(ErrorKind::usage, {"--aspect", "'" + std::string(text) + "'"}, [&] { parse_aspect(text); });
+  for (const char* text : {"", ":", "16:", ":9", "0:1", "16:0", "a:b", "-16:9", "-16:-9", "21:1", "1:21",
+                           "nan", "inf", "inf:inf", "16:9:1", "16x9", "16 : 9"})
+    test::expect_error(ErrorKind::usage, {"--aspect", "'" + std::string(text) + "'"},
+                       [&] { parse_aspect(text); });
 }
 
 }  // namespace

@@ -64,7 +64,8 @@ TEST(SchedulerConfig, ReadsAWanFile) {
 }
 
 TEST(SchedulerConfig, RefusesSettingsThatWouldChangeTheResult) {
-  for (const char* key : {"thresholding", "use_karras_sigmas", "use_exponential_sigmas", "use_beta_sigmas", "use_dynamic_shifting"}) {
+  for (const char* key : {"thresholding", "use_karras_sigmas", "use_exponential_sigmas", "use_beta_sigmas",
+                          "use_dynamic_shifting"}) {
     const auto message = refusal(kUniPc, {{key, true}});
     EXPECT_NE(message.find(key), std::string::npos) << message;
     EXPECT_NE(message.find("scheduler_config.json"), std::string::npos) << message;

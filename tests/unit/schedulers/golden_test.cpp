@@ -10,9 +10,10 @@
 namespace t2v::test {
 namespace {
 
-// Of the tensor's scale. On a processor like the golden file's the error is zero. Where torch's kernels round square roots and logarithms
-// otherwise, a thousand steps of UniPC with zero terminal SNR add up to 2.7e-4 (a Xeon with AMX; the reference beside its own golden file
-// there differs by the same), and the solver in its noise form, which is worse conditioned, comes to 1.01e-5.
+// Of the tensor's scale. On a processor like the golden file's the error is zero. Where torch's kernels round
+// square roots and logarithms otherwise, a thousand steps of UniPC with zero terminal SNR add up to 2.7e-4 (a
+// Xeon with AMX; the reference beside its own golden file there differs by the same), and the solver in its
+// noise form, which is worse conditioned, comes to 1.01e-5.
 double tolerance_of(const Json& golden_case) {
   if (golden_case.at("steps").get<int64_t>() > 100) return 5e-4;
   return golden_case.at("settings").value("predict_x0", true) ? 1e-5 : 2e-5;
@@ -25,12 +26,13 @@ TEST(Schedulers, AgreeWithTheReferenceAtEveryStep) {
   std::string worst_case;
   for (const auto& expected : golden_file.at("cases")) {
     const auto class_name = expected.at("class").get<std::string>();
-    const auto description =
-        class_name + " " + expected.at("settings").dump() + " steps " + expected.at("steps").dump() + " eta " + expected.at("eta").dump();
+    const auto description = class_name + " " + expected.at("settings").dump() + " steps " +
+                             expected.at("steps").dump() + " eta " + expected.at("eta").dump();
     SCOPED_TRACE(description);
     const auto steps = expected.at("steps").get<int64_t>();
-    const auto scheduler = make_scheduler(scheduler_kind_of_class(class_name, "golden"), config_of(class_name, expected.at("settings")),
-                                          steps, expected.at("eta").get<double>());
+    const auto scheduler = make_scheduler(scheduler_kind_of_class(class_name, "golden"),
+                                          config_of(class_name, expected.at("settings")), steps,
+                                          expected.at("eta").get<double>());
     ASSERT_EQ(static_cast<int64_t>(scheduler->timesteps().size()), steps);
     if (!expected.at("timesteps").empty()) {
       EXPECT_EQ(scheduler->timesteps(), expected.at("timesteps").get<std::vector<int64_t>>());
@@ -67,8 +69,9 @@ TEST(Schedulers, TimestepsAreTheReferencesForEveryNumberOfSteps) {
     const auto config = config_of(grid.at("class").get<std::string>(), grid.at("settings"));
     int64_t longer_in_reference = 0;
     for (int64_t steps = 1; steps <= 1000; steps += config.use_flow_sigmas ? 37 : 1) {
-      const auto timesteps = config.use_flow_sigmas ? make_scheduler(kind, config, steps, 0)->timesteps()
-                                                    : spaced_timesteps(config, steps, kind == SchedulerKind::unipc ? 1 : 0);
+      const auto timesteps = config.use_flow_sigmas
+                                 ? make_scheduler(kind, config, steps, 0)->timesteps()
+                                 : spaced_timesteps(config, steps, kind == SchedulerKind::unipc ? 1 : 0);
       ASSERT_EQ(static_cast<int64_t>(timesteps.size()), steps);
       ASSERT_TRUE(std::is_sorted(timesteps.rbegin(), timesteps.rend())) << steps;
       ASSERT_GE(timesteps.back(), 0) << steps;

@@ -26,13 +26,15 @@ TEST(Schedulers, UniPcGoesOnFromASavedHistoryAsIfUninterrupted) {
   auto config = shipped_config();
   for (config.solver_order = 1; config.solver_order <= 3; ++config.solver_order) {
     const int64_t steps = 8;
-    const auto whole = run_steps(*make_scheduler(SchedulerKind::unipc, config, steps, 0), bank, bank.start, 0, steps);
+    const auto whole = run_steps(*make_scheduler(SchedulerKind::unipc, config, steps, 0), bank, bank.start, 0,
+                                 steps);
     for (int64_t cut = 1; cut < steps; ++cut) {
       const auto first = make_scheduler(SchedulerKind::unipc, config, steps, 0);
       const auto sample = run_steps(*first, bank, bank.start, 0, cut).back();
       const auto second = make_scheduler(SchedulerKind::unipc, config, steps, 0);
       second->set_history(first->history());
-      EXPECT_TRUE(at::equal(run_steps(*second, bank, sample, cut, steps).back(), whole.back())) << "cut at " << cut;
+      EXPECT_TRUE(at::equal(run_steps(*second, bank, sample, cut, steps).back(), whole.back()))
+          << "cut at " << cut;
     }
   }
 }
@@ -44,7 +46,8 @@ TEST(Schedulers, UniPcHistoryMattersAndMustFit) {
   const auto history = scheduler->history();
   const auto with = run_steps(*scheduler, bank, half, 4, 8).back();
   scheduler->set_history({});
-  const auto without = run_steps(*scheduler, bank, half, 4, 8).back();  // starting in the middle, as editing does
+  const auto without = run_steps(*scheduler, bank, half, 4, 8).back();  // starting in the middle, as editing
+                                                                        // does
   EXPECT_FALSE(at::allclose(with, without));
   scheduler->set_history(history);
   EXPECT_THROW(run_steps(*scheduler, bank, half, 5, 6), Error);
@@ -54,9 +57,12 @@ TEST(Schedulers, KeepNoneOfTheCallersTensors) {
   const auto bank = seeded_bank();
   for (const char* prediction : {"epsilon", "sample", "v_prediction"}) {
     for (const bool predict_x0 : {true, false}) {
-      const auto config =
-          config_of(kUniPc, {{"prediction_type", prediction}, {"predict_x0", predict_x0}, {"final_sigmas_type", "sigma_min"}});
-      const auto expected = run_steps(*make_scheduler(SchedulerKind::unipc, config, 6, 0), bank, bank.start, 0, 6).back();
+      const auto config = config_of(
+          kUniPc,
+          {{"prediction_type", prediction}, {"predict_x0", predict_x0}, {"final_sigmas_type", "sigma_min"}});
+      const auto expected = run_steps(*make_scheduler(SchedulerKind::unipc, config, 6, 0), bank, bank.start,
+                                      0, 6)
+                                .back();
       const auto scheduler = make_scheduler(SchedulerKind::unipc, config, 6, 0);
       auto sample = bank.start.clone();
       const auto buffer = at::empty_like(sample);
@@ -107,7 +113,8 @@ TEST(Schedulers, StayOnTheSamplesDevice) {
     for (const auto& shape : {std::vector<int64_t>{7, 64}, std::vector<int64_t>{1, 16, 3, 4, 6}}) {
       scheduler->set_history({});
       auto sample = at::empty(shape, options);
-      for (int64_t i = 0; i < 6; ++i) sample = scheduler->step(at::empty(shape, options), i, sample, at::empty(shape, options));
+      for (int64_t i = 0; i < 6; ++i)
+        sample = scheduler->step(at::empty(shape, options), i, sample, at::empty(shape, options));
       EXPECT_TRUE(sample.is_meta());
       EXPECT_EQ(sample.scalar_type(), at::kFloat);
       EXPECT_EQ(sample.sizes().vec(), shape);
@@ -118,19 +125,24 @@ TEST(Schedulers, StayOnTheSamplesDevice) {
 TEST(Schedulers, ATokensResultDoesNotDependOnItsNeighbours) {
   const auto bank = seeded_bank();
   for (const auto kind : {SchedulerKind::ddpm, SchedulerKind::ddim, SchedulerKind::unipc}) {
-    const auto whole = run_steps(*make_scheduler(kind, shipped_config(), 6, 0), bank, bank.start, 0, 6).back();
+    const auto whole = run_steps(*make_scheduler(kind, shipped_config(), 6, 0), bank, bank.start, 0, 6)
+                           .back();
     Bank row{.start = bank.start[1], .predictions = {}, .noises = {}};
     for (const auto& prediction : bank.predictions) row.predictions.push_back(prediction[1]);
     for (const auto& noise : bank.noises) row.noises.push_back(noise[1]);
-    EXPECT_TRUE(at::equal(run_steps(*make_scheduler(kind, shipped_config(), 6, 0), row, row.start, 0, 6).back(), whole[1]));
+    EXPECT_TRUE(at::equal(
+        run_steps(*make_scheduler(kind, shipped_config(), 6, 0), row, row.start, 0, 6).back(), whole[1]));
   }
 }
 
 TEST(Schedulers, FullNoiseFractionIsFiniteAtZeroTerminalSnr) {
-  // The reference gives NaN for 24 of these step counts (3, 7, 14, 20, ...), by a square root of a rounding error.
+  // The reference gives NaN for 24 of these step counts (3, 7, 14, 20, ...), by a square root of a rounding
+  // error.
   const auto bank = seeded_bank();
   for (int64_t steps = 1; steps < 60; ++steps) {
-    const auto sample = run_steps(*make_scheduler(SchedulerKind::ddim, shipped_config(), steps, 1.0), bank, bank.start, 0, steps).back();
+    const auto sample = run_steps(*make_scheduler(SchedulerKind::ddim, shipped_config(), steps, 1.0), bank,
+                                  bank.start, 0, steps)
+                            .back();
     EXPECT_TRUE(sample.isfinite().all().item<bool>()) << steps;
   }
 }
@@ -175,13 +187,18 @@ TEST(Schedulers, RefuseSettingsWithoutAFiniteResult) {
   zero_snr.timestep_spacing = TimestepSpacing::leading;  // does not visit the last timestep
   EXPECT_NO_THROW(make_scheduler(SchedulerKind::ddim, zero_snr, 10, 0));
 
-  EXPECT_EQ(kind_thrown(SchedulerKind::unipc, config_of(kUniPc, {{"predict_x0", false}}), 10), ErrorKind::usage);
+  EXPECT_EQ(kind_thrown(SchedulerKind::unipc, config_of(kUniPc, {{"predict_x0", false}}), 10),
+            ErrorKind::usage);
   for (const int order : {2, 3})
-    EXPECT_EQ(kind_thrown(SchedulerKind::unipc, config_of(kUniPc, {{"lower_order_final", false}, {"solver_order", order}}), 10),
+    EXPECT_EQ(kind_thrown(SchedulerKind::unipc,
+                          config_of(kUniPc, {{"lower_order_final", false}, {"solver_order", order}}), 10),
               ErrorKind::usage);
-  EXPECT_EQ(kind_thrown(SchedulerKind::unipc, config_of(kUniPc, {{"timestep_spacing", "leading"}}), 1000), ErrorKind::usage);
-  EXPECT_EQ(kind_thrown(SchedulerKind::ddim, config_of(kDdim, {{"steps_offset", 1}}), 1000), ErrorKind::usage);
-  EXPECT_EQ(kind_thrown(SchedulerKind::ddpm, config_of(kDdpm, {{"num_train_timesteps", 1}, {"rescale_betas_zero_snr", true}}), 1),
+  EXPECT_EQ(kind_thrown(SchedulerKind::unipc, config_of(kUniPc, {{"timestep_spacing", "leading"}}), 1000),
+            ErrorKind::usage);
+  EXPECT_EQ(kind_thrown(SchedulerKind::ddim, config_of(kDdim, {{"steps_offset", 1}}), 1000),
+            ErrorKind::usage);
+  EXPECT_EQ(kind_thrown(SchedulerKind::ddpm,
+                        config_of(kDdpm, {{"num_train_timesteps", 1}, {"rescale_betas_zero_snr", true}}), 1),
             ErrorKind::usage);
 }
 

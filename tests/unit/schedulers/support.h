@@ -1,4 +1,5 @@
-// What the scheduler tests share: the golden file of tools/oracle/schedulers.py and configs from short JSON texts.
+// What the scheduler tests share: the golden file of tools/oracle/schedulers.py and configs from short JSON
+// texts.
 #pragma once
 
 #include <ATen/ATen.h>
@@ -18,7 +19,8 @@ inline SchedulerConfig config_of(const std::string& class_name, Json settings) {
 }
 
 inline SchedulerConfig shipped_config() {
-  return parse_scheduler_config(read_json(shipped_model() / "scheduler" / "scheduler_config.json"), "scheduler_config.json");
+  return parse_scheduler_config(read_json(shipped_model() / "scheduler" / "scheduler_config.json"),
+                                "scheduler_config.json");
 }
 
 // The shared inputs of the golden cases.
@@ -33,13 +35,15 @@ inline at::Tensor tensor_of(const Json& values, const Json& shape) {
 
 inline Bank bank_of(const Json& golden) {
   Bank bank{.start = tensor_of(golden.at("start"), golden.at("shape")), .predictions = {}, .noises = {}};
-  for (const auto& values : golden.at("predictions")) bank.predictions.push_back(tensor_of(values, golden.at("shape")));
+  for (const auto& values : golden.at("predictions"))
+    bank.predictions.push_back(tensor_of(values, golden.at("shape")));
   for (const auto& values : golden.at("noises")) bank.noises.push_back(tensor_of(values, golden.at("shape")));
   return bank;
 }
 
 // Runs steps first ... last - 1 from `sample` on the bank's predictions; returns every sample.
-inline std::vector<at::Tensor> run_steps(Scheduler& scheduler, const Bank& bank, at::Tensor sample, int64_t first, int64_t last) {
+inline std::vector<at::Tensor> run_steps(Scheduler& scheduler, const Bank& bank, at::Tensor sample,
+                                         int64_t first, int64_t last) {
   std::vector<at::Tensor> samples;
   for (int64_t i = first; i < last; ++i) {
     const auto at_bank = static_cast<std::size_t>(i) % bank.predictions.size();

@@ -22,7 +22,8 @@ TEST(Prompt, IsCleanedAsTheReferenceCleansIt) {
 }
 
 TEST(Prompt, StaysAsItIsWhenClean) {
-  for (const std::string text : {"a red circle", "naïve café", "漢字", "кот сидит на окне", "5 × 3 = 15", "a <b> c"})
+  for (const std::string text :
+       {"a red circle", "naïve café", "漢字", "кот сидит на окне", "5 × 3 = 15", "a <b> c"})
     EXPECT_EQ(clean_prompt(text), text);
 }
 
@@ -38,15 +39,20 @@ TEST(Prompt, ThatIsNotUtf8IsRefused) {
 }
 
 TEST(Prompt, HtmlReferencesFollowHtmlsRules) {
-  const auto unescaped = [](std::u32string_view text) { return encode_utf8(html_unescape(std::u32string(text))); };
+  const auto unescaped = [](std::u32string_view text) {
+    return encode_utf8(html_unescape(std::u32string(text)));
+  };
   EXPECT_EQ(unescaped(U"&notit; &notin; &copy2 &ampx &am; &"), "¬it; ∉ ©2 &x &am; &");
   EXPECT_EQ(unescaped(U"&#x41;&#65&#150;&#0;&#xD800;&#x7FFFFFFFFFFFFFFFFFF;&#1;|"), "AA–\ufffd\ufffd\ufffd|");
   EXPECT_EQ(unescaped(U"&acE;"), "∾̳");  // a name of two characters
 }
 
 TEST(Prompt, ClosedReferencesNeedTheirSemicolon) {
-  const auto unescaped = [](std::u32string_view text) { return encode_utf8(unescape_closed_references(std::u32string(text))); };
-  EXPECT_EQ(unescaped(U"&copy &copy; &EACUTE; &SZLIG; &eAcute; &#59; &#12abc; &#233;"), "&copy © É SS &eAcute; &#59; &#12abc; é");
+  const auto unescaped = [](std::u32string_view text) {
+    return encode_utf8(unescape_closed_references(std::u32string(text)));
+  };
+  EXPECT_EQ(unescaped(U"&copy &copy; &EACUTE; &SZLIG; &eAcute; &#59; &#12abc; &#233;"),
+            "&copy © É SS &eAcute; &#59; &#12abc; é");
 }
 
 TEST(Prompt, WrongEncodingsAreUndoneRepeatedly) {

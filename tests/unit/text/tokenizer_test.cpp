@@ -26,13 +26,17 @@ std::string read_bytes(const fs::path& path) {
   return bytes.str();
 }
 
-void write_bytes(const fs::path& path, const std::string& bytes) { std::ofstream(path, std::ios::binary) << bytes; }
+void write_bytes(const fs::path& path, const std::string& bytes) {
+  std::ofstream(path, std::ios::binary) << bytes;
+}
 
 // A folder with that model file, to which others may be added.
 class Folder {
  public:
   Folder() { fs::copy_file(tokenizer_folder() / "spiece.model", folder_ / "spiece.model"); }
-  void add(const std::string& name, const std::string& content) const { write_bytes(folder_ / name, content); }
+  void add(const std::string& name, const std::string& content) const {
+    write_bytes(folder_ / name, content);
+  }
   const fs::path& path() const { return folder_.path(); }
   std::unique_ptr<Tokenizer> load() const { return load_t5_tokenizer(path()); }
 
@@ -66,7 +70,9 @@ void expect_golden_ids(const Tokenizer& tokenizer, const std::string& golden_nam
   }
 }
 
-TEST(Tokenizer, GivesTheReferencesIds) { expect_golden_ids(*load_t5_tokenizer(tokenizer_folder()), "text_tokens.json"); }
+TEST(Tokenizer, GivesTheReferencesIds) {
+  expect_golden_ids(*load_t5_tokenizer(tokenizer_folder()), "text_tokens.json");
+}
 
 // Trained by t2v, without pieces for bytes.
 TEST(Tokenizer, GivesTheReferencesIdsForTheShippedModel) {
@@ -76,7 +82,8 @@ TEST(Tokenizer, GivesTheReferencesIdsForTheShippedModel) {
 // A folder that transformers 5 has saved again holds no spiece.model.
 TEST(Tokenizer, GivesTheSameIdsFromTokenizerJsonAlone) {
   const test::TemporaryFolder folder;
-  for (const char* name : {"tokenizer.json", "tokenizer_config.json"}) fs::copy_file(tokenizer_folder() / name, folder / name);
+  for (const char* name : {"tokenizer.json", "tokenizer_config.json"})
+    fs::copy_file(tokenizer_folder() / name, folder / name);
   const auto tokenizer = load_t5_tokenizer(folder.path());
   EXPECT_EQ(tokenizer->vocabulary_size(), load_t5_tokenizer(tokenizer_folder())->vocabulary_size());
   expect_golden_ids(*tokenizer, "text_tokens.json");
@@ -96,7 +103,8 @@ TEST(Tokenizer, DamagedTokenizerJsonIsRefused) {
       [](Json& json) { json["model"]["vocab"][5][1] = "high"; },
       [](Json& json) { json["normalizer"]["precompiled_charsmap"] = "not base64!!"; },
       [](Json& json) { json["normalizer"]["precompiled_charsmap"] = 7; },
-      [](Json& json) { json["normalizer"]["precompiled_charsmap"] = "////////"; },  // a map longer than itself
+      [](Json& json) { json["normalizer"]["precompiled_charsmap"] = "////////"; },  // a map longer than
+                                                                                    // itself
   };
   for (std::size_t i = 0; i < damages.size(); ++i) {
     auto json = good;
@@ -160,13 +168,16 @@ TEST(Tokenizer, AddedTokensTakeTheWhiteSpaceThatTheyAskFor) {
   const auto tokenizer = folder.load();
   EXPECT_EQ(tokenizer->vocabulary_size(), 352);
   EXPECT_EQ(tokenizer->encode("a [X] a", 512).ids, (std::vector<int64_t>{259, 349, 259, 1}));
-  EXPECT_EQ(tokenizer->encode("a[X][a", 512).ids, (std::vector<int64_t>{259, 350, 259, 1}));  // the longest first
-  EXPECT_EQ(tokenizer->encode("fire ﬁre", 512).ids, (std::vector<int64_t>{351, 351, 1}));     // found after normalization
+  EXPECT_EQ(tokenizer->encode("a[X][a", 512).ids, (std::vector<int64_t>{259, 350, 259, 1}));  // the longest
+                                                                                              // first
+  EXPECT_EQ(tokenizer->encode("fire ﬁre", 512).ids, (std::vector<int64_t>{351, 351, 1}));     // found after
+                                                                                              // normalization
 }
 
 TEST(Tokenizer, NoRoomOrNoUtf8IsAUsageError) {
   const auto tokenizer = load_t5_tokenizer(tokenizer_folder());
-  for (const auto& action : std::vector<std::function<void()>>{[&] { tokenizer->encode("a", 0); }, [&] { tokenizer->encode("\xff", 9); }}) {
+  for (const auto& action : std::vector<std::function<void()>>{[&] { tokenizer->encode("a", 0); },
+                                                               [&] { tokenizer->encode("\xff", 9); }}) {
     try {
       action();
       ADD_FAILURE() << "nothing was thrown";
@@ -189,14 +200,14 @@ TEST(Tokenizer, FilesThatAreNoModelAreRefused) {
       "garbage",
       std::string(4096, '\0'),
       std::string(4096, '\xff'),
-      std::string("\x0a\xff\xff\xff\xff\xff\xff\xff\xff\x7f", 10),                         // a piece of 2^63 bytes
-      std::string("\x0a\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\x01", 12),                 // a length of eleven bytes
-      std::string("\x0a\x02\x0a\x7f", 4),                                                  // a piece text beyond its piece
-      std::string("\x0a\x03\x0a\x01z", 5),                                                 // a single piece
-      std::string("\x0a\x03\x0a\x01z\x0a\x03\x0a\x01z", 10),                               // the same piece twice
-      std::string("\x0a\x08\x0a\x01z\x15\x00\x00\xc0\x7f", 10),                            // a score that is not a number
-      std::string("\x0a\x03\x0a\x01\xff", 5),                                              // a piece that is not UTF-8
-      std::string("\x0a\x05\x0a\x01z\x18\x09", 7),                                         // an unknown type
+      std::string("\x0a\xff\xff\xff\xff\xff\xff\xff\xff\x7f", 10),          // a piece of 2^63 bytes
+      std::string("\x0a\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\x01", 12),  // a length of eleven bytes
+      std::string("\x0a\x02\x0a\x7f", 4),                                   // a piece text beyond its piece
+      std::string("\x0a\x03\x0a\x01z", 5),                                  // a single piece
+      std::string("\x0a\x03\x0a\x01z\x0a\x03\x0a\x01z", 10),                // the same piece twice
+      std::string("\x0a\x08\x0a\x01z\x15\x00\x00\xc0\x7f", 10),             // a score that is not a number
+      std::string("\x0a\x03\x0a\x01\xff", 5),                               // a piece that is not UTF-8
+      std::string("\x0a\x05\x0a\x01z\x18\x09", 7),                          // an unknown type
       read_bytes(tokenizer_folder() / "spiece.model") + std::string("\x12\x02\x18\x02", 4),  // of type BPE
   };
   for (const auto& content : contents) {
@@ -231,8 +242,10 @@ TEST(Tokenizer, DamagedModelsAreRefusedOrUsable) {
   std::size_t refused = 0;
   for (int round = 0; round < 600; ++round) {
     auto damaged = model;
-    const auto range = round % 2 ? damaged.size() : 6000;  // the pieces lie at the beginning, the character map behind them
-    for (int flips = 0; flips < 1 + round % 40; ++flips) damaged[random() % range] = static_cast<char>(random());
+    const auto range = round % 2 ? damaged.size()
+                                 : 6000;  // the pieces lie at the beginning, the character map behind them
+    for (int flips = 0; flips < 1 + round % 40; ++flips)
+      damaged[random() % range] = static_cast<char>(random());
     write_bytes(folder.path() / "spiece.model", damaged);
     try {
       const auto tokenizer = folder.load();

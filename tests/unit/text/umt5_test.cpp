@@ -12,7 +12,8 @@ namespace {
 Umt5Config tiny_umt5() { return parse_umt5_config(test::tiny_config("text_encoder"), "config.json"); }
 
 // The tiny encoder's tensors with the embedding under the names given.
-std::vector<std::pair<std::string, at::Tensor>> tensors_with_embedding(const std::vector<std::string>& names) {
+std::vector<std::pair<std::string, at::Tensor>> tensors_with_embedding(
+    const std::vector<std::string>& names) {
   const auto file = SafetensorsFile::open(test::golden("wan-tiny") / "text_encoder" / "model.safetensors");
   std::vector<std::pair<std::string, at::Tensor>> tensors;
   at::Tensor embedding;
@@ -29,8 +30,9 @@ std::vector<std::pair<std::string, at::Tensor>> tensors_with_embedding(const std
 TEST(Umt5, TakesTheTiedEmbeddingUnderEitherNameOrBoth) {
   const auto ids = at::tensor(std::vector<int64_t>{5, 17, 300, 1});
   at::Tensor expected;
-  for (const auto& names :
-       {std::vector<std::string>{"shared.weight"}, {"encoder.embed_tokens.weight"}, {"shared.weight", "encoder.embed_tokens.weight"}}) {
+  for (const auto& names : {std::vector<std::string>{"shared.weight"},
+                            {"encoder.embed_tokens.weight"},
+                            {"shared.weight", "encoder.embed_tokens.weight"}}) {
     auto weights = test::weights_of(tensors_with_embedding(names));
     const Umt5Encoder encoder(tiny_umt5(), weights.root());
     EXPECT_NO_THROW(weights.finish());
@@ -49,7 +51,8 @@ TEST(Umt5, ABatchIsItsTextsOneByOne) {
   const auto ids = at::tensor(std::vector<int64_t>{5, 17, 300, 1, 8, 2, 40, 1, 99, 5, 5, 1}).view({3, 4});
   const auto batch = encoder.forward(ids);
   ASSERT_EQ(batch.sizes(), (std::vector<int64_t>{3, 4, 56}));
-  for (int64_t i = 0; i < 3; ++i) EXPECT_LE(test::relative_error(batch[i], encoder.forward(ids[i])), 1e-5) << i;
+  for (int64_t i = 0; i < 3; ++i)
+    EXPECT_LE(test::relative_error(batch[i], encoder.forward(ids[i])), 1e-5) << i;
 }
 
 TEST(Umt5, GivesShapesOnTheMetaDevice) {

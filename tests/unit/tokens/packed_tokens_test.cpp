@@ -10,7 +10,8 @@ namespace t2v {
 namespace {
 
 TEST(Patchify, IsUndoneByUnpatchify) {
-  for (const auto& patch : {PatchSize{1, 2, 2}, PatchSize{1, 1, 1}, PatchSize{2, 2, 2}, PatchSize{1, 4, 2}, PatchSize{3, 1, 4}}) {
+  for (const auto& patch :
+       {PatchSize{1, 2, 2}, PatchSize{1, 1, 1}, PatchSize{2, 2, 2}, PatchSize{1, 4, 2}, PatchSize{3, 1, 4}}) {
     const auto latents = test::random_normal({5, 6, 8, 12}, 1);
     const auto grid = token_grid(latents.sizes(), patch);
     const auto values = patchify(latents, patch);
@@ -22,8 +23,9 @@ TEST(Patchify, IsUndoneByUnpatchify) {
 TEST(Patchify, OrdersTokensByTimeRowColumnAndValuesByChannel) {
   // The value at (c, t, h, w) is 1000 c + 100 t + 10 h + w.
   const auto axis = [](int64_t size, int64_t step) { return at::arange(size) * step; };
-  const auto latents =
-      (axis(2, 1000).view({2, 1, 1, 1}) + axis(2, 100).view({2, 1, 1}) + axis(4, 10).view({4, 1}) + axis(6, 1)).to(at::kFloat);
+  const auto latents = (axis(2, 1000).view({2, 1, 1, 1}) + axis(2, 100).view({2, 1, 1}) +
+                        axis(4, 10).view({4, 1}) + axis(6, 1))
+                           .to(at::kFloat);
   const auto values = patchify(latents, {1, 2, 2});  // grid 2 x 2 x 3
   EXPECT_TRUE(at::equal(values[0], at::tensor({0.F, 1.F, 10.F, 11.F, 1000.F, 1001.F, 1010.F, 1011.F})));
   EXPECT_TRUE(at::equal(values[1], values[0] + 2));    // next column
@@ -78,7 +80,9 @@ TEST(Pack, KnowsTheTokensOfKnownFrames) {
 }
 
 TEST(Pack, KnowsAPatchOnlyWhenAllItsFramesAreKnown) {
-  const auto tokens = pack({{test::random_normal({4, 4, 2, 2}, 1), at::tensor(std::vector<int64_t>{1, 1, 1, 0}).to(at::kBool)}}, {2, 2, 2});
+  const auto tokens = pack(
+      {{test::random_normal({4, 4, 2, 2}, 1), at::tensor(std::vector<int64_t>{1, 1, 1, 0}).to(at::kBool)}},
+      {2, 2, 2});
   EXPECT_TRUE(at::equal(tokens.known, at::tensor(std::vector<int64_t>{1, 0}).to(at::kBool)));
 }
 

@@ -16,14 +16,19 @@ namespace {
 
 namespace fs = std::filesystem;
 
-void write_text(const fs::path& path, const std::string& text) { std::ofstream(path, std::ios::binary) << text; }
+void write_text(const fs::path& path, const std::string& text) {
+  std::ofstream(path, std::ios::binary) << text;
+}
 
 // Frame i is gray of level 10 i, but for its left half, which is white when `half` is set.
-void write_clip(const fs::path& path, int frames, int fps, int width = 32, int height = 16, bool half = false) {
+void write_clip(const fs::path& path, int frames, int fps, int width = 32, int height = 16,
+                bool half = false) {
   fs::create_directories(path.parent_path());
   const auto sink = open_encoder({.path = path.string(), .width = width, .height = height, .fps = {fps, 1}});
   for (int i = 0; i < frames; ++i) {
-    Frame frame{width, height, std::vector<uint8_t>(static_cast<std::size_t>(width * height * 3), static_cast<uint8_t>(10 * i))};
+    Frame frame{
+        width, height,
+        std::vector<uint8_t>(static_cast<std::size_t>(width * height * 3), static_cast<uint8_t>(10 * i))};
     for (int at = 0; half && at < width * height; ++at)
       for (int c = 0; c < 3; ++c)
         if (at % width < width / 2) frame.rgb[static_cast<std::size_t>(at * 3 + c)] = 255;
@@ -65,7 +70,8 @@ TEST(ClipFolder, ReadsMetadata) {
   write_clip(folder / "data/one.mp4", 3, 8);
   write_clip(folder / "two.webp.y4m", 2, 30);
   write_text(folder / "metadata.jsonl",
-             "{\"file_name\": \"data/one.mp4\", \"text\": \"first\", \"more\": 1}\n\n{\"file_name\": \"two.webp.y4m\", \"text\": \"zweite: "
+             "{\"file_name\": \"data/one.mp4\", \"text\": \"first\", \"more\": 1}\n\n{\"file_name\": "
+             "\"two.webp.y4m\", \"text\": \"zweite: "
              "ü\"}\n");
   const auto clips = list_clip_folder(folder.path());
   ASSERT_EQ(clips.size(), 2U);
@@ -89,10 +95,11 @@ TEST(ClipFolder, ReportsEverythingThatIsWrongAtOnce) {
   write_text(folder / "blank.txt", " \n");
   write_clip(folder / "bytes.mp4", 3, 8);
   write_text(folder / "bytes.txt", "bad \xff byte");
-  test::expect_error(ErrorKind::bad_input,
-                     {"silent.mp4: has no caption", "silent.txt", "cut.mp4", "noise.png", "lonely.txt: there is no clip",
-                      "blank.txt: the caption is empty", "bytes.txt: the caption has", "at byte 4"},
-                     [&] { list_clip_folder(folder.path()); });
+  test::expect_error(
+      ErrorKind::bad_input,
+      {"silent.mp4: has no caption", "silent.txt", "cut.mp4", "noise.png", "lonely.txt: there is no clip",
+       "blank.txt: the caption is empty", "bytes.txt: the caption has", "at byte 4"},
+      [&] { list_clip_folder(folder.path()); });
   try {
     list_clip_folder(folder.path());
   } catch (const Error& error) {
@@ -105,19 +112,23 @@ TEST(ClipFolder, ReportsBadMetadataByLine) {
   write_clip(folder / "a.mp4", 2, 8);
   write_clip(folder / "b.mp4", 2, 8);
   write_text(folder / "metadata.jsonl",
-             "{\"file_name\": \"a.mp4\", \"text\": \"a\"}\n{\"file_name\": \"a.mp4\", \"text\": \"again\"}\n{\"file_name\": "
+             "{\"file_name\": \"a.mp4\", \"text\": \"a\"}\n{\"file_name\": \"a.mp4\", \"text\": "
+             "\"again\"}\n{\"file_name\": "
              "\n{\"file_name\": \"../c.mp4\", \"text\": \"c\"}\n"
              "{\"file_name\": \"d.mp4\", \"text\": \"d\"}\n{\"file_name\": \"b.mp4\"}\n");
-  test::expect_error(ErrorKind::bad_input,
-                     {"line 2: a second caption", "line 3", "line 4: file_name '../c.mp4' leaves the folder", "line 5: there is no file",
-                      "line 6", "'text'", "b.mp4: has no caption in metadata.jsonl"},
-                     [&] { list_clip_folder(folder.path()); });
+  test::expect_error(
+      ErrorKind::bad_input,
+      {"line 2: a second caption", "line 3", "line 4: file_name '../c.mp4' leaves the folder",
+       "line 5: there is no file", "line 6", "'text'", "b.mp4: has no caption in metadata.jsonl"},
+      [&] { list_clip_folder(folder.path()); });
 }
 
 TEST(ClipFolder, RefusesEmptyAndMissingFolders) {
   const test::TemporaryFolder folder;
-  test::expect_error(ErrorKind::bad_input, {"holds no videos or images"}, [&] { list_clip_folder(folder.path()); });
-  test::expect_error(ErrorKind::bad_input, {"nowhere", "cannot be listed"}, [&] { list_clip_folder(folder / "nowhere"); });
+  test::expect_error(ErrorKind::bad_input, {"holds no videos or images"},
+                     [&] { list_clip_folder(folder.path()); });
+  test::expect_error(ErrorKind::bad_input, {"nowhere", "cannot be listed"},
+                     [&] { list_clip_folder(folder / "nowhere"); });
 }
 
 TEST(ReadClip, TakesTheNearestFramesInTime) {
@@ -127,7 +138,8 @@ TEST(ReadClip, TakesTheNearestFramesInTime) {
   EXPECT_EQ(numbers(read_clip(clip, 32, 16, 5, 8)), (std::vector<int>{0, 2, 4, 6, 8}));
   EXPECT_EQ(numbers(read_clip(clip, 32, 16, 4, 32)), (std::vector<int>{0, 1, 1, 2}));
   EXPECT_EQ(numbers(read_clip(clip, 32, 16, 3, 8, 0.5)), (std::vector<int>{8, 10, 12}));
-  EXPECT_EQ(numbers(read_clip(clip, 32, 16, 3, 8, 1.1)), (std::vector<int>{18, 19, 19}));  // the last frame stays
+  EXPECT_EQ(numbers(read_clip(clip, 32, 16, 3, 8, 1.1)), (std::vector<int>{18, 19, 19}));  // the last frame
+                                                                                           // stays
 }
 
 TEST(ReadClip, CutsToTheRatioAboutTheCentreAndResamples) {
@@ -146,7 +158,9 @@ TEST(ReadClip, CutsToTheRatioAboutTheCentreAndResamples) {
 }
 
 TEST(ReadClip, RefusesAFileThatIsGone) {
-  test::expect_error(ErrorKind::bad_input, {"gone.mp4"}, [] { read_clip({"gone.mp4", "", {32, 32}, 5, 8}, 32, 32, 5, 8); });
+  test::expect_error(ErrorKind::bad_input, {"gone.mp4"}, [] {
+    read_clip({"gone.mp4", "", {32, 32}, 5, 8}, 32, 32, 5, 8);
+  });
 }
 
 TEST(ChooseBucket, TakesTheNearestRatioAndTheLongestLengthThatFits) {
@@ -163,7 +177,9 @@ TEST(ChooseBucket, TakesTheNearestRatioAndTheLongestLengthThatFits) {
   EXPECT_EQ(choose({64, 64}, 16, 8).frames, 13);
   EXPECT_EQ(choose({64, 64}, 500, 8).frames, 17);
   EXPECT_EQ(choose({64, 64}, 25, 24).frames, 9);  // a second and the frame at its end
-  test::expect_error(ErrorKind::usage, {"no size"}, [] { choose_bucket({"a", "", {64, 64}, 1, 0}, {}, 17, 4, 8); });
+  test::expect_error(ErrorKind::usage, {"no size"}, [] {
+    choose_bucket({"a", "", {64, 64}, 1, 0}, {}, 17, 4, 8);
+  });
 }
 
 TEST(FolderSource, AClipStaysOnItsSideWhenOthersCome) {

@@ -20,8 +20,9 @@ class DenoiserTaskTest : public testing::Test {
     parameters.add("transformer.", test::tiny_parameters("transformer", [&](const WeightScope& scope) {
                      const WanTransformer network(transformer, scope, at::kMeta);
                    }));
-    parameters.add("text_encoder.", test::tiny_parameters(
-                                        "text_encoder", [&](const WeightScope& scope) { const Umt5Encoder network(text_encoder, scope); }));
+    parameters.add("text_encoder.", test::tiny_parameters("text_encoder", [&](const WeightScope& scope) {
+                     const Umt5Encoder network(text_encoder, scope);
+                   }));
     config.tokens_per_lane = 40;
     config.lanes = 3;
     config.lengths = {{1, 1, 1}, {9, 1, 1}};
@@ -36,18 +37,20 @@ class DenoiserTaskTest : public testing::Test {
     cache.folder = folder.path();
     cache.clips_per_shard = 12;
     cache.frames = 9;
-    return {transformer,
-            text_encoder,
-            config,
-            std::make_shared<LatentCache>(cache, vae, *tokenizer, make_world_source({{32, 32}, {48, 16}}, {})),
-            {}};
+    return {
+        transformer,
+        text_encoder,
+        config,
+        std::make_shared<LatentCache>(cache, vae, *tokenizer, make_world_source({{32, 32}, {48, 16}}, {})),
+        {}};
   }
 
   test::TemporaryFolder folder;
   Weights weights = test::tiny_weights("vae");
   WanVae vae{parse_wan_vae_config(test::tiny_config("vae"), "config.json"), weights.root()};
   std::unique_ptr<Tokenizer> tokenizer = load_t5_tokenizer(test::shipped_model() / "tokenizer");
-  WanTransformerConfig transformer = parse_wan_transformer_config(test::tiny_config("transformer"), "config.json");
+  WanTransformerConfig transformer = parse_wan_transformer_config(test::tiny_config("transformer"),
+                                                                  "config.json");
   Umt5Config text_encoder = parse_umt5_config(test::tiny_config("text_encoder"), "config.json");
   ParameterSet parameters;
   DenoiserTaskConfig config;
@@ -63,7 +66,8 @@ TEST_F(DenoiserTaskTest, FillsEveryLaneWithinItsBudgetAndPadsNothing) {
       const auto metrics = run_lane(packed, lane, parameters.replica());
       EXPECT_EQ(metrics.at("padding"), 0);
       EXPECT_LE(metrics.at("tokens"), static_cast<double>(config.tokens_per_lane));
-      EXPECT_GT(metrics.at("tokens"), static_cast<double>(config.tokens_per_lane) - longest_clip);  // the step ends when a clip has no room
+      EXPECT_GT(metrics.at("tokens"), static_cast<double>(config.tokens_per_lane) -
+                                          longest_clip);  // the step ends when a clip has no room
       EXPECT_GT(metrics.at("clips"), 3);
     }
   }
@@ -80,7 +84,8 @@ TEST_F(DenoiserTaskTest, AStepIsTheSameWhateverRanBefore) {
 
 TEST_F(DenoiserTaskTest, BFloat16AndItsProductsAloneAreNearFloat32WithFloat32Gradients) {
   config.helper_weight = 0.1;
-  parameters.add("helper.", ParameterSet::initialise(scene_helper_parameters(transformer.width(), text_encoder.d_model), 4));
+  parameters.add("helper.", ParameterSet::initialise(
+                                scene_helper_parameters(transformer.width(), text_encoder.d_model), 4));
   auto packed = task();
   packed.begin_step(0, 0, workers);
   auto wide = parameters.replica();
@@ -104,8 +109,8 @@ TEST_F(DenoiserTaskTest, TheGradientsOfItsLanesAreThoseOfTheMeanLoss) {
     const auto metrics = run_lane(packed, lane, replica);
     loss += metrics.at("loss"), weight += metrics.at("weight");
   }
-  // d(mean loss) / d(scale of the output) at a prediction of scale·proj_out: 2·(|p|² - p·target) / weight is the inner product of
-  // proj_out's parameters and their gradients.
+  // d(mean loss) / d(scale of the output) at a prediction of scale·proj_out: 2·(|p|² - p·target) / weight is
+  // the inner product of proj_out's parameters and their gradients.
   double inner = 0;
   for (const auto& parameter : replica.list())
     if (parameter.name.find("transformer.proj_out.") == 0)
@@ -126,7 +131,8 @@ TEST_F(DenoiserTaskTest, TheGradientsOfItsLanesAreThoseOfTheMeanLoss) {
 TEST_F(DenoiserTaskTest, TheHelperReadsTokensAndWords) {
   config.helper_weight = 0.1;
   config.caption_dropout = 0;
-  parameters.add("helper.", ParameterSet::initialise(scene_helper_parameters(transformer.width(), text_encoder.d_model), 4));
+  parameters.add("helper.", ParameterSet::initialise(
+                                scene_helper_parameters(transformer.width(), text_encoder.d_model), 4));
   auto packed = task();
   packed.begin_step(0, 0, workers);
   const auto replica = parameters.replica();
@@ -139,11 +145,13 @@ TEST_F(DenoiserTaskTest, TheHelperReadsTokensAndWords) {
     EXPECT_GT(parameter.value.grad().abs().max().item<double>(), 0) << parameter.name;
 }
 
-// Finds tensors that are left on the CPU when the parameters are elsewhere. Only forwards: the meta device's layers hold no graph.
+// Finds tensors that are left on the CPU when the parameters are elsewhere. Only forwards: the meta device's
+// layers hold no graph.
 TEST_F(DenoiserTaskTest, ItsLossIsWhereItsParametersAre) {
   config.helper_weight = 0.1;
   config.objective.first_clean_share = 0.5;
-  parameters.add("helper.", ParameterSet::initialise(scene_helper_parameters(transformer.width(), text_encoder.d_model), 4));
+  parameters.add("helper.", ParameterSet::initialise(
+                                scene_helper_parameters(transformer.width(), text_encoder.d_model), 4));
   parameters.move_to(at::kMeta);
   auto packed = task();
   packed.begin_step(0, 0, workers);

@@ -1,9 +1,10 @@
 // The gradients of whole networks against finite differences of their losses.
 //
-// The networks compute in float32, so the differences are taken with care: each parameter tensor moves along a random direction of ones and
-// minus ones, as far as changes the loss by about a thousandth, to both sides. The loss itself is summed in float64. What is left are
-// rounding (some 1e-6 of the loss, so 1e-3 of the difference) and the third derivative; both stay below two per cent of the gradient's
-// length, while a part of a gradient that is missing or doubled shows with its whole share of it.
+// The networks compute in float32, so the differences are taken with care: each parameter tensor moves along
+// a random direction of ones and minus ones, as far as changes the loss by about a thousandth, to both sides.
+// The loss itself is summed in float64. What is left are rounding (some 1e-6 of the loss, so 1e-3 of the
+// difference) and the third derivative; both stay below two per cent of the gradient's length, while a part
+// of a gradient that is missing or doubled shows with its whole share of it.
 #include <ATen/ATen.h>
 #include <ATen/core/grad_mode.h>
 #include <gtest/gtest.h>
@@ -66,41 +67,49 @@ std::size_t expect_gradients(const ParameterSet& parameters, const Loss& loss) {
     const double measured = (loss_at(step) - loss_at(-step)) / (2 * step);
     parameter.copy_(before);
     const double expected = (found->second * direction).sum(at::kDouble).item<double>();
-    EXPECT_NEAR(measured, expected, 0.02 * length + 1e-4 * longest) << name << ", a gradient of length " << length;
+    EXPECT_NEAR(measured, expected, 0.02 * length + 1e-4 * longest)
+        << name << ", a gradient of length " << length;
   }
   return gradients.size();
 }
 
 PackedTokens unlike_clips(PatchSize patch_size) {
-  auto tokens = pack({{test::random_normal({16, 3, 4, 6}, 1), {}}, {test::random_normal({16, 1, 4, 4}, 2), {}}}, patch_size);
-  tokens.timesteps = at::arange(tokens.values.size(0)).to(at::kFloat).remainder(5) * 190 + 20;  // several levels in one clip
+  auto tokens = pack(
+      {{test::random_normal({16, 3, 4, 6}, 1), {}}, {test::random_normal({16, 1, 4, 4}, 2), {}}}, patch_size);
+  tokens.timesteps = at::arange(tokens.values.size(0)).to(at::kFloat).remainder(5) * 190 +
+                     20;  // several levels in one clip
   return tokens;
 }
 
 TEST(Gradients, OfTheWholeTransformer) {
   const auto config = parse_wan_transformer_config(test::tiny_config("transformer"), "config.json");
-  const auto parameters =
-      tiny_parameters("transformer", [&](const WeightScope& weights) { const WanTransformer network(config, weights, at::kMeta); });
+  const auto parameters = tiny_parameters("transformer", [&](const WeightScope& weights) {
+    const WanTransformer network(config, weights, at::kMeta);
+  });
   const auto tokens = unlike_clips(config.patch_size);
   const auto rows = test::random_normal({7, config.text_dim}, 3);
-  const auto row_of_position = at::tensor(std::vector<int64_t>{0, 1, 2, 6, 3, 4, 5, 6}).view({2, 4});  // the last row is padding
+  const auto row_of_position = at::tensor(std::vector<int64_t>{0, 1, 2, 6, 3, 4, 5, 6})
+                                   .view({2, 4});  // the last row is padding
   const auto with_gradient = expect_gradients(parameters, [&](const ParameterSet& set) {
     auto weights = set.weights();
     const WanTransformer network(config, weights.root(), at::kCPU);
-    return squared_error(network.predict(tokens, network.prepare_text_rows(rows, row_of_position, {0, 1})), 4);
+    return squared_error(network.predict(tokens, network.prepare_text_rows(rows, row_of_position, {0, 1})),
+                         4);
   });
   EXPECT_EQ(with_gradient, parameters.list().size());
 }
 
 TEST(Gradients, OfRecomputedBlocksHaveTheSameBits) {
   auto config = parse_wan_transformer_config(test::tiny_config("transformer"), "config.json");
-  const auto parameters =
-      tiny_parameters("transformer", [&](const WeightScope& weights) { const WanTransformer network(config, weights, at::kMeta); });
+  const auto parameters = tiny_parameters("transformer", [&](const WeightScope& weights) {
+    const WanTransformer network(config, weights, at::kMeta);
+  });
   const auto tokens = unlike_clips(config.patch_size);
   const auto texts = test::random_normal({2, 5, config.text_dim}, 3);
   const auto gradients = [&](bool recompute) {
     config.recompute = recompute;
-    return gradients_of(parameters, [&](const ParameterSet& set) {  // the network is gone when backward begins, as in training
+    return gradients_of(parameters, [&](const ParameterSet& set) {  // the network is gone when backward
+                                                                    // begins, as in training
       auto weights = set.weights();
       const WanTransformer network(config, weights.root(), at::kCPU);
       return squared_error(network.predict(tokens, network.prepare_text(texts, {0, 1})), 4);
@@ -114,7 +123,8 @@ TEST(Gradients, OfRecomputedBlocksHaveTheSameBits) {
 
 TEST(Gradients, OfTheWholeTextEncoder) {
   const auto config = parse_umt5_config(test::tiny_config("text_encoder"), "config.json");
-  const auto parameters = tiny_parameters("text_encoder", [&](const WeightScope& weights) { const Umt5Encoder network(config, weights); });
+  const auto parameters = tiny_parameters(
+      "text_encoder", [&](const WeightScope& weights) { const Umt5Encoder network(config, weights); });
   const auto ids = at::tensor(std::vector<int64_t>{5, 17, 300, 17, 1, 8, 2, 40, 41, 1}).view({2, 5});
   const auto with_gradient = expect_gradients(parameters, [&](const ParameterSet& set) {
     auto weights = set.weights();
@@ -125,7 +135,8 @@ TEST(Gradients, OfTheWholeTextEncoder) {
 
 TEST(Gradients, OfTheWholeAutoencoder) {
   const auto config = parse_wan_vae_config(test::tiny_config("vae"), "config.json");
-  const auto parameters = tiny_parameters("vae", [&](const WeightScope& weights) { const WanVae network(config, weights); });
+  const auto parameters = tiny_parameters(
+      "vae", [&](const WeightScope& weights) { const WanVae network(config, weights); });
   const auto frames = test::random_normal({2, 3, 5, 16, 16}, 5).clamp(-1, 1);
   const auto with_gradient = expect_gradients(parameters, [&](const ParameterSet& set) {
     auto weights = set.weights();
@@ -143,7 +154,11 @@ TEST(Gradients, DoNotLeakBetweenTheClipsOfAPack) {
   auto tokens = unlike_clips(config.patch_size);
   tokens.values.requires_grad_(true);
   const auto texts = test::random_normal({2, 5, config.text_dim}, 3).requires_grad_(true);
-  network.predict(tokens, network.prepare_text(texts, {0, 1})).slice(0, 0, tokens.segments[1]).square().sum().backward();
+  network.predict(tokens, network.prepare_text(texts, {0, 1}))
+      .slice(0, 0, tokens.segments[1])
+      .square()
+      .sum()
+      .backward();
   const auto of_values = tokens.values.grad(), of_texts = texts.grad();
   EXPECT_GT(of_values.slice(0, 0, tokens.segments[1]).abs().min().item<float>(), 0);
   EXPECT_EQ(of_values.slice(0, tokens.segments[1]).abs().max().item<float>(), 0);
@@ -154,8 +169,9 @@ TEST(Gradients, DoNotLeakBetweenTheClipsOfAPack) {
 // What makes lanes possible: the gradient of a pack is the sum of its clips'.
 TEST(Gradients, OfClipsInOnePackOrInTwoAreTheSame) {
   const auto config = parse_wan_transformer_config(test::tiny_config("transformer"), "config.json");
-  const auto parameters =
-      tiny_parameters("transformer", [&](const WeightScope& weights) { const WanTransformer network(config, weights, at::kMeta); });
+  const auto parameters = tiny_parameters("transformer", [&](const WeightScope& weights) {
+    const WanTransformer network(config, weights, at::kMeta);
+  });
   const auto texts = test::random_normal({2, 5, config.text_dim}, 3);
   const auto whole = unlike_clips(config.patch_size);
   const auto middle = whole.segments[1];
@@ -171,12 +187,17 @@ TEST(Gradients, OfClipsInOnePackOrInTwoAreTheSame) {
     return gradients_of(parameters, [&](const ParameterSet& set) {
       auto weights = set.weights();
       const WanTransformer network(config, weights.root(), at::kCPU);
-      return network.predict(tokens, network.prepare_text(texts, text_of_segment)).to(at::kDouble).square().sum();
+      return network.predict(tokens, network.prepare_text(texts, text_of_segment))
+          .to(at::kDouble)
+          .square()
+          .sum();
     });
   };
   const auto together = gradients(whole, {0, 1});
-  const auto first = gradients(part(0, middle), {0}), second = gradients(part(middle, whole.values.size(0)), {1});
-  for (const auto& [name, gradient] : together) EXPECT_LE(test::relative_error(first.at(name) + second.at(name), gradient), 1e-3) << name;
+  const auto first = gradients(part(0, middle), {0}),
+             second = gradients(part(middle, whole.values.size(0)), {1});
+  for (const auto& [name, gradient] : together)
+    EXPECT_LE(test::relative_error(first.at(name) + second.at(name), gradient), 1e-3) << name;
 }
 
 }  // namespace

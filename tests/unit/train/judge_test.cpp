@@ -18,11 +18,13 @@ struct Share {
   int64_t clips = 0, count = 0, all_four = 0, size = 0;
 };
 
-// Judges pictures of scenes; the way they go wrong is said once a scene is wrong. Judging is arithmetic on one thread, which a sanitizer
-// makes twenty times slower: it gets two scenes.
+// Judges pictures of scenes; the way they go wrong is said once a scene is wrong. Judging is arithmetic on
+// one thread, which a sanitizer makes twenty times slower: it gets two scenes.
 Share judge_scenes(
     int64_t scenes, double two_objects, int64_t frames, int64_t width, int64_t height,
-    const std::function<at::Tensor(const at::Tensor&)>& change = [](const at::Tensor& video) { return video; }) {
+    const std::function<at::Tensor(const at::Tensor&)>& change = [](const at::Tensor& video) {
+      return video;
+    }) {
   Share share;
   if (test::has_sanitizer) scenes = std::min<int64_t>(scenes, 2);
   for (int64_t i = 0; i < scenes; ++i) {
@@ -52,7 +54,8 @@ TEST(Judge, ReadsTwoObjectsBack) {
 }
 
 TEST(Judge, ReadsShortLongAndLargeClips) {
-  for (const auto& [frames, width, height] : {std::tuple{9, 64, 64}, std::tuple{33, 48, 80}, std::tuple{17, 128, 128}}) {
+  for (const auto& [frames, width, height] :
+       {std::tuple{9, 64, 64}, std::tuple{33, 48, 80}, std::tuple{17, 128, 128}}) {
     const auto share = judge_scenes(6, 0, frames, width, height);
     EXPECT_EQ(share.all_four, share.clips) << frames << " frames of " << width << "x" << height;
   }
@@ -61,7 +64,8 @@ TEST(Judge, ReadsShortLongAndLargeClips) {
 TEST(Judge, ReadsBlurredNoisyTintedClips) {
   at::manual_seed(1);
   const auto soften = [](const at::Tensor& video) {
-    const auto blurred = at::avg_pool2d(video.transpose(0, 1), 3, 1, 1, false, /*count_include_pad=*/false).transpose(0, 1);
+    const auto blurred = at::avg_pool2d(video.transpose(0, 1), 3, 1, 1, false, /*count_include_pad=*/false)
+                             .transpose(0, 1);
     return blurred * 0.93 + 0.03 + at::randn_like(blurred) * 0.04;
   };
   const auto share = judge_scenes(16, 0, 17, 64, 64, soften);
@@ -70,8 +74,8 @@ TEST(Judge, ReadsBlurredNoisyTintedClips) {
 
 // One difference at a time between what was asked for and what is shown.
 TEST(Judge, SeesWhatIsWrong) {
-  WorldScene scene{{{world_index(world_shapes(), "heart"), world_index(world_colours(), "red"), world_index(world_motions(), "swaying"), 1,
-                     0.2, 0.3, 0.1}},
+  WorldScene scene{{{world_index(world_shapes(), "heart"), world_index(world_colours(), "red"),
+                     world_index(world_motions(), "swaying"), 1, 0.2, 0.3, 0.1}},
                    1};
   const auto judged = judge_world(render_world(scene, 17, 64, 64));
   EXPECT_TRUE(judge_clip(scene, judged).all_four());
@@ -115,13 +119,18 @@ TEST(Judge, TakesBytesAsItTakesFloats) {
 
 TEST(Judge, DoesNotNameAMotionInAStill) {
   WorldRandom random(6);
-  EXPECT_EQ(judge_world(render_world(sample_world_scene(random, WorldSide::any, {0}), 1, 64, 64)).objects.at(0).motion, -1);
+  EXPECT_EQ(judge_world(render_world(sample_world_scene(random, WorldSide::any, {0}), 1, 64, 64))
+                .objects.at(0)
+                .motion,
+            -1);
 }
 
 TEST(Judge, RefusesWhatIsNoRgbVideo) {
   test::expect_error(ErrorKind::usage, {"RGB frames"}, [] { judge_world(at::zeros({4, 5, 64, 64})); });
   test::expect_error(ErrorKind::usage, {"RGB frames"}, [] { judge_world(at::zeros({3, 64, 64})); });
-  test::expect_error(ErrorKind::usage, {"RGB frames"}, [] { judge_world(at::zeros({3, 5, 64, 64}, at::kInt)); });
+  test::expect_error(ErrorKind::usage, {"RGB frames"}, [] {
+    judge_world(at::zeros({3, 5, 64, 64}, at::kInt));
+  });
 }
 
 // The tracks themselves, whole and with every frame in sight, in many scenes.

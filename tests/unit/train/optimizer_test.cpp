@@ -44,8 +44,9 @@ Workers& workers() {
 TEST(Muon, TakesMatricesAndConvolutionsInside) {
   EXPECT_TRUE(is_muon_parameter("transformer.blocks.0.attn1.to_q.weight", {8, 8}));
   EXPECT_TRUE(is_muon_parameter("decoder.up_blocks.0.resnets.0.conv1.weight", {8, 8, 3, 3, 3}));
-  for (const char* name : {"text_encoder.shared.weight", "transformer.patch_embedding.weight", "transformer.proj_out.weight",
-                           "encoder.conv_in.weight", "decoder.conv_out.weight", "transformer.scale_shift_table"})
+  for (const char* name :
+       {"text_encoder.shared.weight", "transformer.patch_embedding.weight", "transformer.proj_out.weight",
+        "encoder.conv_in.weight", "decoder.conv_out.weight", "transformer.scale_shift_table"})
     EXPECT_FALSE(is_muon_parameter(name, {8, 8})) << name;
   EXPECT_FALSE(is_muon_parameter("transformer.blocks.0.attn1.to_q.bias", {8}));
   EXPECT_FALSE(is_muon_parameter("encoder.norm_out.gamma", {8, 1, 1, 1}));
@@ -120,7 +121,8 @@ TEST(Optimizer, ARestoredOneTakesTheSameNextStep) {
     return set;
   };
   const auto step = [](Optimizer& optimizer, int64_t seed) {
-    std::vector<at::Tensor> gradients = {test::random_normal({6, 4}, seed), test::random_normal({6}, seed + 1)};
+    std::vector<at::Tensor> gradients = {test::random_normal({6, 4}, seed),
+                                         test::random_normal({6}, seed + 1)};
     optimizer.step(gradients, gradient_norm(gradients), 1, workers());
   };
   Optimizer one(start(), {}), other(start(), {});
@@ -136,7 +138,8 @@ TEST(Optimizer, ARestoredOneTakesTheSameNextStep) {
     EXPECT_FALSE(at::equal(found[i].second, saved.at(found[i].first))) << found[i].first;
   }
   saved.erase("first.inner.bias");
-  test::expect_error(ErrorKind::bad_input, {"missing: first.inner.bias"}, [&] { other.restore(Weights::from_tensors(saved), 2); });
+  test::expect_error(ErrorKind::bad_input, {"missing: first.inner.bias"},
+                     [&] { other.restore(Weights::from_tensors(saved), 2); });
 }
 
 TEST(Optimizer, TheNormOfANonFiniteGradientIsNotFinite) {
@@ -155,7 +158,9 @@ SchedulerConfig zero_snr(PredictionType type) {
 TEST(Objective, TargetsAreTheirFormulas) {
   const auto clean = test::random_normal({3, 4}, 1), noise = test::random_normal({3, 4}, 2);
   const auto alpha = at::full({1}, 0.6F), sigma = at::full({1}, 0.8F);
-  const auto target = [&](PredictionType type) { return Objective({.scheduler = zero_snr(type)}).target(clean, noise, alpha, sigma); };
+  const auto target = [&](PredictionType type) {
+    return Objective({.scheduler = zero_snr(type)}).target(clean, noise, alpha, sigma);
+  };
   EXPECT_TRUE(at::equal(target(PredictionType::epsilon), noise));
   EXPECT_TRUE(at::equal(target(PredictionType::v_prediction), alpha * noise - sigma * clean));
   EXPECT_TRUE(at::equal(target(PredictionType::flow_prediction), noise - clean));
@@ -168,10 +173,12 @@ TEST(Objective, ZeroTerminalSnrEndsInPureNoise) {
   EXPECT_NEAR(last.sigma, 1, 1e-6);
 }
 
-// Hang et al. 2023, equation 8 for each prediction: min(SNR, gamma) on the squared error of the clean sample. That error is sigma / alpha
-// times epsilon's (1 / SNR), sigma times v's where alpha² + sigma² = 1, sigma times that of the flow.
+// Hang et al. 2023, equation 8 for each prediction: min(SNR, gamma) on the squared error of the clean sample.
+// That error is sigma / alpha times epsilon's (1 / SNR), sigma times v's where alpha² + sigma² = 1, sigma
+// times that of the flow.
 TEST(Objective, MinSnrWeighsTheErrorOfTheCleanSample) {
-  for (const auto type : {PredictionType::epsilon, PredictionType::v_prediction, PredictionType::flow_prediction}) {
+  for (const auto type :
+       {PredictionType::epsilon, PredictionType::v_prediction, PredictionType::flow_prediction}) {
     ObjectiveConfig config{.scheduler = zero_snr(type)};
     config.min_snr_gamma = 5;
     const Objective objective(config);
@@ -181,7 +188,8 @@ TEST(Objective, MinSnrWeighsTheErrorOfTheCleanSample) {
       const double snr = std::pow(level.alpha / level.sigma, 2);
       const double variance = std::pow(level.sigma, 2);
       const double on_clean = type == PredictionType::epsilon ? 1 / snr : variance;
-      EXPECT_NEAR(level.weight / (std::min(snr, 5.0) * on_clean), 1, 1e-4) << static_cast<int>(type) << " " << share;
+      EXPECT_NEAR(level.weight / (std::min(snr, 5.0) * on_clean), 1, 1e-4)
+          << static_cast<int>(type) << " " << share;
       (snr > 5 ? capped : not_capped) = true;
     }
     EXPECT_TRUE(capped && not_capped);

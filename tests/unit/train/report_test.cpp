@@ -18,8 +18,10 @@ TEST(TrainingReport, ShowsCurvesAndTheSamePromptsOverTime) {
     std::filesystem::create_directories(folder);
     test::write_bytes(folder / "00000.mp4", clip);
     if (second) test::write_bytes(folder / "00001.mp4", clip + "2");
-    const nlohmann::json first = {{"file_name", "00000.mp4"}, {"prompt", "a <b> star"}, {"right", {{"all_four", right}}}};
-    const nlohmann::json other = {{"file_name", "00001.mp4"}, {"prompt", "lost"}, {"right", {{"all_four", false}}}};
+    const nlohmann::json first = {
+        {"file_name", "00000.mp4"}, {"prompt", "a <b> star"}, {"right", {{"all_four", right}}}};
+    const nlohmann::json other = {
+        {"file_name", "00001.mp4"}, {"prompt", "lost"}, {"right", {{"all_four", false}}}};
     test::write_bytes(folder / "judged.jsonl", first.dump() + "\n" + other.dump() + "\nnot JSON\n");
   };
   evaluate(900, "blur", false, true);

@@ -13,12 +13,14 @@ namespace t2v {
 namespace {
 
 TrainingClip clip_of(const WorldScene& scene, int64_t frames, int64_t width, int64_t height) {
-  return {render_world(scene, frames, width, height), "", world_tracks(scene, frames, width, height), scene.objects};
+  return {render_world(scene, frames, width, height), "", world_tracks(scene, frames, width, height),
+          scene.objects};
 }
 
 // How much of a pixel is the object's colour, by the scene's two colours: 0 is background.
 double share_of_object(const at::Tensor& pixel, const WorldScene& scene) {
-  const auto object = world_colour_rgb(scene.objects[0].colour), background = world_background_rgb(scene.background);
+  const auto object = world_colour_rgb(scene.objects[0].colour),
+             background = world_background_rgb(scene.background);
   double along = 0, length = 0;
   for (std::size_t c = 0; c < 3; ++c) {
     const double step = (object[c] - background[c]) / 127.5;
@@ -41,8 +43,12 @@ TEST(SceneLabels, NameWhatThePictureShows) {
     for (int64_t i = 0; i < 6; ++i)
       for (int64_t j = 0; j < 10; ++j) {
         const auto shape = labels[0][2][i][j].item<int64_t>(), colour = labels[1][2][i][j].item<int64_t>();
-        const auto pixel = clip.frames.select(1, 8).slice(1, 8 * i + 3, 8 * i + 5).slice(2, 8 * j + 3, 8 * j + 5).mean({1, 2});
-        const double share = share_of_object(pixel, scene);  // at the outline the middle of a cell is a mixture
+        const auto pixel = clip.frames.select(1, 8)
+                               .slice(1, 8 * i + 3, 8 * i + 5)
+                               .slice(2, 8 * j + 3, 8 * j + 5)
+                               .mean({1, 2});
+        const double share = share_of_object(pixel, scene);  // at the outline the middle of a cell is a
+                                                             // mixture
         named += shape != 0;
         EXPECT_EQ(shape, shape == 0 ? 0 : scene.objects[0].shape + 1);
         EXPECT_EQ(colour, shape == 0 ? 0 : scene.objects[0].colour + 1);
@@ -76,7 +82,8 @@ TEST(SceneLabels, FollowTheObject) {
   const auto labels = scene_labels(clip_of(scene, 17, 64, 64), {8, 5, 8, 8})[0].gt(0).to(at::kFloat);
   const auto columns = at::arange(8, at::kFloat);
   double before = -1;
-  for (int64_t t = 1; t < 4; ++t) {  // 0.3 units, 2.4 columns, from one latent frame to the next; in the last it wraps around
+  for (int64_t t = 1; t < 4; ++t) {  // 0.3 units, 2.4 columns, from one latent frame to the next; in the last
+                                     // it wraps around
     const double column = ((labels[t].sum(0) * columns).sum() / labels[t].sum()).item<double>();
     EXPECT_GT(column, before + (t > 1 ? 1 : 0)) << t;
     before = column;
@@ -95,7 +102,8 @@ TEST(SceneLabels, TellHowFarAShapeHasTurned) {
     for (int64_t t = 0; t < 5; ++t) found.push_back(labels[t].max().item<int64_t>());
     return found;
   };
-  // Half a turn a second, seen at frames 0, 3, 7, 11 and 15: 0, 67.5, 157.5, 247.5 and 337.5 degrees and what the phase adds.
+  // Half a turn a second, seen at frames 0, 3, 7, 11 and 15: 0, 67.5, 157.5, 247.5 and 337.5 degrees and what
+  // the phase adds.
   EXPECT_EQ(turns("heart", 0.01), (std::vector<int64_t>{1, 2, 4, 6, 8}));
   EXPECT_EQ(turns("square", 0.01), (std::vector<int64_t>{1, 7, 7, 7, 7}));  // looks the same after 90
   EXPECT_EQ(turns("star", 0.01), (std::vector<int64_t>{1, 8, 2, 4, 6}));    // after 72
@@ -110,7 +118,8 @@ TEST(SceneLabels, NameTheHalfOfTheLongerSide) {
 TEST(WordLabels, StandAtTheWordForTheColour) {
   const test::TemporaryFolder folder;
   const auto captions = make_world_source({{64, 64}}, {})->training_captions(3);
-  write_tokenizer(folder / "words", train_tokenizer({captions.begin(), captions.begin() + 2000}, std::nullopt, ""));
+  write_tokenizer(folder / "words",
+                  train_tokenizer({captions.begin(), captions.begin() + 2000}, std::nullopt, ""));
   write_tokenizer(folder / "characters", train_tokenizer({"acdeghilnorsuvyt bq"}, std::nullopt, ""));
   WorldObject star, ring;
   star.shape = world_index(world_shapes(), "star"), star.colour = world_index(world_colours(), "red");
@@ -118,7 +127,8 @@ TEST(WordLabels, StandAtTheWordForTheColour) {
   ring.shape = world_index(world_shapes(), "ring"), ring.colour = world_index(world_colours(), "cyan");
   ring.motion = world_index(world_motions(), "standing still"), ring.size = 1;
   const auto expected = [](const WorldObject& object, int order) {
-    return at::tensor({object.shape + 1, object.motion + 1, object.size + 1, order}, at::TensorOptions(at::kByte));
+    return at::tensor({object.shape + 1, object.motion + 1, object.size + 1, order},
+                      at::TensorOptions(at::kByte));
   };
   const std::string caption = "a small red star spinning and a cyan ring standing still";
   for (const std::string name : {"words", "characters"}) {
@@ -146,8 +156,11 @@ TEST(SceneHelper, LearnsLabelsThatTheTokensHold) {
   const auto labels = at::cat({kind.repeat({1, kSceneLabels - 1}), kind.remainder(3)}, 1);
   const auto tokens = at::one_hot(kind.squeeze(1), 16).to(at::kFloat);
   const auto set = ParameterSet::initialise(scene_helper_parameters(16, 8), 1);
-  const auto loss = [&] { return scene_helper_loss(tokens, set.list()[0].value, set.list()[1].value, labels); };
-  EXPECT_NEAR(loss().item<double>(), 64 * (3 * std::log(9) + std::log(11) + std::log(3)), 64 * kSceneLabels * 0.5);
+  const auto loss = [&] {
+    return scene_helper_loss(tokens, set.list()[0].value, set.list()[1].value, labels);
+  };
+  EXPECT_NEAR(loss().item<double>(), 64 * (3 * std::log(9) + std::log(11) + std::log(3)),
+              64 * kSceneLabels * 0.5);
   for (int step = 0; step < 200; ++step) {
     (loss() / 64).backward();
     for (int64_t i = 0; i < 2; ++i) {

@@ -14,9 +14,10 @@ namespace t2v {
 namespace {
 
 const std::vector<std::string>& captions() {
-  static const std::vector<std::string> some = {"a kestrel hovering over a hedgerow", "a kestrel perched on a hedgerow",
-                                                "two kestrels hovering over a meadow", "a lapwing standing in a meadow",
-                                                "a lapwing hovering over Łódź's meadow"};
+  static const std::vector<std::string> some = {
+      "a kestrel hovering over a hedgerow", "a kestrel perched on a hedgerow",
+      "two kestrels hovering over a meadow", "a lapwing standing in a meadow",
+      "a lapwing hovering over Łódź's meadow"};
   return some;
 }
 
@@ -42,7 +43,8 @@ TEST(TrainTokenizer, EveryWordOfManyCaptionsIsAPiece) {
   const auto world = make_world_source({{64, 64}}, {})->training_captions(3);
   const std::vector<std::string> some(world.begin(), world.begin() + 2000);
   const auto tokenizer = train_tokenizer(some, std::nullopt, "c.json");
-  for (const auto& word : words_of_captions(some, 1000)) EXPECT_EQ(encode(tokenizer, word).size(), 2U) << word;
+  for (const auto& word : words_of_captions(some, 1000))
+    EXPECT_EQ(encode(tokenizer, word).size(), 2U) << word;
   EXPECT_EQ(encode(tokenizer, "a small red star and a ring").size(), 8U);
 }
 
@@ -61,7 +63,8 @@ TEST(TrainTokenizer, APieceBeginsAsTheMeanOfWhatItsTextWasBefore) {
     ASSERT_EQ(id.size(), 2U) << word;
     at::Tensor sum = at::zeros({4});
     const auto ids = old->encode(word, 20).ids;
-    for (std::size_t i = 0; i + 1 < ids.size(); ++i) sum += embedding[ids[i]] / static_cast<double>(ids.size() - 1);
+    for (std::size_t i = 0; i + 1 < ids.size(); ++i)
+      sum += embedding[ids[i]] / static_cast<double>(ids.size() - 1);
     EXPECT_TRUE(rows[id[0]].allclose(sum)) << word;
   }
 }
@@ -95,7 +98,10 @@ TEST(TrainTokenizer, NamesTheSizesThatFit) {
       const auto numbers = message.find("between ");
       ASSERT_NE(numbers, std::string::npos) << message;
       ASSERT_EQ(std::sscanf(message.c_str() + numbers, "between %ld", &least), 1);
-      ASSERT_EQ(std::sscanf(message.c_str() + message.rfind(" and ", message.find(" (all pieces")), " and %ld", &most), 1) << message;
+      ASSERT_EQ(std::sscanf(message.c_str() + message.rfind(" and ", message.find(" (all pieces")),
+                            " and %ld", &most),
+                1)
+          << message;
       EXPECT_EQ(train_tokenizer(captions(), least, "").vocab_size, least);  // the message keeps its word
       EXPECT_EQ(train_tokenizer(captions(), most, "").vocab_size, most);
       test::expect_error(ErrorKind::usage, {"c.json", "'vocab_size'", std::to_string(size)},
@@ -109,13 +115,16 @@ TEST(TrainTokenizer, NamesTheSizesThatFit) {
 TEST(TrainTokenizer, WithoutASizeTheCaptionsGetWhatTheyGive) {
   const auto tokenizer = train_tokenizer(captions(), std::nullopt, "c.json");
   EXPECT_EQ(train_tokenizer(captions(), tokenizer.vocab_size, "").model, tokenizer.model);
-  test::expect_error(ErrorKind::usage, {}, [&] { train_tokenizer(captions(), tokenizer.vocab_size + 1, ""); });
+  test::expect_error(ErrorKind::usage, {},
+                     [&] { train_tokenizer(captions(), tokenizer.vocab_size + 1, ""); });
   EXPECT_EQ(train_tokenizer({"a"}, std::nullopt, "").vocab_size,
             7);  // the special ones, a space, a comma, "a" within and at the beginning of a word
 }
 
 TEST(TrainTokenizer, CaptionsWithoutTextAreRefused) {
-  test::expect_error(ErrorKind::usage, {"no words"}, [] { train_tokenizer({" ", "\u200b", "!"}, 50, "c.json"); });
+  test::expect_error(ErrorKind::usage, {"no words"}, [] {
+    train_tokenizer({" ", "\u200b", "!"}, 50, "c.json");
+  });
   test::expect_error(ErrorKind::usage, {"no words"}, [] { train_tokenizer({}, 50, "c.json"); });
 }
 

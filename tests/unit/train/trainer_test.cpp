@@ -150,7 +150,8 @@ TEST(Trainer, ACheckpointOfOtherSettingsIsRefused) {
   run.go(task, quiet);
   run.config.resume = true;
   run.config.fingerprint = "b";
-  test::expect_error(ErrorKind::usage, {"toy-newest.safetensors", "other settings"}, [&] { run.go(task, quiet); });
+  test::expect_error(ErrorKind::usage, {"toy-newest.safetensors", "other settings"},
+                     [&] { run.go(task, quiet); });
 }
 
 TEST(Trainer, AFolderThatGoesAwayEndsTheRunAndLeavesTheLastCheckpoint) {
@@ -184,7 +185,8 @@ TEST(Trainer, ACheckpointThatCannotBeWrittenLeavesTheOneBefore) {
   whole.go(task, quiet);
   {
     const test::FaultyFiles full({test::FileCall::fsync, 3, ENOSPC});
-    test::expect_error(ErrorKind::output, {"toy-newest.safetensors", "No space left"}, [&] { run.go(task, quiet); });
+    test::expect_error(ErrorKind::output, {"toy-newest.safetensors", "No space left"},
+                       [&] { run.go(task, quiet); });
   }
   run.config.resume = true;
   run.go(task, quiet);
@@ -208,7 +210,8 @@ TEST(Trainer, LearningRateWarmsUpHoldsAndFalls) {
 TEST(TrainingConfig, TheShippedOnesAreGood) {
   int configs = 0;
   for (const auto& entry : std::filesystem::directory_iterator(test::source_dir() / "configs" / "train")) {
-    EXPECT_EQ(parse_training_config(read_json(entry.path()), entry.path().string()).stages.empty(), entry.path().filename() == "mean.json");
+    EXPECT_EQ(parse_training_config(read_json(entry.path()), entry.path().string()).stages.empty(),
+              entry.path().filename() == "mean.json");
     ++configs;
   }
   EXPECT_GE(configs, 4);
@@ -216,22 +219,28 @@ TEST(TrainingConfig, TheShippedOnesAreGood) {
 
 TEST(TrainingConfig, MistakesAreNamed) {
   const auto refused = [](const char* text, const std::string& complaint) {
-    test::expect_error(ErrorKind::usage, {"c.json", complaint}, [&] { parse_training_config(parse_json(text, "c.json"), "c.json"); });
+    test::expect_error(ErrorKind::usage, {"c.json", complaint},
+                       [&] { parse_training_config(parse_json(text, "c.json"), "c.json"); });
   };
   refused(R"({"stages": [{"train": "denoiser"}]})", "'steps' or 'minutes'");
-  refused(R"({"stages": [{"train": "denoiser", "steps": 3, "token_per_lane": 3}]})", "did you mean 'tokens_per_lane'");
+  refused(R"({"stages": [{"train": "denoiser", "steps": 3, "token_per_lane": 3}]})",
+          "did you mean 'tokens_per_lane'");
   refused(R"({"stages": [{"train": "unet", "steps": 3}]})", "vae, vae_decoder, denoiser");
   refused(R"({"stages": [{"train": "denoiser", "steps": 3, "caption_dropout": 2}]})", "between 0 and 1");
-  refused(R"({"stages": [{"train": "denoiser", "steps": 3, "precision": "fp8"}]})", "float32, bf16-mixed, bf16");
+  refused(R"({"stages": [{"train": "denoiser", "steps": 3, "precision": "fp8"}]})",
+          "float32, bf16-mixed, bf16");
   refused(R"({"stages": [{"train": "vae", "steps": 3, "precision": "bf16"}]})", "float32, bf16-mixed;");
-  refused(R"({"tokenizer": {"vocab_size": 2}, "stages": [{"train": "denoiser", "steps": 3}]})", "'vocab_size' should be between 4");
+  refused(R"({"tokenizer": {"vocab_size": 2}, "stages": [{"train": "denoiser", "steps": 3}]})",
+          "'vocab_size' should be between 4");
   refused(R"({"seed": 3})", "'stages' should be a list");
   refused(R"({"stages": [{"train": "denoiser", "steps": 0}]})", "'steps' should be between 1");
   refused(R"({"stages": [{"train": "denoiser", "minutes": -5}]})", "'minutes' should be between");
   refused(R"({"stages": [{"train": "denoiser", "steps": 3, "lengths": [{"frames": 33, "share": 1}]}]})",
           "'cached_frames' should be as many");
-  refused(R"({"stages": [{"train": "denoiser", "steps": 3, "cached_frames": 18}]})", "cached_frames should be 1 + 4");
-  refused(R"({"stages": [{"train": "denoiser", "steps": 3, "lengths": [{"frames": 9, "share": 0}]}]})", "should be above 0");
+  refused(R"({"stages": [{"train": "denoiser", "steps": 3, "cached_frames": 18}]})",
+          "cached_frames should be 1 + 4");
+  refused(R"({"stages": [{"train": "denoiser", "steps": 3, "lengths": [{"frames": 9, "share": 0}]}]})",
+          "should be above 0");
 }
 
 }  // namespace

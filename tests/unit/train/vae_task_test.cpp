@@ -15,7 +15,8 @@ class VaeTaskTest : public testing::Test {
  protected:
   VaeTaskTest() {
     at::set_num_threads(1);  // as in training
-    parameters = test::tiny_parameters("vae", [&](const WeightScope& weights) { const WanVae network(vae, weights); });
+    parameters = test::tiny_parameters(
+        "vae", [&](const WeightScope& weights) { const WanVae network(vae, weights); });
     config.lanes = 2;
     config.pixels_per_lane = 32 * 32 * 9 * 2;
     config.kinds = {{32, 32, 9, 1, true}};
@@ -44,14 +45,17 @@ TEST_F(VaeTaskTest, TheNoiseOnItsLatentsIsPartOfTheLoss) {
 
 TEST_F(VaeTaskTest, ADecodersStageLeavesTheEncoderAsItIs) {
   ParameterSet encoder, decoder;
-  for (const auto& parameter : parameters.list()) (belongs_to_decoder(parameter.name) ? decoder : encoder).add(parameter);
+  for (const auto& parameter : parameters.list())
+    (belongs_to_decoder(parameter.name) ? decoder : encoder).add(parameter);
   config.decoder_only = true;
   VaeTask task(vae, config, encoder, source);
   task.begin_step(0, 0, workers);
   const auto replica = decoder.replica();
   run_lane(task, 0, replica);
-  for (const auto& parameter : encoder.list()) EXPECT_FALSE(parameter.value.grad().defined()) << parameter.name;
-  for (const auto& parameter : replica.list()) EXPECT_TRUE(parameter.value.grad().defined()) << parameter.name;
+  for (const auto& parameter : encoder.list())
+    EXPECT_FALSE(parameter.value.grad().defined()) << parameter.name;
+  for (const auto& parameter : replica.list())
+    EXPECT_TRUE(parameter.value.grad().defined()) << parameter.name;
 }
 
 TEST_F(VaeTaskTest, ProductsInBFloat16AreNearFloat32WithFloat32Gradients) {
@@ -67,7 +71,8 @@ TEST_F(VaeTaskTest, ProductsInBFloat16AreNearFloat32WithFloat32Gradients) {
   test::expect_gradients_near(mixed, wide, 0.05);
 }
 
-// Finds tensors that are left on the CPU when the parameters are elsewhere. Only forwards: the meta device's layers hold no graph.
+// Finds tensors that are left on the CPU when the parameters are elsewhere. Only forwards: the meta device's
+// layers hold no graph.
 TEST_F(VaeTaskTest, ItsLossIsWhereItsParametersAre) {
   parameters.move_to(at::kMeta);
   VaeTask task(vae, config, {}, source);

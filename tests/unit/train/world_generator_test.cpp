@@ -49,8 +49,9 @@ TEST(WorldGenerator, MakesTheFramesOfTheProgram) {
     auto sampling = quick(6);
     sampling.scheduler = scheduler;
     sampling.guidance_rescale = 0.7;
-    const auto clips =
-        generate_world_clips(shipped().networks(), {{prompt, {80, 48}, 5, 12}, {"a blue star", {64, 64}, 1, 3}}, sampling, observer);
+    const auto clips = generate_world_clips(shipped().networks(),
+                                            {{prompt, {80, 48}, 5, 12}, {"a blue star", {64, 64}, 1, 3}},
+                                            sampling, observer);
     ASSERT_EQ(clips.size(), 2U);
     EXPECT_EQ(clips[1].sizes(), (std::vector<int64_t>{3, 1, 64, 64}));
     const auto difference = (clips[0] - from_frames(expected)).abs().max().item<double>();
@@ -60,7 +61,8 @@ TEST(WorldGenerator, MakesTheFramesOfTheProgram) {
 
 TEST(WorldGenerator, DrawsFreshNoisePerClipForSchedulersThatAskForIt) {
   Observer observer;
-  const std::vector<WorldClipRequest> requests{{"a red circle", {64, 64}, 1, 1}, {"a red circle", {64, 64}, 1, 2}};
+  const std::vector<WorldClipRequest> requests{{"a red circle", {64, 64}, 1, 1},
+                                               {"a red circle", {64, 64}, 1, 2}};
   auto sampling = quick(1);
   sampling.scheduler = "ddpm";
   const auto together = generate_world_clips(shipped().networks(), requests, sampling, observer);

@@ -27,20 +27,24 @@ WorldScene golden_scene(const SafetensorsFile& file, int64_t index) {
 std::string describe(const WorldScene& scene) {
   std::string text = world_backgrounds()[scene.background];
   for (const auto& object : scene.objects)
-    text += ", " + world_sizes()[object.size] + " " + world_colours()[object.colour] + " " + world_shapes()[object.shape] + " " +
-            world_motions()[object.motion];
+    text += ", " + world_sizes()[object.size] + " " + world_colours()[object.colour] + " " +
+            world_shapes()[object.shape] + " " + world_motions()[object.motion];
   return text;
 }
 
 TEST(World, DrawsTheReferencesPictures) {
   const auto file = test::open_golden("world.safetensors");
-  const auto sizes = file->tensor("sizes"), places = file->tensor("places"), colours = file->tensor("colours");
+  const auto sizes = file->tensor("sizes"), places = file->tensor("places"),
+             colours = file->tensor("colours");
   std::set<std::tuple<int, int, int>> seen;
   for (int64_t s = 0; s < sizes.size(0); ++s) {
     const auto scene = golden_scene(*file, s);
     const auto number = [&](int64_t column) { return sizes[s][column].item<int64_t>(); };
     const auto video = (render_world(scene, number(0), number(1), number(2)) + 1) * 127.5;
-    const auto difference = (video.flatten(1).index_select(1, places[s]) - colours[s].to(at::kFloat)).abs().max().item<double>();
+    const auto difference = (video.flatten(1).index_select(1, places[s]) - colours[s].to(at::kFloat))
+                                .abs()
+                                .max()
+                                .item<double>();
     EXPECT_LE(difference, 1) << "scene " << s << ": " << describe(scene);
     for (const auto& object : scene.objects) seen.insert({object.shape, object.motion, object.size});
   }
@@ -50,7 +54,8 @@ TEST(World, DrawsTheReferencesPictures) {
 TEST(World, NeverShowsHeldOutTriplesInTraining) {
   WorldRandom random(1);
   for (int i = 0; i < 20000; ++i)
-    for (const auto& object : sample_world_scene(random, WorldSide::training, {0.5}).objects) EXPECT_FALSE(world_held_out(object));
+    for (const auto& object : sample_world_scene(random, WorldSide::training, {0.5}).objects)
+      EXPECT_FALSE(world_held_out(object));
 }
 
 TEST(World, ShowsOnlyHeldOutTriplesOnTheHeldOutSide) {
@@ -64,7 +69,8 @@ TEST(World, ShowsOnlyHeldOutTriplesOnTheHeldOutSide) {
   int held_out = 0;
   for (int colour = 0; colour < 8; ++colour)
     for (int shape = 0; shape < 8; ++shape)
-      for (int motion = 0; motion < 10; ++motion) held_out += world_motion_exists(shape, motion) && world_held_out({shape, colour, motion});
+      for (int motion = 0; motion < 10; ++motion)
+        held_out += world_motion_exists(shape, motion) && world_held_out({shape, colour, motion});
   EXPECT_EQ(seen.size(), static_cast<std::size_t>(held_out));
 }
 
@@ -85,7 +91,8 @@ TEST(World, SamplesEveryNameAndTheAskedShareOfTwoObjects) {
       if (scene.objects.size() == 2) {
         EXPECT_NE(world_sizes()[object.size], "large");
       }
-      ++count[world_shapes()[object.shape]], ++count[world_colours()[object.colour]], ++count[world_motions()[object.motion]];
+      ++count[world_shapes()[object.shape]], ++count[world_colours()[object.colour]],
+          ++count[world_motions()[object.motion]];
     }
   }
   EXPECT_EQ(count.size(), 6U + 8 + 8 + 10);
@@ -94,7 +101,8 @@ TEST(World, SamplesEveryNameAndTheAskedShareOfTwoObjects) {
 }
 
 TEST(World, DrawsThingsAsOftenAsTheirWeightsSay) {
-  WorldShares shares{.two_objects = 0, .shapes = std::vector<double>(8, 1), .motions = std::vector<double>(10, 1)};
+  WorldShares shares{
+      .two_objects = 0, .shapes = std::vector<double>(8, 1), .motions = std::vector<double>(10, 1)};
   shares.shapes[world_index(world_shapes(), "star")] = 3;
   shares.motions[world_index(world_motions(), "bouncing")] = 0.5;
   std::map<std::string, double> share;
@@ -136,8 +144,10 @@ TEST(World, CaptionsNameEverythingThatIsSeen) {
   const WorldScene scene{{{4, 1, 7, 2}, {0, 4, 9, 0}}, 5};
   for (int i = 0; i < 400; ++i) captions.insert(world_caption(scene, random));
   EXPECT_EQ(captions.size(), 2U * 3 * 5);
-  EXPECT_TRUE(captions.contains("a large orange heart moving in a circle and a small blue circle still against beige"));
-  EXPECT_TRUE(captions.contains("beige background, a large orange heart circling and a small blue circle standing still"));
+  EXPECT_TRUE(captions.contains(
+      "a large orange heart moving in a circle and a small blue circle still against beige"));
+  EXPECT_TRUE(captions.contains(
+      "beige background, a large orange heart circling and a small blue circle standing still"));
   const WorldScene orange{{{0, 1, 4, 1}}, 0};
   EXPECT_EQ(world_caption(orange, random).find("a orange"), std::string::npos);
 }

@@ -20,7 +20,8 @@ TEST(Reader, RefusesWhatIsNotAVideo) {
 }
 
 TEST(Reader, NamesAreFilesAndNeverProtocols) {
-  for (const auto* name : {"http://127.0.0.1:9/a.mp4", "concat:a.mp4|b.mp4", "pipe:0", "data:video/mp4;base64,AAAA", "file:/dev/null"})
+  for (const auto* name : {"http://127.0.0.1:9/a.mp4", "concat:a.mp4|b.mp4", "pipe:0",
+                           "data:video/mp4;base64,AAAA", "file:/dev/null"})
     expect_error(ErrorKind::bad_input, "No such file", [&] { open_video(name); });
 }
 
@@ -29,7 +30,8 @@ TEST(Reader, RefusesPlaylists) {
   write_all(options_for(folder / "clip.mp4", patches()), {patches()});
   const auto clip = (folder / "clip.mp4").string();
   write_bytes(folder / "list.txt", "ffconcat version 1.0\nfile clip.mp4\n");
-  write_bytes(folder / "list.m3u8", "#EXTM3U\n#EXT-X-TARGETDURATION:1\n#EXTINF:1,\n" + clip + "\n#EXT-X-ENDLIST\n");
+  write_bytes(folder / "list.m3u8",
+              "#EXTM3U\n#EXT-X-TARGETDURATION:1\n#EXTINF:1,\n" + clip + "\n#EXT-X-ENDLIST\n");
   write_bytes(folder / "list.mpd",
               "<?xml version=\"1.0\"?>\n<MPD xmlns=\"urn:mpeg:dash:schema:mpd:2011\" "
               "profiles=\"urn:mpeg:dash:profile:isoff-on-demand:2011\" type=\"static\" "
@@ -43,7 +45,8 @@ TEST(Reader, RefusesPlaylists) {
 }
 
 class CutShort : public testing::TestWithParam<const char*> {};
-INSTANTIATE_TEST_SUITE_P(Formats, CutShort, testing::Values("clip.mp4", "clip.mov", "clip.mkv", "clip.y4m", "clip.png"),
+INSTANTIATE_TEST_SUITE_P(Formats, CutShort,
+                         testing::Values("clip.mp4", "clip.mov", "clip.mkv", "clip.y4m", "clip.png"),
                          [](const auto& test) { return std::string(test.param).substr(5); });
 
 TEST_P(CutShort, IsAnErrorThatNamesTheFile) {
@@ -77,10 +80,13 @@ TEST(Reader, CapsPixelsAndFrames) {
 }
 
 // A one-frame y4m file of one colour, without t2v's own remark on the matrix.
-void write_y4m(const std::filesystem::path& path, int width, int height, const std::string& tags, int y, int u, int v) {
-  const auto plane = [&](int value) { return std::string(static_cast<std::size_t>(width) * height, static_cast<char>(value)); };
-  write_bytes(path, "YUV4MPEG2 W" + std::to_string(width) + " H" + std::to_string(height) + " F25:1 Ip C444" + tags + "\nFRAME\n" +
-                        plane(y) + plane(u) + plane(v));
+void write_y4m(const std::filesystem::path& path, int width, int height, const std::string& tags, int y,
+               int u, int v) {
+  const auto plane = [&](int value) {
+    return std::string(static_cast<std::size_t>(width) * height, static_cast<char>(value));
+  };
+  write_bytes(path, "YUV4MPEG2 W" + std::to_string(width) + " H" + std::to_string(height) + " F25:1 Ip C444" +
+                        tags + "\nFRAME\n" + plane(y) + plane(u) + plane(v));
 }
 
 void expect_colour(const Frame& frame, const Colour& colour, int tolerance) {
@@ -102,12 +108,14 @@ TEST(Reader, ConvertsByTheFilesMatrixAndRange) {
   expect_colour(read_all(path).at(0), {0, 0, 0}, 0);
 }
 
-// Frame `from` as an mp4 whose track header holds the rotation matrix (a, b, c, d) of ISO/IEC 14496-12, section 6.2.2.
+// Frame `from` as an mp4 whose track header holds the rotation matrix (a, b, c, d) of ISO/IEC 14496-12,
+// section 6.2.2.
 Frame read_with_matrix(const std::filesystem::path& path, const Frame& from, std::array<int, 4> rotation) {
   write_all(options_for(path, from), {from});
   auto bytes = bytes_of(path);
   const auto matrix = bytes.find("tkhd") + 44;  // version 0
-  const std::array<std::pair<int, int>, 4> entries{{{0, rotation[0]}, {4, rotation[1]}, {12, rotation[2]}, {16, rotation[3]}}};
+  const std::array<std::pair<int, int>, 4> entries{
+      {{0, rotation[0]}, {4, rotation[1]}, {12, rotation[2]}, {16, rotation[3]}}};
   for (const auto& [offset, value] : entries) {
     bytes.replace(matrix + offset, 4,
                   value == 0  ? std::string(4, '\0')
@@ -126,7 +134,8 @@ TEST(Reader, TurnsPicturesUpright) {
   TemporaryFolder folder;
   const auto frame = patches(128, 64);
   const auto corner = [](const Frame& of, bool right, bool bottom) {
-    const auto* pixel = of.rgb.data() + ((bottom ? of.height - 9 : 8) * of.width + (right ? of.width - 9 : 8)) * 3;
+    const auto* pixel = of.rgb.data() +
+                        ((bottom ? of.height - 9 : 8) * of.width + (right ? of.width - 9 : 8)) * 3;
     return Colour{pixel[0], pixel[1], pixel[2]};
   };
   const auto near = [](const Colour& a, const Colour& b) {
@@ -150,7 +159,8 @@ TEST(Reader, GivesFramesInPresentationOrder) {
   TemporaryFolder folder;
   // Grey levels that rise: x264 reorders (B-frames), the reader must not.
   std::vector<Frame> frames;
-  for (int i = 0; i < 20; ++i) frames.push_back(Frame{64, 64, std::vector<uint8_t>(64 * 64 * 3, static_cast<uint8_t>(20 + i * 10))});
+  for (int i = 0; i < 20; ++i)
+    frames.push_back(Frame{64, 64, std::vector<uint8_t>(64 * 64 * 3, static_cast<uint8_t>(20 + i * 10))});
   write_all(options_for(folder / "clip.mp4", frames[0]), frames);
   const auto decoded = read_all(folder / "clip.mp4");
   ASSERT_EQ(decoded.size(), 20u);

@@ -19,7 +19,8 @@ TEST(OutputFaults, RawVideoIsCompleteOrAbsentAfterEveryFault) {
 }
 
 TEST(OutputFaults, ImagesAreCompleteOrAbsentAfterEveryFault) {
-  expect_complete_or_absent_after_every_fault([](const auto& folder) { write_clip(folder / "frame-%02d.png"); }, 1);
+  expect_complete_or_absent_after_every_fault(
+      [](const auto& folder) { write_clip(folder / "frame-%02d.png"); }, 1);
 }
 
 TEST(OutputFaults, AnEncoderOnItsOwnThreadHandsTheFaultOn) {

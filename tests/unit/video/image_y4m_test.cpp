@@ -104,12 +104,16 @@ TEST(Y4m, HoldsBt709LimitedRange) {
   const auto bytes = bytes_of(folder / "clip.y4m");
   const auto start = bytes.find("FRAME\n") + 6;
   ASSERT_EQ(bytes.size(), start + 3 * 16);
-  EXPECT_EQ(bytes.substr(0, bytes.find('\n')), "YUV4MPEG2 W8 H2 F24:1 Ip A1:1 C444 XCOLORRANGE=LIMITED XCOLORMATRIX=BT709");
-  const auto sample = [&](int plane, int x) { return static_cast<int>(static_cast<uint8_t>(bytes[start + plane * 16 + x])); };
+  EXPECT_EQ(bytes.substr(0, bytes.find('\n')),
+            "YUV4MPEG2 W8 H2 F24:1 Ip A1:1 C444 XCOLORRANGE=LIMITED XCOLORMATRIX=BT709");
+  const auto sample = [&](int plane, int x) {
+    return static_cast<int>(static_cast<uint8_t>(bytes[start + plane * 16 + x]));
+  };
   // ITU-R BT.709-6, item 3.3 to 3.5, in 8 bits: red, green, blue, white.
   const int expected[4][3] = {{63, 102, 240}, {173, 42, 26}, {32, 240, 118}, {235, 128, 128}};
   for (int colour = 0; colour < 4; ++colour)
-    for (int plane = 0; plane < 3; ++plane) EXPECT_NEAR(sample(plane, colour * 2), expected[colour][plane], 1) << colour << " " << plane;
+    for (int plane = 0; plane < 3; ++plane)
+      EXPECT_NEAR(sample(plane, colour * 2), expected[colour][plane], 1) << colour << " " << plane;
 }
 
 TEST(Y4m, AbortedClipLeavesNothing) {
@@ -122,9 +126,11 @@ TEST(OutputName, PatternsAreOneDecimalConversion) {
   EXPECT_EQ(parse_image_pattern("a/f-%03d.png")->name_of(7), "a/f-007.png");
   EXPECT_EQ(parse_image_pattern("%d.png")->name_of(12345), "12345.png");
   EXPECT_EQ(parse_image_pattern("%02d.png")->name_of(123), "123.png");
-  for (const auto* name : {"a.png", "%s.png", "%5d.png", "%d-%d.png", "%n%d.png", "%012d.png", "%", "%0", "a%d/b.png"})
+  for (const auto* name :
+       {"a.png", "%s.png", "%5d.png", "%d-%d.png", "%n%d.png", "%012d.png", "%", "%0", "a%d/b.png"})
     EXPECT_FALSE(parse_image_pattern(name)) << name;
-  for (const auto* name : {"%s.png", "%5d.png", "%d-%d.png"}) expect_error(ErrorKind::usage, "%05d", [&] { parse_output_name(name); });
+  for (const auto* name : {"%s.png", "%5d.png", "%d-%d.png"})
+    expect_error(ErrorKind::usage, "%05d", [&] { parse_output_name(name); });
 }
 
 TEST(OutputName, KindFollowsTheExtension) {
@@ -144,15 +150,17 @@ TEST(OutputName, UnknownExtensionListsTheKnownOnes) {
 
 TEST(OutputName, ProtocolsAreRefused) {
   TemporaryFolder folder;
-  for (const auto* name : {"http:a.mp4", "https://h/a.mp4", "HTTP://h/a.mp4", "concat:a.mp4", "pipe:1.mp4", "file:a.mp4", "data:a.mp4",
-                           "tcp://1:2/a.mp4", "crypto+x://a.mp4", "rtmp:a.mp4", "subfile:a.mp4", "tee:a.mp4", "md5:a.mp4"})
+  for (const auto* name : {"http:a.mp4", "https://h/a.mp4", "HTTP://h/a.mp4", "concat:a.mp4", "pipe:1.mp4",
+                           "file:a.mp4", "data:a.mp4", "tcp://1:2/a.mp4", "crypto+x://a.mp4", "rtmp:a.mp4",
+                           "subfile:a.mp4", "tee:a.mp4", "md5:a.mp4"})
     expect_error(ErrorKind::usage, "plain files", [&] { check_output(name); });
   EXPECT_NO_THROW(check_output((folder / "http:a.mp4").string()));
 }
 
 TEST(OutputName, FolderMustExistAndBeWritable) {
   TemporaryFolder folder;
-  expect_error(ErrorKind::output, "not a folder", [&] { check_output((folder / "absent" / "a.mp4").string()); });
+  expect_error(ErrorKind::output, "not a folder",
+               [&] { check_output((folder / "absent" / "a.mp4").string()); });
   write_bytes(folder / "file", "x");
   for (const auto* name : {"a.mp4", "a.png", "%d.png", "a.y4m"}) {
     const auto path = (folder / "file" / name).string();

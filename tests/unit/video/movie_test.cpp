@@ -21,12 +21,14 @@ TEST_P(MovieContainer, GivesBackColoursOfFlatPatches) {
   write_all(options_for(path, frames[0]), frames);
   const auto decoded = read_all(path);
   ASSERT_EQ(decoded.size(), frames.size());
-  for (std::size_t i = 0; i < frames.size(); ++i) EXPECT_LE(largest_difference(frames[i], decoded[i], 8), 4) << "frame " << i;
+  for (std::size_t i = 0; i < frames.size(); ++i)
+    EXPECT_LE(largest_difference(frames[i], decoded[i], 8), 4) << "frame " << i;
 }
 
 TEST_P(MovieContainer, KeepsFrameCountAndRate) {
   TemporaryFolder folder;
-  for (const auto fps : {Rational{8, 1}, Rational{16, 1}, Rational{24, 1}, Rational{30000, 1001}, Rational{25, 2}})
+  for (const auto fps :
+       {Rational{8, 1}, Rational{16, 1}, Rational{24, 1}, Rational{30000, 1001}, Rational{25, 2}})
     for (const int count : {1, 2, 13}) {
       const auto path = folder / (std::string("clip") + GetParam());
       write_all(options_for(path, patches(), fps), shifting_patches(count));
@@ -35,16 +37,18 @@ TEST_P(MovieContainer, KeepsFrameCountAndRate) {
       while (reader->read()) ++frames;
       EXPECT_EQ(frames, count);
       // Matroska knows a clip of one frame by its duration only.
-      EXPECT_EQ(int64_t{reader->info().fps.numerator} * fps.denominator, int64_t{reader->info().fps.denominator} * fps.numerator)
-          << reader->info().fps.numerator << "/" << reader->info().fps.denominator << " instead of " << fps.numerator << "/"
-          << fps.denominator;
+      EXPECT_EQ(int64_t{reader->info().fps.numerator} * fps.denominator,
+                int64_t{reader->info().fps.denominator} * fps.numerator)
+          << reader->info().fps.numerator << "/" << reader->info().fps.denominator << " instead of "
+          << fps.numerator << "/" << fps.denominator;
     }
 }
 
 TEST_P(MovieContainer, KeepsMetadata) {
   TemporaryFolder folder;
   auto options = options_for(folder / (std::string("clip") + GetParam()), patches());
-  options.metadata = {{"title", "a red circle"}, {"comment", "Grün, 赤い円 \"quoted\"; a=b"}, {"t2v_seed", "42"}};
+  options.metadata = {
+      {"title", "a red circle"}, {"comment", "Grün, 赤い円 \"quoted\"; a=b"}, {"t2v_seed", "42"}};
   write_all(options, {patches()});
   const auto metadata = open_video(options.path)->info().metadata;
   for (const auto& [key, value] : options.metadata) {
@@ -56,7 +60,8 @@ TEST_P(MovieContainer, KeepsMetadata) {
 
 TEST_P(MovieContainer, SameFramesGiveSameBytes) {
   TemporaryFolder folder;
-  const auto first = folder / (std::string("a") + GetParam()), second = folder / (std::string("b") + GetParam());
+  const auto first = folder / (std::string("a") + GetParam()),
+             second = folder / (std::string("b") + GetParam());
   for (const auto& path : {first, second}) write_all(options_for(path, patches()), shifting_patches(30));
   EXPECT_EQ(bytes_of(first), bytes_of(second));
 }
@@ -103,7 +108,10 @@ TEST(Movie, Mp4LastsExactlyItsFrames) {
     ASSERT_GE(avformat_open_input(&opened, path.c_str(), nullptr, nullptr), 0);
     const libav::InputFormat container(opened);
     const auto& stream = *opened->streams[0];
-    EXPECT_EQ(av_cmp_q(av_mul_q({static_cast<int>(stream.duration), 1}, stream.time_base), {count * 1001, 30000}), 0) << count;
+    EXPECT_EQ(
+        av_cmp_q(av_mul_q({static_cast<int>(stream.duration), 1}, stream.time_base), {count * 1001, 30000}),
+        0)
+        << count;
     EXPECT_EQ(stream.start_time, 0);
   }
 }
@@ -138,7 +146,8 @@ TEST(Movie, LowerCrfKeepsMoreDetail) {
 
 TEST(Movie, OddSizeIsRefusedWithTheNextEvenOne) {
   TemporaryFolder folder;
-  expect_error(ErrorKind::usage, "not 63x36; add --resize 64x36", [&] { open_encoder(options_for(folder / "clip.mp4", noise(63, 36))); });
+  expect_error(ErrorKind::usage, "not 63x36; add --resize 64x36",
+               [&] { open_encoder(options_for(folder / "clip.mp4", noise(63, 36))); });
   EXPECT_TRUE(names_in(folder.path()).empty());
 }
 
@@ -150,7 +159,9 @@ TEST(Movie, FrameOfAnotherSizeIsRefused) {
 
 TEST(Movie, ImpossibleRateAndSizeAreRefused) {
   TemporaryFolder folder;
-  expect_error(ErrorKind::usage, "0/1", [&] { open_encoder(options_for(folder / "clip.mp4", patches(), {0, 1})); });
+  expect_error(ErrorKind::usage, "0/1", [&] {
+    open_encoder(options_for(folder / "clip.mp4", patches(), {0, 1}));
+  });
   expect_error(ErrorKind::usage, "0x0", [&] { open_encoder(options_for(folder / "clip.mp4", Frame{})); });
   auto options = options_for(folder / "clip.mp4", patches());
   options.resize = Resize{-2, 64};

@@ -27,7 +27,8 @@ TEST(Poster, KeepsColoursAndSize) {
 }
 
 TEST(Poster, MakesLargeFramesSmaller) {
-  const auto wide = decoded(encode_poster(patches(1280, 720), 320)), tall = decoded(encode_poster(patches(100, 1000), 320));
+  const auto wide = decoded(encode_poster(patches(1280, 720), 320)),
+             tall = decoded(encode_poster(patches(100, 1000), 320));
   EXPECT_EQ(wide.width, 320);
   EXPECT_EQ(wide.height, 180);
   EXPECT_EQ(tall.width, 32);

@@ -102,7 +102,8 @@ TEST(ThreadedSink, WritesTheSameFile) {
 // What a sink receives from the resizing sink.
 Frame resized(const Frame& frame, const Resize& resize) {
   Record record;
-  const auto sink = make_resizing_sink(std::make_unique<RecordingSink>(record), frame.width, frame.height, resize);
+  const auto sink = make_resizing_sink(std::make_unique<RecordingSink>(record), frame.width, frame.height,
+                                       resize);
   sink->write(frame);
   sink->finish();
   EXPECT_TRUE(record.finished);
@@ -114,7 +115,8 @@ TEST(Resize, NearestMakesExactBlocks) {
   const auto large = resized(frame, {21, 20, true});
   for (int y = 0; y < 20; ++y)
     for (int x = 0; x < 21; ++x)
-      for (int c = 0; c < 3; ++c) ASSERT_EQ(large.rgb[(y * 21 + x) * 3 + c], frame.rgb[(y / 4 * 7 + x / 3) * 3 + c]) << x << "," << y;
+      for (int c = 0; c < 3; ++c)
+        ASSERT_EQ(large.rgb[(y * 21 + x) * 3 + c], frame.rgb[(y / 4 * 7 + x / 3) * 3 + c]) << x << "," << y;
   EXPECT_EQ(resized(large, {7, 5, true}).rgb, frame.rgb);
 }
 
@@ -135,7 +137,8 @@ TEST(Resize, LanczosKeepsARampInPlace) {
   Frame ramp{32, 8, {}};
   for (int y = 0; y < 8; ++y)
     for (int x = 0; x < 32; ++x)
-      ramp.rgb.insert(ramp.rgb.end(), {static_cast<uint8_t>(x * 8), static_cast<uint8_t>(y * 16), static_cast<uint8_t>(255 - x * 8)});
+      ramp.rgb.insert(ramp.rgb.end(), {static_cast<uint8_t>(x * 8), static_cast<uint8_t>(y * 16),
+                                       static_cast<uint8_t>(255 - x * 8)});
   const auto large = resized(ramp, {128, 32});
   for (int y = 12; y < 20; ++y)  // away from the edges
     for (int x = 16; x < 112; ++x) {
@@ -160,11 +163,13 @@ TEST(Resize, EncoderWritesTheSizeAskedFor) {
 }
 
 TEST(Conversion, ChromaSitsWhereItIsTaggedToSit) {
-  // A ramp from blue to yellow: with chroma at the left of each pair, sample x of Cb is that of luma column 2x.
+  // A ramp from blue to yellow: with chroma at the left of each pair, sample x of Cb is that of luma column
+  // 2x.
   Frame ramp{64, 16, {}};
   for (int y = 0; y < 16; ++y)
     for (int x = 0; x < 64; ++x)
-      ramp.rgb.insert(ramp.rgb.end(), {static_cast<uint8_t>(x * 4), static_cast<uint8_t>(x * 4), static_cast<uint8_t>(255 - x * 4)});
+      ramp.rgb.insert(ramp.rgb.end(), {static_cast<uint8_t>(x * 4), static_cast<uint8_t>(x * 4),
+                                       static_cast<uint8_t>(255 - x * 4)});
   const PictureFormat rgb{64, 16};
   const PictureFormat yuv{64, 16, AV_PIX_FMT_YUV420P, AVCOL_SPC_BT709, false};
   const auto from = make_picture(rgb), to = make_picture(yuv);
@@ -177,7 +182,8 @@ TEST(Conversion, ChromaSitsWhereItIsTaggedToSit) {
   }
 }
 
-// Runs `action` in a child whose files may grow to `bytes` only; the exit status is that of the Error it throws.
+// Runs `action` in a child whose files may grow to `bytes` only; the exit status is that of the Error it
+// throws.
 int exit_code_with_file_limit(long bytes, const std::function<void()>& action) {
   const auto child = ::fork();
   if (child == 0) {
@@ -208,7 +214,8 @@ TEST(WriteError, EndsWithTheReasonAndLeavesNothing) {
     // From the first byte, in the middle, and (for the indices that come last) near the end.
     for (const long limit : {0L, 20'000L, 300'000L}) {
       const bool one_image_fits = std::string(name) == "clip%d.png" && limit > 100'000;
-      EXPECT_EQ(exit_code_with_file_limit(limit, action), one_image_fits ? 0 : 4) << name << " limited to " << limit << " bytes";
+      EXPECT_EQ(exit_code_with_file_limit(limit, action), one_image_fits ? 0 : 4)
+          << name << " limited to " << limit << " bytes";
       for (const auto& left : names_in(folder.path())) {
         EXPECT_TRUE(one_image_fits) << left;
         std::filesystem::remove(folder / left);

@@ -21,8 +21,14 @@ namespace t2v::test {
 
 using Colour = std::array<uint8_t, 3>;
 
-inline const std::array<Colour, 8> patch_colours{
-    {{255, 0, 0}, {0, 255, 0}, {0, 0, 255}, {255, 255, 255}, {0, 0, 0}, {0, 0, 128}, {255, 165, 0}, {205, 133, 63}}};
+inline const std::array<Colour, 8> patch_colours{{{255, 0, 0},
+                                                  {0, 255, 0},
+                                                  {0, 0, 255},
+                                                  {255, 255, 255},
+                                                  {0, 0, 0},
+                                                  {0, 0, 128},
+                                                  {255, 165, 0},
+                                                  {205, 133, 63}}};
 
 // Eight flat patches, four by two; `shift` rotates the colours.
 inline Frame patches(int width = 128, int height = 64, int shift = 0) {
@@ -42,7 +48,8 @@ inline Frame noise(int width, int height, unsigned seed = 1) {
   return frame;
 }
 
-inline EncoderOptions options_for(const std::filesystem::path& path, const Frame& frame, Rational fps = {24, 1}) {
+inline EncoderOptions options_for(const std::filesystem::path& path, const Frame& frame,
+                                  Rational fps = {24, 1}) {
   EncoderOptions options;
   options.path = path.string();
   options.width = frame.width;
@@ -64,15 +71,16 @@ inline std::vector<Frame> read_all(const std::filesystem::path& path) {
   return frames;
 }
 
-// The largest difference of a channel. Pixels nearer than `margin` to the edge of one of the patches (4 x 2) do not count.
+// The largest difference of a channel. Pixels nearer than `margin` to the edge of one of the patches (4 x 2)
+// do not count.
 inline int largest_difference(const Frame& a, const Frame& b, int margin = 0) {
   if (a.width != b.width || a.height != b.height) return 256;
   const int patch_width = a.width / 4, patch_height = a.height / 2;
   int largest = 0;
   for (int y = 0; y < a.height; ++y)
     for (int x = 0; x < a.width; ++x) {
-      const int to_edge =
-          std::min({x % patch_width, patch_width - 1 - x % patch_width, y % patch_height, patch_height - 1 - y % patch_height});
+      const int to_edge = std::min({x % patch_width, patch_width - 1 - x % patch_width, y % patch_height,
+                                    patch_height - 1 - y % patch_height});
       if (to_edge < margin) continue;
       for (int c = 0; c < 3; ++c) {
         const auto at = (static_cast<std::size_t>(y) * a.width + x) * 3 + c;
@@ -84,7 +92,8 @@ inline int largest_difference(const Frame& a, const Frame& b, int margin = 0) {
 
 inline std::vector<std::string> names_in(const std::filesystem::path& folder) {
   std::vector<std::string> names;
-  for (const auto& entry : std::filesystem::directory_iterator(folder)) names.push_back(entry.path().filename().string());
+  for (const auto& entry : std::filesystem::directory_iterator(folder))
+    names.push_back(entry.path().filename().string());
   std::sort(names.begin(), names.end());
   return names;
 }

@@ -25,7 +25,8 @@ TEST_F(ModelFolderTest, OpensWithoutDefaults) {
   EXPECT_EQ(model.pipeline_class, "WanPipeline");
   EXPECT_FALSE(model.defaults.width);
   EXPECT_EQ(json_get<int64_t>(model.config("vae"), "z_dim", "vae"), 16);
-  EXPECT_EQ(json_get<std::string>(model.config("scheduler"), "_class_name", "scheduler"), "UniPCMultistepScheduler");
+  EXPECT_EQ(json_get<std::string>(model.config("scheduler"), "_class_name", "scheduler"),
+            "UniPCMultistepScheduler");
 }
 
 TEST_F(ModelFolderTest, ReadsEveryDefault) {
@@ -77,9 +78,11 @@ TEST_F(ModelFolderTest, RefusesBadDefaultsNamingTheKey) {
 TEST_F(ModelFolderTest, RefusesAFolderThatIsNoModel) {
   test::expect_error(ErrorKind::bad_input, {(folder / "absent").string(), "no such model folder"},
                      [&] { open_model_folder(folder / "absent"); });
-  test::expect_error(ErrorKind::bad_input, {folder.path().string(), "model_index.json"}, [&] { open_model_folder(folder.path()); });
+  test::expect_error(ErrorKind::bad_input, {folder.path().string(), "model_index.json"},
+                     [&] { open_model_folder(folder.path()); });
   test::write_bytes(root() / "model_index.json", "{}");
-  test::expect_error(ErrorKind::bad_input, {(root() / "model_index.json").string(), "'_class_name'"}, [&] { open_model_folder(root()); });
+  test::expect_error(ErrorKind::bad_input, {(root() / "model_index.json").string(), "'_class_name'"},
+                     [&] { open_model_folder(root()); });
 }
 
 TEST_F(ModelFolderTest, HashIsOfTheContentsNotOfThePlace) {

@@ -50,8 +50,8 @@ const std::vector<DtypeCase>& dtype_cases() {
 TEST(Safetensors, ReadsEveryDtypeThatTorchHas) {
   const test::TemporaryFolder folder;
   for (const auto& c : dtype_cases()) {
-    const auto header = R"({"x": {"dtype": ")"s + c.dtype + R"(", "shape": )" + c.shape + R"(, "data_offsets": [0, )" +
-                        std::to_string(c.data.size()) + "]}}";
+    const auto header = R"({"x": {"dtype": ")"s + c.dtype + R"(", "shape": )" + c.shape +
+                        R"(, "data_offsets": [0, )" + std::to_string(c.data.size()) + "]}}";
     const auto path = folder / (std::string(c.dtype) + ".safetensors");
     test::write_bytes(path, test::safetensors_bytes(header, c.data));
     const auto x = SafetensorsFile::open(path)->tensor("x");
@@ -61,7 +61,9 @@ TEST(Safetensors, ReadsEveryDtypeThatTorchHas) {
     if (c.values.empty()) continue;
     const auto values = x.to(at::kFloat).to(at::kDouble).flatten();
     for (std::size_t i = 0; i < c.values.size(); ++i)
-      EXPECT_EQ(values[static_cast<int64_t>(i)].item<double>(), static_cast<double>(static_cast<float>(c.values[i]))) << c.dtype;
+      EXPECT_EQ(values[static_cast<int64_t>(i)].item<double>(),
+                static_cast<double>(static_cast<float>(c.values[i])))
+          << c.dtype;
   }
 }
 
@@ -78,15 +80,19 @@ TEST(Safetensors, ReadsComplexNumbersAndPackedHalfBytes) {
 TEST(Safetensors, ReadsAnyByteButZeroAsTrue) {
   const test::TemporaryFolder folder;
   test::write_bytes(folder / "x",
-                    test::safetensors_bytes(R"({"x": {"dtype": "BOOL", "shape": [3], "data_offsets": [0, 3]}})", "\0\2\xff"s));
+                    test::safetensors_bytes(
+                        R"({"x": {"dtype": "BOOL", "shape": [3], "data_offsets": [0, 3]}})", "\0\2\xff"s));
   EXPECT_EQ(SafetensorsFile::open(folder / "x")->tensor("x").to(at::kByte).sum().item<int64_t>(), 2);
 }
 
 TEST(Safetensors, RefusesADtypeThatTorchLacksOnlyWhenItIsAskedFor) {
   const test::TemporaryFolder folder;
-  test::write_bytes(folder / "x", test::safetensors_bytes(R"({"x": {"dtype": "F6_E2M3", "shape": [4], "data_offsets": [0, 3]}})", "abc"));
+  test::write_bytes(
+      folder / "x",
+      test::safetensors_bytes(R"({"x": {"dtype": "F6_E2M3", "shape": [4], "data_offsets": [0, 3]}})", "abc"));
   const auto file = SafetensorsFile::open(folder / "x");
-  test::expect_error(ErrorKind::bad_input, {(folder / "x").string(), "'x'", "F6_E2M3"}, [&] { file->tensor("x"); });
+  test::expect_error(ErrorKind::bad_input, {(folder / "x").string(), "'x'", "F6_E2M3"},
+                     [&] { file->tensor("x"); });
   test::expect_error(ErrorKind::bad_input, {(folder / "x").string(), "'y'"}, [&] { file->tensor("y"); });
 }
 
@@ -95,7 +101,8 @@ TEST(Safetensors, ReadsScalarsEmptyTensorsAndMisalignedData) {
   const auto header =
       R"({"a": {"dtype": "U8", "shape": [], "data_offsets": [0, 1]}, "b": {"dtype": "F32", "shape": [2], "data_offsets": [1, 9]},
       "none": {"dtype": "F32", "shape": [3, 0, 2], "data_offsets": [9, 9]}, "scalar": {"dtype": "F64", "shape": [], "data_offsets": [9, 17]}})";
-  test::write_bytes(folder / "x", test::safetensors_bytes(header, "\x07\0\0\xc0\x3f\0\0\0\xc0\0\0\0\0\0\0\xf8\x3f"s));
+  test::write_bytes(folder / "x",
+                    test::safetensors_bytes(header, "\x07\0\0\xc0\x3f\0\0\0\xc0\0\0\0\0\0\0\xf8\x3f"s));
   const auto file = SafetensorsFile::open(folder / "x");
   EXPECT_EQ(file->tensor("a").dim(), 0);
   EXPECT_EQ(file->tensor("a").item<int64_t>(), 7);
@@ -121,16 +128,17 @@ TEST(Safetensors, KeepsTheMappingAliveForItsTensors) {
 
 TEST(Safetensors, SavedTensorsComeBackAsTheyWere) {
   const test::TemporaryFolder folder;
-  const std::vector<std::pair<std::string, at::Tensor>> tensors = {{"odd", at::arange(3).to(at::kByte)},
-                                                                   {"float", at::arange(6).to(at::kFloat).view({2, 3})},
-                                                                   {"transposed", at::arange(6).to(at::kDouble).view({2, 3}).t()},
-                                                                   {"half", at::arange(6).to(at::kHalf)},
-                                                                   {"bfloat", at::arange(6).to(at::kBFloat16)},
-                                                                   {"long", at::arange(6)},
-                                                                   {"bool", at::arange(6).gt(2)},
-                                                                   {"scalar", at::scalar_tensor(2.5)},
-                                                                   {"empty", at::empty({0, 4})},
-                                                                   {"unicode \"ä\"\n", at::ones({1})}};
+  const std::vector<std::pair<std::string, at::Tensor>> tensors = {
+      {"odd", at::arange(3).to(at::kByte)},
+      {"float", at::arange(6).to(at::kFloat).view({2, 3})},
+      {"transposed", at::arange(6).to(at::kDouble).view({2, 3}).t()},
+      {"half", at::arange(6).to(at::kHalf)},
+      {"bfloat", at::arange(6).to(at::kBFloat16)},
+      {"long", at::arange(6)},
+      {"bool", at::arange(6).gt(2)},
+      {"scalar", at::scalar_tensor(2.5)},
+      {"empty", at::empty({0, 4})},
+      {"unicode \"ä\"\n", at::ones({1})}};
   const std::map<std::string, std::string> metadata = {{"format", "pt"}, {"about", "{\"seed\": 1}"}};
   save_safetensors(folder / "x", tensors, metadata);
   const auto file = SafetensorsFile::open(folder / "x");
@@ -160,11 +168,12 @@ TEST(Safetensors, RefusesHostileHeaders) {
     std::vector<std::string> parts;
   };
   const auto entry = [](const std::string& dtype, const std::string& shape, const std::string& offsets) {
-    return R"({"w": {"dtype": )" + dtype + R"(, "shape": )" + shape + R"(, "data_offsets": )" + offsets + "}}";
+    return R"({"w": {"dtype": )" + dtype + R"(, "shape": )" + shape + R"(, "data_offsets": )" + offsets +
+           "}}";
   };
   const auto two = [](const std::string& a, const std::string& b) {
-    return R"({"a": {"dtype": "U8", "shape": [4], "data_offsets": )" + a + R"(}, "b": {"dtype": "U8", "shape": [4], "data_offsets": )" + b +
-           "}}";
+    return R"({"a": {"dtype": "U8", "shape": [4], "data_offsets": )" + a +
+           R"(}, "b": {"dtype": "U8", "shape": [4], "data_offsets": )" + b + "}}";
   };
   const std::string four(4, 'x');
   const std::string eight(8, 'x');
@@ -213,7 +222,10 @@ TEST(Safetensors, RefusesHostileHeaders) {
       {"a size beyond 2^64", entry(R"("U8")", "[184467440737095516160]", "[0, 4]"), four, {"'w'"}},
       {"a fraction in the shape", entry(R"("U8")", "[4.0]", "[0, 4]"), four, {"'w'"}},
       {"a string in the shape", entry(R"("U8")", R"(["4"])", "[0, 4]"), four, {"'w'"}},
-      {"a shape of 17 sizes", entry(R"("U8")", "[1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1]", "[0, 1]"), "x", {"'w'"}},
+      {"a shape of 17 sizes",
+       entry(R"("U8")", "[1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1]", "[0, 1]"),
+       "x",
+       {"'w'"}},
       {"a shape that is a number", entry(R"("U8")", "4", "[0, 4]"), four, {"'w'"}},
       {"an unknown dtype", entry(R"("F128")", "[1]", "[0, 4]"), four, {"'w'", "F128"}},
       {"a dtype that is a number", entry("32", "[1]", "[0, 4]"), four, {"'w'"}},
@@ -224,7 +236,10 @@ TEST(Safetensors, RefusesHostileHeaders) {
       {"no dtype", R"({"w": {"shape": [4], "data_offsets": [0, 4]}})", four, {"'w'", "'dtype'", "missing"}},
       {"no shape", R"({"w": {"dtype": "U8", "data_offsets": [0, 4]}})", four, {"'w'", "'shape'", "missing"}},
       {"no offsets", R"({"w": {"dtype": "U8", "shape": [0]}})", "", {"'w'", "'data_offsets'", "missing"}},
-      {"one key more", R"({"w": {"dtype": "U8", "shape": [4], "data_offsets": [0, 4], "strides": [1]}})", four, {"'w'", "'strides'"}},
+      {"one key more",
+       R"({"w": {"dtype": "U8", "shape": [4], "data_offsets": [0, 4], "strides": [1]}})",
+       four,
+       {"'w'", "'strides'"}},
       {"metadata with a number", R"({"__metadata__": {"epoch": 3}})", "", {"epoch", "__metadata__"}},
       {"metadata with an object", R"({"__metadata__": {"a": {}}})", "", {"__metadata__"}},
       {"metadata that is a string", R"({"__metadata__": "pt"})", "", {"__metadata__"}},
@@ -247,9 +262,11 @@ TEST(Safetensors, RefusesHostileHeaders) {
 TEST(Safetensors, RefusesAHeaderLengthThatTheFileContradicts) {
   const test::TemporaryFolder folder;
   const auto path = folder / "x.safetensors";
-  for (const uint64_t length : {uint64_t{3}, uint64_t{1000}, uint64_t{1} << 24, uint64_t{1} << 40, ~uint64_t{0}, ~uint64_t{0} - 7}) {
+  for (const uint64_t length :
+       {uint64_t{3}, uint64_t{1000}, uint64_t{1} << 24, uint64_t{1} << 40, ~uint64_t{0}, ~uint64_t{0} - 7}) {
     test::write_bytes(path, test::little_endian(length) + "{}");
-    test::expect_error(ErrorKind::bad_input, {path.string(), std::to_string(length)}, [&] { SafetensorsFile::open(path); });
+    test::expect_error(ErrorKind::bad_input, {path.string(), std::to_string(length)},
+                       [&] { SafetensorsFile::open(path); });
   }
 }
 
@@ -257,12 +274,14 @@ TEST(Safetensors, RefusesWhatIsNoFile) {
   const test::TemporaryFolder folder;
   test::expect_error(ErrorKind::bad_input, {(folder / "absent").string(), "cannot be read"},
                      [&] { SafetensorsFile::open(folder / "absent"); });
-  test::expect_error(ErrorKind::bad_input, {folder.path().string(), "not a regular file"}, [&] { SafetensorsFile::open(folder.path()); });
+  test::expect_error(ErrorKind::bad_input, {folder.path().string(), "not a regular file"},
+                     [&] { SafetensorsFile::open(folder.path()); });
 }
 
 TEST(Safetensors, RefusesAValidFileCutAtAnyByte) {
   const test::TemporaryFolder folder;
-  save_safetensors(folder / "whole", {{"a", at::arange(6).to(at::kFloat)}, {"b", at::ones({2, 2})}}, {{"format", "pt"}});
+  save_safetensors(folder / "whole", {{"a", at::arange(6).to(at::kFloat)}, {"b", at::ones({2, 2})}},
+                   {{"format", "pt"}});
   const auto whole = test::bytes_of(folder / "whole");
   const auto cut = folder / "cut";
   for (std::size_t length = 0; length < whole.size(); ++length) {
@@ -281,14 +300,15 @@ TEST(Safetensors, SpendsLittleMemoryOnALargeHeaderOfGarbage) {
   const auto path = folder / "garbage.safetensors";
   constexpr std::size_t size = 30'000'000;
   std::string many_entries = "{";
-  while (many_entries.size() < size) many_entries += "\"t" + std::to_string(many_entries.size()) + R"(": {"dtype": "F32"},)";
+  while (many_entries.size() < size)
+    many_entries += "\"t" + std::to_string(many_entries.size()) + R"(": {"dtype": "F32"},)";
   std::string many_numbers = R"({"w": {"shape": [)";
   while (many_numbers.size() < size) many_numbers += "1,";
   std::string noise(size, '\0');
   uint32_t state = 1;
   for (auto& byte : noise) byte = static_cast<char>((state = state * 1664525 + 1013904223) >> 24);
-  for (const auto& header :
-       {many_entries, many_numbers, "{" + noise, "{\"" + std::string(size, 'a'), std::string(size, '{'), std::string(size, ' ')}) {
+  for (const auto& header : {many_entries, many_numbers, "{" + noise, "{\"" + std::string(size, 'a'),
+                             std::string(size, '{'), std::string(size, ' ')}) {
     test::write_bytes(path, test::safetensors_bytes(header, ""));
     const auto before = peak_megabytes();
     test::expect_error(ErrorKind::bad_input, {path.string()}, [&] { SafetensorsFile::open(path); });

@@ -19,7 +19,8 @@ class ShardedWeights : public testing::Test {
     save_safetensors(folder / "m-2.safetensors", {{"b", at::ones({2, 3})}, {"c", at::zeros({1})}});
   }
   void index(const std::string& map) const {
-    test::write_bytes(folder / "m.safetensors.index.json", R"({"metadata": {"total_size": 44}, "weight_map": )" + map + "}");
+    test::write_bytes(folder / "m.safetensors.index.json",
+                      R"({"metadata": {"total_size": 44}, "weight_map": )" + map + "}");
   }
   Weights open() const { return Weights::open(folder.path(), "m", at::kCPU, at::kFloat); }
 
@@ -29,44 +30,54 @@ class ShardedWeights : public testing::Test {
 TEST_F(ShardedWeights, EqualASingleFile) {
   index(R"({"a": "m-1.safetensors", "b": "m-2.safetensors", "c": "m-2.safetensors"})");
   const test::TemporaryFolder other;
-  save_safetensors(other / "m.safetensors", {{"a", at::arange(4).to(at::kFloat)}, {"b", at::ones({2, 3})}, {"c", at::zeros({1})}});
+  save_safetensors(other / "m.safetensors",
+                   {{"a", at::arange(4).to(at::kFloat)}, {"b", at::ones({2, 3})}, {"c", at::zeros({1})}});
   auto sharded = open();
   auto single = Weights::open(other.path(), "m", at::kCPU, at::kFloat);
   EXPECT_EQ(sharded.element_count(), 11);
   EXPECT_EQ(single.element_count(), 11);
-  const std::vector<std::pair<std::string, std::vector<int64_t>>> tensors = {{"a", {4}}, {"b", {2, 3}}, {"c", {1}}};
+  const std::vector<std::pair<std::string, std::vector<int64_t>>> tensors = {
+      {"a", {4}}, {"b", {2, 3}}, {"c", {1}}};
   for (const auto& [name, shape] : tensors)
-    EXPECT_TRUE(at::equal(sharded.take(name, shape, Precision::model), single.take(name, shape, Precision::model))) << name;
+    EXPECT_TRUE(
+        at::equal(sharded.take(name, shape, Precision::model), single.take(name, shape, Precision::model)))
+        << name;
   EXPECT_NO_THROW(sharded.finish());
   EXPECT_NO_THROW(single.finish());
 }
 
 TEST_F(ShardedWeights, StayInTheirFolder) {
   std::filesystem::create_directory(folder / "inside");
-  for (const std::string file : {"\"../x.safetensors\"", "\"/etc/passwd\"", "\"inside/m-1.safetensors\"", "\"..\"", "\".\"", "\"\"",
-                                 "\"m-1.safetensors\\u0000\"", "7", "null"}) {
+  for (const std::string file : {"\"../x.safetensors\"", "\"/etc/passwd\"", "\"inside/m-1.safetensors\"",
+                                 "\"..\"", "\".\"", "\"\"", "\"m-1.safetensors\\u0000\"", "7", "null"}) {
     SCOPED_TRACE(file);
     index("{\"a\": " + file + "}");
-    test::expect_error(ErrorKind::bad_input, {"m.safetensors.index.json", "'a'", "beside the index"}, [&] { open(); });
+    test::expect_error(ErrorKind::bad_input, {"m.safetensors.index.json", "'a'", "beside the index"},
+                       [&] { open(); });
   }
 }
 
 TEST_F(ShardedWeights, NameWhatIsMissing) {
   index(R"({"a": "m-3.safetensors"})");
-  test::expect_error(ErrorKind::bad_input, {(folder / "m-3.safetensors").string(), "cannot be read"}, [&] { open(); });
+  test::expect_error(ErrorKind::bad_input, {(folder / "m-3.safetensors").string(), "cannot be read"},
+                     [&] { open(); });
   index(R"({"a": "m-2.safetensors"})");
-  test::expect_error(ErrorKind::bad_input, {"m.safetensors.index.json", "'a'", "m-2.safetensors"}, [&] { open(); });
+  test::expect_error(ErrorKind::bad_input, {"m.safetensors.index.json", "'a'", "m-2.safetensors"},
+                     [&] { open(); });
   index(R"(["a"])");
   test::expect_error(ErrorKind::bad_input, {"m.safetensors.index.json", "weight_map"}, [&] { open(); });
   test::write_bytes(folder / "m.safetensors.index.json", "{}");
-  test::expect_error(ErrorKind::bad_input, {"m.safetensors.index.json", "weight_map", "missing"}, [&] { open(); });
-  test::expect_error(ErrorKind::bad_input, {folder.path().string(), "n.safetensors", "n.safetensors.index.json"},
+  test::expect_error(ErrorKind::bad_input, {"m.safetensors.index.json", "weight_map", "missing"},
+                     [&] { open(); });
+  test::expect_error(ErrorKind::bad_input,
+                     {folder.path().string(), "n.safetensors", "n.safetensors.index.json"},
                      [&] { Weights::open(folder.path(), "n", at::kCPU, at::kFloat); });
 }
 
 class SingleFile : public testing::Test {
  protected:
-  Weights open(const std::vector<std::pair<std::string, at::Tensor>>& tensors, at::ScalarType dtype = at::kFloat) const {
+  Weights open(const std::vector<std::pair<std::string, at::Tensor>>& tensors,
+               at::ScalarType dtype = at::kFloat) const {
     save_safetensors(folder / "m.safetensors", tensors);
     return Weights::open(folder.path(), "m", at::kCPU, dtype);
   }
@@ -85,11 +96,13 @@ TEST_F(SingleFile, ReportsEverythingThatDoesNotFitAtOnce) {
   EXPECT_TRUE(weights.take("missing", {3, 4}, Precision::model).is_meta());
   weights.take("fits", {2}, Precision::model);
   EXPECT_EQ(weights.take("misshaped", {3, 2}, Precision::model).sizes(), (std::vector<int64_t>{3, 2}));
-  for (const char* name : {"integer", "nan", "half_infinite", "scaled"}) weights.take(name, {2}, Precision::model);
+  for (const char* name : {"integer", "nan", "half_infinite", "scaled"})
+    weights.take(name, {2}, Precision::model);
   test::expect_error(
       ErrorKind::bad_input,
-      {folder.path().string(), "7 problems", "missing: missing [3, 4]", "shape: misshaped should be [3, 2], found [2, 3]", "dtype: integer",
-       "I64", "not finite: nan", "not finite: half_infinite", "dtype: scaled is F8_E8M0", "unexpected: extra [5, 7]"},
+      {folder.path().string(), "7 problems", "missing: missing [3, 4]",
+       "shape: misshaped should be [3, 2], found [2, 3]", "dtype: integer", "I64", "not finite: nan",
+       "not finite: half_infinite", "dtype: scaled is F8_E8M0", "unexpected: extra [5, 7]"},
       [&] { weights.finish(); });
 }
 
@@ -139,11 +152,13 @@ TEST(MetaWeights, GiveEveryTensorOnTheMetaDevice) {
 }
 
 TEST(WeightsInMemory, ReportMissingMisshapedAndUnexpectedNames) {
-  auto weights = Weights::from_tensors({{"a", at::ones({2})}, {"b", at::ones({3})}, {"extra", at::ones({1})}});
+  auto weights = Weights::from_tensors(
+      {{"a", at::ones({2})}, {"b", at::ones({3})}, {"extra", at::ones({1})}});
   EXPECT_TRUE(at::equal(weights.take("a", {2}, Precision::model), at::ones({2})));
   weights.take("b", {4}, Precision::model);
   weights.take("gone", {5}, Precision::model);
-  test::expect_error(ErrorKind::bad_input, {"weights in memory", "b should be [4], found [3]", "missing: gone [5]", "extra"},
+  test::expect_error(ErrorKind::bad_input,
+                     {"weights in memory", "b should be [4], found [3]", "missing: gone [5]", "extra"},
                      [&] { weights.finish(); });
 }
 
