@@ -11,5 +11,5 @@ set(T2V_CACHE ${_t2v_cache} CACHE PATH "Downloads and dependency builds, shared 
 # ccache makes the second build quick, where it is installed. It handles the precompiled libtorch header only with these settings.
 find_program(T2V_CCACHE ccache)
 if(T2V_CCACHE AND NOT CMAKE_CXX_COMPILER_LAUNCHER)
-  set(CMAKE_CXX_COMPILER_LAUNCHER ${CMAKE_COMMAND} -E env CCACHE_SLOPPINESS=pch_defines,time_macros CCACHE_BASEDIR=${CMAKE_SOURCE_DIR} CCACHE_NOHASHDIR=1 ${T2V_CCACHE})
+  set(CMAKE_CXX_COMPILER_LAUNCHER ${CMAKE_COMMAND} -E env CCACHE_SLOPPINESS=pch_defines,time_macros CCACHE_BASEDIR=${PROJECT_SOURCE_DIR} CCACHE_NOHASHDIR=1 ${T2V_CCACHE})
 endif()

@@ -4,6 +4,8 @@
 #include <stdexcept>
 #include <string>
 
+#include "t2v/export.h"
+
 namespace t2v {
 
 enum class ErrorKind : int {
@@ -19,7 +21,7 @@ enum class ErrorKind : int {
 };
 
 // The message says what was expected, what was found, where, and what to do next.
-class Error : public std::runtime_error {
+class T2V_API Error : public std::runtime_error {
  public:
   Error(ErrorKind kind, const std::string& message) : std::runtime_error(message), kind_(kind) {}
   ErrorKind kind() const { return kind_; }

@@ -18,7 +18,7 @@ namespace t2v {
 // Resolves sizes, defaults and file names and checks everything that can be checked before weights are
 // loaded: prompt, output names and folders, the model's configs. What it reads of a model folder it keeps, so
 // that planning a thousand items reads each folder once.
-class Planner {
+class T2V_API Planner {
  public:
   Planner();
   ~Planner();
@@ -34,10 +34,10 @@ class Planner {
 };
 
 // Planner().plan(request).
-GenerationPlan plan_generation(const GenerationRequest& request);
+T2V_API GenerationPlan plan_generation(const GenerationRequest& request);
 
 // The plan as a JSON document, for people and scripts.
-std::string plan_to_json(const GenerationPlan& plan);
+T2V_API std::string plan_to_json(const GenerationPlan& plan);
 
 // What holds for a run of many clips as a whole. What is absent comes from the plans.
 struct BatchLimits {
@@ -68,14 +68,15 @@ struct ClipOutcome {
 // what `finished` itself throws, and, where all clips are of one model, what is wrong with that model. Every
 // clip has one outcome, unless the run ended early. Observer and `finished` are called from threads other
 // than the caller's, one call at a time.
-PreparationTimes generate_all(const std::vector<GenerationPlan>& plans, const BatchLimits& limits,
-                              Observer& observer, const std::function<void(const ClipOutcome&)>& finished);
+T2V_API PreparationTimes generate_all(const std::vector<GenerationPlan>& plans, const BatchLimits& limits,
+                                      Observer& observer,
+                                      const std::function<void(const ClipOutcome&)>& finished);
 
 // Makes the clips of one plan by generate_all. Throws the Error of the first clip that fails; what was
 // finished before stays.
-GenerationResult generate(const GenerationPlan& plan, Observer& observer,
-                          const std::function<void(const ClipResult&)>& finished);
+T2V_API GenerationResult generate(const GenerationPlan& plan, Observer& observer,
+                                  const std::function<void(const ClipResult&)>& finished);
 
-std::string version();
+T2V_API std::string version();
 
 }  // namespace t2v

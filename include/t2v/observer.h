@@ -6,6 +6,8 @@
 #include <cstdint>
 #include <string>
 
+#include "t2v/export.h"
+
 namespace t2v {
 
 struct Progress {
@@ -14,7 +16,7 @@ struct Progress {
   int64_t total = 0;  // 0: unknown
 };
 
-class Observer {
+class T2V_API Observer {
  public:
   virtual ~Observer() = default;
   virtual void progress(const Progress&) {}
