@@ -17,6 +17,9 @@ struct GenerationRequest {
   std::optional<double> seconds;
   std::optional<int64_t> frames;
   std::optional<double> fps;
+  std::optional<int64_t> window, overlap;  // frames: of each part of a long clip, and that it shares with the
+                                           // part before
+  std::optional<int64_t> context_noise;    // timestep that the shared frames are noised to
   std::optional<int64_t> steps;
   std::optional<double> guidance_scale, guidance_rescale;
   std::optional<std::string> scheduler;  // ddpm, ddim, unipc
@@ -46,6 +49,12 @@ struct MemoryEstimate {
   int64_t peak = 0;       // denoising and decoding together when they overlap
 };
 
+// A part of a long clip, made in one pass: frames of the clip from `begin` on, the first `context` of which
+// are the last ones of the part before.
+struct Window {
+  int64_t begin = 0, context = 0, frames = 0;
+};
+
 // One clip of a plan.
 struct PlannedClip {
   int64_t seed = 0;
@@ -59,6 +68,9 @@ struct GenerationPlan {
   std::string prompt, negative_prompt;  // cleaned, as the text encoder gets them
   int64_t width = 0, height = 0, frames = 0;
   double fps = 0;
+  std::vector<Window> windows;      // in order; one when the clip is made in one pass
+  int64_t window = 0, overlap = 0;  // frames
+  int64_t context_noise = 0;        // timestep
   int64_t steps = 0;
   double guidance_scale = 0, guidance_rescale = 0;
   std::string scheduler;
@@ -77,8 +89,8 @@ struct GenerationPlan {
   bool sidecar = false;
   std::vector<PlannedClip> clips;
 
-  std::vector<int64_t> latent_shape;  // [1, C, T, H, W]
-  int64_t tokens = 0;                 // of one clip and guidance branch
+  std::vector<int64_t> latent_shape;  // [1, C, T, H, W] of one window
+  int64_t tokens = 0;                 // of one window and guidance branch
   int64_t branches = 0;               // 2 with guidance, else 1
   int64_t weight_bytes = 0;           // of all components, in the run's dtype
   MemoryEstimate memory;              // of a run of this plan by itself

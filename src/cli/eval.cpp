@@ -20,9 +20,11 @@ struct EvalOptions {
   std::string model = kDefaultModel, side = "held-out", progress = "auto", device = "auto", dtype = "auto",
               out, size;
   AdherenceOptions adherence;
-  std::optional<int64_t> steps, frames;
+  std::optional<int64_t> steps, frames, window, overlap, context_noise;
   std::optional<double> guidance_scale, guidance_rescale;
   std::optional<std::string> scheduler;
+  std::vector<double> from, to;
+  std::vector<std::string> motions;
   bool json = false, ground_truth = false, vae = false;
 };
 
@@ -60,14 +62,19 @@ void print_confusion(const std::array<std::array<int64_t, columns>, rows>& table
   }
 }
 
-void print_report(const AdherenceReport& report) {
-  print_line(std::to_string(report.clips.size()) + " clips");
+void print_report(const AdherenceReport& report, bool is_part) {
+  char part[64] = "";
+  if (is_part) std::snprintf(part, sizeof part, ", from %.4g s to %.4g s", report.part.from, report.part.to);
+  print_line(std::to_string(report.clips.size()) + " clips" + part);
   for (const auto& [name, count] :
        {std::pair{"background", report.background}, std::pair{"colour", report.colour},
         std::pair{"shape", report.shape}, std::pair{"motion", report.motion},
         std::pair{"all four", report.all_four}, std::pair{"objects", report.count},
         std::pair{"size", report.object_size}})
     print_line(padded(name, 12) + percent(report, count));
+  char error[32];
+  std::snprintf(error, sizeof error, "%5.1f of 255", report.background_error());
+  print_line(padded("plain error", 12) + error);
   print_confusion(report.shapes, world_shapes());
   print_confusion(report.motions, world_motions());
 }
@@ -89,6 +96,11 @@ void resolve(EvalOptions& options, const ModelDefaults& defaults, const std::str
   adherence.side = options.side == "held-out"   ? WorldSide::held_out
                    : options.side == "training" ? WorldSide::training
                                                 : WorldSide::any;
+  if (options.from.size() != options.to.size())
+    throw Error(ErrorKind::usage, "--from and --to go together: as many of the one as of the other");
+  for (std::size_t i = 0; i < options.from.size(); ++i)
+    adherence.parts.push_back({options.from[i], options.to[i]});
+  for (const auto& name : options.motions) adherence.motions.push_back(world_index(world_motions(), name));
   if (options.ground_truth && options.vae)
     throw Error(ErrorKind::usage,
                 "--ground-truth and --vae are two different things to judge; leave out one");
@@ -107,6 +119,9 @@ void resolve(EvalOptions& options, const ModelDefaults& defaults, const std::str
   auto& sampling = adherence.sampling;
   sampling = default_sampling(defaults, options.scheduler.value_or(scheduler));
   sampling.steps = options.steps.value_or(sampling.steps);
+  sampling.window = options.window.value_or(sampling.window);
+  sampling.overlap = options.overlap.value_or(sampling.overlap);
+  sampling.context_noise = options.context_noise.value_or(sampling.context_noise);
   sampling.guidance_scale = options.guidance_scale.value_or(sampling.guidance_scale);
   sampling.guidance_rescale = options.guidance_rescale.value_or(sampling.guidance_rescale);
   adherence.out = options.out;
@@ -122,11 +137,14 @@ void run_eval(EvalOptions& options) {
   if (!options.ground_truth)
     model = load_world_model(options.model, options.device, options.dtype, options.vae);
   const auto networks = model ? model->networks() : WorldNetworks();
-  const auto report = judge_model(model ? &networks : nullptr, options.adherence, *observer);
+  const auto reports = judge_model(model ? &networks : nullptr, options.adherence, *observer);
+  const bool parts = !options.adherence.parts.empty();
+  Json json = Json::array();
+  for (const auto& report : reports) json.push_back(report_to_json(report, options.adherence));
   if (options.json)
-    print_line(report_to_json(report, options.adherence).dump(2));
+    print_line((parts ? json : json.front()).dump(2));
   else
-    print_report(report);
+    for (const auto& report : reports) print_report(report, parts);
 }
 
 }  // namespace
@@ -157,6 +175,19 @@ void add_eval_command(CLI::App& app) {
       ->check(CLI::Range(0.0, 1.0));
   command->add_option("--scheduler", options->scheduler, "ddpm, ddim or unipc (t2v.json)");
   command->add_option("--frames", options->frames, "Of each clip (t2v.json)");
+  command->add_option("--window", options->window,
+                      "Frames of each part of a long clip; 0 makes all clips in one (t2v.json)");
+  command->add_option("--overlap", options->overlap,
+                      "Frames that a part shares with the one before (t2v.json)");
+  command->add_option("--context-noise", options->context_noise,
+                      "Timestep that the shared frames are noised to (t2v.json)");
+  command
+      ->add_option("--from", options->from,
+                   "Judge this part of each clip as a clip of its own, seconds; may be given several times")
+      ->allow_extra_args(false);
+  command->add_option("--to", options->to, "The part's end, seconds")->allow_extra_args(false);
+  command->add_option("--motions", options->motions, "Only scenes with these: \"bouncing,pulsing\"")
+      ->delimiter(',');
   command->add_option("--size", options->size, "WxH (the model's sizes in turn)");
   command->add_option("--pack", adherence.clips_per_forward, "Clips that share each forward pass")
       ->capture_default_str();

@@ -5,6 +5,7 @@
 #include <xxhash.h>
 
 #include "base/json.h"
+#include "pipeline/latents_file.h"
 #include "pipeline/provenance.h"
 #include "weights/safetensors.h"
 
@@ -14,11 +15,22 @@ namespace fs = std::filesystem;
 
 namespace {
 
+std::string hash_of(const at::Tensor& values) {
+  const auto bytes = values.contiguous();
+  char text[17];
+  std::snprintf(text, sizeof text, "%016llx",
+                static_cast<unsigned long long>(XXH3_64bits(bytes.const_data_ptr(), bytes.nbytes())));
+  return text;
+}
+
 // What the latents depend on: not how they are encoded afterwards.
 Json latent_settings(const GenerationPlan& plan, const PlannedClip& clip, const std::string& model_hash) {
   auto settings = settings_of_clip(plan, clip);
   for (const char* key : {"model", "crf", "fps", "resize", "resize_filter"}) settings.erase(key);
   settings["model_hash"] = model_hash;
+  settings["device"] = plan.device.substr(0, plan.device.find(':'));  // which card of a kind does not matter
+  if (plan.init_latents)
+    settings["init_latents"] = hash_of(read_latents(*plan.init_latents, plan.latent_shape));
   settings["libtorch"] = TORCH_VERSION;
   return settings;
 }
@@ -67,7 +79,8 @@ void save_checkpoint(const fs::path& path, const Checkpoint& checkpoint, const G
     tensors.emplace_back("prediction." + std::to_string(i), checkpoint.history.predictions[i]);
   if (checkpoint.history.last_sample) tensors.emplace_back("last_sample", *checkpoint.history.last_sample);
   save_safetensors(path, tensors,
-                   {{"t2v_checkpoint", "1"},
+                   {{"t2v_checkpoint", "2"},
+                    {"window", std::to_string(checkpoint.window)},
                     {"step", std::to_string(checkpoint.step)},
                     {"last_order", std::to_string(checkpoint.history.last_order)},
                     {"next_step", std::to_string(checkpoint.history.next_step)},
@@ -90,7 +103,7 @@ std::optional<Checkpoint> read_checkpoint(const fs::path& path, const Generation
       refuse(path, key + " '" + digits + "'");
     return static_cast<int64_t>(std::stoll(digits));
   };
-  if (text("t2v_checkpoint") != "1") refuse(path, "version '" + text("t2v_checkpoint") + "'");
+  if (text("t2v_checkpoint") != "2") refuse(path, "version '" + text("t2v_checkpoint") + "'");
   const auto settings = Json::parse(text("settings"), nullptr, /*allow_exceptions=*/false);
   if (!settings.is_object()) refuse(path, "its settings are no JSON object");
   const auto changed = differences(settings, latent_settings(plan, clip, model_hash));
@@ -98,7 +111,8 @@ std::optional<Checkpoint> read_checkpoint(const fs::path& path, const Generation
     throw Error(ErrorKind::usage,
                 path.string() + ": is a checkpoint of " + clip.output + " with other settings (" + changed +
                     "). Repeat those settings to go on, or delete the checkpoint to start anew");
-  Checkpoint checkpoint{.step = number("step"),
+  Checkpoint checkpoint{.window = number("window"),
+                        .step = number("step"),
                         .values = file->tensor("values").clone(),
                         .history = {},
                         .generator = file->tensor("generator").clone()};
@@ -110,8 +124,8 @@ std::optional<Checkpoint> read_checkpoint(const fs::path& path, const Generation
   };
   like_values("values");
   if (checkpoint.values.dim() != 2 || checkpoint.values.size(0) != plan.tokens || checkpoint.step < 1 ||
-      checkpoint.step > plan.steps || checkpoint.generator.scalar_type() != at::kByte ||
-      checkpoint.generator.dim() != 1)
+      checkpoint.window >= static_cast<int64_t>(plan.windows.size()) || checkpoint.step > plan.steps ||
+      checkpoint.generator.scalar_type() != at::kByte || checkpoint.generator.dim() != 1)
     refuse(path, "its tensors do not fit the clip");
   for (std::size_t i = 0; file->entries().contains("prediction." + std::to_string(i)); ++i)
     checkpoint.history.predictions.push_back(like_values("prediction." + std::to_string(i)));
@@ -124,6 +138,13 @@ std::optional<Checkpoint> read_checkpoint(const fs::path& path, const Generation
 void remove_checkpoint(const fs::path& path) {
   std::error_code ignored;
   fs::remove(path, ignored);
+  for (std::size_t window = 0; fs::remove(window_latents_path(path, window), ignored); ++window) continue;
+}
+
+fs::path window_latents_path(const fs::path& checkpoint, std::size_t window) {
+  char number[32];
+  std::snprintf(number, sizeof number, ".%06zu.safetensors", window);
+  return fs::path(checkpoint).replace_extension(number);
 }
 
 SchedulerHistory history_rows(const SchedulerHistory& history, int64_t begin, int64_t end) {

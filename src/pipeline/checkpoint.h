@@ -15,6 +15,7 @@
 namespace t2v {
 
 struct Checkpoint {
+  int64_t window = 0;        // the window that it stands in
   int64_t step = 0;          // steps done
   at::Tensor values;         // float32 [n, C·pt·ph·pw], the sample after them, as packed tokens
   SchedulerHistory history;  // of this clip's values alone
@@ -33,7 +34,12 @@ void save_checkpoint(const std::filesystem::path& path, const Checkpoint& checkp
 std::optional<Checkpoint> read_checkpoint(const std::filesystem::path& path, const GenerationPlan& plan,
                                           const PlannedClip& clip, const std::string& model_hash);
 
+// With the latents of finished windows.
 void remove_checkpoint(const std::filesystem::path& path);
+
+// The latents of a window that is done, beside the clip's checkpoint: a clip that goes on decodes them again,
+// since its video is written from the start.
+std::filesystem::path window_latents_path(const std::filesystem::path& checkpoint, std::size_t window);
 
 // The memory of a scheduler that has worked on the values of several clips one below the other, and back:
 // rows begin ... end.

@@ -18,8 +18,13 @@ struct ClipTask {
               negative_text = 0;  // among the embeddings of the run; negative_text only with guidance
   double denoise_seconds = 0;
 
-  int64_t first_step() const { return checkpoint ? checkpoint->step : 0; }
-  int64_t steps_left() const { return plan->steps - first_step(); }
+  std::size_t first_window() const { return checkpoint ? static_cast<std::size_t>(checkpoint->window) : 0; }
+  int64_t first_step() const { return checkpoint ? checkpoint->step : 0; }  // of that window
+  int64_t steps() const {
+    return plan->steps * static_cast<int64_t>(plan->windows.size());
+  }  // of all windows
+  int64_t steps_done() const { return plan->steps * static_cast<int64_t>(first_window()) + first_step(); }
+  int64_t steps_left() const { return steps() - steps_done(); }
   int64_t tokens() const { return plan->tokens * plan->branches; }
   ClipOutcome failed(const Error& error) const { return {plan_index, clip_index, std::nullopt, error}; }
 };

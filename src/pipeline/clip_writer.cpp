@@ -40,7 +40,7 @@ bool is_writable(const fs::path& folder) {
 
 }  // namespace
 
-ClipWriter::ClipWriter(WanVae& vae, WriterOptions options, std::shared_mutex& memory, Reporter& reporter)
+ClipWriter::ClipWriter(WanVae& vae, WriterOptions options, MemoryGate& memory, Reporter& reporter)
     : vae_(vae), options_(std::move(options)), memory_(memory), reporter_(reporter), thread_([this] {
         run();
       }) {}
@@ -108,6 +108,37 @@ void ClipWriter::run() {
   changed_.notify_all();  // whoever waits to hand over sees that the run has stopped
 }
 
+void ClipStream::write(const at::Tensor& part) {
+  for (const auto& frame : to_frames(part)) sink->write(frame);
+  frames += part.size(1);
+}
+
+ClipStream ClipWriter::open(const ClipTask& task) {
+  return {.sink = make_threaded_sink(open_encoder(encoder_options(task)))};
+}
+
+ClipOutcome ClipWriter::close(const ClipTask& task, ClipStream& stream) {
+  const Stopwatch closing;
+  stream.sink->finish();
+  return finished(task, stream.frames, stream.decode_seconds + closing.seconds());
+}
+
+ClipOutcome ClipWriter::failed(const ClipTask& task, const Error& error) {
+  if (error.kind() == ErrorKind::output) look_for_obstacle(task, error.what());
+  return task.failed(error);
+}
+
+// The video is there under its name: what goes with it.
+ClipOutcome ClipWriter::finished(const ClipTask& task, int64_t frames, double decode_seconds) {
+  const auto& clip = *task.clip;
+  if (task.plan->sidecar)
+    write_file_atomically(clip.output + ".json",
+                          provenance_of_clip(*task.plan, clip, options_.model_hash()).dump(2) + "\n");
+  remove_checkpoint(options_.checkpoint_path(clip));
+  return {task.plan_index, task.clip_index,
+          ClipResult{clip.output, clip.seed, frames, task.denoise_seconds, decode_seconds}, std::nullopt};
+}
+
 ClipOutcome ClipWriter::write(const ClipTask& task, const at::Tensor& latents) {
   const auto hash = options_.model_hash();
   const auto& clip = *task.clip;
@@ -116,12 +147,7 @@ ClipOutcome ClipWriter::write(const ClipTask& task, const at::Tensor& latents) {
       save_latents(*clip.save_latents, latents, {{"t2v", provenance_of_clip(*task.plan, clip, hash).dump()}});
     const Stopwatch decoding;
     const auto frames = decode(task, latents);
-    if (task.plan->sidecar)
-      write_file_atomically(clip.output + ".json", provenance_of_clip(*task.plan, clip, hash).dump(2) + "\n");
-    remove_checkpoint(options_.checkpoint_path(clip));
-    return {task.plan_index, task.clip_index,
-            ClipResult{clip.output, clip.seed, frames, task.denoise_seconds, decoding.seconds()},
-            std::nullopt};
+    return finished(task, frames, decoding.seconds());
   } catch (...) {
     const auto error = as_error(std::current_exception());
     if (is_cancellation(error)) throw;
@@ -135,9 +161,7 @@ ClipOutcome ClipWriter::write(const ClipTask& task, const at::Tensor& latents) {
   }
 }
 
-// Decodes a few frames at a time while the encoder's thread compresses the ones before; once more with the
-// smallest chunks, and nothing beside it, when memory does not suffice.
-int64_t ClipWriter::decode(const ClipTask& task, const at::Tensor& latents) {
+EncoderOptions ClipWriter::encoder_options(const ClipTask& task) const {
   const auto& plan = *task.plan;
   EncoderOptions options{.path = task.clip->output,
                          .width = static_cast<int>(plan.width),
@@ -146,15 +170,22 @@ int64_t ClipWriter::decode(const ClipTask& task, const at::Tensor& latents) {
   options.crf = static_cast<int>(plan.crf);
   options.resize = planned_resize(plan.resize, plan.resize_filter);
   options.metadata = container_metadata(plan, *task.clip, options_.model_hash());
+  return options;
+}
+
+// Decodes a few frames at a time while the encoder's thread compresses the ones before; once more with the
+// smallest chunks, and nothing beside it, when memory does not suffice.
+int64_t ClipWriter::decode(const ClipTask& task, const at::Tensor& latents) {
+  const auto options = encoder_options(task);
   try {
-    const std::shared_lock beside(memory_);
+    const auto beside = memory_.beside();
     return decode_to_file(vae_, latents, options, reporter_);
   } catch (...) {
     if (as_error(std::current_exception()).kind() != ErrorKind::out_of_memory || options.path == "-") throw;
   }
   reporter_.note("memory did not suffice to decode " + task.clip->output +
                  "; decoding goes on one latent frame at a time, while nothing is denoised");
-  const std::unique_lock alone(memory_);
+  const auto alone = memory_.alone();
   vae_.set_chunk(1);
   release_free_memory();
   return decode_to_file(vae_, latents, options, reporter_);

@@ -9,12 +9,13 @@
 #include <functional>
 #include <mutex>
 #include <set>
-#include <shared_mutex>
 #include <thread>
 
 #include "models/wan_vae.h"
 #include "pipeline/clip_task.h"
+#include "pipeline/memory_gate.h"
 #include "pipeline/reporter.h"
+#include "video/encoder.h"
 
 namespace t2v {
 
@@ -26,16 +27,33 @@ struct WriterOptions {
                                                         // small parts
 };
 
+// The file of a clip that is written while it is made, a few frames at a time.
+struct ClipStream {
+  std::unique_ptr<FrameSink> sink;
+  int64_t frames = 0;  // written so far
+  double decode_seconds = 0;
+
+  // frames float32 [3, t, H, W] in [-1, 1]. Throws Error{non_finite, output}.
+  void write(const at::Tensor& frames);
+};
+
 class ClipWriter {
  public:
   // memory: as Denoising has it.
-  ClipWriter(WanVae& vae, WriterOptions options, std::shared_mutex& memory, Reporter& reporter);
+  ClipWriter(WanVae& vae, WriterOptions options, MemoryGate& memory, Reporter& reporter);
   // Waits for the clip being written and drops the others; finish() first.
   ~ClipWriter();
 
   // latents [C, T, H, W] in the sampler's space. Waits while two clips are in the queue. Failures go to the
   // reporter: a file that cannot be written leaves its latents beside its name, where that is possible.
   void hand_over(const ClipTask& task, const at::Tensor& latents);
+
+  // A clip that is made window by window is written by its maker's own thread.
+  ClipStream open(const ClipTask& task);
+  // Gives the file its name. What fails here or while writing goes to failed().
+  ClipOutcome close(const ClipTask& task, ClipStream& stream);
+  // The outcome of a clip whose file could not be written.
+  ClipOutcome failed(const ClipTask& task, const Error& error);
 
   // Waits until what was handed over is written.
   void wait();
@@ -55,12 +73,14 @@ class ClipWriter {
   std::optional<Entry> next();
   ClipOutcome write(const ClipTask& task, const at::Tensor& latents);
   int64_t decode(const ClipTask& task, const at::Tensor& latents);
+  EncoderOptions encoder_options(const ClipTask& task) const;
+  ClipOutcome finished(const ClipTask& task, int64_t frames, double decode_seconds);
   std::string keep_latents(const ClipTask& task, const at::Tensor& latents);
   void look_for_obstacle(const ClipTask& task, const std::string& message);
 
   WanVae& vae_;
   WriterOptions options_;
-  std::shared_mutex& memory_;
+  MemoryGate& memory_;
   Reporter& reporter_;
   mutable std::mutex mutex_;
   std::condition_variable changed_;  // queue_, writing_, closed_

@@ -8,7 +8,6 @@
 #include <algorithm>
 #include <future>
 #include <map>
-#include <shared_mutex>
 
 #include "pipeline/clip_writer.h"
 #include "pipeline/components.h"
@@ -25,7 +24,8 @@ constexpr int64_t text_bytes_at_once = int64_t{256} << 20;
 
 int64_t total_steps(const std::vector<GenerationPlan>& plans) {
   int64_t steps = 0;
-  for (const auto& plan : plans) steps += plan.steps * static_cast<int64_t>(plan.clips.size());
+  for (const auto& plan : plans)
+    steps += plan.steps * static_cast<int64_t>(plan.windows.size() * plan.clips.size());
   return steps;
 }
 
@@ -130,7 +130,7 @@ class ModelRun {
         shape_of({clip_size(*task.plan)});
         fitting.push_back(std::move(task));
       } catch (const Error& error) {
-        reporter_.count_steps(task.plan->steps);
+        reporter_.count_steps(task.steps());
         reporter_.finished(task.failed(error));
       }
     }
@@ -159,13 +159,13 @@ class ModelRun {
       try {
         task.checkpoint = read_checkpoint(path, *task.plan, *task.clip, hash);
         if (task.checkpoint) {
-          reporter_.note(task.clip->output + ": goes on after step " + std::to_string(task.checkpoint->step) +
-                         " of " + std::to_string(task.plan->steps));
-          reporter_.count_steps(task.checkpoint->step);
+          reporter_.note(task.clip->output + ": goes on after step " + std::to_string(task.steps_done()) +
+                         " of " + std::to_string(task.steps()));
+          reporter_.count_steps(task.steps_done());
         }
       } catch (const Error& error) {
         if (error.kind() != ErrorKind::usage || !limits_.restart_changed) {
-          reporter_.count_steps(task.plan->steps);
+          reporter_.count_steps(task.steps());
           reporter_.finished(task.failed(error));
           continue;
         }
@@ -290,23 +290,26 @@ class ModelRun {
                      (shape.overlap ? "" : ", one clip after the other"));
     vae_->set_chunk(shape.decode_chunk);
     const int threads = at::get_num_threads();
-    std::shared_mutex memory;
+    MemoryGate memory;
     ClipWriter writer(*vae_, {shape.workers > 1 ? 1 : threads, hash, path, no_memory}, memory, reporter_);
     const DenoisingOptions options{.workers = shape.workers,
                                    .threads = std::max(1, threads / static_cast<int>(shape.workers)),
                                    .token_budget = shape.token_budget,
                                    .release_memory = !shape.overlap,
-                                   .checkpoint_every = limits_.checkpoint_every,
-                                   .checkpoint_path = path,
-                                   .model_hash = hash,
+                                   .checkpoints = {limits_.checkpoint_every, path, hash},
                                    .out_of_memory = no_memory};
     const auto hand_over = [&](const ClipTask& task, const at::Tensor& latents) {
       writer.hand_over(task, latents);
       if (!shape.overlap) writer.wait();
     };
-    Denoising denoising(*transformer_, configs_, device_, texts_, options, memory, reporter_,
-                        {.hand_over = hand_over,
-                         .obstacle = [&](const ClipTask& task) { return writer.obstacle(*task.clip); }});
+    const LatentsReceiver receiver{
+        .hand_over = hand_over,
+        .open = [&](const ClipTask& task) { return writer.open(task); },
+        .close = [&](const ClipTask& task, ClipStream& stream) { return writer.close(task, stream); },
+        .failed = [&](const ClipTask& task, const Error& error) { return writer.failed(task, error); },
+        .obstacle = [&](const ClipTask& task) { return writer.obstacle(*task.clip); }};
+    Denoising denoising(*transformer_, *vae_, configs_, device_, texts_, options, memory, reporter_,
+                        receiver);
     denoising.run(tasks);
     writer.finish();
     reporter_.rethrow_reason();

@@ -100,7 +100,8 @@ int64_t quickest_chunk(const WanVaeConfig& config, const ClipSize& clip) {
 }
 
 ClipSize clip_size(const GenerationPlan& plan) {
-  ClipSize size{plan.width, plan.height, plan.frames, plan.width, plan.height, plan.tokens * plan.branches};
+  ClipSize size{plan.width, plan.height, plan.windows.front().frames,
+                plan.width, plan.height, plan.tokens * plan.branches};
   if (plan.resize) {
     const auto written = parse_size(*plan.resize, "--resize");
     size.written_width = written.width;

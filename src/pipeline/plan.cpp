@@ -16,6 +16,7 @@
 #include "pipeline/output_template.h"
 #include "pipeline/settings.h"
 #include "pipeline/sizes.h"
+#include "pipeline/windows.h"
 #include "schedulers/scheduler.h"
 #include "t2v/generate.h"
 #include "text/prompt.h"
@@ -118,6 +119,42 @@ void plan_length(GenerationPlan& plan, const GenerationRequest& request, const M
                          ": the model makes 1 + " + std::to_string(temporal_ratio) + "·k");
 }
 
+// In how many windows the clip is made. A model without a noise level per frame makes it in one pass.
+void plan_windows(GenerationPlan& plan, const GenerationRequest& request, const ModelDefaults& defaults,
+                  const ModelConfigs& configs) {
+  if (!defaults.per_frame_timesteps) {
+    for (const auto& [value, flag] : {std::pair{request.window, "--window"},
+                                      {request.overlap, "--overlap"},
+                                      {request.context_noise, "--context-noise"}})
+      if (value)
+        refuse(std::string(flag) +
+               ": this model makes a clip in one pass; windows need a model with a noise "
+               "level per frame (per_frame_timesteps in t2v.json)");
+    plan.window = plan.frames;
+    plan.windows = windows_of(plan.frames, plan.frames, 0);
+    return;
+  }
+  const int64_t ratio = configs.vae.temporal_ratio();
+  const auto check = [&](int64_t value, int64_t least, int64_t most, const char* flag) {
+    if (value < least || value > most || round_frames(value, ratio) != value)
+      refuse(std::string(flag) + " should be 1 + " + std::to_string(ratio) + "·k, from " +
+             std::to_string(least) + " to " + std::to_string(most) + ", found " + std::to_string(value));
+  };
+  plan.window = request.window.value_or(defaults.window.value_or(*defaults.frames));
+  check(plan.window, 1 + ratio, 1'000'001, "--window");
+  plan.overlap = request.overlap.value_or(
+      std::min(defaults.overlap.value_or(1 + ratio), plan.window - ratio));
+  check(plan.overlap, 1, plan.window - ratio, "--overlap");
+  plan.context_noise = request.context_noise.value_or(defaults.context_noise.value_or(0));
+  training_level(configs.scheduler, plan.context_noise);  // checks the range
+  plan.windows = windows_of(plan.frames, plan.window, plan.overlap);
+  if (plan.windows.size() > 1)
+    plan.notes.push_back(std::to_string(plan.frames) + " frames are made in " +
+                         std::to_string(plan.windows.size()) + " windows of " + std::to_string(plan.window) +
+                         " frames, each going on from the last " + std::to_string(plan.overlap) +
+                         " of the one before");
+}
+
 void plan_sampling(GenerationPlan& plan, const GenerationRequest& request, const ModelDefaults& defaults,
                    const ModelConfigs& configs) {
   plan.steps = request.steps.value_or(*defaults.steps);
@@ -142,7 +179,7 @@ void plan_sampling(GenerationPlan& plan, const GenerationRequest& request, const
 
 void plan_tokens(GenerationPlan& plan, const ModelConfigs& configs) {
   const auto& patch = configs.transformer.patch_size;
-  const auto shape = configs.vae.latent_shape(plan.frames, plan.width, plan.height);
+  const auto shape = configs.vae.latent_shape(plan.windows.front().frames, plan.width, plan.height);
   plan.latent_shape = {1};
   plan.latent_shape.insert(plan.latent_shape.end(), shape.begin(), shape.end());
   const auto grid = token_grid(shape, patch);
@@ -271,7 +308,8 @@ GenerationPlan Planner::plan(const GenerationRequest& request) {
   plan.dtype = dtype_name(dtype);
   plan_size(plan, request, defaults, size_multiple(configs));
   plan_length(plan, request, defaults, configs.vae.temporal_ratio());
-  if (model.defaults.frames && plan.frames > *model.defaults.frames)
+  plan_windows(plan, request, defaults, configs);
+  if (plan.windows.size() == 1 && model.defaults.frames && plan.frames > *model.defaults.frames)
     plan.notes.push_back(std::to_string(plan.frames) + " frames are more than the " +
                          std::to_string(*model.defaults.frames) +
                          " that the model is made for; the picture may suffer");
@@ -286,6 +324,9 @@ GenerationPlan Planner::plan(const GenerationRequest& request) {
   check_range(static_cast<double>(plan.crf), 0, 51, "--crf");
   plan.sidecar = request.sidecar.value_or(false);
   plan.init_latents = request.init_latents;
+  if (plan.windows.size() > 1 && (request.save_latents || request.init_latents))
+    refuse("--save-latents and --init-latents are of a clip made in one window; this one has " +
+           std::to_string(plan.windows.size()));
   if (plan.init_latents)
     read_latents(*plan.init_latents, plan.latent_shape);  // refuses what does not fit before weights load
   plan.threads = request.threads;
@@ -326,6 +367,12 @@ std::string plan_to_json(const GenerationPlan& plan) {
                                  {"scheduler", plan.scheduler},
                                  {"eta", plan.eta}};
   if (plan.flow_shift) json["flow_shift"] = *plan.flow_shift;
+  if (plan.windows.size() > 1) {
+    json["window"] = plan.window;
+    json["overlap"] = plan.overlap;
+    json["context_noise"] = plan.context_noise;
+    json["windows"] = plan.windows.size();
+  }
   json["device"] = plan.device;
   json["dtype"] = plan.dtype;
   json["max_text_tokens"] = plan.max_text_tokens;

@@ -34,6 +34,11 @@ Json settings_of_clip(const GenerationPlan& plan, const PlannedClip& clip) {
                    {"dtype", plan.dtype}};
   if (plan.flow_shift) settings["flow_shift"] = *plan.flow_shift;
   if (plan.resize) settings["resize"] = *plan.resize, settings["resize_filter"] = plan.resize_filter;
+  if (plan.windows.size() > 1) {
+    settings["window"] = plan.window;
+    settings["overlap"] = plan.overlap;
+    settings["context_noise"] = plan.context_noise;
+  }
   if (plan.init_latents) settings["init_latents"] = *plan.init_latents;
   return settings;
 }

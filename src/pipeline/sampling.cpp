@@ -50,8 +50,19 @@ at::Tensor for_all_branches(const at::Tensor& values, const Branches& branches) 
   return parts.size() == 1 ? values : at::cat(parts);
 }
 
+// The rows of each clip that are not known, where some are: what its rescaling is measured on.
+std::vector<at::Tensor> new_rows(const at::Tensor& known, const Branches& branches) {
+  std::vector<at::Tensor> rows(branches.unconditional.size());
+  for (std::size_t clip = 0; clip < rows.size() && known.defined(); ++clip)
+    rows[clip] = known.slice(0, branches.begins[clip], branches.begins[clip + 1])
+                     .logical_not()
+                     .nonzero()
+                     .squeeze(1);
+  return rows;
+}
+
 at::Tensor guided(const at::Tensor& prediction, const Branches& branches,
-                  const std::vector<Guidance>& guidance) {
+                  const std::vector<Guidance>& guidance, const std::vector<at::Tensor>& rows) {
   std::vector<at::Tensor> parts;
   for (std::size_t clip = 0; clip < guidance.size(); ++clip) {
     const auto length = branches.begins[clip + 1] - branches.begins[clip];
@@ -65,8 +76,12 @@ at::Tensor guided(const at::Tensor& prediction, const Branches& branches,
     auto combined = unconditional + scale * (conditional - unconditional);
     // A clip whose prediction does not vary has nothing to be scaled by; its NaN would be called the
     // network's.
+    const auto spread = [&](const at::Tensor& x) {
+      return (rows[clip].defined() ? x.index_select(0, rows[clip]) : x).std();
+    };
     if (rescale > 0)
-      combined = combined * (rescale * (conditional.std() / combined.std().clamp_min(1e-12)) + (1 - rescale));
+      combined = combined *
+                 (rescale * (spread(conditional) / spread(combined).clamp_min(1e-12)) + (1 - rescale));
     parts.push_back(combined);
   }
   return parts.size() == 1 ? parts[0] : at::cat(parts);
@@ -84,12 +99,13 @@ at::Tensor sample(const Denoiser& denoiser, const TextContext& text, Scheduler& 
   const auto clean = values;
   const auto known = tokens.known.defined() ? tokens.known.narrow(0, 0, branches.count()).unsqueeze(1)
                                             : at::Tensor();
+  const auto rows = new_rows(known.defined() ? known.squeeze(1) : known, branches);
   for (int64_t step = first_step; step < steps; ++step) {
     observer.check_cancelled();
     const int64_t timestep = timesteps[static_cast<std::size_t>(step)];
     tokens.values = for_all_branches(values, branches);
     set_timestep(tokens, static_cast<double>(timestep));
-    const auto prediction = guided(denoiser.predict(tokens, text), branches, guidance);
+    const auto prediction = guided(denoiser.predict(tokens, text), branches, guidance, rows);
     check_finite(prediction, "the network's prediction", step, steps, timestep);
     const auto noise = scheduler.needs_noise(step) ? std::optional<at::Tensor>(hooks.noise(step))
                                                    : std::nullopt;

@@ -33,8 +33,8 @@ struct SamplingHooks {
 // branch. guidance: one a clip. Returns the clean values [n, C·pt·ph·pw] of the clips' first branches. Known
 // tokens come back as they were. Sources of the guidance: diffusers pipeline_wan.py, uncond + scale · (cond -
 // uncond); of the rescaling: Lin et al. 2023 ("Common diffusion noise schedules and sample steps are flawed",
-// section 3.4), diffusers rescale_noise_cfg, over all values of a clip. Throws Error{non_finite} naming the
-// step.
+// section 3.4), diffusers rescale_noise_cfg, over all values of a clip that are new. Throws Error{non_finite}
+// naming the step.
 at::Tensor sample(const Denoiser& denoiser, const TextContext& text, Scheduler& scheduler,
                   PackedTokens tokens, const std::vector<Guidance>& guidance, const SamplingHooks& hooks,
                   Observer& observer, int64_t first_step = 0);

@@ -32,12 +32,6 @@ float torch_expm1(float value);
 // steps_offset moves one past the last trained timestep.
 std::vector<int64_t> spaced_timesteps(const SchedulerConfig& config, int64_t steps, int64_t left_off);
 
-// A variance-preserving noise level: sample = alpha * clean + sigma * noise.
-struct NoiseLevel {
-  float alpha;
-  float sigma;
-};
-
 // The clean sample that `prediction` stands for, clamped when config.clip_sample says so. Any shape.
 at::Tensor predicted_clean_sample(const SchedulerConfig& config, NoiseLevel level,
                                   const at::Tensor& prediction, const at::Tensor& sample);

@@ -31,7 +31,8 @@ at::Tensor Scheduler::step(const at::Tensor& prediction, int64_t step_index, con
   if (step_index < 0 || step_index >= static_cast<int64_t>(timesteps_.size()))
     throw Error(ErrorKind::internal, "scheduler step " + std::to_string(step_index) + " of a schedule of " +
                                          std::to_string(timesteps_.size()) + " steps");
-  check_alike("the sample", sample, sample);
+  if (sample.scalar_type() != at::kFloat)
+    throw Error(ErrorKind::internal, "scheduler step: expected a float32 sample, found " + described(sample));
   check_alike("the prediction", prediction, sample);
   if (!needs_noise(step_index)) return advance(prediction, step_index, sample, {});
   if (!noise)
@@ -39,6 +40,19 @@ at::Tensor Scheduler::step(const at::Tensor& prediction, int64_t step_index, con
                 "scheduler step " + std::to_string(step_index) + " needs noise and was given none");
   check_alike("the noise", *noise, sample);
   return advance(prediction, step_index, sample, *noise);
+}
+
+NoiseLevel training_level(const SchedulerConfig& config, int64_t timestep) {
+  if (timestep < 0 || timestep >= config.num_train_timesteps)
+    throw Error(ErrorKind::usage, "a timestep should be between 0 and " +
+                                      std::to_string(config.num_train_timesteps - 1) + ", found " +
+                                      std::to_string(timestep));
+  if (config.use_flow_sigmas) {
+    const auto sigma = static_cast<float>(timestep) / static_cast<float>(config.num_train_timesteps);
+    return {1 - sigma, sigma};
+  }
+  const float signal = to_vector(training_alphas_cumprod(config)).at(static_cast<std::size_t>(timestep));
+  return {torch_sqrt(signal), torch_sqrt(1 - signal)};
 }
 
 std::unique_ptr<Scheduler> make_scheduler(SchedulerKind kind, const SchedulerConfig& config, int64_t steps,

@@ -59,6 +59,17 @@ class Scheduler {
   std::vector<int64_t> timesteps_;
 };
 
+// sample = alpha * clean + sigma * noise.
+struct NoiseLevel {
+  float alpha;
+  float sigma;
+};
+
+// What the network was trained to see at a timestep from 0 to num_train_timesteps - 1: of a flow
+// (1 - t / T, t / T), else by alphas_cumprod (diffusers scheduling_ddpm.py, add_noise). Throws Error{usage}
+// for a timestep out of range.
+NoiseLevel training_level(const SchedulerConfig& config, int64_t timestep);
+
 // A scheduler for `steps` steps. eta: DDIM's share of fresh noise, from 0 (none) to 1 (that of DDPM); 0 for
 // the others. Throws Error{usage} when steps is not in 1 ... num_train_timesteps, for an eta that the
 // scheduler does not take, for settings that the scheduler does not know, and for settings under which the

@@ -66,7 +66,7 @@ PackedTokens pack(const std::vector<Clip>& clips, const PatchSize& patch, int64_
 
 void set_timestep(PackedTokens& tokens, double timestep) {
   tokens.timesteps = at::full_like(tokens.timesteps, timestep);
-  if (tokens.known.defined()) tokens.timesteps = tokens.timesteps.masked_fill(tokens.known, 0);
+  if (tokens.known.defined()) tokens.timesteps = tokens.timesteps.masked_fill(tokens.known, tokens.known_timestep);
 }
 
 }  // namespace t2v

@@ -29,8 +29,8 @@ struct PackedTokens {
   at::Tensor positions;  // int64 [N, 3]: t, h, w in patches
   at::Tensor timesteps;  // float32 [N]: the noise level of each token, in the model's training timesteps
   std::vector<int64_t> segments;  // [S + 1] cumulative token counts, from 0 to N
-  at::Tensor known;  // bool [N], or undefined when no token is known. Known tokens are clean and are never
-                     // changed.
+  at::Tensor known;  // bool [N], or undefined when no token is known. Known tokens are never changed.
+  double known_timestep = 0;  // their noise level: 0 is clean
 
   int64_t segment_count() const { return static_cast<int64_t>(segments.size()) - 1; }
 };
@@ -38,7 +38,7 @@ struct PackedTokens {
 // One clip to pack.
 struct Clip {
   at::Tensor latents;       // float32 [C, T, H, W]
-  at::Tensor known_frames;  // bool [T] in latent frames, or undefined: which frames are clean content
+  at::Tensor known_frames;  // bool [T] in latent frames, or undefined: which frames are known content
 };
 
 // Throws Error{usage} when a latent size is not a multiple of the patch.
@@ -52,7 +52,7 @@ at::Tensor unpatchify(const at::Tensor& values, const TokenGrid& grid, const Pat
 // guidance: all clips, then all clips again). Timesteps are zero until set_timestep.
 PackedTokens pack(const std::vector<Clip>& clips, const PatchSize& patch, int64_t branches = 1);
 
-// Gives every token the noise level `timestep`, known tokens 0.
+// Gives every token the noise level `timestep`, known tokens their own.
 void set_timestep(PackedTokens& tokens, double timestep);
 
 }  // namespace t2v

@@ -4,6 +4,7 @@
 #include <ATen/Parallel.h>
 
 #include <algorithm>
+#include <cmath>
 #include <cstdio>
 
 #include "base/atomic_file.h"
@@ -28,6 +29,8 @@ class WithoutSteps : public Observer {
   Observer& observer_;
 };
 
+int64_t frame_at(double seconds) { return std::llround(seconds * kWorldFps); }
+
 struct Task {
   WorldScene scene;
   std::string caption;
@@ -35,13 +38,21 @@ struct Task {
   uint64_t seed = 0;
 };
 
+bool is_wanted(const WorldScene& scene, const std::vector<int>& motions) {
+  return motions.empty() || std::all_of(scene.objects.begin(), scene.objects.end(), [&](const auto& object) {
+           return std::find(motions.begin(), motions.end(), object.motion) != motions.end();
+         });
+}
+
 std::vector<Task> make_tasks(const AdherenceOptions& options) {
   std::vector<Task> tasks;
   for (int64_t i = 0; i < options.prompts; ++i) {
     WorldRandom random(options.seed, static_cast<uint64_t>(i));
     Task task;
-    task.scene = sample_world_scene(random, options.side,
-                                    {.two_objects = static_cast<double>(options.objects - 1)});
+    do {
+      task.scene = sample_world_scene(random, options.side,
+                                      {.two_objects = static_cast<double>(options.objects - 1)});
+    } while (!is_wanted(task.scene, options.motions));
     task.caption = world_caption(task.scene, random);
     task.size = options.sizes[static_cast<std::size_t>(i) % options.sizes.size()];
     task.seed = random.next() >> 1;
@@ -130,6 +141,25 @@ std::optional<JudgedObject> find_object(const WorldScene& scene, const JudgedSce
   return std::nullopt;
 }
 
+double plain_background_error(const at::Tensor& frames, int background) {
+  const auto rgb = world_background_rgb(background);
+  const auto plain = at::tensor({rgb[0], rgb[1], rgb[2]}, at::kFloat).view({3, 1, 1, 1});
+  const auto off = ((frames.clamp(-1, 1) + 1) * 127.5 - plain).abs().amax(0);        // [T, H, W]
+  const auto other = (off > 60).to(at::kFloat).unsqueeze(1);                         // [T, 1, H, W]
+  const auto near = at::max_pool2d(other, {17, 17}, {1, 1}, {8, 8}).squeeze(1) > 0;  // [T, H, W]
+  const auto rest = std::get<0>(off.masked_select(near.logical_not()).sort());
+  return rest.numel() == 0 ? 255.0 : rest[(rest.numel() - 1) * 99 / 100].item<double>();
+}
+
+double AdherenceReport::background_error() const {
+  std::vector<double> errors;
+  for (const auto& clip : clips) errors.push_back(clip.background_error);
+  if (errors.empty()) return 0;
+  std::nth_element(errors.begin(), errors.begin() + static_cast<std::ptrdiff_t>(errors.size() / 2),
+                   errors.end());
+  return errors[errors.size() / 2];
+}
+
 JudgedClip judge_clip(const WorldScene& scene, const JudgedScene& judged) {
   JudgedClip clip;
   clip.scene = scene;
@@ -157,19 +187,26 @@ void check_adherence(const AdherenceOptions& options) {
     refuse("frames should be between 1 and 1000, found " + std::to_string(options.frames));
   if (options.sizes.empty() || options.clips_per_forward < 1)
     refuse("judging needs a frame size, and at least one clip a forward pass");
+  for (const auto& [from, to] : options.parts)
+    if (!(from >= 0 && from < to && frame_at(to) <= options.frames))
+      refuse("a part from " + Json(from).dump() + " s to " + Json(to).dump() +
+             " s does not lie in a clip of " + std::to_string(options.frames) + " frames, " +
+             Json(static_cast<double>(options.frames) / kWorldFps).dump() + " s");
   for (const auto& size : options.sizes)
     if (std::min(size.width, size.height) < 32 || std::max(size.width, size.height) > 4096)
       refuse("frames of " + std::to_string(size.width) + "x" + std::to_string(size.height) +
              " cannot be judged; sides of 32 to 4096 pixels can");
 }
 
-AdherenceReport judge_model(const WorldNetworks* networks, const AdherenceOptions& options,
-                            Observer& observer) {
+std::vector<AdherenceReport> judge_model(const WorldNetworks* networks, const AdherenceOptions& options,
+                                         Observer& observer) {
   check_adherence(options);
   if (options.source != AdherenceSource::ground_truth && networks == nullptr)
     throw Error(ErrorKind::internal, "judge_model: only ground truth can be judged without networks");
   const auto tasks = make_tasks(options);
-  AdherenceReport report;
+  std::vector<AdherenceReport> reports;
+  for (const auto& part : options.parts) reports.emplace_back().part = part;
+  if (reports.empty()) reports.emplace_back().part.to = static_cast<double>(options.frames) / kWorldFps;
   std::string lines;
   WithoutSteps generating(observer);
   observer.progress({"judge", 0, options.prompts});
@@ -181,26 +218,36 @@ AdherenceReport judge_model(const WorldNetworks* networks, const AdherenceOption
                                    tasks.begin() + static_cast<std::ptrdiff_t>(last)},
                                   networks, options, generating);
     observer.check_cancelled();
-    std::vector<JudgedScene> judged(clips.size());
-    at::parallel_for(0, static_cast<int64_t>(clips.size()), 1, [&](int64_t begin, int64_t end) {
-      for (auto i = static_cast<std::size_t>(begin); i < static_cast<std::size_t>(end); ++i)
-        judged[i] = judge_world(clips[i]);
+    const auto parts = reports.size();
+    std::vector<JudgedClip> judged(clips.size() * parts);
+    at::parallel_for(0, static_cast<int64_t>(judged.size()), 1, [&](int64_t begin, int64_t end) {
+      for (auto i = static_cast<std::size_t>(begin); i < static_cast<std::size_t>(end); ++i) {
+        const auto& [from, to] = reports[i % parts].part;
+        const auto& task = tasks[first + i / parts];
+        const auto frames = clips[i / parts].slice(1, frame_at(from), frame_at(to));
+        judged[i] = judge_clip(task.scene, judge_world(frames));
+        judged[i].background_error = plain_background_error(frames, task.scene.background);
+        judged[i].caption = task.caption;
+        judged[i].size = task.size;
+      }
     });
     for (std::size_t i = first; i < last; ++i) {
-      auto clip = judge_clip(tasks[i].scene, judged[i - first]);
-      clip.caption = tasks[i].caption;
-      clip.size = tasks[i].size;
-      if (!options.out.empty()) {
-        clip.file = clip_name(i, options.frames);
-        keep_clip(clips[i - first], clip, options.out / clip.file);
-        lines += clip_to_json(clip).dump() + "\n";
+      for (std::size_t part = 0; part < parts; ++part) {
+        auto& clip = judged[(i - first) * parts + part];
+        if (!options.out.empty()) {
+          clip.file = clip_name(i, options.frames);
+          if (part == 0) keep_clip(clips[i - first], clip, options.out / clip.file);
+          auto line = clip_to_json(clip);
+          if (!options.parts.empty()) line["part"] = {reports[part].part.from, reports[part].part.to};
+          lines += line.dump() + "\n";
+        }
+        count(reports[part], std::move(clip));
       }
-      count(report, std::move(clip));
       observer.progress({"judge", static_cast<int64_t>(i) + 1, options.prompts});
     }
   }
   if (!options.out.empty()) write_file_atomically(options.out / "judged.jsonl", lines);
-  return report;
+  return reports;
 }
 
 Json clip_to_json(const JudgedClip& clip) {
@@ -227,7 +274,8 @@ Json clip_to_json(const JudgedClip& clip) {
                  {"shape", clip.shape},
                  {"motion", clip.motion},
                  {"size", clip.object_size},
-                 {"all_four", clip.all_four()}}}};
+                 {"all_four", clip.all_four()}}},
+               {"background_error", clip.background_error}};
   if (!clip.file.empty()) json["file_name"] = clip.file;
   return json;
 }
@@ -240,6 +288,9 @@ Json report_to_json(const AdherenceReport& report, const AdherenceOptions& optio
                                                               : "any"},
                {"seed", options.seed},
                {"frames", options.frames},
+               {"from", report.part.from},
+               {"to", report.part.to},
+               {"background_error", report.background_error()},
                {"source", options.source == AdherenceSource::model         ? "model"
                           : options.source == AdherenceSource::autoencoder ? "autoencoder"
                                                                            : "ground truth"},
@@ -258,7 +309,10 @@ Json report_to_json(const AdherenceReport& report, const AdherenceOptions& optio
     json["sampling"] = {{"scheduler", options.sampling.scheduler},
                         {"steps", options.sampling.steps},
                         {"guidance_scale", options.sampling.guidance_scale},
-                        {"guidance_rescale", options.sampling.guidance_rescale}};
+                        {"guidance_rescale", options.sampling.guidance_rescale},
+                        {"window", options.sampling.window},
+                        {"overlap", options.sampling.overlap},
+                        {"context_noise", options.sampling.context_noise}};
   return json;
 }
 

@@ -25,6 +25,11 @@ enum class AdherenceSource {
   ground_truth,  // the scenes' own pictures: how far the judge itself is to be believed
 };
 
+// Seconds of a clip, from 0.
+struct ClipPart {
+  double from = 0, to = 0;
+};
+
 struct AdherenceOptions {
   int64_t prompts = 72;
   int64_t objects = 1;  // 1 or 2 in every scene
@@ -32,6 +37,8 @@ struct AdherenceOptions {
   uint64_t seed = 1;  // of scenes, captions and noise; clip i depends on the seed and i alone
   AdherenceSource source = AdherenceSource::model;
   int64_t frames = 17;
+  std::vector<ClipPart> parts;  // each judged as if it were a clip of its own; none: the whole clip
+  std::vector<int> motions;     // only scenes with these; empty: all
   std::vector<PixelSize> sizes = {{64, 64}, {80, 48}, {48, 80}};  // in turn
   WorldSampling sampling;
   int64_t clips_per_forward = 6;
@@ -45,16 +52,20 @@ struct JudgedClip {
   PixelSize size;
   JudgedScene judged;
   bool background = false, count = false, colour = false, shape = false, motion = false, object_size = false;
+  double background_error = 0;  // of 255: the 99th percentile, over the pixels that are more than 8 from
+                                // anything but background, of the channel that is furthest from it
   bool all_four() const { return background && colour && shape && motion; }
   std::string file;  // where it was kept
 };
 
 struct AdherenceReport {
+  ClipPart part;  // of the clips
   std::vector<JudgedClip> clips;
   int64_t background = 0, count = 0, colour = 0, shape = 0, motion = 0, object_size = 0, all_four = 0;
   // Asked for → seen, by object; the last column counts objects that were not seen.
   std::array<std::array<int64_t, 9>, 8> shapes{};
   std::array<std::array<int64_t, 11>, 10> motions{};
+  double background_error() const;  // median over the clips
   double share(int64_t count_of) const {
     return clips.empty() ? 0 : static_cast<double>(count_of) / static_cast<double>(clips.size());
   }
@@ -68,13 +79,18 @@ std::optional<JudgedObject> find_object(const WorldScene& scene, const JudgedSce
 // Judges one clip against the scene it should show.
 JudgedClip judge_clip(const WorldScene& scene, const JudgedScene& judged);
 
+// JudgedClip::background_error of frames [3, T, H, W] in [-1, 1]; what differs from the background by more
+// than 60 of 255 is something else.
+double plain_background_error(const at::Tensor& frames, int background);
+
 // Throws Error{usage} for options that make no sense.
 void check_adherence(const AdherenceOptions& options);
 
-// `networks` may be null for ground_truth. Progress: stage "judge", clips. Throws Error{usage} for options
-// that make no sense, Error{output} for a folder that cannot be written, and what generating throws.
-AdherenceReport judge_model(const WorldNetworks* networks, const AdherenceOptions& options,
-                            Observer& observer);
+// One report for each part of the clips. `networks` may be null for ground_truth. Progress: stage "judge",
+// clips. Throws Error{usage} for options that make no sense, Error{output} for a folder that cannot be
+// written, and what generating throws.
+std::vector<AdherenceReport> judge_model(const WorldNetworks* networks, const AdherenceOptions& options,
+                                         Observer& observer);
 
 Json clip_to_json(const JudgedClip& clip);
 // The counts as shares of all clips, the two confusion tables, and how the clips were made.

@@ -465,7 +465,7 @@ class TrainingRun {
     options.out = folder_ / "samples" / sample_folder_name(name, step);
     fs::create_directories(options.out);
     const auto networks = loaded.networks();
-    const auto report = judge_model(&networks, options, observer_);
+    const auto report = judge_model(&networks, options, observer_).front();
     const Json line = {{"stage", name},
                        {"event", "adherence"},
                        {"clips", report.clips.size()},

@@ -5,6 +5,7 @@
 #include <ATen/core/grad_mode.h>
 
 #include "pipeline/sampling.h"
+#include "pipeline/windows.h"
 #include "t2v/error.h"
 #include "text/prompt.h"
 #include "train/world.h"
@@ -24,20 +25,20 @@ at::Tensor embed(const WorldNetworks& networks, const std::string& text) {
   return at::constant_pad_nd(states, {0, 0, 0, networks.max_text_tokens - states.size(0)});
 }
 
-std::vector<int64_t> latent_shape(const WorldNetworks& networks, const WorldClipRequest& request) {
+std::vector<int64_t> latent_shape(const WorldNetworks& networks, PixelSize size, int64_t length) {
   const auto& vae = networks.vae->config();
   const auto patch = networks.denoiser->patch_size();
   const int64_t multiple_w = vae.spatial_ratio() * patch.w, multiple_h = vae.spatial_ratio() * patch.h;
-  const auto& [width, height] = request.size;
+  const auto [width, height] = size;
   if (width < 1 || height < 1 || width % multiple_w != 0 || height % multiple_h != 0)
     throw Error(ErrorKind::usage, "the size " + std::to_string(width) + "x" + std::to_string(height) +
                                       " should be multiples of " + std::to_string(multiple_w) + "x" +
                                       std::to_string(multiple_h) + " for this model");
-  if (request.frames < 1 || round_frames(request.frames, vae.temporal_ratio()) != request.frames)
-    throw Error(ErrorKind::usage, std::to_string(request.frames) + " frames: this model makes 1 + " +
+  if (length < 1 || round_frames(length, vae.temporal_ratio()) != length)
+    throw Error(ErrorKind::usage, std::to_string(length) + " frames: this model makes 1 + " +
                                       std::to_string(vae.temporal_ratio()) + "·k; ask for " +
-                                      std::to_string(round_frames(request.frames, vae.temporal_ratio())));
-  const auto [channels, frames, rows, columns] = vae.latent_shape(request.frames, width, height);
+                                      std::to_string(round_frames(length, vae.temporal_ratio())));
+  const auto [channels, frames, rows, columns] = vae.latent_shape(length, width, height);
   return {1, channels, frames, rows, columns};
 }
 
@@ -50,6 +51,11 @@ WorldSampling default_sampling(const ModelDefaults& defaults, const std::string&
   sampling.guidance_scale = defaults.guidance_scale.value_or(sampling.guidance_scale);
   sampling.guidance_rescale = defaults.guidance_rescale.value_or(sampling.guidance_rescale);
   sampling.negative_prompt = defaults.negative_prompt.value_or("");
+  if (defaults.per_frame_timesteps) {
+    sampling.window = defaults.window.value_or(defaults.frames.value_or(0));
+    sampling.overlap = defaults.overlap.value_or(5);
+    sampling.context_noise = defaults.context_noise.value_or(0);
+  }
   return sampling;
 }
 
@@ -86,52 +92,72 @@ std::vector<at::Tensor> generate_world_clips(const WorldNetworks& networks,
                                              const std::vector<WorldClipRequest>& requests,
                                              const WorldSampling& sampling, Observer& observer) {
   const at::NoGradGuard no_grad;
-  const auto scheduler = make_scheduler(parse_scheduler_kind(sampling.scheduler), networks.scheduler,
-                                        sampling.steps, /*eta=*/0);
   const bool guided = sampling.guidance_scale > 1;
   const auto patch = networks.denoiser->patch_size();
-  const auto count = static_cast<int64_t>(requests.size());
+  const auto level = training_level(networks.scheduler, sampling.context_noise);
 
   std::vector<at::Tensor> texts;
   std::vector<at::Generator> generators;
-  std::vector<std::vector<int64_t>> shapes;
-  std::vector<Clip> clips;
-  std::vector<int64_t> text_of_segment;
+  std::vector<std::vector<Window>> windows;
   for (const auto& request : requests) {
-    shapes.push_back(latent_shape(networks, request));
+    latent_shape(networks, request.size, request.frames);  // checks size and length
     generators.push_back(at::detail::createCPUGenerator(request.seed));
-    const auto noise = at::randn(shapes.back(), generators.back(),
-                                 at::TensorOptions(at::kFloat))[0];  // [C, T, H, W]
-    clips.push_back({(noise * scheduler->init_noise_sigma()).to(networks.device), {}});
-    text_of_segment.push_back(static_cast<int64_t>(texts.size()));
     texts.push_back(embed(networks, request.prompt));
+    windows.push_back(
+        windows_of(request.frames, sampling.window > 0 ? sampling.window : request.frames, sampling.overlap));
   }
-  if (guided) {
-    text_of_segment.insert(text_of_segment.end(), static_cast<std::size_t>(count),
-                           count);  // one text for all unconditional halves
-    texts.push_back(embed(networks, sampling.negative_prompt));
-  }
-  const auto context = networks.denoiser->prepare_text(at::stack(texts), text_of_segment);
-  const auto tokens = pack(clips, patch, guided ? 2 : 1);
-  SamplingHooks hooks;
-  hooks.noise = [&](int64_t) {
-    std::vector<at::Tensor> parts;
-    for (std::size_t i = 0; i < shapes.size(); ++i)
-      parts.push_back(patchify(at::randn(shapes[i], generators[i], at::TensorOptions(at::kFloat))[0], patch));
-    return at::cat(parts).to(networks.device);
-  };
-  const std::vector<Guidance> guidance(requests.size(), {sampling.guidance_scale, sampling.guidance_rescale});
-  const auto values = sample(*networks.denoiser, context, *scheduler, tokens, guidance, hooks, observer);
+  const auto no_text = static_cast<int64_t>(texts.size());  // one text for all unconditional halves
+  if (guided) texts.push_back(embed(networks, sampling.negative_prompt));
+  auto context = networks.denoiser->prepare_text(at::stack(texts), {});
 
-  std::vector<at::Tensor> videos;
-  for (int64_t i = 0; i < count; ++i) {
-    const auto part = values.slice(0, tokens.segments[static_cast<std::size_t>(i)],
-                                   tokens.segments[static_cast<std::size_t>(i) + 1]);
-    const auto latents = unpatchify(
-        part, token_grid(clips[static_cast<std::size_t>(i)].latents.sizes(), patch), patch);
-    videos.push_back(networks.vae->decode(networks.vae->denormalise(latents)).to(at::kCPU));
+  std::vector<std::vector<at::Tensor>> videos(requests.size());  // the parts of each
+  std::vector<at::Tensor> known(requests.size());
+  for (std::size_t w = 0;; ++w) {
+    const auto scheduler = make_scheduler(parse_scheduler_kind(sampling.scheduler), networks.scheduler,
+                                          sampling.steps, /*eta=*/0);
+    std::vector<std::size_t> active;  // requests that have such a window
+    std::vector<std::vector<int64_t>> shapes;
+    std::vector<Clip> clips;
+    context.text_of_segment.clear();
+    for (std::size_t i = 0; i < requests.size(); ++i) {
+      if (w >= windows[i].size()) continue;
+      active.push_back(i);
+      shapes.push_back(latent_shape(networks, requests[i].size, windows[i][w].frames));
+      const auto noise = at::randn(shapes.back(), generators[i], at::TensorOptions(at::kFloat))[0];
+      auto& clip = clips.emplace_back();
+      clip.latents = (noise * scheduler->init_noise_sigma()).to(networks.device);  // [C, T, H, W]
+      if (w > 0) {
+        clip.latents = with_context(clip.latents, known[i], level.alpha, level.sigma);
+        clip.known_frames = at::arange(noise.size(1), at::TensorOptions(networks.device)) < known[i].size(1);
+      }
+      context.text_of_segment.push_back(static_cast<int64_t>(i));
+    }
+    if (active.empty()) break;
+    if (guided) context.text_of_segment.insert(context.text_of_segment.end(), active.size(), no_text);
+    auto tokens = pack(clips, patch, guided ? 2 : 1);
+    tokens.known_timestep = static_cast<double>(sampling.context_noise);
+    SamplingHooks hooks;
+    hooks.noise = [&](int64_t) {
+      std::vector<at::Tensor> parts;
+      for (std::size_t i = 0; i < active.size(); ++i)
+        parts.push_back(
+            patchify(at::randn(shapes[i], generators[active[i]], at::TensorOptions(at::kFloat))[0], patch));
+      return at::cat(parts).to(networks.device);
+    };
+    const std::vector<Guidance> guidance(active.size(), {sampling.guidance_scale, sampling.guidance_rescale});
+    const auto values = sample(*networks.denoiser, context, *scheduler, tokens, guidance, hooks, observer);
+    for (std::size_t i = 0; i < active.size(); ++i) {
+      const auto latents = unpatchify(values.slice(0, tokens.segments[i], tokens.segments[i + 1]),
+                                      token_grid(clips[i].latents.sizes(), patch), patch);
+      auto& parts = videos[active[i]];
+      known[active[i]] = decode_window(
+          *networks.vae, latents, windows[active[i]], w,
+          [&](const at::Tensor& frames) { parts.push_back(frames.to(at::kCPU)); });
+    }
   }
-  return videos;
+  std::vector<at::Tensor> clips;
+  for (const auto& parts : videos) clips.push_back(at::cat(parts, 1));
+  return clips;
 }
 
 at::Tensor through_autoencoder(const WanVae& vae, const at::Tensor& clip) {

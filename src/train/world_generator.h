@@ -32,6 +32,8 @@ struct WorldSampling {
   int64_t steps = 20;
   double guidance_scale = 6, guidance_rescale = 0;
   std::string negative_prompt;
+  // Of clips longer than `window` frames (pipeline/windows.h); 0: any clip is made in one window.
+  int64_t window = 0, overlap = 5, context_noise = 0;
 };
 
 // What the model's t2v.json says, and the above where it says nothing. scheduler: default_scheduler of the

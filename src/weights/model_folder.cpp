@@ -54,6 +54,16 @@ ModelDefaults parse_defaults(const Json& json, const std::string& where) {
   const std::map<std::string, std::function<void(const std::string&)>> readers = {
       {"width", [&](const auto& key) { read_positive(d.width, json, key, where); }},
       {"height", [&](const auto& key) { read_positive(d.height, json, key, where); }},
+      {"window", [&](const auto& key) { read_positive(d.window, json, key, where); }},
+      {"overlap", [&](const auto& key) { read_positive(d.overlap, json, key, where); }},
+      {"context_noise",
+       [&](const auto& key) {
+         if (json.at(key).is_null()) return;
+         d.context_noise = json_get<int64_t>(json, key, where);
+         if (*d.context_noise < 0)
+           throw Error(ErrorKind::bad_input,
+                       where + ": 'context_noise' should be 0 or more, found " + json.at(key).dump());
+       }},
       {"frames", [&](const auto& key) { read_positive(d.frames, json, key, where); }},
       {"fps", [&](const auto& key) { read_positive(d.fps, json, key, where); }},
       {"steps", [&](const auto& key) { read_positive(d.steps, json, key, where); }},

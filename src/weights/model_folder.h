@@ -20,7 +20,9 @@ struct ModelDefaults {
   std::vector<std::array<int64_t, 2>> sizes;  // trained {width, height}
   std::vector<std::string> words;    // all that the model was trained on, where they are few: others mean
                                      // nothing to it
-  bool per_frame_timesteps = false;  // trained with a noise level per latent frame
+  bool per_frame_timesteps = false;  // trained with a noise level per latent frame, and with known first
+                                     // frames: long clips are made in windows
+  std::optional<int64_t> window, overlap, context_noise;  // of long clips: frames, frames, timestep
 };
 
 // The same as JSON. Throws Error{bad_input} for unknown keys, with the nearest known one, and bad values.

@@ -117,7 +117,7 @@ TEST_F(Plan, RefusesBadRequestsBeforeAnyWeightIsRead) {
       {[](auto& r) { r.frames = 9, r.seconds = 1; }, {"--seconds", "--frames"}},
       {[](auto& r) { r.frames = 0; }, {"--frames"}},
       {[](auto& r) { r.frames = 1'000'001; }, {"--frames"}},
-      {[](auto& r) { r.frames = 2001; }, {"501 patches", "256"}},
+      {[](auto& r) { r.frames = 2001, r.window = 2001; }, {"501 patches", "256"}},
       {[](auto& r) { r.fps = 0; }, {"--fps"}},
       {[](auto& r) { r.steps = 0; }, {"steps"}},
       {[](auto& r) { r.steps = 1001; }, {"steps"}},

@@ -155,6 +155,38 @@ TEST(Sample, LeavesKnownTokensAsTheyAreAndTellsTheNetworkTheyAreClean) {
   }
 }
 
+TEST(Sample, TellsTheNetworkTheLevelOfKnownTokens) {
+  auto tokens = pack({{at::zeros({4, 3, 4, 6}), at::tensor({1, 0, 0}).to(at::kBool)}}, patch);
+  tokens.known_timestep = 60;
+  const ConstantDenoiser denoiser;
+  AddingScheduler scheduler;
+  Observer observer;
+  SamplingHooks hooks;
+  hooks.noise = [](int64_t) { return at::zeros({18, 16}); };
+  sample(denoiser, {}, scheduler, tokens, {{1.0}}, hooks, observer);
+  for (std::size_t step = 0; step < 3; ++step)
+    EXPECT_TRUE(at::equal(
+        denoiser.shown[step].timesteps,
+        at::cat({at::full({6}, 60.0), at::full({12}, static_cast<double>(scheduler.timesteps()[step]))})));
+}
+
+TEST(Sample, RescalesOverTheTokensThatAreNew) {
+  // Known tokens vary a hundred times as much; what they predict is not looked at.
+  auto conditional = test::random_normal({18, 16}, 2);
+  conditional.slice(0, 0, 6).mul_(100);
+  const auto guided_by = [&](const at::Tensor& known) {
+    AddingScheduler scheduler;
+    Observer observer;
+    SamplingHooks hooks;
+    hooks.noise = [](int64_t) { return at::zeros({18, 16}); };
+    return sample(GivenDenoiser(conditional), {}, scheduler,
+                  pack({{at::zeros({4, 3, 4, 6}), known}}, patch, 2), {{5.0, 1.0}}, hooks, observer);
+  };
+  const auto known = at::tensor({1, 0, 0}).to(at::kBool);
+  EXPECT_LE(test::relative_error(guided_by(known).slice(0, 6), 3 * conditional.slice(0, 6)), 1e-5);
+  EXPECT_EQ(guided_by(known).slice(0, 0, 6).abs().max().item<float>(), 0);
+}
+
 TEST(Sample, KeepsKnownTokensBitForBitWithARealNetwork) {
   const auto config = parse_wan_transformer_config(test::tiny_config("transformer"), "config.json");
   auto weights = test::tiny_weights("transformer");

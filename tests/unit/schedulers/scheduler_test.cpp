@@ -1,5 +1,6 @@
 #include <gtest/gtest.h>
 
+#include "errors.h"
 #include "support.h"
 
 namespace t2v::test {
@@ -20,6 +21,22 @@ ErrorKind kind_thrown(SchedulerKind kind, const SchedulerConfig& config, int64_t
 }
 
 Bank seeded_bank() { return bank_of(read_json(golden("schedulers.json"))); }
+
+TEST(TrainingLevel, IsWhatTheNetworkWasTrainedToSee) {
+  const auto config = shipped_config();  // squared cosine with zero terminal SNR
+  const auto last = training_level(config, 999), middle = training_level(config, 500);
+  EXPECT_EQ(last.alpha, 0);
+  EXPECT_EQ(last.sigma, 1);
+  EXPECT_NEAR(middle.alpha * middle.alpha + middle.sigma * middle.sigma, 1, 1e-6);
+  EXPECT_NEAR(middle.alpha * middle.alpha, 0.5, 0.02);  // the cosine's middle
+  auto flow = config;
+  flow.use_flow_sigmas = true;
+  EXPECT_EQ(training_level(flow, 250).alpha, 0.75F);
+  EXPECT_EQ(training_level(flow, 250).sigma, 0.25F);
+  for (const int64_t timestep : {-1, 1000})
+    expect_error(ErrorKind::usage, {"0 and 999", std::to_string(timestep)},
+                 [&] { training_level(config, timestep); });
+}
 
 TEST(Schedulers, UniPcGoesOnFromASavedHistoryAsIfUninterrupted) {
   const auto bank = seeded_bank();

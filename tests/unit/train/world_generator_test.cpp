@@ -97,9 +97,9 @@ TEST(JudgeModel, JudgesTheSameScenesWhateverTheSource) {
   options.prompts = 4;
   options.frames = 5;
   options.sampling = quick(1);
-  const auto model = judge_model(&networks, options, observer);
+  const auto model = judge_model(&networks, options, observer).front();
   options.source = AdherenceSource::ground_truth;
-  const auto truth = judge_model(nullptr, options, observer);
+  const auto truth = judge_model(nullptr, options, observer).front();
   ASSERT_EQ(model.clips.size(), 4U);
   for (std::size_t i = 0; i < 4; ++i) {
     EXPECT_EQ(model.clips[i].caption, truth.clips[i].caption);

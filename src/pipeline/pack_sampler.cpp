@@ -1,0 +1,207 @@
+#include "pipeline/pack_sampler.h"
+
+#include <ATen/ATen.h>
+#include <ATen/CPUGeneratorImpl.h>
+
+#include <cstdio>
+#include <map>
+#include <system_error>
+
+#include "pipeline/latents_file.h"
+#include "pipeline/windows.h"
+#include "weights/safetensors.h"
+
+namespace t2v {
+
+namespace fs = std::filesystem;
+
+namespace {
+
+// Matrix products of fewer rows round differently from larger ones (note in nn/ops.cpp): a pack on the CPU is
+// filled up to this.
+constexpr int64_t least_tokens = 32;
+
+std::string numbered(const char* format, std::size_t number) {
+  char name[40];
+  std::snprintf(name, sizeof name, format, number);
+  return name;
+}
+
+void make_folder(const fs::path& folder) {
+  std::error_code failed;
+  fs::create_directories(folder, failed);
+  if (failed)
+    throw Error(ErrorKind::output, folder.string() + ": cannot be created (" + failed.message() + ")");
+}
+
+// Where the steps of a window are traced: of a clip in several windows each has a folder.
+fs::path trace_folder(const ClipTask& task, std::size_t window) {
+  const fs::path folder = *task.clip->trace;
+  return task.plan->windows.size() == 1 ? folder : folder / numbered("window_%04zu", window);
+}
+
+void trace_text(const ClipTask& task, const std::vector<at::Tensor>& texts) {
+  std::vector<std::pair<std::string, at::Tensor>> tensors = {{"prompt_embeds", texts[task.text]}};
+  if (task.plan->branches == 2) tensors.emplace_back("negative_prompt_embeds", texts[task.negative_text]);
+  make_folder(*task.clip->trace);
+  save_safetensors(fs::path(*task.clip->trace) / "text.safetensors", tensors);
+}
+
+}  // namespace
+
+ClipNoise::ClipNoise(int64_t seed, std::vector<int64_t> shape)
+    : generator_(at::detail::createCPUGenerator(static_cast<uint64_t>(seed))), shape_(std::move(shape)) {}
+
+at::Tensor ClipNoise::next() { return at::randn(shape_, generator_, at::TensorOptions(at::kFloat))[0]; }
+
+PackSampler::PackSampler(const WanTransformer& transformer, const ModelConfigs& configs, at::Device device,
+                         const std::vector<at::Tensor>& texts, const CheckpointOptions& checkpoints,
+                         const Pack& pack)
+    : transformer_(transformer),
+      configs_(configs),
+      device_(device),
+      texts_(texts),
+      checkpoints_(checkpoints),
+      pack_(pack),
+      patch_(configs.transformer.patch_size),
+      scheduler_config_(configs.scheduler) {
+  const auto& first = *pack.front()->plan;
+  if (first.flow_shift) scheduler_config_.flow_shift = *first.flow_shift;
+  int64_t tokens = 0;
+  for (const auto* task : pack) {
+    const auto& plan = *task->plan;
+    if (task->clip->trace) trace_text(*task, texts_);
+    noises_.emplace_back(task->clip->seed, plan.latent_shape);
+    if (task->checkpoint) noises_.back().restore(task->checkpoint->generator);
+    guidance_.push_back(plan.branches == 2 ? Guidance{plan.guidance_scale, plan.guidance_rescale}
+                                           : Guidance{});
+    grids_.push_back(token_grid(at::IntArrayRef(plan.latent_shape).slice(1), patch_));
+    begins_.push_back(begins_.back() + plan.tokens);
+    tokens += task->tokens();
+  }
+  if (device.is_cpu() && tokens < least_tokens) padding_ = least_tokens - tokens;
+  if (padding_ > 0) guidance_.emplace_back();
+  text_ = text_context();
+}
+
+// Each text by itself, so that on the CPU its keys and values are the same bytes whatever else is in the
+// pack.
+TextContext PackSampler::text_context() const {
+  std::map<std::size_t, int64_t> place_of_text;
+  std::vector<TextContext> contexts;
+  TextContext joined;
+  const auto add = [&](std::size_t text) {
+    const auto [found, is_new] = place_of_text.try_emplace(text, static_cast<int64_t>(contexts.size()));
+    if (is_new) contexts.push_back(transformer_.prepare_text(texts_[text].to(device_).unsqueeze(0), {}));
+    joined.text_of_segment.push_back(found->second);
+  };
+  for (const auto* task : pack_) add(task->text);
+  if (padding_ > 0) add(pack_.front()->text);
+  for (const auto* task : pack_)
+    if (task->plan->branches == 2) add(task->negative_text);
+  for (std::size_t block = 0; block < contexts.front().blocks.size(); ++block) {
+    std::vector<at::Tensor> keys;
+    std::vector<at::Tensor> values;
+    for (const auto& context : contexts) {
+      keys.push_back(context.blocks[block].keys);
+      values.push_back(context.blocks[block].values);
+    }
+    joined.blocks.push_back({at::cat(keys), at::cat(values)});
+  }
+  return joined;
+}
+
+PackSampler::Beginning PackSampler::begin(std::size_t window, const std::vector<at::Tensor>& known,
+                                          double init_noise_sigma) {
+  Beginning beginning;
+  for (std::size_t i = 0; i < pack_.size(); ++i) {
+    const auto& task = *pack_[i];
+    const auto& plan = *task.plan;
+    Clip clip;
+    if (task.checkpoint && task.checkpoint->window == static_cast<int64_t>(window)) {
+      beginning.first_step = task.checkpoint->step;
+      clip.latents = unpatchify(task.checkpoint->values, grids_[i], patch_).to(device_);
+      auto history = task.checkpoint->history;
+      for (auto& prediction : history.predictions) prediction = prediction.to(device_);
+      if (history.last_sample) history.last_sample = history.last_sample->to(device_);
+      beginning.histories.push_back(std::move(history));
+    } else {
+      const auto drawn = plan.init_latents ? read_latents(*plan.init_latents, plan.latent_shape)
+                                           : noises_[i].next();
+      clip.latents = (drawn * init_noise_sigma).to(device_);
+      if (window > 0) {
+        const auto level = training_level(scheduler_config_, plan.context_noise);
+        clip.latents = with_context(clip.latents, known[i], level.alpha, level.sigma);
+      }
+    }
+    if (window > 0)
+      clip.known_frames = at::arange(clip.latents.size(1), at::TensorOptions(device_)) < known[i].size(1);
+    beginning.clips.push_back(std::move(clip));
+  }
+  return beginning;
+}
+
+void PackSampler::add_padding(Beginning& beginning) const {
+  const auto channels = beginning.clips[0].latents.size(0);
+  beginning.clips.push_back({at::zeros({channels, patch_.t, patch_.h, patch_.w * padding_}), {}});
+  if (beginning.histories.empty()) return;
+  auto nothing = beginning.histories.front();
+  for (auto& prediction : nothing.predictions) prediction = at::zeros({padding_, prediction.size(1)});
+  if (nothing.last_sample) nothing.last_sample = at::zeros({padding_, nothing.last_sample->size(1)});
+  beginning.histories.push_back(std::move(nothing));
+}
+
+SamplingHooks PackSampler::hooks(std::size_t window, const Scheduler& scheduler) {
+  SamplingHooks hooks;
+  hooks.noise = [this](int64_t) {
+    std::vector<at::Tensor> parts;
+    for (auto& noise : noises_) parts.push_back(patchify(noise.next(), patch_));
+    if (padding_ > 0) parts.push_back(at::zeros({padding_, parts[0].size(1)}));
+    return at::cat(parts).to(device_);
+  };
+  const int64_t steps = pack_.front()->plan->steps;
+  hooks.after_step = [this, window, steps, &scheduler](int64_t step, int64_t timestep,
+                                                       const at::Tensor& values) {
+    const bool keeps = checkpoints_.every && ((step + 1) % *checkpoints_.every == 0 || step + 1 == steps);
+    for (std::size_t i = 0; i < pack_.size(); ++i) {
+      const auto& clip = *pack_[i]->clip;
+      if (clip.trace) {
+        const auto file = numbered("step_%04zu.safetensors", static_cast<std::size_t>(step));
+        const auto latents = unpatchify(rows_of(i, values), grids_[i], patch_).unsqueeze(0);
+        make_folder(trace_folder(*pack_[i], window));
+        save_safetensors(
+            trace_folder(*pack_[i], window) / file,
+            {{"latents", latents}, {"timestep", at::tensor({timestep}, at::TensorOptions(at::kLong))}});
+      }
+      if (keeps)
+        save_checkpoint(checkpoints_.path(clip),
+                        {static_cast<int64_t>(window), step + 1, rows_of(i, values),
+                         history_rows(scheduler.history(), begins_[i], begins_[i + 1]), noises_[i].state()},
+                        *pack_[i]->plan, clip, checkpoints_.model_hash());
+    }
+  };
+  return hooks;
+}
+
+std::vector<at::Tensor> PackSampler::sample_window(std::size_t window, const std::vector<at::Tensor>& known,
+                                                   Observer& observer) {
+  const auto& plan = *pack_.front()->plan;
+  const auto scheduler = make_scheduler(parse_scheduler_kind(plan.scheduler), scheduler_config_, plan.steps,
+                                        plan.eta);
+  auto beginning = begin(window, known, scheduler->init_noise_sigma());
+  if (padding_ > 0) add_padding(beginning);
+  if (!beginning.histories.empty()) scheduler->set_history(join_histories(beginning.histories));
+  auto branches = beginning.clips;
+  for (std::size_t i = 0; i < beginning.clips.size(); ++i)
+    if (guidance_[i].scale > 1) branches.push_back(beginning.clips[i]);
+  auto tokens = t2v::pack(branches, patch_);
+  tokens.known_timestep = static_cast<double>(plan.context_noise);
+  const auto values = sample(transformer_, text_, *scheduler, tokens, guidance_, hooks(window, *scheduler),
+                             observer, beginning.first_step);
+  std::vector<at::Tensor> latents;
+  for (std::size_t i = 0; i < pack_.size(); ++i)
+    latents.push_back(unpatchify(rows_of(i, values), grids_[i], patch_).contiguous());
+  return latents;
+}
+
+}  // namespace t2v

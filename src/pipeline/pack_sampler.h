@@ -1,0 +1,88 @@
+// One pack of clips on its way from noise to latents: everything that stays the same over its windows and
+// steps.
+#pragma once
+
+#include <ATen/core/Generator.h>
+#include <ATen/core/Tensor.h>
+
+#include <cstdint>
+#include <filesystem>
+#include <functional>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "models/wan_transformer.h"
+#include "pipeline/clip_task.h"
+#include "pipeline/components.h"
+#include "pipeline/sampling.h"
+
+namespace t2v {
+
+// Clips that are denoised together: of one schedule, cut into windows alike, and equally far.
+using Pack = std::vector<ClipTask*>;
+
+struct CheckpointOptions {
+  std::optional<int64_t> every;  // steps
+  std::function<std::filesystem::path(const PlannedClip&)> path;
+  std::function<std::string()> model_hash;
+};
+
+// One generator per clip, on the CPU whatever the device, drawn in the order and shape of the reference
+// pipeline ([1, C, T, H, W]).
+class ClipNoise {
+ public:
+  ClipNoise(int64_t seed, std::vector<int64_t> shape);
+  at::Tensor next();  // float32 [C, T, H, W]
+  at::Tensor state() const { return generator_.get_state(); }
+  void restore(const at::Tensor& state) { generator_.set_state(state); }
+
+ private:
+  at::Generator generator_;
+  std::vector<int64_t> shape_;
+};
+
+class PackSampler {
+ public:
+  // texts: as Denoising has them. What is referred to must outlive the sampler.
+  PackSampler(const WanTransformer& transformer, const ModelConfigs& configs, at::Device device,
+              const std::vector<at::Tensor>& texts, const CheckpointOptions& checkpoints, const Pack& pack);
+
+  // Denoises one window of each clip; windows come in order. known: the latents of each clip that the window
+  // begins with [C, T', h, w], none for the first window. The window in which the clips' checkpoints stand
+  // goes on from there. Returns the latents of each clip [C, T, h, w].
+  std::vector<at::Tensor> sample_window(std::size_t window, const std::vector<at::Tensor>& known,
+                                        Observer& observer);
+
+ private:
+  // Each clip's sample to begin with, and the scheduler's memory of it where it goes on.
+  struct Beginning {
+    std::vector<Clip> clips;
+    std::vector<SchedulerHistory> histories;  // of each clip, or none
+    int64_t first_step = 0;
+  };
+  Beginning begin(std::size_t window, const std::vector<at::Tensor>& known, double init_noise_sigma);
+  void add_padding(Beginning& beginning) const;
+  SamplingHooks hooks(std::size_t window, const Scheduler& scheduler);
+  TextContext text_context() const;
+  at::Tensor rows_of(std::size_t clip, const at::Tensor& values) const {
+    return values.slice(0, begins_[clip], begins_[clip + 1]);
+  }
+
+  const WanTransformer& transformer_;
+  const ModelConfigs& configs_;
+  at::Device device_;
+  const std::vector<at::Tensor>& texts_;
+  const CheckpointOptions& checkpoints_;
+  const Pack& pack_;
+  PatchSize patch_;
+  SchedulerConfig scheduler_config_;
+  std::vector<ClipNoise> noises_;
+  std::vector<Guidance> guidance_;     // of each clip, and of the padding
+  std::vector<TokenGrid> grids_;       // of each clip's window
+  std::vector<int64_t> begins_ = {0};  // of each clip among the values
+  int64_t padding_ = 0;                // tokens
+  TextContext text_;
+};
+
+}  // namespace t2v

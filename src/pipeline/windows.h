@@ -1,0 +1,32 @@
+// A long clip is made window by window: each window begins with the last frames of the one before, which it
+// knows, and goes on from there. What is known are those frames as the autoencoder gave them, encoded again
+// as a clip of their own: that is what the network was trained to go on from. Handing the latents themselves
+// on was measured too: they drift away within a few windows (docs/long.md).
+#pragma once
+
+#include <ATen/core/Tensor.h>
+
+#include <cstdint>
+#include <functional>
+#include <vector>
+
+#include "models/wan_vae.h"
+#include "t2v/request.h"
+
+namespace t2v {
+
+// The windows of a clip of `frames` frames. All have `window` frames (or one has all, where that is enough);
+// each begins with `overlap` frames of the one before, the last one with as many as fill it. All numbers are
+// 1 + ratio·k, overlap < window.
+std::vector<Window> windows_of(int64_t frames, int64_t window, int64_t overlap);
+
+// Decodes window `index`: its new frames go to `sink`, float32 [3, t, H, W] in [-1, 1], in order, a few at a
+// time. latents [C, T, h, w] in the sampler's space. Returns the known latents of the next window [C, T', h,
+// w] (undefined after the last one).
+at::Tensor decode_window(const WanVae& vae, const at::Tensor& latents, const std::vector<Window>& windows,
+                         std::size_t index, const std::function<void(const at::Tensor&)>& sink);
+
+// A window's known latents in the place of its first ones: known · alpha + noise · sigma.
+at::Tensor with_context(const at::Tensor& noise, const at::Tensor& known, double alpha, double sigma);
+
+}  // namespace t2v
