@@ -173,21 +173,34 @@ void Denoising::halve(const Pack& pack) {
 }
 
 std::vector<Denoising::Made> Denoising::make_in_memory(const Pack& pack) {
+  const auto& task = *pack.front();
+  // What went to stdout cannot be taken back.
+  const bool again = pack.size() == 1 && (task.clip->output != "-" || task.plan->windows.size() == 1);
+  const auto no_memory = [&] {
+    return again && as_error(std::current_exception()).kind() == ErrorKind::out_of_memory;
+  };
   try {
     const auto beside = memory_.beside();
-    return make(pack);
+    return make(pack, false);
   } catch (...) {
-    // What went to stdout cannot be taken back.
-    const bool again = pack.size() == 1 && pack[0]->clip->output != "-";
-    if (!again || as_error(std::current_exception()).kind() != ErrorKind::out_of_memory) throw;
+    if (!no_memory()) throw;
   }
   const auto alone = memory_.alone();
   release_free_memory();
-  return make(pack);
+  if (task.plan->branches == 1) return make(pack, false);
+  try {
+    return make(pack, false);
+  } catch (...) {
+    if (!no_memory()) throw;
+  }
+  release_free_memory();
+  reporter_.note("memory did not suffice for both branches of the guidance of " + task.clip->output +
+                 " at once; they take turns");
+  return make(pack, true);
 }
 
-std::vector<Denoising::Made> Denoising::make(const Pack& pack) {
-  PackSampler sampler(transformer_, configs_, device_, texts_, options_.checkpoints, pack);
+std::vector<Denoising::Made> Denoising::make(const Pack& pack, bool branches_in_turn) {
+  PackSampler sampler(transformer_, configs_, device_, texts_, options_.checkpoints, pack, branches_in_turn);
   PackObserver observer(reporter_, static_cast<int64_t>(pack.size()));
   try {
     if (pack.front()->plan->windows.size() > 1) return make_windows(pack, sampler, observer);

@@ -39,7 +39,7 @@ struct LatentsReceiver {
 
 class Denoising {
  public:
-  // texts: embeddings [max_text_tokens, text_dim], which the tasks point into. memory: shared by what runs
+  // texts: states [tokens, text_dim], unpadded, which the tasks point into. memory: shared by what runs
   // side by side, held alone by a clip that found no memory beside the others.
   Denoising(const WanTransformer& transformer, const WanVae& vae, const ModelConfigs& configs,
             at::Device device, const std::vector<at::Tensor>& texts, DenoisingOptions options,
@@ -60,9 +60,10 @@ class Denoising {
   void denoise(const Pack& pack);
   void halve(const Pack& pack);
   bool is_quicker_on_one_thread(const ClipTask& task) const;
-  // A clip by itself once more, with nothing beside it, when memory does not suffice.
+  // A clip by itself once more, with nothing beside it, and then with its branches in turn, when memory does
+  // not suffice.
   std::vector<Made> make_in_memory(const Pack& pack);
-  std::vector<Made> make(const Pack& pack);
+  std::vector<Made> make(const Pack& pack, bool branches_in_turn);
   std::vector<Made> make_windows(const Pack& pack, PackSampler& sampler, Observer& observer);
   void close(const ClipTask& task, ClipStream& stream);
 

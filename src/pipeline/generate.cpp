@@ -29,19 +29,18 @@ int64_t total_steps(const std::vector<GenerationPlan>& plans) {
   return steps;
 }
 
-// The last hidden states of one text, zeros beyond its tokens: [max_text_tokens, d_model] float32. Source:
-// pipeline_wan.py, _get_t5_prompt_embeds.
+// The last hidden states of one text, [tokens, d_model], in the encoder's dtype. Source: pipeline_wan.py,
+// _get_t5_prompt_embeds, which pads them with zeros: pack_sampler does that.
 at::Tensor embed_text(const Tokenizer& tokenizer, const Umt5Encoder& encoder, const std::string& text,
                       int64_t max_tokens, at::Device device) {
   const auto tokens = tokenizer.encode(text, static_cast<std::size_t>(max_tokens));
-  const auto states = encoder.forward(at::tensor(tokens.ids, at::TensorOptions(at::kLong)).to(device))
-                          .to(at::kFloat);
+  const auto states = encoder.forward(at::tensor(tokens.ids, at::TensorOptions(at::kLong)).to(device));
   if (!at::isfinite(states).all().item<bool>())
     throw Error(ErrorKind::non_finite,
                 "encoding the text: the embedding holds NaN or infinity. Nothing was written. Try --dtype "
                 "float32 or bfloat16, or check "
                 "the weights.");
-  return at::constant_pad_nd(states, {0, 0, 0, max_tokens - states.size(0)});
+  return states;
 }
 
 // Sets libtorch's thread count while it lives.
@@ -113,6 +112,7 @@ class ModelRun {
     // steps.
     hash_ = std::async(std::launch::async, [model = model_] { return model_hash(model); }).share();
     sizes_ = component_sizes(model_);
+    tokenizer_ = load_tokenizer(model_, configs_);
     drop_what_cannot_fit();
     if (limits_.checkpoint_every) resume();
   }
@@ -176,24 +176,25 @@ class ModelRun {
     tasks_ = std::move(fitting);
   }
 
-  // As many of the tasks, from the front, as have texts that fit into memory at once.
+  // As many of the tasks, from the front, as have texts whose states fit into memory at once.
   std::vector<ClipTask> next_tasks() {
-    const int64_t bytes_a_text = plan_.max_text_tokens * configs_.text_encoder.d_model *
-                                 static_cast<int64_t>(sizeof(float));
-    const auto texts_at_once = static_cast<std::size_t>(
-        std::max<int64_t>(2, text_bytes_at_once / bytes_a_text));
     std::map<std::string, std::size_t> place;
     std::size_t count = 0;
+    int64_t bytes = 0;
     texts_.clear();
     text_errors_.clear();
     wanted_texts_.clear();
     const auto place_of = [&](const std::string& text) {
       const auto [found, is_new] = place.try_emplace(text, wanted_texts_.size());
-      if (is_new) wanted_texts_.push_back(text);
+      if (is_new) {
+        wanted_texts_.push_back(text);
+        const auto tokens = tokenizer_->encode(text, static_cast<std::size_t>(plan_.max_text_tokens))
+                                .ids.size();
+        bytes += static_cast<int64_t>(tokens * c10::elementSize(dtype_)) * configs_.text_encoder.d_model;
+      }
       return found->second;
     };
-    for (; count < tasks_.size() && wanted_texts_.size() + 2 <= std::max<std::size_t>(2, texts_at_once);
-         ++count) {
+    for (; count < tasks_.size() && bytes < text_bytes_at_once; ++count) {
       auto& task = tasks_[count];
       task.text = place_of(task.plan->prompt);
       if (task.plan->branches == 2) task.negative_text = place_of(task.plan->negative_prompt);
@@ -244,7 +245,6 @@ class ModelRun {
 
   void embed_texts() {
     const Stopwatch encoding;
-    const auto tokenizer = load_tokenizer(model_, configs_);
     const auto encoder = load_text_encoder(model_, configs_, device_, dtype_);
     // A small encoder is quicker on one thread, and a short prompt has few rows, which several threads would
     // round differently.
@@ -255,7 +255,7 @@ class ModelRun {
       reporter_.check_cancelled();
       try {
         texts_.push_back(
-            embed_text(*tokenizer, encoder, wanted_texts_[i], plan_.max_text_tokens, device_).cpu());
+            embed_text(*tokenizer_, encoder, wanted_texts_[i], plan_.max_text_tokens, device_).cpu());
       } catch (const Error& error) {  // of this text, not of the model
         texts_.emplace_back();
         text_errors_.emplace(i, error);
@@ -327,8 +327,9 @@ class ModelRun {
   at::ScalarType dtype_ = at::kFloat;
   ComponentSizes sizes_;
   std::shared_future<std::string> hash_;
+  std::unique_ptr<Tokenizer> tokenizer_;
   std::vector<std::string> wanted_texts_;
-  std::vector<at::Tensor> texts_;  // of wanted_texts_, on the CPU: float32 [max_text_tokens, d_model]
+  std::vector<at::Tensor> texts_;             // of wanted_texts_, on the CPU: [tokens, d_model]
   std::map<std::size_t, Error> text_errors_;  // of those that could not be embedded
   std::unique_ptr<WanVae> vae_;
   std::unique_ptr<WanTransformer> transformer_;

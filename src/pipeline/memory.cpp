@@ -22,14 +22,25 @@ constexpr double mebi = 1024.0 * 1024.0;
 // pools that running touches.
 constexpr double program_bytes = 138 * mebi;
 constexpr double running_bytes = 18 * mebi;
-constexpr double worker_bytes = 6 * mebi;  // a thread's own pools
+constexpr double context_bytes = 600 * mebi;  // assumed: no card has been measured yet
+constexpr double worker_bytes = 6 * mebi;     // a thread's own pools
 
 // Live activations of a block's forward pass, in floats a token: about twenty rows of the network's width
 // (the sample, its norm, query, key and value before and after their norms, attention, residuals), and the
 // feed-forward's row twice.
-double denoising_bytes(const WanTransformerConfig& config, int64_t tokens) {
-  const auto row = 20.0 * static_cast<double>(config.width()) + 2.0 * static_cast<double>(config.ffn_dim);
-  return row * sizeof(float) * static_cast<double>(tokens);
+// In a narrower dtype a quarter of the rows stays float32 (norms, modulation, rotary embedding).
+double denoising_bytes(const WanTransformerConfig& config, int64_t tokens, double element) {
+  const auto width = static_cast<double>(config.width());
+  const double floats = 20 * width, islands = std::max(0.0, sizeof(float) - element) * 5 * width;
+  return ((floats + 2.0 * static_cast<double>(config.ffn_dim)) * element + islands) *
+         static_cast<double>(tokens);
+}
+
+// Keys and values of the texts of a pack: each clip has one, and all share the negative one. They are held
+// twice while they are joined.
+double text_bytes(const WanTransformerConfig& config, int64_t clips, int64_t text_tokens, double element) {
+  const auto texts = static_cast<double>(clips + 1);
+  return 2 * texts * 2 * static_cast<double>(config.num_layers * text_tokens * config.width()) * element;
 }
 
 // About 22 tensors as large as the largest level's (a convolution over time puts three frames side by side),
@@ -75,8 +86,9 @@ void count_packs(RunShape& shape, const ModelConfigs& configs, at::Device device
   for (const auto& clip : clips)
     items.push_back({clip.tokens, "", device.is_cpu() && !is_small_step(configs.transformer, clip.tokens)});
   const auto packs = make_packs(items, shape.token_budget, shape.workers);
-  shape.pack_tokens = 0;
+  shape.pack_tokens = shape.pack_clips = 0;
   for (const auto& pack : packs) {
+    shape.pack_clips = std::max(shape.pack_clips, static_cast<int64_t>(pack.size()));
     int64_t tokens = 0;
     for (const auto index : pack) tokens += items[index].tokens;
     shape.pack_tokens = std::max(shape.pack_tokens, tokens);
@@ -100,8 +112,9 @@ int64_t quickest_chunk(const WanVaeConfig& config, const ClipSize& clip) {
 }
 
 ClipSize clip_size(const GenerationPlan& plan) {
-  ClipSize size{plan.width, plan.height, plan.windows.front().frames,
-                plan.width, plan.height, plan.tokens * plan.branches};
+  ClipSize size{plan.width,          plan.height, plan.windows.front().frames,
+                plan.width,          plan.height, plan.tokens * plan.branches,
+                plan.max_text_tokens};
   if (plan.resize) {
     const auto written = parse_size(*plan.resize, "--resize");
     size.written_width = written.width;
@@ -124,9 +137,15 @@ MemoryEstimate estimate_memory(const ModelConfigs& configs, const ComponentSizes
                                       (device.is_cpu() ? encoding_bytes(clip) : 0));
   const auto workers = static_cast<double>(shape.workers);
   MemoryEstimate estimate;
-  estimate.program = device.is_cpu() ? whole(program_bytes + running_bytes + workers * worker_bytes) : 0;
+  // Of a card's memory: what CUDA's context and its libraries take there.
+  estimate.program = device.is_cpu() ? whole(program_bytes + running_bytes + workers * worker_bytes)
+                                     : whole(context_bytes);
   estimate.weights = whole(vae + std::max(text, transformer));
-  estimate.denoising = whole(workers * denoising_bytes(configs.transformer, shape.pack_tokens));
+  int64_t text_tokens = 0;
+  for (const auto& clip : clips) text_tokens = std::max(text_tokens, clip.text_tokens);
+  estimate.denoising = whole(workers *
+                             (denoising_bytes(configs.transformer, shape.pack_tokens, element) +
+                              text_bytes(configs.transformer, shape.pack_clips, text_tokens, element)));
   estimate.decoding = whole(decoding);
   estimate.peak = estimate.program + estimate.weights +
                   (shape.overlap ? estimate.denoising + estimate.decoding

@@ -22,6 +22,7 @@ struct RunShape {
   std::size_t workers = 1;   // packs denoised at once
   int64_t token_budget = 1;  // of one pack
   int64_t pack_tokens = 0;   // of the largest pack that comes of it
+  int64_t pack_clips = 1;    // in the pack of most clips
   int64_t decode_chunk = 0;  // latent frames at once; 0: as many as are quickest
   bool overlap = false;      // clips are decoded while others are denoised
 };
@@ -30,7 +31,8 @@ struct RunShape {
 struct ClipSize {
   int64_t width = 0, height = 0, frames = 0;  // as the model makes it
   int64_t written_width = 0, written_height = 0;
-  int64_t tokens = 0;  // of all guidance branches
+  int64_t tokens = 0;       // of all guidance branches
+  int64_t text_tokens = 0;  // that each text is padded to
 };
 ClipSize clip_size(const GenerationPlan& plan);
 

@@ -40,9 +40,17 @@ fs::path trace_folder(const ClipTask& task, std::size_t window) {
   return task.plan->windows.size() == 1 ? folder : folder / numbered("window_%04zu", window);
 }
 
+// A text's states as the network gets them: float32, zeros beyond its tokens. [max_text_tokens, d_model]
+at::Tensor padded(const at::Tensor& states, int64_t length) {
+  return at::constant_pad_nd(states.to(at::kFloat), {0, 0, 0, length - states.size(0)});
+}
+
 void trace_text(const ClipTask& task, const std::vector<at::Tensor>& texts) {
-  std::vector<std::pair<std::string, at::Tensor>> tensors = {{"prompt_embeds", texts[task.text]}};
-  if (task.plan->branches == 2) tensors.emplace_back("negative_prompt_embeds", texts[task.negative_text]);
+  const auto length = task.plan->max_text_tokens;
+  std::vector<std::pair<std::string, at::Tensor>> tensors;
+  tensors.emplace_back("prompt_embeds", padded(texts[task.text], length));
+  if (task.plan->branches == 2)
+    tensors.emplace_back("negative_prompt_embeds", padded(texts[task.negative_text], length));
   make_folder(*task.clip->trace);
   save_safetensors(fs::path(*task.clip->trace) / "text.safetensors", tensors);
 }
@@ -56,7 +64,7 @@ at::Tensor ClipNoise::next() { return at::randn(shape_, generator_, at::TensorOp
 
 PackSampler::PackSampler(const WanTransformer& transformer, const ModelConfigs& configs, at::Device device,
                          const std::vector<at::Tensor>& texts, const CheckpointOptions& checkpoints,
-                         const Pack& pack)
+                         const Pack& pack, bool branches_in_turn)
     : transformer_(transformer),
       configs_(configs),
       device_(device),
@@ -64,7 +72,8 @@ PackSampler::PackSampler(const WanTransformer& transformer, const ModelConfigs& 
       checkpoints_(checkpoints),
       pack_(pack),
       patch_(configs.transformer.patch_size),
-      scheduler_config_(configs.scheduler) {
+      scheduler_config_(configs.scheduler),
+      branches_in_turn_(branches_in_turn) {
   const auto& first = *pack.front()->plan;
   if (first.flow_shift) scheduler_config_.flow_shift = *first.flow_shift;
   int64_t tokens = 0;
@@ -90,9 +99,12 @@ TextContext PackSampler::text_context() const {
   std::map<std::size_t, int64_t> place_of_text;
   std::vector<TextContext> contexts;
   TextContext joined;
+  const auto length = pack_.front()->plan->max_text_tokens;
   const auto add = [&](std::size_t text) {
     const auto [found, is_new] = place_of_text.try_emplace(text, static_cast<int64_t>(contexts.size()));
-    if (is_new) contexts.push_back(transformer_.prepare_text(texts_[text].to(device_).unsqueeze(0), {}));
+    if (is_new)
+      contexts.push_back(
+          transformer_.prepare_text(padded(texts_[text].to(device_), length).unsqueeze(0), {}));
     joined.text_of_segment.push_back(found->second);
   };
   for (const auto* task : pack_) add(task->text);
@@ -197,7 +209,7 @@ std::vector<at::Tensor> PackSampler::sample_window(std::size_t window, const std
   auto tokens = t2v::pack(branches, patch_);
   tokens.known_timestep = static_cast<double>(plan.context_noise);
   const auto values = sample(transformer_, text_, *scheduler, tokens, guidance_, hooks(window, *scheduler),
-                             observer, beginning.first_step);
+                             observer, {beginning.first_step, branches_in_turn_});
   std::vector<at::Tensor> latents;
   for (std::size_t i = 0; i < pack_.size(); ++i)
     latents.push_back(unpatchify(rows_of(i, values), grids_[i], patch_).contiguous());

@@ -46,7 +46,8 @@ class PackSampler {
  public:
   // texts: as Denoising has them. What is referred to must outlive the sampler.
   PackSampler(const WanTransformer& transformer, const ModelConfigs& configs, at::Device device,
-              const std::vector<at::Tensor>& texts, const CheckpointOptions& checkpoints, const Pack& pack);
+              const std::vector<at::Tensor>& texts, const CheckpointOptions& checkpoints, const Pack& pack,
+              bool branches_in_turn);
 
   // Denoises one window of each clip; windows come in order. known: the latents of each clip that the window
   // begins with [C, T', h, w], none for the first window. The window in which the clips' checkpoints stand
@@ -82,6 +83,7 @@ class PackSampler {
   std::vector<TokenGrid> grids_;       // of each clip's window
   std::vector<int64_t> begins_ = {0};  // of each clip among the values
   int64_t padding_ = 0;                // tokens
+  bool branches_in_turn_;
   TextContext text_;
 };
 

@@ -333,7 +333,9 @@ GenerationPlan Planner::plan(const GenerationRequest& request) {
   if (plan.threads) check_range(static_cast<double>(*plan.threads), 1, 1024, "--threads");
   plan_outputs(plan, request);
   if (!sizes) sizes = component_sizes(model);
-  plan.weight_bytes = sizes->total() * static_cast<int64_t>(c10::elementSize(dtype));
+  plan.weight_bytes = (sizes->text_encoder + sizes->transformer) *
+                          static_cast<int64_t>(c10::elementSize(dtype)) +
+                      sizes->vae * static_cast<int64_t>(sizeof(float));  // the autoencoder stays in float32
   plan.checkpoint_every = request.checkpoint_every;
   if (plan.checkpoint_every)
     check_range(static_cast<double>(*plan.checkpoint_every), 1, 1'000'000, "--checkpoint-every");

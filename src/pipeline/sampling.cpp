@@ -87,11 +87,36 @@ at::Tensor guided(const at::Tensor& prediction, const Branches& branches,
   return parts.size() == 1 ? parts[0] : at::cat(parts);
 }
 
+// Segments begin ... end - 1 by themselves.
+at::Tensor predict_segments(const Denoiser& denoiser, const PackedTokens& tokens, const TextContext& text,
+                            std::size_t begin, std::size_t end) {
+  const auto first = tokens.segments[begin], last = tokens.segments[end];
+  PackedTokens part = tokens;
+  for (auto* rows : {&part.values, &part.positions, &part.timesteps}) *rows = rows->slice(0, first, last);
+  if (part.known.defined()) part.known = part.known.slice(0, first, last);
+  part.segments.clear();
+  for (auto segment = begin; segment <= end; ++segment)
+    part.segments.push_back(tokens.segments[segment] - first);
+  TextContext texts = text;
+  texts.text_of_segment.assign(text.text_of_segment.begin() + static_cast<std::ptrdiff_t>(begin),
+                               text.text_of_segment.begin() + static_cast<std::ptrdiff_t>(end));
+  return denoiser.predict(part, texts);
+}
+
+// All branches in one pass, or the unconditional ones after the others.
+at::Tensor predict(const Denoiser& denoiser, const PackedTokens& tokens, const TextContext& text,
+                   const Branches& branches, bool in_turn) {
+  const auto clips = branches.unconditional.size(), all = tokens.segments.size() - 1;
+  if (!in_turn || all == clips) return denoiser.predict(tokens, text);
+  return at::cat({predict_segments(denoiser, tokens, text, 0, clips),
+                  predict_segments(denoiser, tokens, text, clips, all)});
+}
+
 }  // namespace
 
 at::Tensor sample(const Denoiser& denoiser, const TextContext& text, Scheduler& scheduler,
                   PackedTokens tokens, const std::vector<Guidance>& guidance, const SamplingHooks& hooks,
-                  Observer& observer, int64_t first_step) {
+                  Observer& observer, const SamplingOptions& options) {
   const auto branches = branches_of(tokens, guidance);
   const auto& timesteps = scheduler.timesteps();
   const auto steps = static_cast<int64_t>(timesteps.size());
@@ -100,12 +125,13 @@ at::Tensor sample(const Denoiser& denoiser, const TextContext& text, Scheduler& 
   const auto known = tokens.known.defined() ? tokens.known.narrow(0, 0, branches.count()).unsqueeze(1)
                                             : at::Tensor();
   const auto rows = new_rows(known.defined() ? known.squeeze(1) : known, branches);
-  for (int64_t step = first_step; step < steps; ++step) {
+  for (int64_t step = options.first_step; step < steps; ++step) {
     observer.check_cancelled();
     const int64_t timestep = timesteps[static_cast<std::size_t>(step)];
     tokens.values = for_all_branches(values, branches);
     set_timestep(tokens, static_cast<double>(timestep));
-    const auto prediction = guided(denoiser.predict(tokens, text), branches, guidance, rows);
+    const auto prediction = guided(predict(denoiser, tokens, text, branches, options.branches_in_turn),
+                                   branches, guidance, rows);
     check_finite(prediction, "the network's prediction", step, steps, timestep);
     const auto noise = scheduler.needs_noise(step) ? std::optional<at::Tensor>(hooks.noise(step))
                                                    : std::nullopt;

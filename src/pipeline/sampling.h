@@ -27,7 +27,12 @@ struct SamplingHooks {
   std::function<void(int64_t step, int64_t timestep, const at::Tensor& values)> after_step;
 };
 
-// Denoises the clips of a pack together, from `first_step` of the schedule on.
+struct SamplingOptions {
+  int64_t first_step = 0;
+  bool branches_in_turn = false;  // half of the memory, where all of it does not suffice
+};
+
+// Denoises the clips of a pack together, from options.first_step of the schedule on.
 // tokens: the noise (or the sample of an earlier step, and known content) of each clip, one segment a clip,
 // in order; after that, once more each clip whose guidance scale is above 1, in order: its unconditional
 // branch. guidance: one a clip. Returns the clean values [n, C·pt·ph·pw] of the clips' first branches. Known
@@ -37,6 +42,6 @@ struct SamplingHooks {
 // naming the step.
 at::Tensor sample(const Denoiser& denoiser, const TextContext& text, Scheduler& scheduler,
                   PackedTokens tokens, const std::vector<Guidance>& guidance, const SamplingHooks& hooks,
-                  Observer& observer, int64_t first_step = 0);
+                  Observer& observer, const SamplingOptions& options = {});
 
 }  // namespace t2v

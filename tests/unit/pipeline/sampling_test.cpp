@@ -206,6 +206,26 @@ TEST(Sample, KeepsKnownTokensBitForBitWithARealNetwork) {
   EXPECT_GT(test::relative_error(result.select(1, 1), latents.select(1, 1)), 0.1);
 }
 
+TEST(Sample, BranchesInTurnMakeTheSame) {
+  const auto config = parse_wan_transformer_config(test::tiny_config("transformer"), "config.json");
+  auto weights = test::tiny_weights("transformer");
+  const WanTransformer network(config, weights.root(), at::kCPU);
+  const auto scheduler_config = parse_scheduler_config(
+      read_json(test::golden("wan-tiny") / "scheduler" / "scheduler_config.json"), "scheduler_config.json");
+  // Two clips of unlike size, known frames in one of them, guidance for the other alone.
+  const auto known = at::tensor(std::vector<int64_t>{1, 0, 0}).to(at::kBool);
+  const Clip first{test::random_normal({16, 3, 8, 8}, 1), known},
+      second{test::random_normal({16, 2, 12, 8}, 2), {}};
+  const auto context = network.prepare_text(test::random_normal({3, 9, config.text_dim}, 3), {0, 1, 2});
+  const auto made = [&](bool in_turn) {
+    const auto scheduler = make_scheduler(SchedulerKind::unipc, scheduler_config, 3, 0);
+    Observer observer;
+    return sample(network, context, *scheduler, pack({first, second, second}, config.patch_size),
+                  {{1.0}, {5.0, 0.7}}, {}, observer, {0, in_turn});
+  };
+  EXPECT_LE(test::relative_error(made(true), made(false)), 1e-5);
+}
+
 TEST(Sample, StopsAtTheStepThatIsNotFinite) {
   class Breaking : public ConstantDenoiser {
     at::Tensor predict(const PackedTokens& tokens, const TextContext& text) const override {
