@@ -50,6 +50,15 @@ void add_generate_command(CLI::App& app) {
   auto options = std::make_shared<GenerateOptions>();
   auto* command = app.add_subcommand("generate", "Make video clips from a prompt");
   options->settings = add_setting_flags(*command);
+  command
+      ->add_option_function<std::string>(
+          "text",
+          [settings = options->settings](const std::string& text) {
+            if (!settings->given.emplace("prompt", text).second)
+              throw Error(ErrorKind::usage, "the prompt is given twice: with --prompt and as '" + text + "'");
+          },
+          "The prompt, as with --prompt")
+      ->group("What to make");
   command->add_option("--progress", options->progress, progress_help)->group("Run");
   command->add_flag("--dry-run", options->dry_run, "Print the plan as JSON and stop")->group("Run");
   command
@@ -59,7 +68,7 @@ void add_generate_command(CLI::App& app) {
       "Flags win over environment variables (T2V_STEPS, T2V_MODEL, ...), those over --config, that over the "
       "model's t2v.json.\n\n"
       "Examples:\n"
-      "  t2v generate -p \"a red circle bouncing on a navy background\" --aspect 16:9 --seconds 4 -o "
+      "  t2v generate \"a red circle bouncing on a navy background\" --aspect 16:9 --seconds 4 -o "
       "clip.mp4\n"
       "  t2v generate -p \"a small green star spinning on a black background\" --resize 512x512 --count 4 -o "
       "'{index}-{seed}.mp4'\n"

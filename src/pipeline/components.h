@@ -7,11 +7,11 @@
 #include <memory>
 #include <string>
 
+#include "models/umt5_encoder.h"
 #include "models/wan_transformer.h"
 #include "models/wan_vae.h"
 #include "schedulers/config.h"
 #include "text/tokenizer.h"
-#include "text/umt5_encoder.h"
 #include "weights/model_folder.h"
 
 namespace t2v {

@@ -5,8 +5,8 @@
 #include <memory>
 #include <vector>
 
+#include "models/umt5_encoder.h"
 #include "models/wan_transformer.h"
-#include "text/umt5_encoder.h"
 #include "train/latent_cache.h"
 #include "train/objective.h"
 #include "train/task.h"

@@ -106,6 +106,15 @@ TEST(CliSettings, FlagsWinOverEnvironmentOverConfigOverModel) {
   EXPECT_EQ(plan_of({"--model", model.path(), "--size", "64x64"}).at("steps"), 50);
 }
 
+TEST(CliSettings, ABareArgumentIsThePrompt) {
+  const auto result = run_program({"generate", "a red circle", "--print-config"});
+  expect_done(result);
+  EXPECT_EQ(nlohmann::json::parse(result.out)["prompt"], "a red circle");
+  expect_refused(run_program({"generate", "a red circle", "-p", "a star", "--dry-run"}), 2,
+                 {"prompt is given twice", "'a red circle'"});
+  expect_refused(run_program({"generate", "a", "red", "circle", "--dry-run"}), 2, {"'red'"});
+}
+
 TEST(CliSettings, PrintedConfigMakesTheSamePlan) {
   const TemporaryFolder folder;
   const Arguments settings = {"generate",    "-p",        "a \"red\" circle \xc3\xa9",

@@ -2,10 +2,10 @@
 #include <ATen/ATen.h>
 
 #include "input.h"
+#include "models/umt5_encoder.h"
 #include "models/wan_transformer.h"
 #include "models/wan_vae.h"
 #include "schedulers/scheduler.h"
-#include "text/umt5_encoder.h"
 #include "weights/model_folder.h"
 
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, std::size_t size) {

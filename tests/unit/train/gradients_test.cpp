@@ -13,10 +13,10 @@
 #include <functional>
 
 #include "golden.h"
+#include "models/umt5_encoder.h"
 #include "models/wan_transformer.h"
 #include "models/wan_vae.h"
 #include "parameters.h"
-#include "text/umt5_encoder.h"
 #include "tokens/packed_tokens.h"
 #include "weights.h"
 

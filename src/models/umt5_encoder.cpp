@@ -1,8 +1,10 @@
-#include "text/umt5_encoder.h"
+#include "models/umt5_encoder.h"
 
 #include <ATen/ATen.h>
 
 #include <cmath>
+
+#include "nn/ops.h"
 
 namespace t2v {
 
@@ -13,11 +15,6 @@ at::Tensor rms_norm(const at::Tensor& x, const at::Tensor& weight, double epsilo
   const auto wide = x.to(at::kFloat);
   const auto scaled = x * at::rsqrt(wide.pow(2).mean(-1, true) + epsilon);
   return weight * scaled.to(weight.scalar_type());
-}
-
-// Rows of a table by index. libtorch without Python has no embedding on the meta device.
-at::Tensor look_up(const at::Tensor& table, const at::Tensor& index) {
-  return table.is_meta() ? table.index({index}) : at::embedding(table, index);
 }
 
 }  // namespace
@@ -102,7 +99,7 @@ at::Tensor Umt5Encoder::self_attention(const Layer& layer, const at::Tensor& x,
   };
   auto scores = at::matmul(heads(layer.q), heads(layer.k).transpose(2, 3));    // [B, h, L, L]; T5 does not
                                                                                // scale by 1/sqrt(d)
-  scores = scores + look_up(layer.position_bias, buckets).permute({2, 0, 1});  // [h, L, L]
+  scores = scores + rows_at(layer.position_bias, buckets).permute({2, 0, 1});  // [h, L, L]
   const auto attention = at::softmax(scores.to(at::kFloat), -1).to(x.scalar_type());  // float32 softmax
   const auto joined = at::matmul(attention, heads(layer.v)).transpose(1, 2).flatten(2);
   return at::linear(joined, layer.o);  // [B, L, D]
@@ -112,7 +109,7 @@ at::Tensor Umt5Encoder::forward(const at::Tensor& ids) const {
   if (ids.dim() == 1) return forward(ids.unsqueeze(0))[0];
   const auto buckets = relative_position_buckets(ids.size(1), config_.relative_attention_num_buckets,
                                                  config_.relative_attention_max_distance, ids.device());
-  auto x = look_up(embedding_, ids);  // [B, L, D]
+  auto x = rows_at(embedding_, ids);  // [B, L, D]
   for (const auto& layer : layers_) {
     x = x + self_attention(layer, rms_norm(x, layer.attention_norm, config_.layer_norm_epsilon), buckets);
     const auto h = rms_norm(x, layer.feed_norm, config_.layer_norm_epsilon);

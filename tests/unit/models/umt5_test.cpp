@@ -3,7 +3,7 @@
 
 #include "errors.h"
 #include "golden.h"
-#include "text/umt5_encoder.h"
+#include "models/umt5_encoder.h"
 #include "weights.h"
 
 namespace t2v {
