@@ -16,6 +16,7 @@ enum class ErrorKind : int {
   out_of_memory = 5,
   non_finite = 6,     // NaN or infinity while denoising or decoding
   partial = 7,        // a batch finished with failed items
+  hung_up = 129,      // SIGHUP
   interrupted = 130,  // SIGINT
   terminated = 143,   // SIGTERM
 };

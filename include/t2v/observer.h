@@ -24,7 +24,8 @@ class T2V_API Observer {
   virtual void clip_started(std::size_t /*plan*/, std::size_t /*clip*/) {}
   // One line for a person: a rounded size, a cut prompt.
   virtual void note(const std::string&) {}
-  // Called between steps and frames; throws Error{interrupted} or Error{terminated} to stop the run there.
+  // Called between steps and frames; throws Error{interrupted}, Error{terminated} or
+  // Error{hung_up} to stop the run there.
   virtual void check_cancelled() {}
 };
 

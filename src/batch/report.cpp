@@ -40,6 +40,7 @@ const char* failure_name(int exit_code) {
       return "out of memory";
     case ErrorKind::non_finite:
       return "NaN or infinity";
+    case ErrorKind::hung_up:
     case ErrorKind::interrupted:
     case ErrorKind::terminated:
       return "stopped by a signal";

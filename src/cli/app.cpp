@@ -1,16 +1,15 @@
 #include "cli/app.h"
 
-#include <ATen/ATen.h>
-
 #include <algorithm>
 #include <cerrno>
 #include <cstdio>
 #include <cstring>
-#include <new>
+#include <exception>
 
 #include "base/log.h"
 #include "base/signals.h"
 #include "base/utf8.h"
+#include "pipeline/failures.h"
 #include "t2v/error.h"
 #include "t2v/generate.h"
 
@@ -68,22 +67,10 @@ std::string usage_message(const CLI::App& app, const CLI::ParseError& error) {
          (used.empty() ? "" : command.get_name() + " ") + "--help";
 }
 
-bool is_out_of_memory(const c10::Error& error) {
-  const std::string what = error.what_without_backtrace();
-  return dynamic_cast<const c10::OutOfMemoryError*>(&error) != nullptr ||
-         what.find("can't allocate memory") != std::string::npos ||
-         what.find("not enough memory") != std::string::npos;
-}
-
 int report(ErrorKind kind, const std::string& message) {
   log_error(message);
   return static_cast<int>(kind);
 }
-
-constexpr const char* out_of_memory_advice =
-    "out of memory. Ask for fewer frames or a smaller size (t2v generate --dry-run shows the plan), or use "
-    "--dtype bfloat16; "
-    "in training, lower tokens_per_lane or pixels_per_lane, or set gradient_checkpointing.";
 
 }  // namespace
 
@@ -102,8 +89,8 @@ int run_command_line(int argc, char** argv) {
   app.require_subcommand(1);
   app.footer(
       "Exit codes: 0 done, 1 internal error, 2 usage, 3 bad model or input file, 4 output not written,\n"
-      "5 out of memory, 6 NaN or infinity, 7 a batch with failed items, 130 stopped by Ctrl-C, 143 stopped "
-      "by SIGTERM.\n"
+      "5 out of memory, 6 NaN or infinity, 7 a batch with failed items,\n"
+      "129 / 130 / 143 stopped by SIGHUP / Ctrl-C / SIGTERM.\n"
       "Progress and messages go to stderr, data (paths of finished files, or the video with -o -) to "
       "stdout.");
   add_generate_command(app);
@@ -120,16 +107,9 @@ int run_command_line(int argc, char** argv) {
   } catch (const CLI::ParseError& error) {
     if (error.get_exit_code() == 0) return app.exit(error);  // --help, --version
     return report(ErrorKind::usage, usage_message(app, error));
-  } catch (const Error& error) {
+  } catch (...) {
+    const auto error = as_error(std::current_exception());
     return report(error.kind(), error.what());
-  } catch (const std::bad_alloc&) {
-    return report(ErrorKind::out_of_memory, out_of_memory_advice);
-  } catch (const c10::Error& error) {
-    if (is_out_of_memory(error)) return report(ErrorKind::out_of_memory, out_of_memory_advice);
-    return report(ErrorKind::internal,
-                  std::string("internal error in libtorch: ") + error.what_without_backtrace());
-  } catch (const std::exception& error) {
-    return report(ErrorKind::internal, std::string("internal error: ") + error.what());
   }
 }
 

@@ -9,7 +9,7 @@
 
 namespace t2v {
 
-// Runs the program and returns its exit code. The only place where errors are caught.
+// Runs the program and returns its exit code. Every error ends here, as its message and exit code.
 int run_command_line(int argc, char** argv);
 
 // Each adds its subcommand to `app`; what it does runs from a callback after parsing.

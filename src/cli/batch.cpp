@@ -8,6 +8,7 @@
 #include "cli/event_log.h"
 #include "cli/progress.h"
 #include "cli/setting_flags.h"
+#include "pipeline/failures.h"
 
 namespace t2v {
 
@@ -119,6 +120,7 @@ std::string summary_line(const BatchSummary& summary, double seconds) {
 void make_batch(const BatchOptions& options, EventLog& log) {
   const auto start = std::chrono::steady_clock::now();
   BatchRun run{.shard = find_shard(options.shard)};
+  if (options.json) require_own_stdout(options.progress, "the JSON of --json");
   if (!options.redo.empty()) run.redo = parse_redo(options.redo);
   const auto progress = make_progress(options.progress);
   ClipsProgress clips(*progress);
@@ -178,7 +180,8 @@ void run_batch_command(const BatchOptions& options) {
   try {
     make_batch(options, log);
     log.write({{"event", "end"}, {"exit_code", 0}});
-  } catch (const Error& error) {
+  } catch (...) {
+    const auto error = as_error(std::current_exception());
     log.write({{"event", "end"}, {"exit_code", error.exit_code()}, {"error", error.what()}});
     throw;
   }

@@ -36,10 +36,13 @@ void add_decode_command(CLI::App& app) {
   command->add_option("--progress", options->progress, progress_help)->capture_default_str();
   command->footer("Example:\n  t2v decode clip.safetensors -o clip.mp4 --resize 640x384");
   command->callback([options] {
-    const auto observer = make_progress(options->progress);
-    const auto frames = decode_latents(options->request, *observer);
-    observer->note(options->request.output + ": " + std::to_string(frames) + " frames");
-    if (options->request.output != "-") print_line(options->request.output);
+    telling_failure(options->progress, [&] {
+      if (options->request.output == "-") require_own_stdout(options->progress, "the video of -o -");
+      const auto observer = make_progress(options->progress);
+      const auto frames = decode_latents(options->request, *observer);
+      observer->note(options->request.output + ": " + std::to_string(frames) + " frames");
+      if (options->request.output != "-") print_line(options->request.output);
+    });
   });
 }
 

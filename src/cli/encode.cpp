@@ -28,13 +28,16 @@ void add_encode_command(CLI::App& app) {
       "Example:\n  t2v encode clip.mp4 --size 128x128 -o clip.safetensors && t2v decode clip.safetensors -o "
       "again.mp4");
   command->callback([options] {
-    const auto observer = make_progress(options->progress);
-    const auto result = encode_video(options->request, *observer);
-    std::string shape;
-    for (const auto size : result.latent_shape) shape += (shape.empty() ? "[" : ", ") + std::to_string(size);
-    observer->note(options->request.output + ": " + std::to_string(result.frames) + " frames as latents " +
-                   shape + "]");
-    print_line(options->request.output);
+    telling_failure(options->progress, [&] {
+      const auto observer = make_progress(options->progress);
+      const auto result = encode_video(options->request, *observer);
+      std::string shape;
+      for (const auto size : result.latent_shape)
+        shape += (shape.empty() ? "[" : ", ") + std::to_string(size);
+      observer->note(options->request.output + ": " + std::to_string(result.frames) + " frames as latents " +
+                     shape + "]");
+      print_line(options->request.output);
+    });
   });
 }
 

@@ -28,6 +28,7 @@ void run_generate(const GenerateOptions& options) {
   const auto request = request_from(*options.settings);
   if (options.print_config) return print_line(request_to_json(request).dump(2));
   const auto observer = make_progress(options.progress);
+  if (request.output == "-") require_own_stdout(options.progress, "the video of -o -");
   const auto plan = plan_generation(request);
   if (options.dry_run) return print_line(plan_to_json(plan));
   for (const auto& clip : plan.clips)

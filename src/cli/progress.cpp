@@ -5,11 +5,13 @@
 #include <algorithm>
 #include <chrono>
 #include <cstdio>
+#include <exception>
 #include <map>
 
 #include "base/json.h"
 #include "base/log.h"
 #include "base/signals.h"
+#include "pipeline/failures.h"
 
 namespace t2v {
 
@@ -189,10 +191,24 @@ class OpenJdProgress : public SignalObserver {
 
 }  // namespace
 
-void tell_failure(const std::string& mode, const std::string& error) {
-  if (mode != "openjd") return;
-  std::printf("openjd_fail: %s\n", one_line(error).c_str());
-  std::fflush(stdout);
+void require_own_stdout(const std::string& mode, const std::string& what) {
+  if (mode == "openjd")
+    throw Error(ErrorKind::usage,
+                "--progress openjd writes its lines to stdout, where " + what +
+                    " goes as well; leave out one of the two, or take --progress json, which "
+                    "goes to stderr");
+}
+
+void telling_failure(const std::string& mode, const std::function<void()>& action) {
+  try {
+    action();
+  } catch (...) {
+    if (mode == "openjd") {
+      std::printf("openjd_fail: %s\n", one_line(as_error(std::current_exception()).what()).c_str());
+      std::fflush(stdout);
+    }
+    throw;
+  }
 }
 
 std::unique_ptr<Observer> make_progress(const std::string& mode) {

@@ -2,10 +2,10 @@
 // Open Job Description.
 #pragma once
 
+#include <functional>
 #include <memory>
 #include <string>
 
-#include "t2v/error.h"
 #include "t2v/observer.h"
 
 namespace t2v {
@@ -14,18 +14,12 @@ namespace t2v {
 // arrived.
 std::unique_ptr<Observer> make_progress(const std::string& mode);
 
-void tell_failure(const std::string& mode, const std::string& error);
+// `what` (a video, JSON) goes to stdout, where the lines of the mode openjd go too: nobody could tell them
+// apart. Throws Error{usage} in that mode.
+void require_own_stdout(const std::string& mode, const std::string& what);
 
-// Runs `action`; in the mode openjd an Error is told as openjd_fail before it goes on.
-template <class Action>
-void telling_failure(const std::string& mode, const Action& action) {
-  try {
-    action();
-  } catch (const Error& error) {
-    tell_failure(mode, error.what());
-    throw;
-  }
-}
+// Runs `action`; in the mode openjd what it throws is told as openjd_fail before it goes on.
+void telling_failure(const std::string& mode, const std::function<void()>& action);
 
 // Help text of --progress.
 extern const char* const progress_help;

@@ -34,8 +34,8 @@ void add_train_command(CLI::App& app) {
   command->add_option("--threads", request.threads, "Worker threads on the CPU (all processors when absent)");
   command->add_option("--progress", options->progress, progress_help)->capture_default_str();
   command->footer(
-      "Ctrl-C or SIGTERM writes a checkpoint and stops; --resume goes on from it. Several processes share "
-      "the work when RANK, WORLD_SIZE,\n"
+      "Ctrl-C, SIGTERM or SIGHUP writes a checkpoint and stops; --resume goes on from it. Several processes "
+      "share the work when RANK, WORLD_SIZE,\n"
       "MASTER_ADDR and MASTER_PORT (or Slurm's variables) are set.\n\n"
       "Examples:\n"
       "  t2v train configs/train/world-64.json --out runs/a\n"
@@ -44,9 +44,11 @@ void add_train_command(CLI::App& app) {
       "--minutes 30\n"
       "  t2v generate -m runs/a/model -p \"a red circle bouncing on a navy background\" -o clip.mp4");
   command->callback([options] {
-    options->request.out = options->out;
-    const auto observer = make_progress(options->progress);
-    print_line(run_training(options->request, *observer).string());
+    telling_failure(options->progress, [&] {
+      options->request.out = options->out;
+      const auto observer = make_progress(options->progress);
+      print_line(run_training(options->request, *observer).string());
+    });
   });
 }
 

@@ -31,7 +31,7 @@ struct TrainingRequest {
 };
 
 // Returns the folder of the trained model. Throws Error: usage (config, a run folder that is in use without
-// `resume`), bad_input, output, non_finite; interrupted and terminated after a checkpoint.
+// `resume`), bad_input, output, non_finite; interrupted, terminated and hung_up after a checkpoint.
 std::filesystem::path run_training(const TrainingRequest& request, Observer& observer);
 
 }  // namespace t2v

@@ -64,15 +64,15 @@ TEST(CliBatchShards, ComeFromTheSchedulersEnvironment) {
   expect_complete(folder / "out", 3);
 }
 
-TEST(CliBatchSignals, SigtermLeavesAManifestThatTheSameCommandCompletes) {
+void expect_completed_after(int signal, int code) {
   const TemporaryFolder folder;
   write_bytes(folder / "p.txt", numbered_prompts(40));
   const auto arguments = batch(folder / "p.txt", folder / "out", {"--progress", "json", "--steps", "4"});
   Program program(arguments);
   program.wait_for(R"("done":3,"event":"progress","stage":"clips")");
-  program.signal(SIGTERM);
+  program.signal(signal);
   const auto stopped = program.finish();
-  EXPECT_EQ(stopped.code, 143) << stopped.err;
+  EXPECT_EQ(stopped.code, code) << stopped.err;
   const auto status = status_of(folder / "out");
   EXPECT_EQ(status.at("running"), 0);
   EXPECT_EQ(status.at("failed"), 0);
@@ -83,6 +83,14 @@ TEST(CliBatchSignals, SigtermLeavesAManifestThatTheSameCommandCompletes) {
   expect_done(rest);
   EXPECT_EQ(lines_of(rest.out).size() + lines_of(stopped.out).size(), 40U);
   expect_complete(folder / "out", 40);
+}
+
+TEST(CliBatchSignals, SigtermLeavesAManifestThatTheSameCommandCompletes) {
+  expect_completed_after(SIGTERM, 143);
+}
+
+TEST(CliBatchSignals, SighupLeavesAManifestThatTheSameCommandCompletes) {
+  expect_completed_after(SIGHUP, 129);
 }
 
 // Failure class 16 for batches.

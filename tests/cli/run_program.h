@@ -83,6 +83,8 @@ class Program {
       const int err_file = ::open(err.c_str(), O_CREAT | O_WRONLY | O_TRUNC, 0600);
       const bool ready = ::dup2(in, 0) == 0 && ::dup2(out_file, 1) == 1 && ::dup2(err_file, 2) == 2 &&
                          (folder.empty() || ::chdir(folder.c_str()) == 0);
+      for (const int stop : {SIGINT, SIGTERM, SIGHUP})
+        ::signal(stop, SIG_DFL);  // the tests may themselves run in the background, where SIGINT is ignored
       if (ready && start.prepare) start.prepare();
       if (ready) ::execvpe(argv[0], argv.data(), envp.data());
       ::_exit(127);

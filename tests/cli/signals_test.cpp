@@ -1,4 +1,4 @@
-// SIGINT and SIGTERM: the run stops within a step and leaves nothing half-written.
+// SIGINT, SIGTERM and SIGHUP: the run stops within a step and leaves nothing half-written.
 #include "expect.h"
 
 namespace t2v::test {
@@ -25,6 +25,40 @@ void expect_stops(int signal, int code) {
 TEST(CliSignals, SigintStopsWithinAStepAndLeavesNothing) { expect_stops(SIGINT, 130); }
 
 TEST(CliSignals, SigtermStopsWithinAStepAndLeavesNothing) { expect_stops(SIGTERM, 143); }
+
+TEST(CliSignals, SighupStopsWithinAStepAndLeavesNothing) { expect_stops(SIGHUP, 129); }
+
+TEST(CliSignals, SighupWhileWritingLeavesNothing) {
+  const TemporaryFolder folder;
+  const auto latents = (folder / "l.safetensors").string();
+  expect_done(run_program(quick_clip(folder / "clip.y4m", {"--frames", "257", "--steps", "1", "--size",
+                                                           "128x128", "--save-latents", latents})));
+  const auto names = names_in(folder.path());
+  Program decode({"decode", latents, "-o", (folder / "again.mp4").string(), "--resize", "1024x1024",
+                  "--progress", "json"});
+  decode.wait_for(R"("stage":"decode")");
+  decode.signal(SIGHUP);
+  EXPECT_EQ(decode.finish().code, 129);
+  EXPECT_EQ(names_in(folder.path()), names);
+  Program encode({"encode", (folder / "clip.y4m").string(), "-o", (folder / "again.safetensors").string(),
+                  "--progress", "json"});
+  encode.wait_for(R"("stage":"read")");
+  encode.signal(SIGHUP);
+  EXPECT_EQ(encode.finish().code, 129);
+  EXPECT_EQ(names_in(folder.path()), names);
+}
+
+TEST(CliSignals, ASignalThatWasIgnoredAtTheStartStaysIgnored) {
+  const TemporaryFolder folder;
+  const Start nohup{.prepare = [] {
+    for (const int stop : {SIGINT, SIGHUP}) ::signal(stop, SIG_IGN);
+  }};
+  Program program(quick_clip(folder / "clip.mp4", {"--steps", "300", "--progress", "json"}), {}, {}, nohup);
+  program.wait_for(R"("stage":"denoise")");
+  for (const int stop : {SIGINT, SIGHUP, SIGINT}) program.signal(stop);
+  expect_done(program.finish());
+  EXPECT_EQ(names_in(folder.path()), (std::vector<std::string>{"clip.mp4"}));
+}
 
 TEST(CliSignals, ASecondSignalStopsAtOnce) {
   const TemporaryFolder folder;
