@@ -99,9 +99,10 @@ class ImageSink : public FrameSink {
   }
 
   void check(int result) const {
-    if (result < 0)
-      throw Error(ErrorKind::output,
-                  path_ + ": PNG encoder: " + libav::error_text(result) + libav::complaint());
+    if (result >= 0) return;
+    const auto complaint = libav::complaint();
+    if (libav::is_out_of_memory(result, complaint)) throw std::bad_alloc();
+    throw Error(ErrorKind::output, path_ + ": PNG encoder: " + libav::error_text(result) + complaint);
   }
 
   std::string path_;

@@ -1,6 +1,7 @@
 #include "video/libav.h"
 
 #include <array>
+#include <cerrno>
 #include <cstdarg>
 #include <mutex>
 
@@ -60,6 +61,10 @@ std::string complaint() {
   const std::lock_guard lock(last_error_mutex);
   const auto text = std::exchange(last_error, {});
   return text.empty() ? "" : " (libav: " + text + ")";
+}
+
+bool is_out_of_memory(int code, const std::string& complaint) {
+  return code == AVERROR(ENOMEM) || (code == AVERROR_EXTERNAL && complaint.empty());
 }
 
 }  // namespace t2v::libav

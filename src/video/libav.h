@@ -78,6 +78,11 @@ void prepare_library();
 // nothing. A hint for messages only.
 std::string complaint();
 
+// Whether an encoder's error code, with the complaint() that goes with it, means that there was no memory.
+// x264 says no more than AVERROR_EXTERNAL and logs nothing when it gets none, or no thread; where something
+// else is wrong it logs what.
+bool is_out_of_memory(int code, const std::string& complaint);
+
 // Throws std::bad_alloc when an allocation of libav returned null.
 template <class T>
 T* allocated(T* pointer) {

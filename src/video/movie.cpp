@@ -139,8 +139,10 @@ class MovieSink : public FrameSink {
   void check(int result, const char* what) {
     if (result >= 0) return;
     if (file_.error() != 0) file_.fail(file_.error());
-    throw Error(ErrorKind::output, file_.name() + ": " + what + " cannot be written: " +
-                                       libav::error_text(result) + libav::complaint());
+    const auto complaint = libav::complaint();
+    if (libav::is_out_of_memory(result, complaint)) throw std::bad_alloc();
+    throw Error(ErrorKind::output,
+                file_.name() + ": " + what + " cannot be written: " + libav::error_text(result) + complaint);
   }
 
   // In this order: what is below uses what is above until it is gone.

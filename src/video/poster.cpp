@@ -11,8 +11,10 @@ namespace t2v {
 std::string encode_poster(const Frame& frame, int longest_side) {
   libav::prepare_library();
   const auto check = [](int result) {
-    if (result < 0)
-      throw Error(ErrorKind::internal, "JPEG encoder: " + libav::error_text(result) + libav::complaint());
+    if (result >= 0) return;
+    const auto complaint = libav::complaint();
+    if (libav::is_out_of_memory(result, complaint)) throw std::bad_alloc();
+    throw Error(ErrorKind::internal, "JPEG encoder: " + libav::error_text(result) + complaint);
   };
   const double factor = std::min(1.0,
                                  static_cast<double>(longest_side) / std::max(frame.width, frame.height));

@@ -100,7 +100,9 @@ libav::Scaler make_scaler(const PictureFormat& from, const PictureFormat& to, in
   constexpr int unity = 1 << 16;
   sws_setColorspaceDetails(scaler.get(), sws_getCoefficients(from.matrix), from.full_range,
                            sws_getCoefficients(to.matrix), to.full_range, 0, unity, unity);
-  if (const int result = sws_init_context(scaler.get(), nullptr, nullptr); result < 0)
+  const int result = sws_init_context(scaler.get(), nullptr, nullptr);
+  if (result == AVERROR(ENOMEM)) throw std::bad_alloc();
+  if (result < 0)
     throw Error(ErrorKind::bad_input,
                 "cannot convert " + size_text(from.width, from.height) + " " +
                     av_get_pix_fmt_name(from.pixels) + " to " + size_text(to.width, to.height) + " " +

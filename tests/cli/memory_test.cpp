@@ -122,6 +122,32 @@ TEST(CliMemory, AFailedAllocationHalvesThePackAndSaysSo) {
   EXPECT_EQ(names_in(folder.path()).size(), 24U);
 }
 
+// Less memory than the libraries need to start ends before main; from there on there is too little for the
+// encoder, its threads, the decoder.
+TEST(CliMemory, HoweverLittleMemoryADecodeHasItIsDoneOrEndsWithFive) {
+  if (has_sanitizer) GTEST_SKIP() << "sanitizers reserve terabytes of address space";
+  const TemporaryFolder folder;
+  const auto latents = (folder / "l.safetensors").string();
+  expect_done(run_program(quick_clip(folder / "clip.y4m", {"-m", "world-64", "--save-latents", latents})));
+  const auto decode = [&](int64_t megabytes) {
+    return run_in(megabytes, {"decode", latents, "-m", "world-64", "--resize", "1024x1024", "--threads", "1",
+                              "-o", (folder / "clip.mp4").string()});
+  };
+  const auto begun = [](const LimitedResult& result) {
+    return result.output.find("error: ") != std::string::npos;
+  };
+  int out_of_memory = 0;
+  int64_t megabytes = 400;
+  auto result = decode(megabytes);
+  for (; result.code != 0 && megabytes < 2000; megabytes += 15, result = decode(megabytes)) {
+    if (out_of_memory == 0 && !begun(result)) continue;
+    EXPECT_EQ(result.code, 5) << megabytes << " MB: " << result.output;
+    out_of_memory += result.code == 5 ? 1 : 0;
+  }
+  EXPECT_EQ(result.code, 0) << result.output;
+  EXPECT_GT(out_of_memory, 2);
+}
+
 TEST(CliMemory, AFailedAllocationOfAClipByItselfEndsWithTheEstimateAndFlags) {
   if (has_sanitizer) GTEST_SKIP() << "sanitizers reserve terabytes of address space";
   const TemporaryFolder folder;
