@@ -1,8 +1,11 @@
 #include "base/atomic_file.h"
 
 #include <fcntl.h>
+#include <limits.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <array>
 #include <atomic>
 #include <cerrno>
@@ -52,13 +55,22 @@ fs::path folder_of(const fs::path& path) {
   return path.has_parent_path() ? path.parent_path() : fs::path(".");
 }
 
-// The extension stays last, because encoders choose their format by it. Names may have 255 bytes, so that a
-// long one is shortened here.
+// The extension stays last, because encoders choose their format by it.
 fs::path temporary_name(const fs::path& path) {
   static std::atomic<unsigned> counter{0};
   return folder_of(path) /
-         ("." + path.filename().string().substr(0, 150) + ".t2v-" + std::to_string(::getpid()) + "-" +
+         ("." + temporary_stem(path.filename().string()) + ".t2v-" + std::to_string(::getpid()) + "-" +
           std::to_string(counter++) + ".tmp" + path.extension().string().substr(0, 50));
+}
+
+// Renaming would replace a device such as /dev/null for the whole machine. A link to one is no better.
+void refuse_special_file(const fs::path& path) {
+  std::error_code unknown;
+  const auto type = fs::status(path, unknown).type();
+  if (type == fs::file_type::character || type == fs::file_type::block || type == fs::file_type::fifo ||
+      type == fs::file_type::socket)
+    throw Error(ErrorKind::output,
+                path.string() + ": is a device or pipe, which a finished file would replace; name a file");
 }
 
 // Makes a new name in the folder durable. A folder that may be written but not read cannot be synced, nor can
@@ -76,18 +88,14 @@ void sync_folder(const fs::path& folder) {
 }  // namespace
 
 AtomicFile::AtomicFile(fs::path path) : path_(std::move(path)) {
-  // Renaming would replace a device such as /dev/null for the whole machine.
-  std::error_code unknown;
-  const auto type = fs::symlink_status(path_, unknown).type();
-  if (type == fs::file_type::character || type == fs::file_type::block || type == fs::file_type::fifo ||
-      type == fs::file_type::socket)
-    throw Error(ErrorKind::output,
-                path_.string() + ": is a device or pipe, which a finished file would replace; name a file");
+  check_name_length(path_);
+  target_ = resolve_link(path_);
+  refuse_special_file(path_);
   // A name may be taken: by a file that a killed run of the same process number left, or by another machine
   // on the same network folder.
   constexpr int attempts = 1000;
   for (int attempt = 0; attempt < attempts; ++attempt) {
-    temporary_ = temporary_name(path_);
+    temporary_ = temporary_name(target_);
     descriptor_ = open_file(temporary_.c_str(), O_CREAT | O_EXCL | O_RDWR, 0666);
     if (descriptor_ != -EEXIST) break;
   }
@@ -111,10 +119,10 @@ void AtomicFile::commit() {
   const int close_error = close_file(std::exchange(descriptor_, -1));
   if (sync_error != 0 && sync_error != EINVAL) fail("cannot be synced to disk", path_, sync_error);
   if (close_error != 0) fail("cannot be written", path_, close_error);
-  if (const int error = rename_file(temporary_.c_str(), path_.c_str()); error != 0)
+  if (const int error = rename_file(temporary_.c_str(), target_.c_str()); error != 0)
     fail("cannot be given its final name", path_, error);
   committed_ = true;
-  sync_folder(folder_of(path_));
+  sync_folder(folder_of(target_));
 }
 
 void write_file_atomically(const fs::path& path, std::string_view contents) {
@@ -123,12 +131,50 @@ void write_file_atomically(const fs::path& path, std::string_view contents) {
   file.commit();
 }
 
+// Far below the 255 bytes that a name may have, so that there is room for the rest of a temporary name.
+std::string temporary_stem(const std::string& name) { return name.substr(0, 150); }
+
 void check_writable_folder(const fs::path& folder) {
   std::error_code failed;
   const auto where = folder.empty() ? fs::path(".") : folder;
   if (!fs::is_directory(where, failed))
     throw Error(ErrorKind::output, where.string() + ": not a folder; create it first");
   AtomicFile probe(where / "t2v-write-test");  // removed on return
+}
+
+void check_writable_file(const fs::path& path) {
+  check_name_length(path);
+  const auto target = resolve_link(path);
+  refuse_special_file(path);
+  std::error_code absent;
+  if (fs::is_directory(target, absent))
+    throw Error(ErrorKind::output, path.string() + ": is a folder; give the name of a file");
+  check_writable_folder(target.parent_path());
+}
+
+void check_name_length(const fs::path& path) {
+  const auto refuse = [&](const std::string& what, std::size_t bytes, std::size_t most) {
+    throw Error(ErrorKind::usage, path.string() + ": " + what + " has " + std::to_string(bytes) +
+                                      " bytes and may have " + std::to_string(most) + "; give a shorter one");
+  };
+  for (const auto& part : path)
+    if (part.string().size() > NAME_MAX) refuse("the name", part.string().size(), NAME_MAX);
+  constexpr std::size_t most = PATH_MAX - 1 - 10;  // the zero byte at the end; a longer number in its name
+  const auto longest = std::max(path.string().size(), temporary_name(path).string().size());
+  if (longest > most) refuse("the path of its temporary file", longest, most);
+}
+
+fs::path resolve_link(const fs::path& path) {
+  // Following the link is what the system may refuse: in a circle, or to a stranger's link in a folder that
+  // everybody can write (fs.protected_symlinks).
+  struct stat status {};
+  if (::stat(path.c_str(), &status) != 0 && errno != ENOENT) fail("cannot be written", path, errno);
+  constexpr int most_links = 40;  // as many as the system follows
+  auto target = path;
+  std::error_code failed;
+  for (int links = 0; links < most_links && fs::is_symlink(target, failed); ++links)
+    target = folder_of(target) / fs::read_symlink(target, failed);  // an absolute one replaces the folder
+  return target;
 }
 
 void remove_temporary_files_from_signal_handler() {

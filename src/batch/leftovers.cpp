@@ -6,6 +6,7 @@
 #include <set>
 #include <string>
 
+#include "base/atomic_file.h"
 #include "pipeline/checkpoint.h"
 #include "pipeline/latents_file.h"
 #include "video/output_name.h"
@@ -16,7 +17,7 @@ namespace fs = std::filesystem;
 
 namespace {
 
-// The final name behind ".NAME.t2v-PID-N.tmp.EXT", as AtomicFile writes it.
+// The final name behind ".NAME.t2v-PID-N.tmp.EXT", as AtomicFile writes it, or the beginning of a long one.
 std::optional<std::string> final_name(const std::string& temporary) {
   const auto end = temporary.rfind(".t2v-");
   if (!temporary.starts_with('.') || end == std::string::npos || end < 2 ||
@@ -26,9 +27,10 @@ std::optional<std::string> final_name(const std::string& temporary) {
 }
 
 struct Names {
-  std::set<std::string> files;
+  std::set<std::string> files;  // as temporary_stem has them
   std::vector<ImagePattern> patterns;
 
+  void add(const fs::path& path) { files.insert(temporary_stem(path.filename().string())); }
   bool hold(const std::string& name) const {
     return files.contains(name) ||
            std::any_of(patterns.begin(), patterns.end(), [&](const ImagePattern& pattern) {
@@ -47,12 +49,12 @@ void remove_leftovers(const std::vector<BatchItem>& items, const fs::path& folde
     if (auto pattern = parse_image_pattern(path))
       names.patterns.push_back(std::move(*pattern));
     else
-      names.files.insert(path.filename().string());
-    names.files.insert(path.filename().string() + ".json");
-    names.files.insert(kept_latents_path(path.string()).filename().string());
+      names.add(path);
+    names.add(path.string() + ".json");
+    names.add(kept_latents_path(path.string()));
     PlannedClip clip;
     clip.output = path.string();
-    names.files.insert(checkpoint_path(clip, "").filename().string());
+    names.add(checkpoint_path(clip, ""));
   }
   std::error_code ignored;
   for (const auto& [where, names] : folders)

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "base/atomic_file.h"
 #include "t2v/error.h"
 
 namespace t2v {
@@ -14,6 +15,7 @@ NewFolders::~NewFolders() {
 }
 
 void NewFolders::create(const fs::path& folder) {
+  check_name_length(folder);
   fs::path path;
   for (const auto& part : folder.lexically_normal()) {
     path /= part;

@@ -14,7 +14,7 @@ class NewFolders {
   NewFolders(const NewFolders&) = delete;
   NewFolders& operator=(const NewFolders&) = delete;
 
-  // With all folders above it. Throws Error{output}.
+  // With all folders above it. Throws Error{output}, Error{usage} for a name that is too long.
   void create(const std::filesystem::path& folder);
   void keep() { made_.clear(); }
 

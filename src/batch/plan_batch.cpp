@@ -5,6 +5,7 @@
 #include <map>
 #include <set>
 
+#include "base/atomic_file.h"
 #include "batch/file_hash.h"
 #include "batch/new_folders.h"
 #include "pipeline/output_template.h"
@@ -185,10 +186,11 @@ class Planning {
     const auto normal = fs::path(name).lexically_normal();
     if (*normal.begin() == ".t2v")
       throw Error(ErrorKind::usage, std::string("'") + key + "': the folder .t2v is t2v's own");
-    // A link inside the folder can lead out of it all the same.
+    check_name_length(request_.folder / normal);
+    // A link inside the folder can lead out of it all the same; a file is written where a link leads.
     std::error_code failed;
     const auto root = fs::weakly_canonical(request_.folder, failed),
-               target = fs::weakly_canonical(request_.folder / normal.parent_path(), failed);
+               target = fs::weakly_canonical(resolve_link(request_.folder / normal), failed);
     if (failed || !stays_within_folder(target.lexically_relative(root)))
       throw Error(ErrorKind::usage, std::string("'") + key + "': '" + name +
                                         "' leaves the batch's folder through a symbolic link");

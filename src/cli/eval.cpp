@@ -3,6 +3,7 @@
 #include <cstdio>
 #include <filesystem>
 
+#include "base/atomic_file.h"
 #include "cli/app.h"
 #include "cli/progress.h"
 #include "pipeline/components.h"
@@ -80,6 +81,7 @@ void print_report(const AdherenceReport& report, bool is_part) {
 }
 
 void make_folder(const fs::path& folder) {
+  check_name_length(folder / "judged.jsonl");
   std::error_code failed;
   fs::create_directories(folder, failed);
   if (failed)
@@ -128,6 +130,7 @@ void resolve(EvalOptions& options, const ModelDefaults& defaults, const std::str
 }
 
 void run_eval(EvalOptions& options) {
+  if (options.json) require_own_stdout(options.progress, "the JSON of --json");
   const auto observer = make_progress(options.progress);
   const auto folder = open_model_folder(find_model(options.model));
   resolve(options, folder.defaults, default_scheduler(folder.defaults, read_model_configs(folder)));
@@ -203,7 +206,7 @@ void add_eval_command(CLI::App& app) {
   command->add_option("--progress", options->progress, progress_help)->capture_default_str();
   command->footer(
       "Examples:\n  t2v eval world --prompts 72\n  t2v eval world --ground-truth --prompts 500 --json");
-  command->callback([options] { run_eval(*options); });
+  command->callback([options] { telling_failure(options->progress, [&] { run_eval(*options); }); });
 }
 
 }  // namespace t2v

@@ -6,6 +6,7 @@
 
 #include "base/json.h"
 #include "pipeline/latents_file.h"
+#include "pipeline/output_template.h"
 #include "pipeline/provenance.h"
 #include "weights/safetensors.h"
 
@@ -66,8 +67,8 @@ fs::path checkpoint_path(const PlannedClip& clip, const std::string& folder) {
                   static_cast<unsigned long long>(XXH3_64bits(clip.output.data(), clip.output.size())));
     name.append(hash);
   }
-  name.append(".checkpoint.safetensors");
-  return (folder.empty() ? output.parent_path() : fs::path(folder)) / name;
+  return (folder.empty() ? output.parent_path() : fs::path(folder)) /
+         name_that_fits(name, ".checkpoint.safetensors");
 }
 
 void save_checkpoint(const fs::path& path, const Checkpoint& checkpoint, const GenerationPlan& plan,
@@ -143,7 +144,7 @@ void remove_checkpoint(const fs::path& path) {
 
 fs::path window_latents_path(const fs::path& checkpoint, std::size_t window) {
   char number[32];
-  std::snprintf(number, sizeof number, ".%06zu.safetensors", window);
+  std::snprintf(number, sizeof number, ".%06zu", window);
   return fs::path(checkpoint).replace_extension(number);
 }
 

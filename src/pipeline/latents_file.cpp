@@ -2,6 +2,7 @@
 
 #include <ATen/ATen.h>
 
+#include "pipeline/output_template.h"
 #include "t2v/error.h"
 #include "weights/safetensors.h"
 
@@ -40,7 +41,10 @@ at::Tensor read_latents(const std::filesystem::path& path, const std::vector<int
   return values;
 }
 
-std::filesystem::path kept_latents_path(const std::string& output) { return output + ".latents.safetensors"; }
+std::filesystem::path kept_latents_path(const std::string& output) {
+  const std::filesystem::path path = output;
+  return path.parent_path() / name_that_fits(path.filename().string(), ".latents.safetensors");
+}
 
 void check_latents_name(const std::filesystem::path& path, const std::string& flag) {
   if (path.extension() != ".safetensors")

@@ -1,6 +1,10 @@
 #include "pipeline/output_template.h"
 
+#include <limits.h>
+#include <xxhash.h>
+
 #include <cctype>
+#include <cstdio>
 #include <ctime>
 
 #include "t2v/error.h"
@@ -80,6 +84,17 @@ std::string expand_output(const std::string& pattern, const OutputFields& fields
     i = end + 1;
   }
   return out;
+}
+
+std::string name_that_fits(const std::string& name, const std::string& suffix) {
+  if (name.size() + suffix.size() <= NAME_MAX) return name + suffix;
+  char hash[18];
+  std::snprintf(hash, sizeof hash, "-%016llx",
+                static_cast<unsigned long long>(XXH3_64bits(name.data(), name.size())));
+  auto length = NAME_MAX - suffix.size() - 17;
+  while (length > 0 && (static_cast<unsigned char>(name[length]) & 0xc0) == 0x80)
+    --length;  // within a character
+  return name.substr(0, length) + hash + suffix;
 }
 
 bool distinguishes_clips(const std::string& pattern) {

@@ -23,6 +23,10 @@ std::string expand_output(const std::string& pattern, const OutputFields& fields
 // The prompt as {prompt} writes it, of at most `length` bytes.
 std::string file_name_of_prompt(const std::string& prompt, std::size_t length = 60);
 
+// `name` and `suffix` as the name of one file. Where that would have more bytes than a name may, the end of
+// `name` gives way to its hash.
+std::string name_that_fits(const std::string& name, const std::string& suffix);
+
 // Whether expansion differs from clip to clip: {index} or {seed} occurs. Throws Error{usage} as
 // expand_output.
 bool distinguishes_clips(const std::string& pattern);

@@ -228,10 +228,17 @@ void plan_text(GenerationPlan& plan, const GenerationRequest& request, const Mod
   if (!defaults.words.empty()) note_unknown_words(plan, plan.prompt, defaults.words);
 }
 
+// 53 bits, which every reader of JSON keeps: many hold numbers as doubles.
+int64_t random_seed() {
+  std::random_device random;
+  const auto high = uint64_t{random()} << 32;
+  return static_cast<int64_t>((high | random()) >> 11);
+}
+
 void plan_outputs(GenerationPlan& plan, const GenerationRequest& request) {
   const int64_t count = request.count.value_or(1);
   check_range(static_cast<double>(count), 1, 100'000, "--count");
-  int64_t seed = request.seed ? *request.seed : static_cast<int64_t>(std::random_device{}() >> 1);
+  int64_t seed = request.seed ? *request.seed : random_seed();
   if (seed < 0) refuse("--seed should be 0 or more, found " + std::to_string(seed));
   if (seed > std::numeric_limits<int64_t>::max() - count)
     refuse("--seed " + std::to_string(seed) + " is too large to count up from");
@@ -258,7 +265,10 @@ void plan_outputs(GenerationPlan& plan, const GenerationRequest& request) {
                   .resize = planned_resize(plan.resize, plan.resize_filter)},
                  plan.frames);
     if (clip.save_latents) check_latents_name(*clip.save_latents, "--save-latents");
-    if (clip.save_latents) check_writable_folder(fs::path(*clip.save_latents).parent_path());
+    if (clip.save_latents) check_writable_file(*clip.save_latents);
+    if (plan.sidecar) check_name_length(clip.output + ".json");
+    check_name_length(kept_latents_path(clip.output));
+    if (clip.trace) check_name_length(fs::path(*clip.trace) / "step_100000.safetensors");
     if (clip.trace && fs::exists(*clip.trace) && !fs::is_directory(*clip.trace))
       throw Error(ErrorKind::output, *clip.trace + ": is a file; --trace takes a folder");
     plan.clips.push_back(std::move(clip));

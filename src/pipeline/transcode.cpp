@@ -82,7 +82,7 @@ EncodeResult encode_video(const EncodeRequest& request, Observer& observer) {
   const at::NoGradGuard no_grad;
   const auto model = open_vae_model(request.model, request.device, request.threads);
   check_latents_name(request.output, "--output");
-  check_writable_folder(std::filesystem::path(request.output).parent_path());
+  check_writable_file(request.output);
   if (request.frames && *request.frames < 1)
     throw Error(ErrorKind::usage, "--frames should be 1 or more, found " + std::to_string(*request.frames));
 

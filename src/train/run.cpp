@@ -511,6 +511,7 @@ fs::path run_training(const TrainingRequest& request, Observer& observer) {
     throw Error(ErrorKind::usage, "--minutes should be above 0");
   if (request.threads && (*request.threads < 1 || *request.threads > 1024))
     throw Error(ErrorKind::usage, "--threads should be between 1 and 1024");
+  check_name_length(request.out / "model/transformer/diffusion_pytorch_model.safetensors");
   const auto processes = Processes::from_environment();
   std::error_code failed;
   if (!request.resume && processes.rank() == 0 && fs::exists(request.out / "model", failed))

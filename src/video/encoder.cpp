@@ -1,5 +1,6 @@
 #include "video/encoder.h"
 
+#include "base/atomic_file.h"
 #include "t2v/error.h"
 #include "video/output_name.h"
 #include "video/scaler.h"
@@ -37,6 +38,8 @@ void validate(const EncoderOptions& options) {
 void check_output(const EncoderOptions& options, int64_t frames) {
   check_output(options.path);
   validate(options);
+  if (const auto pattern = parse_image_pattern(options.path))
+    check_name_length(pattern->name_of(static_cast<long>(frames - 1)));
   if (frames > 1 && parse_output_name(options.path) == OutputKind::image)
     throw Error(ErrorKind::usage, options.path + ": holds one image, but the clip has " +
                                       std::to_string(frames) +

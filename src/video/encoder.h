@@ -34,11 +34,12 @@ struct EncoderOptions {
 
 // Checks name and extension and that the folder can be written, before anything expensive happens. Throws
 // Error{usage} for a name that can never work (unknown extension, "http:", "concat:", "pipe:", "-" while
-// stdout is a terminal), Error{output} for a missing or read-only folder.
+// stdout is a terminal; a name that is too long), Error{output} for a missing or read-only folder, a device
+// or a pipe.
 void check_output(const std::string& path);
 
 // The same, and that the container holds so many frames of that size. Throws Error{usage} for odd sizes in
-// H.264 and several frames in one image.
+// H.264, several frames in one image, and a sequence whose last name is too long.
 void check_output(const EncoderOptions& options, int64_t frames);
 
 // Opens the file under a temporary name; finish() gives it its own. Throws Error{output}, Error{usage} as

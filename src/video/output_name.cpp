@@ -107,10 +107,7 @@ void check_output(const std::string& path) {
                   "- | mpv -");
     return;
   }
-  std::error_code absent;
-  if (fs::is_directory(path, absent))
-    throw Error(ErrorKind::output, path + ": is a folder; give the name of a file");
-  check_writable_folder(fs::path(path).parent_path());
+  check_writable_file(path);
 }
 
 }  // namespace t2v

@@ -78,7 +78,7 @@ TEST(CliLongClips, AKilledOneGoesOnToTheSameBytes) {
   EXPECT_EQ(names_in(whole.path()), std::vector<std::string>{"clip.mp4"});
   Program program(arguments(folder));
   // The second window has begun when the first one's latents are there.
-  const auto first = folder / ".clip.mp4.checkpoint.000000.safetensors";
+  const auto first = folder / ".clip.mp4.checkpoint.000000";
   for (int i = 0; i < 20'000 && !std::filesystem::exists(first); ++i)
     std::this_thread::sleep_for(std::chrono::milliseconds(2));
   program.signal(SIGKILL);

@@ -112,5 +112,91 @@ TEST(AtomicFile, ReplacesNoPipe) {
   EXPECT_TRUE(fs::is_fifo(pipe));
 }
 
+TEST(AtomicFile, WritesWhereALinkLeadsAndLeavesTheLink) {
+  const test::TemporaryFolder folder;
+  fs::create_directory(folder / "disk");
+  std::ofstream(folder / "disk/old.mp4") << "the clip before";
+  const std::pair<const char*, fs::path> links[] = {{"absolute.mp4", folder / "disk/old.mp4"},
+                                                    {"relative.mp4", "disk/old.mp4"},
+                                                    {"chain.mp4", "relative.mp4"},
+                                                    {"dangling.mp4", "disk/new.mp4"}};
+  for (const auto& [name, target] : links) {
+    fs::create_symlink(target, folder / name);
+    check_writable_file(folder / name);
+    AtomicFile file(folder / name);
+    EXPECT_TRUE(fs::equivalent(file.temporary_path().parent_path(), folder / "disk")) << name;
+    file.write(name, 8);
+    file.commit();
+    EXPECT_TRUE(fs::is_symlink(folder / name)) << name;
+    EXPECT_EQ(contents(folder / name), std::string(name, 8));
+  }
+  EXPECT_EQ(contents(folder / "disk/old.mp4"), "chain.mp");
+  EXPECT_EQ(contents(folder / "disk/new.mp4"), "dangling");
+  EXPECT_EQ(entries(folder / "disk"), 2U);
+}
+
+TEST(AtomicFile, RefusesLinksThatLeadNowhere) {
+  const test::TemporaryFolder folder;
+  fs::create_symlink("b.mp4", folder / "a.mp4");
+  fs::create_symlink("a.mp4", folder / "b.mp4");
+  fs::create_symlink("absent/x.mp4", folder / "c.mp4");
+  fs::create_symlink("/dev/null", folder / "d.mp4");
+  for (const auto& [name, reason] :
+       {std::pair{"a.mp4", "symbolic links"}, {"c.mp4", "absent"}, {"d.mp4", "d.mp4: is a device or pipe"}}) {
+    test::expect_error(ErrorKind::output, {reason}, [&] { check_writable_file(folder / name); });
+    if (std::string(name) != "c.mp4") {
+      test::expect_error(ErrorKind::output, {reason}, [&] { const AtomicFile file(folder / name); });
+    }
+    EXPECT_TRUE(fs::is_symlink(folder / name));
+  }
+  EXPECT_TRUE(fs::is_character_file("/dev/null"));
+}
+
+TEST(CheckWritableFile, RefusesWhatNoFileCanReplace) {
+  const test::TemporaryFolder folder;
+  ASSERT_EQ(::mkfifo((folder / "pipe.mp4").c_str(), 0600), 0);
+  fs::create_directory(folder / "folder.mp4");
+  test::expect_error(ErrorKind::output, {"pipe.mp4: is a device or pipe"},
+                     [&] { check_writable_file(folder / "pipe.mp4"); });
+  test::expect_error(ErrorKind::output, {"folder.mp4: is a folder"},
+                     [&] { check_writable_file(folder / "folder.mp4"); });
+  EXPECT_EQ(entries(folder.path()), 2U);
+}
+
+TEST(CheckNameLength, CountsTheBytesOfEveryName) {
+  std::string umlauts;
+  for (int i = 0; i < 127; ++i) umlauts += "\xc3\xa4";
+  for (const auto& fine :
+       {std::string(255, 'a'), umlauts, std::string(255, 'a') + "/" + std::string(255, 'b')})
+    check_name_length(fine);
+  for (const auto& name : {std::string(256, 'a'), umlauts + "\xc3\xa4", std::string(256, 'a') + "/b.mp4"})
+    test::expect_error(ErrorKind::usage, {name, "256 bytes", "255"}, [&] { check_name_length(name); });
+}
+
+TEST(CheckNameLength, CountsThePathOfTheTemporaryFile) {
+  const test::TemporaryFolder folder;
+  auto path = folder.path();
+  while (path.string().size() < 3800) path /= std::string(200, 'd');
+  path /= std::string(4090 - path.string().size(), 'd') + ".mp4";  // would do if it were written in place
+  test::expect_error(ErrorKind::usage, {"temporary file", "4085"}, [&] { check_name_length(path); });
+  path.replace_filename(std::string(100, 'c') + ".mp4");
+  check_name_length(path);
+  fs::create_directories(path.parent_path());
+  write_file_atomically(path, "frames");
+  EXPECT_EQ(contents(path), "frames");
+}
+
+TEST(AtomicFile, WritesNamesOfAllTheBytesThatANameMayHave) {
+  const test::TemporaryFolder folder;
+  for (std::size_t bytes = 240; bytes <= 255; ++bytes) {
+    const auto name = std::string(bytes - 4, 'a') + ".mp4";
+    write_file_atomically(folder / name, name);
+    EXPECT_EQ(contents(folder / name), name);
+  }
+  test::expect_error(ErrorKind::usage, {"256 bytes"},
+                     [&] { const AtomicFile file(folder / (std::string(252, 'a') + ".mp4")); });
+  EXPECT_EQ(entries(folder.path()), 16U);
+}
+
 }  // namespace
 }  // namespace t2v

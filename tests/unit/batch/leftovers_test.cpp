@@ -34,10 +34,12 @@ TEST(RemoveLeftovers, TakesTheTemporaryFilesOfItsItemsAndNothingElse) {
 
 TEST(RemoveLeftovers, KnowsTheNamesThatAtomicFileGives) {
   const test::TemporaryFolder folder;
-  const AtomicFile file(folder / "a.mp4");
-  ASSERT_TRUE(std::filesystem::exists(file.temporary_path()));
-  remove_leftovers({BatchItem{.file = "a.mp4"}}, folder.path());
-  EXPECT_FALSE(std::filesystem::exists(file.temporary_path()));
+  for (const auto& name : {std::string("a.mp4"), std::string(251, 'a') + ".mp4"}) {
+    const AtomicFile file(folder / name);
+    ASSERT_TRUE(std::filesystem::exists(file.temporary_path()));
+    remove_leftovers({BatchItem{.file = name}}, folder.path());
+    EXPECT_FALSE(std::filesystem::exists(file.temporary_path()));
+  }
 }
 
 }  // namespace

@@ -101,6 +101,38 @@ TEST_F(PlanBatch, ALinkThatLeadsOutOfTheFolderIsRefused) {
   test::expect_error(ErrorKind::usage, {"p:1:17", "symbolic link"}, [&] { plan_batch(asked); });
 }
 
+TEST_F(PlanBatch, AFileThatIsALinkOutOfTheFolderIsRefused) {
+  const auto asked = request(R"({"prompt": "a", "output": "x.mp4"})", PromptsFormat::jsonl);
+  std::filesystem::create_directory(folder_ / "out");
+  std::filesystem::create_symlink("../elsewhere.mp4", folder_ / "out/x.mp4");
+  test::expect_error(ErrorKind::usage, {"p:1:17", "symbolic link"}, [&] { plan_batch(asked); });
+  std::filesystem::remove(folder_ / "out/x.mp4");
+  std::filesystem::create_symlink("y.mp4", folder_ / "out/x.mp4");
+  EXPECT_EQ(plan_batch(asked).size(), 1U);
+}
+
+TEST_F(PlanBatch, NamesThatAreTooLongAreRefusedWithTheirPlace) {
+  const auto entry = [&](const std::string& key, const std::string& value) {
+    return request(R"({"prompt": "a", ")" + key + "\": \"" + value + "\"}", PromptsFormat::jsonl);
+  };
+  const std::string fine(251, 'a'), over(252, 'a');
+  expect_mistakes(entry("output", over + ".mp4"), {"p:1:17", "256 bytes"});
+  expect_mistakes(entry("output", over + "aaaa/x.mp4"), {"p:1:17", "256 bytes"});
+  expect_mistakes(entry("id", over), {"p:1:", "256 bytes"});  // {id}.mp4
+  expect_mistakes(entry("save_latents", over + ".safetensors"), {"p:1:17", "264 bytes"});
+  expect_mistakes(entry("trace", over + "aaaa"), {"p:1:17", "256 bytes"});
+  EXPECT_EQ(plan_batch(entry("output", fine + ".mp4")).size(), 1U);
+  auto sidecar = entry("output", fine + ".mp4");
+  sidecar.defaults.sidecar = true;
+  test::expect_error(ErrorKind::usage, {"p:1:", ".mp4.json", "260 bytes"}, [&] { plan_batch(sidecar); });
+  auto flags = request("a\n");
+  flags.name = over + "{index:04}.mp4";
+  test::expect_error(ErrorKind::usage, {"260 bytes"}, [&] { plan_batch(flags); });
+  auto folder = request("a\n");
+  folder.folder = folder_ / (over + "aaaa");
+  expect_mistakes(folder, {"256 bytes"});
+}
+
 TEST_F(PlanBatch, CollisionsAreRefused) {
   auto asked = request("a\nb\n");
   asked.name = "clip.mp4";

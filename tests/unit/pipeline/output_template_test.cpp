@@ -4,6 +4,7 @@
 
 #include <regex>
 
+#include "base/utf8.h"
 #include "errors.h"
 
 namespace t2v {
@@ -46,6 +47,20 @@ TEST(DistinguishesClips, NeedsTheIndexOrTheSeed) {
     EXPECT_TRUE(distinguishes_clips(pattern)) << pattern;
   for (const char* pattern : {"clip.mp4", "{prompt}.mp4", "{date}.mp4", "{{index}}.mp4"})
     EXPECT_FALSE(distinguishes_clips(pattern)) << pattern;
+}
+
+TEST(NameThatFits, ShortensLongNamesOnly) {
+  EXPECT_EQ(name_that_fits("clip.mp4", ".x"), "clip.mp4.x");
+  const std::string full(253, 'a');
+  EXPECT_EQ(name_that_fits(full, ".x"), full + ".x");
+  const auto shortened = name_that_fits(full + "a", ".x");
+  EXPECT_EQ(shortened.size(), 255U);
+  EXPECT_TRUE(shortened.ends_with(".x"));
+  EXPECT_NE(shortened, name_that_fits(full + "b", ".x"));  // two clips do not meet in one name
+  std::string umlauts;
+  for (int i = 0; i < 127; ++i) umlauts += "\xc3\xa4";
+  EXPECT_FALSE(find_text_defect(name_that_fits(umlauts, ".x")));  // not cut within a character
+  EXPECT_FALSE(find_text_defect(name_that_fits("a" + umlauts, ".x")));
 }
 
 }  // namespace

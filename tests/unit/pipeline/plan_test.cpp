@@ -32,6 +32,19 @@ class Plan : public testing::Test {
   test::TemporaryFolder folder;
 };
 
+TEST_F(Plan, RandomSeedsHave53Bits) {
+  auto asked = request();
+  asked.seed.reset();
+  int64_t largest = 0;
+  for (int i = 0; i < 16; ++i) {
+    const auto seed = plan_generation(asked).clips.at(0).seed;
+    EXPECT_GE(seed, 0);
+    EXPECT_LT(seed, int64_t{1} << 53);
+    largest = std::max(largest, seed);
+  }
+  EXPECT_GT(largest, int64_t{1} << 45);  // all below: once in 2^128 runs
+}
+
 TEST_F(Plan, TakesDefaultsFromTheModel) {
   const auto plan = plan_generation(request());
   EXPECT_EQ(plan.width, 64);
