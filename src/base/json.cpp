@@ -1,10 +1,14 @@
 #include "base/json.h"
 
 #include <algorithm>
+#include <cerrno>
+#include <cstring>
 #include <fstream>
 #include <set>
 #include <sstream>
 #include <vector>
+
+#include "base/lfs_pointer.h"
 
 namespace t2v {
 
@@ -79,8 +83,9 @@ Json read_json(const std::filesystem::path& path, ErrorKind kind, const JsonLimi
   std::ifstream file(path, std::ios::binary);
   std::ostringstream text;
   text << file.rdbuf();
-  if (!file) throw Error(kind, path.string() + ": cannot be read");
-  return parse_json(text.str(), path.string(), kind, limits);
+  if (!file) throw Error(kind, path.string() + ": cannot be read (" + std::strerror(errno) + ")");
+  refuse_lfs_pointer(text.view(), path.string(), kind);
+  return parse_json(text.view(), path.string(), kind, limits);
 }
 
 int64_t json_size(const Json& object, const std::string& key, const std::string& where, int64_t most) {

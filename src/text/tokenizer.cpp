@@ -5,6 +5,7 @@
 #include <numeric>
 #include <string_view>
 
+#include "base/file_status.h"
 #include "t2v/error.h"
 #include "text/tokenizer_added.h"
 #include "text/tokenizer_json.h"
@@ -194,8 +195,7 @@ class T5Tokenizer : public Tokenizer {
 std::unique_ptr<Tokenizer> load_t5_tokenizer(const std::filesystem::path& folder) {
   // transformers reads tokenizer.json where both are there; they hold the same vocabulary, and spiece.model
   // is quicker to read.
-  const bool has_model_file = std::filesystem::exists(folder / "spiece.model") ||
-                              !std::filesystem::exists(folder / "tokenizer.json");
+  const bool has_model_file = is_there(folder / "spiece.model") || !is_there(folder / "tokenizer.json");
   const auto path = folder / (has_model_file ? "spiece.model" : "tokenizer.json");
   auto model = has_model_file ? read_sentencepiece_model(path) : read_tokenizer_json(path);
   if (model.pieces.size() <= static_cast<std::size_t>(unknown_id)) {

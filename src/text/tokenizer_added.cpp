@@ -4,6 +4,7 @@
 #include <unordered_map>
 #include <unordered_set>
 
+#include "base/file_status.h"
 #include "base/json.h"
 #include "t2v/error.h"
 #include "text/unicode_text.h"
@@ -19,7 +20,7 @@ constexpr int64_t unlisted = -1;
 
 // An object; an empty one for a file that is not there.
 Json read_if_present(const fs::path& path) {
-  if (!fs::exists(path)) return Json::object();
+  if (!is_there(path)) return Json::object();
   auto json = read_json(path);
   if (!json.is_object()) {
     throw Error(
@@ -157,7 +158,7 @@ SpecialTokens read_special_tokens(const fs::path& folder, SentencePieceModel& mo
                                           std::to_string(most_extra_ids) + ", found " +
                                           std::to_string(extra_ids) + ".");
   }
-  const bool only_model_file = !fs::exists(folder / "tokenizer.json");
+  const bool only_model_file = !is_there(folder / "tokenizer.json");
   if (only_model_file) {
     const auto known = ids_of_pieces(model);
     for (auto number = extra_ids - 1; number >= 0; --number) {

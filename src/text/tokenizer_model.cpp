@@ -1,12 +1,15 @@
 #include "text/tokenizer_model.h"
 
 #include <bit>
+#include <cerrno>
 #include <cmath>
+#include <cstring>
 #include <fstream>
 #include <optional>
 #include <string_view>
 #include <unordered_set>
 
+#include "base/lfs_pointer.h"
 #include "t2v/error.h"
 #include "text/unicode_text.h"
 
@@ -27,9 +30,11 @@ std::string read_file(const std::filesystem::path& path) {
   if (failed) refuse(path, "no readable file (" + failed.message() + ")");
   if (size > largest_file) refuse(path, std::to_string(size) + " bytes, more than any tokenizer has");
   std::ifstream file(path, std::ios::binary);
+  if (!file) refuse(path, std::string("no readable file (") + std::strerror(errno) + ")");
   std::string bytes(static_cast<std::size_t>(size), '\0');
   file.read(bytes.data(), static_cast<std::streamsize>(size));
   if (!file) refuse(path, "a file that cannot be read to its end");
+  refuse_lfs_pointer(bytes, path.string());
   return bytes;
 }
 

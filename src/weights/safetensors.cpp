@@ -7,6 +7,7 @@
 #include <nlohmann/json.hpp>
 
 #include "base/atomic_file.h"
+#include "base/lfs_pointer.h"
 #include "base/mapped_file.h"
 #include "t2v/error.h"
 #include "weights/safetensors_header.h"
@@ -49,6 +50,7 @@ std::shared_ptr<const SafetensorsFile> SafetensorsFile::open(const fs::path& pat
   file->path_ = path;
   file->mapping_ = std::make_shared<const MappedFile>(path);
   const auto& mapping = *file->mapping_;
+  refuse_lfs_pointer({reinterpret_cast<const char*>(mapping.bytes()), mapping.size()}, path.string());
   uint64_t header_bytes = 0;
   if (mapping.size() < sizeof header_bytes)
     throw Error(ErrorKind::bad_input, path.string() + ": " + std::to_string(mapping.size()) +
@@ -73,6 +75,15 @@ std::shared_ptr<const SafetensorsFile> SafetensorsFile::open(const fs::path& pat
 }
 
 std::size_t SafetensorsFile::size_in_bytes() const { return mapping_->size(); }
+
+std::string_view SafetensorsFile::header_bytes() const {
+  return {reinterpret_cast<const char*>(mapping_->bytes()), data_begin_};
+}
+
+std::string_view SafetensorsFile::tensor_bytes(const TensorEntry& entry) const {
+  return {reinterpret_cast<const char*>(mapping_->bytes()) + data_begin_ + entry.begin,
+          entry.end - entry.begin};
+}
 
 at::Tensor SafetensorsFile::tensor(const std::string& name) const {
   const auto found = entries_.find(name);

@@ -9,6 +9,7 @@
 #include <map>
 #include <memory>
 #include <string>
+#include <string_view>
 #include <utility>
 #include <vector>
 
@@ -33,6 +34,10 @@ class SafetensorsFile {
   const std::map<std::string, TensorEntry>& entries() const { return entries_; }
   const std::map<std::string, std::string>& metadata() const { return metadata_; }
   std::size_t size_in_bytes() const;
+
+  // The mapped bytes: of the length and the header, and of one tensor's data.
+  std::string_view header_bytes() const;
+  std::string_view tensor_bytes(const TensorEntry& entry) const;
 
   // A view of the mapped bytes in the file's own dtype, on the CPU; it keeps the mapping alive and must not
   // be written to. Throws Error{bad_input} when there is no such tensor or torch has no such dtype (F6_E2M3,

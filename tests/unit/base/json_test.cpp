@@ -6,6 +6,7 @@
 
 #include <fstream>
 
+#include "bytes.h"
 #include "errors.h"
 #include "paths.h"
 
@@ -52,6 +53,14 @@ TEST(ParseJson, BoundsTheSize) {
   EXPECT_NO_THROW(parse_json("[1, 2, 34]", "config.json", ErrorKind::bad_input, limits));
   test::expect_error(ErrorKind::bad_input, {"config.json", "11 bytes", "at most 10"},
                      [&] { parse_json("[1, 2, 345]", "config.json", ErrorKind::bad_input, limits); });
+}
+
+TEST(ReadJson, NamesAGitLfsPointer) {
+  const test::TemporaryFolder folder;
+  test::write_bytes(folder / "config.json", test::lfs_pointer);
+  test::expect_error(ErrorKind::bad_input,
+                     {(folder / "config.json").string(), "Git LFS pointer", "git lfs pull"},
+                     [&] { read_json(folder / "config.json"); });
 }
 
 TEST(ReadJson, NamesAFileThatCannotBeReadOrIsTooLarge) {

@@ -8,6 +8,7 @@
 #include <sstream>
 
 #include "base/json.h"
+#include "bytes.h"
 #include "paths.h"
 #include "t2v/error.h"
 
@@ -214,6 +215,24 @@ TEST(Tokenizer, FilesThatAreNoModelAreRefused) {
     write_bytes(folder / "spiece.model", content);
     SCOPED_TRACE(testing::PrintToString(content.substr(0, 16)));
     expect_bad_input([&] { load_t5_tokenizer(folder.path()); }, "spiece.model");
+  }
+}
+
+TEST(Tokenizer, GitLfsPointersAreNamed) {
+  for (const std::string file : {"spiece.model", "tokenizer_config.json"}) {
+    const Folder folder;
+    write_bytes(folder.path() / file, test::lfs_pointer);
+    expect_bad_input([&] { folder.load(); }, file);
+    expect_bad_input([&] { folder.load(); }, "git lfs pull");
+  }
+}
+
+TEST(Tokenizer, FilesOfWhichNothingCanBeToldAreRefused) {
+  for (const std::string file : {"spiece.model", "tokenizer_config.json", "special_tokens_map.json"}) {
+    const Folder folder;
+    std::filesystem::remove(folder.path() / file);
+    std::filesystem::create_symlink(file, folder.path() / file);
+    expect_bad_input([&] { folder.load(); }, file);
   }
 }
 

@@ -270,6 +270,14 @@ TEST(Safetensors, RefusesAHeaderLengthThatTheFileContradicts) {
   }
 }
 
+TEST(Safetensors, RefusesAGitLfsPointerByItsName) {
+  const test::TemporaryFolder folder;
+  const auto path = folder / "model.safetensors";
+  test::write_bytes(path, test::lfs_pointer);
+  test::expect_error(ErrorKind::bad_input, {path.string(), "Git LFS pointer", "git lfs pull"},
+                     [&] { SafetensorsFile::open(path); });
+}
+
 TEST(Safetensors, RefusesWhatIsNoFile) {
   const test::TemporaryFolder folder;
   test::expect_error(ErrorKind::bad_input, {(folder / "absent").string(), "cannot be read"},
