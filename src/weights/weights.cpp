@@ -5,8 +5,8 @@
 #include <cmath>
 #include <numeric>
 
-#include "base/json.h"
 #include "t2v/error.h"
+#include "weights/weight_files.h"
 
 namespace t2v {
 
@@ -14,44 +14,25 @@ namespace fs = std::filesystem;
 
 namespace {
 
-using Files = std::map<std::string, std::shared_ptr<const SafetensorsFile>>;
-
-Files open_sharded(const fs::path& index_path) {
-  const auto index = read_json(index_path);
-  const auto map = json_get<Json>(index, "weight_map", index_path.string());
-  if (!map.is_object())
-    throw Error(ErrorKind::bad_input,
-                index_path.string() + ": 'weight_map' should be an object of tensor name to file name");
-  Files shards;
-  Files entries;
-  for (const auto& [name, value] : map.items()) {
-    const std::string file = value.is_string() ? value.get<std::string>() : "";
-    if (file.empty() || file == "." || file == ".." || file.find('/') != std::string::npos ||
-        file.find('\0') != std::string::npos)
-      throw Error(ErrorKind::bad_input, index_path.string() + ": tensor '" + name +
-                                            "' should name a file beside the index, found " + value.dump());
-    auto& shard = shards[file];
-    if (!shard) shard = SafetensorsFile::open(index_path.parent_path() / file);
-    if (!shard->entries().contains(name))
-      throw Error(ErrorKind::bad_input, index_path.string() + ": tensor '" + name + "' should be in " + file +
-                                            ", which does not have it");
-    entries[name] = shard;
-  }
-  return entries;
-}
-
 std::string shape_text(at::IntArrayRef shape) {
   std::string text = "[";
   for (std::size_t i = 0; i < shape.size(); ++i) text += (i == 0 ? "" : ", ") + std::to_string(shape[i]);
   return text + "]";
 }
 
-// Whether the numbers are finite after a cast to `type`, which float16 may overflow. One pass: NaN propagates
-// through min and max, an infinity is one of them, and a cast keeps their order.
-bool all_finite(const at::Tensor& tensor, at::ScalarType type) {
-  if (tensor.numel() == 0) return true;
-  const auto [low, high] = at::aminmax(tensor);
-  return std::isfinite(low.to(type).item<double>()) && std::isfinite(high.to(type).item<double>());
+// Whether the stored numbers are finite after a cast to `type`, which float16 may overflow. One pass: NaN
+// propagates through min and max, an infinity is one of them, and a cast keeps their order. Types that have
+// no min and max are made float32 a slice at a time, so that a large tensor is never there twice.
+bool all_finite(const at::Tensor& stored, at::ScalarType type) {
+  constexpr int64_t slice = int64_t{1} << 20;
+  const auto numbers = stored.flatten();
+  for (int64_t begin = 0; begin < numbers.numel(); begin += slice) {
+    const auto part = numbers.slice(0, begin, begin + slice);
+    const auto [low, high] = at::aminmax(part.scalar_type() == at::kDouble ? part : part.to(at::kFloat));
+    if (!std::isfinite(low.to(type).item<double>()) || !std::isfinite(high.to(type).item<double>()))
+      return false;
+  }
+  return true;
 }
 
 }  // namespace
@@ -62,16 +43,18 @@ Weights Weights::open(const fs::path& folder, const std::string& stem, at::Devic
   weights.where_ = folder.string();
   weights.device_ = device;
   weights.dtypes_ = {dtype, dtype};
-  const auto single = folder / (stem + ".safetensors");
-  const auto index = folder / (stem + ".safetensors.index.json");
-  if (fs::exists(single)) {
-    const auto file = SafetensorsFile::open(single);
-    for (const auto& [name, entry] : file->entries()) weights.entries_[name] = file;
-  } else if (fs::exists(index)) {
-    weights.entries_ = open_sharded(index);
-  } else {
-    throw Error(ErrorKind::bad_input, folder.string() + ": neither " + stem + ".safetensors nor " + stem +
-                                          ".safetensors.index.json is there");
+  const auto found = find_weight_files(folder, stem);
+  std::map<std::string, std::shared_ptr<const SafetensorsFile>> files;
+  for (const auto& path : found.files) files[path.filename().string()] = SafetensorsFile::open(path);
+  if (found.index.empty())
+    for (const auto& [name, entry] : files.begin()->second->entries())
+      weights.entries_[name] = files.begin()->second;
+  for (const auto& [name, shard] : found.shard_of) {
+    const auto& file = files.at(shard);
+    if (!file->entries().contains(name))
+      throw Error(ErrorKind::bad_input, found.index.string() + ": tensor '" + name + "' should be in " +
+                                            shard + ", which does not have it");
+    weights.entries_[name] = file;
   }
   return weights;
 }
@@ -137,13 +120,11 @@ at::Tensor Weights::take(const std::string& name, at::IntArrayRef shape, Precisi
                       ", which is meaningless without the scales of its quantisation scheme",
                   shape, type);
   const auto stored = found->second->tensor(name);
-  auto tensor = stored.to(at::TensorOptions(type).device(device_));
-  const bool checkable_as_stored = stored.scalar_type() == at::kFloat || stored.scalar_type() == at::kDouble;
-  if (!all_finite(checkable_as_stored ? stored : tensor.to(at::kFloat), type))
+  if (!all_finite(stored, type))
     return refuse("not finite: " + name + " holds NaN or infinity" +
                       (type == at::kHalf ? " as float16, whose numbers end at 65504" : ""),
                   shape, type);
-  return tensor;
+  return stored.to(at::TensorOptions(type).device(device_));
 }
 
 void Weights::finish() const {

@@ -1,6 +1,8 @@
 #include "weights/weights.h"
 
 #include <ATen/ATen.h>
+#include <c10/core/Allocator.h>
+#include <c10/util/ThreadLocalDebugInfo.h>
 #include <gtest/gtest.h>
 
 #include <limits>
@@ -59,7 +61,8 @@ TEST_F(ShardedWeights, StayInTheirFolder) {
 
 TEST_F(ShardedWeights, NameWhatIsMissing) {
   index(R"({"a": "m-3.safetensors"})");
-  test::expect_error(ErrorKind::bad_input, {(folder / "m-3.safetensors").string(), "cannot be read"},
+  test::expect_error(ErrorKind::bad_input,
+                     {(folder / "m.safetensors.index.json").string(), "1 are not there: m-3.safetensors"},
                      [&] { open(); });
   index(R"({"a": "m-2.safetensors"})");
   test::expect_error(ErrorKind::bad_input, {"m.safetensors.index.json", "'a'", "m-2.safetensors"},
@@ -112,6 +115,39 @@ TEST_F(SingleFile, ReportsANumberThatOverflowsTheRunsDtype) {
   EXPECT_NO_THROW(weights.finish());
   weights.take("large", {2}, Precision::model);
   test::expect_error(ErrorKind::bad_input, {"not finite: large", "float16"}, [&] { weights.finish(); });
+}
+
+TEST_F(SingleFile, NaNIsFoundWhereverItIsInALargeTensor) {
+  constexpr int64_t count = (int64_t{2} << 20) + 3;
+  for (const auto stored : {at::kFloat, at::kDouble, at::kHalf, at::kBFloat16, at::kFloat8_e4m3fn}) {
+    for (const int64_t place : {int64_t{0}, int64_t{1} << 20, count - 1}) {
+      auto values = at::zeros({count});
+      values[place] = std::numeric_limits<double>::quiet_NaN();
+      auto weights = open({{"w", values.to(stored)}});
+      weights.take("w", {count}, Precision::model);
+      test::expect_error(ErrorKind::bad_input, {"not finite: w"}, [&] { weights.finish(); });
+    }
+  }
+}
+
+// The largest piece of memory that libtorch takes on this thread while it lives.
+class LargestAllocation : public c10::MemoryReportingInfoBase {
+ public:
+  void reportMemoryUsage(void*, int64_t bytes, std::size_t, std::size_t, c10::Device) override {
+    largest = std::max(largest, bytes);
+  }
+  bool memoryProfilingEnabled() const override { return true; }
+  int64_t largest = 0;
+};
+
+TEST_F(SingleFile, LookingForNaNCopiesNoWholeTensor) {
+  for (const auto stored : {at::kFloat, at::kHalf, at::kBFloat16}) {
+    auto weights = open({{"w", at::ones({8 << 20}, stored)}}, stored);
+    const auto memory = std::make_shared<LargestAllocation>();
+    const c10::DebugInfoGuard guard(c10::DebugInfoKind::PROFILER_STATE, memory);
+    weights.take("w", {8 << 20}, Precision::model);
+    EXPECT_LE(memory->largest, 4 << 20) << stored;
+  }
 }
 
 TEST_F(SingleFile, IsCastToTheRunsDtypeOrKeptInFloat32) {
