@@ -7,6 +7,7 @@
 #include <fstream>
 
 #include "base/atomic_file.h"
+#include "base/file_status.h"
 #include "pipeline/failures.h"
 #include "pipeline/frames.h"
 #include "pipeline/latents_file.h"
@@ -133,14 +134,14 @@ ClipOutcome ClipWriter::finished(const ClipTask& task, int64_t frames, double de
   const auto& clip = *task.clip;
   if (task.plan->sidecar)
     write_file_atomically(clip.output + ".json",
-                          provenance_of_clip(*task.plan, clip, options_.model_hash()).dump(2) + "\n");
+                          provenance_of_clip(*task.plan, clip, options_.model_hash).dump(2) + "\n");
   remove_checkpoint(options_.checkpoint_path(clip));
   return {task.plan_index, task.clip_index,
           ClipResult{clip.output, clip.seed, frames, task.denoise_seconds, decode_seconds}, std::nullopt};
 }
 
 ClipOutcome ClipWriter::write(const ClipTask& task, const at::Tensor& latents) {
-  const auto hash = options_.model_hash();
+  const auto& hash = options_.model_hash;
   const auto& clip = *task.clip;
   try {
     if (clip.save_latents)
@@ -169,7 +170,7 @@ EncoderOptions ClipWriter::encoder_options(const ClipTask& task) const {
                          .fps = to_rational(plan.fps)};
   options.crf = static_cast<int>(plan.crf);
   options.resize = planned_resize(plan.resize, plan.resize_filter);
-  options.metadata = container_metadata(plan, *task.clip, options_.model_hash());
+  options.metadata = container_metadata(plan, *task.clip, options_.model_hash);
   return options;
 }
 
@@ -198,9 +199,9 @@ std::string ClipWriter::keep_latents(const ClipTask& task, const at::Tensor& lat
   if (clip.output == "-") return "";
   const auto path = clip.save_latents.value_or(kept_latents_path(clip.output).string());
   try {
-    if (!clip.save_latents || !fs::exists(path))
+    if (!clip.save_latents || !is_there(path, ErrorKind::output))
       save_latents(path, latents,
-                   {{"t2v", provenance_of_clip(*task.plan, clip, options_.model_hash()).dump()}});
+                   {{"t2v", provenance_of_clip(*task.plan, clip, options_.model_hash).dump()}});
   } catch (const Error&) {
     return ". Its latents could not be kept either";
   }

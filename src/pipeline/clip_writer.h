@@ -20,8 +20,8 @@
 namespace t2v {
 
 struct WriterOptions {
-  int threads = 1;                          // that decoding may use
-  std::function<std::string()> model_hash;  // waits for it where it has to
+  int threads = 1;  // that decoding may use
+  std::string model_hash;
   std::function<std::filesystem::path(const PlannedClip&)> checkpoint_path;
   std::function<Error(const ClipTask&)> out_of_memory;  // what is said of a clip that does not fit even in
                                                         // small parts

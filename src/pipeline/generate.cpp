@@ -6,7 +6,6 @@
 #include <ATen/core/grad_mode.h>
 
 #include <algorithm>
-#include <future>
 #include <map>
 
 #include "pipeline/clip_writer.h"
@@ -108,9 +107,7 @@ class ModelRun {
     configs_ = read_model_configs(model_);
     device_ = parse_device(plan_.device);
     dtype_ = parse_dtype(plan_.dtype, device_);
-    // Reading all weights once more costs time that loading has not: it goes on beside loading and the first
-    // steps.
-    hash_ = std::async(std::launch::async, [model = model_] { return model_hash(model); }).share();
+    hash_ = model_hash(model_, [this] { reporter_.check_cancelled(); });
     sizes_ = component_sizes(model_);
     tokenizer_ = load_tokenizer(model_, configs_);
     drop_what_cannot_fit();
@@ -151,13 +148,11 @@ class ModelRun {
   }
 
   void resume() {
-    const auto hash = hash_.get();  // outside of the loop: weights that cannot be read are not the first
-                                    // clip's failure
     std::vector<ClipTask> fitting;
     for (auto& task : tasks_) {
       const auto path = checkpoint_of(*task.clip);
       try {
-        task.checkpoint = read_checkpoint(path, *task.plan, *task.clip, hash);
+        task.checkpoint = read_checkpoint(path, *task.plan, *task.clip, hash_);
         if (task.checkpoint) {
           reporter_.note(task.clip->output + ": goes on after step " + std::to_string(task.steps_done()) +
                          " of " + std::to_string(task.steps()));
@@ -277,7 +272,6 @@ class ModelRun {
   }
 
   void make(std::vector<ClipTask>& tasks) {
-    const auto hash = [hash = hash_] { return hash.get(); };
     const auto path = [this](const PlannedClip& clip) { return checkpoint_of(clip); };
     const auto no_memory = [this](const ClipTask& task) { return out_of_memory(task); };
     std::vector<ClipSize> clips;
@@ -291,12 +285,12 @@ class ModelRun {
     vae_->set_chunk(shape.decode_chunk);
     const int threads = at::get_num_threads();
     MemoryGate memory;
-    ClipWriter writer(*vae_, {shape.workers > 1 ? 1 : threads, hash, path, no_memory}, memory, reporter_);
+    ClipWriter writer(*vae_, {shape.workers > 1 ? 1 : threads, hash_, path, no_memory}, memory, reporter_);
     const DenoisingOptions options{.workers = shape.workers,
                                    .threads = std::max(1, threads / static_cast<int>(shape.workers)),
                                    .token_budget = shape.token_budget,
                                    .release_memory = !shape.overlap,
-                                   .checkpoints = {limits_.checkpoint_every, path, hash},
+                                   .checkpoints = {limits_.checkpoint_every, path, hash_},
                                    .out_of_memory = no_memory};
     const auto hand_over = [&](const ClipTask& task, const at::Tensor& latents) {
       writer.hand_over(task, latents);
@@ -326,7 +320,7 @@ class ModelRun {
   at::Device device_ = at::kCPU;
   at::ScalarType dtype_ = at::kFloat;
   ComponentSizes sizes_;
-  std::shared_future<std::string> hash_;
+  std::string hash_;
   std::unique_ptr<Tokenizer> tokenizer_;
   std::vector<std::string> wanted_texts_;
   std::vector<at::Tensor> texts_;             // of wanted_texts_, on the CPU: [tokens, d_model]

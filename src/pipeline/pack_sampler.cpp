@@ -189,7 +189,7 @@ SamplingHooks PackSampler::hooks(std::size_t window, const Scheduler& scheduler)
         save_checkpoint(checkpoints_.path(clip),
                         {static_cast<int64_t>(window), step + 1, rows_of(i, values),
                          history_rows(scheduler.history(), begins_[i], begins_[i + 1]), noises_[i].state()},
-                        *pack_[i]->plan, clip, checkpoints_.model_hash());
+                        *pack_[i]->plan, clip, checkpoints_.model_hash);
     }
   };
   return hooks;

@@ -25,7 +25,7 @@ using Pack = std::vector<ClipTask*>;
 struct CheckpointOptions {
   std::optional<int64_t> every;  // steps
   std::function<std::filesystem::path(const PlannedClip&)> path;
-  std::function<std::string()> model_hash;
+  std::string model_hash;
 };
 
 // One generator per clip, on the CPU whatever the device, drawn in the order and shape of the reference

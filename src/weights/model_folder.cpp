@@ -1,15 +1,16 @@
 #include "weights/model_folder.h"
 
-#include <fcntl.h>
-#include <unistd.h>
 #include <xxhash.h>
 
-#include <algorithm>
-#include <functional>
 #include <map>
 #include <memory>
+#include <string_view>
 
+#include "base/file_status.h"
+#include "base/mapped_file.h"
 #include "base/utf8.h"
+#include "weights/safetensors.h"
+#include "weights/weight_files.h"
 
 namespace t2v {
 
@@ -32,15 +33,69 @@ void read_text(std::optional<std::string>& field, const Json& json, const std::s
   if (!json.at(key).is_null()) field = json_get<std::string>(json, key, where);
 }
 
-void hash_file(XXH3_state_t* state, const fs::path& path) {
-  const int file = ::open(path.c_str(), O_RDONLY | O_CLOEXEC);
-  if (file < 0) throw Error(ErrorKind::bad_input, path.string() + ": cannot be read");
-  std::vector<char> buffer(std::size_t{1} << 20);
-  ssize_t count = 0;
-  while ((count = ::read(file, buffer.data(), buffer.size())) > 0)
-    XXH3_128bits_update(state, buffer.data(), static_cast<std::size_t>(count));
-  ::close(file);
-  if (count < 0) throw Error(ErrorKind::bad_input, path.string() + ": cannot be read");
+// What t2v reads of a model beside its weights, where it is there. What has to be there is said by those who
+// read it.
+constexpr const char* small_files[] = {"model_index.json",
+                                       "t2v.json",
+                                       "scheduler/scheduler_config.json",
+                                       "tokenizer/spiece.model",
+                                       "tokenizer/tokenizer.json",
+                                       "tokenizer/tokenizer_config.json",
+                                       "tokenizer/special_tokens_map.json"};
+
+constexpr std::size_t most_weights_hashed_whole = std::size_t{64} << 20;  // bytes, of all files together
+constexpr std::size_t hashed_of_tensor = std::size_t{64} << 10;           // bytes, where they are more
+
+class Hash {
+ public:
+  Hash() { XXH3_128bits_reset(state_.get()); }
+  void add(std::string_view bytes) { XXH3_128bits_update(state_.get(), bytes.data(), bytes.size()); }
+  // A file's name and size, so that no two lists of files are the same bytes.
+  void add_file(const fs::path& name, std::size_t size) {
+    add(name.generic_string() + '\0' + std::to_string(size) + '\0');
+  }
+  std::string digits() const {
+    const auto hash = XXH3_128bits_digest(state_.get());
+    char text[33];
+    std::snprintf(text, sizeof text, "%016llx%016llx", static_cast<unsigned long long>(hash.high64),
+                  static_cast<unsigned long long>(hash.low64));
+    return text;
+  }
+
+ private:
+  std::unique_ptr<XXH3_state_t, XXH_errorcode (*)(XXH3_state_t*)> state_{XXH3_createState(), XXH3_freeState};
+};
+
+void add_small_file(Hash& hash, const ModelFolder& model, const fs::path& name,
+                    const std::function<void()>& between_files) {
+  between_files();
+  const MappedFile file(model.root / name);
+  hash.add_file(name, file.size());
+  hash.add({reinterpret_cast<const char*>(file.bytes()), file.size()});
+}
+
+// Configs and weights.
+void add_components(Hash& hash, const ModelFolder& model, const std::vector<std::string>& components,
+                    const std::function<void()>& between_files) {
+  std::vector<std::pair<fs::path, std::shared_ptr<const SafetensorsFile>>> weights;  // by name in the model
+  std::size_t bytes = 0;
+  for (const auto& component : components) {
+    const fs::path folder = component;
+    add_small_file(hash, model, folder / "config.json", between_files);
+    const auto found = find_weight_files(model.component(component), weights_stem(component));
+    if (!found.index.empty()) add_small_file(hash, model, folder / found.index.filename(), between_files);
+    for (const auto& path : found.files) {
+      weights.emplace_back(folder / path.filename(), SafetensorsFile::open(path));
+      bytes += weights.back().second->size_in_bytes();
+    }
+  }
+  const auto most = bytes <= most_weights_hashed_whole ? std::string_view::npos : hashed_of_tensor;
+  for (const auto& [name, file] : weights) {
+    between_files();
+    hash.add_file(name, file->size_in_bytes());
+    hash.add(file->header_bytes());
+    for (const auto& [tensor, entry] : file->entries()) hash.add(file->tensor_bytes(entry).substr(0, most));
+  }
 }
 
 }  // namespace
@@ -114,11 +169,9 @@ const char* weights_stem(const std::string& component) {
 }
 
 ModelFolder open_model_folder(const fs::path& root) {
-  std::error_code failed;
-  if (!fs::is_directory(root, failed))
-    throw Error(ErrorKind::bad_input, root.string() + ": no such model folder");
+  if (!is_folder(root)) throw Error(ErrorKind::bad_input, root.string() + ": no such model folder");
   const auto index_path = root / "model_index.json";
-  if (!fs::exists(index_path, failed))
+  if (!is_there(index_path))
     throw Error(ErrorKind::bad_input,
                 root.string() +
                     ": has no model_index.json; a model is a folder in the Hugging Face diffusers layout");
@@ -127,34 +180,24 @@ ModelFolder open_model_folder(const fs::path& root) {
   model.index = read_json(index_path);
   model.pipeline_class = json_get<std::string>(model.index, "_class_name", index_path.string());
   const auto defaults_path = root / "t2v.json";
-  if (fs::exists(defaults_path, failed))
+  if (is_there(defaults_path))
     model.defaults = parse_defaults(read_json(defaults_path), defaults_path.string());
   return model;
 }
 
-std::string model_hash(const ModelFolder& model) {
-  std::vector<fs::path> files;
-  for (const auto& entry :
-       fs::recursive_directory_iterator(model.root, fs::directory_options::follow_directory_symlink)) {
-    const auto extension = entry.path().extension();
-    if (entry.is_regular_file() &&
-        (extension == ".json" || extension == ".safetensors" || extension == ".model"))
-      files.push_back(fs::relative(entry.path(), model.root));
-  }
-  std::sort(files.begin(), files.end());
-  const std::unique_ptr<XXH3_state_t, XXH_errorcode (*)(XXH3_state_t*)> state(XXH3_createState(),
-                                                                              XXH3_freeState);
-  XXH3_128bits_reset(state.get());
-  for (const auto& file : files) {
-    const auto name = file.generic_string();
-    XXH3_128bits_update(state.get(), name.c_str(), name.size() + 1);
-    hash_file(state.get(), model.root / file);
-  }
-  const auto hash = XXH3_128bits_digest(state.get());
-  char text[33];
-  std::snprintf(text, sizeof text, "%016llx%016llx", static_cast<unsigned long long>(hash.high64),
-                static_cast<unsigned long long>(hash.low64));
-  return text;
+std::string model_hash(const ModelFolder& model, const std::function<void()>& between_files) {
+  Hash hash;
+  for (const char* name : small_files)
+    if (is_there(model.root / name)) add_small_file(hash, model, name, between_files);
+  add_components(hash, model, {"text_encoder", "transformer", "vae"}, between_files);
+  return hash.digits();
+}
+
+std::string component_hash(const ModelFolder& model, const std::string& component,
+                           const std::function<void()>& between_files) {
+  Hash hash;
+  add_components(hash, model, {component}, between_files);
+  return hash.digits();
 }
 
 }  // namespace t2v

@@ -4,6 +4,7 @@
 
 #include <array>
 #include <filesystem>
+#include <functional>
 #include <optional>
 #include <string>
 #include <vector>
@@ -43,11 +44,22 @@ struct ModelFolder {
 // for the others.
 const char* weights_stem(const std::string& component);
 
-// Throws Error{bad_input}: no such folder, no model_index.json, unknown keys or bad values in t2v.json.
+// Throws Error{bad_input}: no such folder, no model_index.json, one of them cannot be read, unknown keys or
+// bad values in t2v.json.
 ModelFolder open_model_folder(const std::filesystem::path& root);
 
-// XXH3-128 over the names and contents of all weight, config and tokenizer files, as 32 hexadecimal digits:
-// tells two models apart.
-std::string model_hash(const ModelFolder& model);
+// The identity of a model, wherever its folder is: XXH3-128 over the names within the folder and the contents
+// of what t2v reads there (configs, tokenizer, weights), as 32 hexadecimal digits. Nothing else in the folder
+// is looked at. Where the weights are more than 64 MiB together, their files' sizes, headers and the first
+// 64 KiB of each tensor stand for them: it takes a moment for a model of any size, but cannot tell two apart
+// whose tensors differ only further back. Calls `between_files` before each file, which may throw to stop it.
+// Throws Error{bad_input} naming a file that is missing, cannot be read, or is no safetensors file.
+std::string model_hash(
+    const ModelFolder& model, const std::function<void()>& between_files = [] {});
+
+// The same of the config and the weights of one component ("vae"), its name included.
+std::string component_hash(
+    const ModelFolder& model, const std::string& component,
+    const std::function<void()>& between_files = [] {});
 
 }  // namespace t2v

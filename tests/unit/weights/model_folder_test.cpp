@@ -108,8 +108,91 @@ TEST_F(ModelFolderTest, HashChangesWithOneByteOrOneName) {
   set_defaults("{}");
   EXPECT_NE(hash, model_hash(open_model_folder(root())));
   fs::remove(root() / "t2v.json");
-  fs::rename(weights, root() / "vae" / "other.safetensors");
+  EXPECT_EQ(hash, model_hash(open_model_folder(root())));
+  const auto tokenizer = root() / "tokenizer";
+  fs::rename(tokenizer / "spiece.model", tokenizer / "tokenizer.json");
   EXPECT_NE(hash, model_hash(open_model_folder(root())));
+}
+
+TEST_F(ModelFolderTest, HashLooksAtNothingThatTheModelDoesNotUse) {
+  const auto hash = model_hash(open_model_folder(root()));
+  fs::create_directory_symlink(root(), root() / "loop");
+  fs::create_symlink("itself.json", root() / "itself.json");
+  fs::create_symlink("nowhere", root() / "vae" / "dangling.safetensors");
+  fs::create_directories(root() / ".git" / "objects");
+  test::write_bytes(root() / ".git" / "config.json", "{}");
+  test::write_bytes(root() / "transformer" / "other.safetensors", "no weights");
+  EXPECT_EQ(hash, model_hash(open_model_folder(root())));
+}
+
+TEST_F(ModelFolderTest, HashOfAComponentIsOfItsConfigAndWeightsAlone) {
+  const auto model = open_model_folder(root());
+  const auto vae = component_hash(model, "vae"), transformer = component_hash(model, "transformer");
+  EXPECT_NE(vae, transformer);
+  const auto config = root() / "vae" / "config.json";
+  test::write_bytes(config, test::bytes_of(config) + " ");
+  EXPECT_NE(vae, component_hash(model, "vae"));
+  EXPECT_EQ(transformer, component_hash(model, "transformer"));
+}
+
+TEST_F(ModelFolderTest, HashNamesWhatCannotBeRead) {
+  const auto model = open_model_folder(root());
+  for (const std::string file : {"tokenizer/tokenizer_config.json", "transformer/config.json",
+                                 "vae/diffusion_pytorch_model.safetensors"}) {
+    const auto path = root() / file;
+    fs::rename(path, folder / "kept");
+    fs::create_symlink(path.filename(), path);
+    test::expect_error(ErrorKind::bad_input, {path.string(), "symbolic links"}, [&] { model_hash(model); });
+    fs::remove(path);
+    fs::create_directory(path);
+    test::expect_error(ErrorKind::bad_input, {path.string()}, [&] { model_hash(model); });
+    fs::remove(path);
+    fs::rename(folder / "kept", path);
+  }
+}
+
+TEST_F(ModelFolderTest, HashOfLargeWeightsIsOfHeadersSizesAndTheBeginningOfEachTensor) {
+  // 80 MiB of zeros that take no room on disk.
+  constexpr std::size_t tensor = std::size_t{40} << 20;
+  const auto weights = root() / "vae" / "diffusion_pytorch_model.safetensors";
+  const auto header = [&](const std::string& second) {
+    return R"({"a":{"dtype":"U8","shape":[41943040],"data_offsets":[0,41943040]},")" + second +
+           R"(":{"dtype":"U8","shape":[41943040],"data_offsets":[41943040,83886080]}})";
+  };
+  const auto hash_with = [&](const std::string& second, std::optional<std::size_t> changed) {
+    test::write_bytes(weights, test::safetensors_bytes(header(second), ""));
+    const auto begin = fs::file_size(weights);
+    fs::resize_file(weights, begin + 2 * tensor);
+    if (changed) {
+      std::fstream file(weights, std::ios::binary | std::ios::in | std::ios::out);
+      file.seekp(static_cast<std::streamoff>(begin + *changed));
+      file << 'x';
+    }
+    return model_hash(open_model_folder(root()));
+  };
+  const auto hash = hash_with("b", std::nullopt);
+  EXPECT_EQ(hash, hash_with("b", std::nullopt));
+  EXPECT_NE(hash, hash_with("c", std::nullopt));
+  EXPECT_NE(hash, hash_with("b", 0));
+  EXPECT_NE(hash, hash_with("b", tensor));
+  EXPECT_NE(hash, hash_with("b", tensor + 65535));
+  EXPECT_EQ(hash, hash_with("b", tensor + 65536));
+}
+
+TEST_F(ModelFolderTest, HashCanBeStoppedBeforeEachFile) {
+  const auto model = open_model_folder(root());
+  int files = 0;
+  model_hash(model, [&] { ++files; });
+  EXPECT_GE(files, 9);
+  for (int stop = 1; stop <= files; ++stop) {
+    int calls = 0;
+    test::expect_error(ErrorKind::interrupted, {"stopped"}, [&] {
+      model_hash(model, [&] {
+        if (++calls == stop) throw Error(ErrorKind::interrupted, "stopped");
+      });
+    });
+    EXPECT_EQ(calls, stop);
+  }
 }
 
 }  // namespace
