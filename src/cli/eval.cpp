@@ -132,7 +132,8 @@ void resolve(EvalOptions& options, const ModelDefaults& defaults, const std::str
 void run_eval(EvalOptions& options) {
   if (options.json) require_own_stdout(options.progress, "the JSON of --json");
   const auto observer = make_progress(options.progress);
-  const auto folder = open_model_folder(find_model(options.model));
+  const auto folder = open_model_folder(
+      find_model(options.model, [&](const std::string& line) { observer->note(line); }));
   resolve(options, folder.defaults, default_scheduler(folder.defaults, read_model_configs(folder)));
   check_adherence(options.adherence);
   if (!options.out.empty()) make_folder(options.out);

@@ -6,6 +6,7 @@
 #include <filesystem>
 
 #include "base/json.h"
+#include "base/log.h"
 #include "base/signals.h"
 #include "base/utf8.h"
 #include "cli/app.h"
@@ -112,7 +113,7 @@ OrderedJson describe(const std::string& what) {
   std::error_code failed;
   if (fs::path(what).extension() == ".safetensors") return describe_tensors(what);
   if (fs::is_regular_file(what, failed) || what.find('%') != std::string::npos) return describe_video(what);
-  return describe_model(find_model(what));
+  return describe_model(find_model(what, log_info));
 }
 
 std::string json_text(const OrderedJson& json, int indent = -1) {

@@ -5,6 +5,7 @@
 #include <cstdlib>
 #include <filesystem>
 
+#include "base/file_status.h"
 #include "t2v/error.h"
 
 namespace t2v {
@@ -20,7 +21,8 @@ Weights open_weights(const ModelFolder& model, const std::string& component, at:
 
 std::vector<fs::path> model_places() {
   std::vector<fs::path> places;
-  if (const char* named = std::getenv("T2V_MODELS")) places.emplace_back(named);
+  if (const char* named = std::getenv("T2V_MODELS"); named != nullptr && *named != '\0')
+    places.emplace_back(named);
   std::error_code failed;
   const auto program = fs::read_symlink("/proc/self/exe", failed);
   if (!failed) {
@@ -124,18 +126,27 @@ ComponentSizes component_sizes(const ModelFolder& model) {
   return {count("text_encoder"), count("transformer"), count("vae")};
 }
 
-std::string find_model(const std::string& name_or_folder) {
-  std::error_code failed;
-  if (fs::is_directory(name_or_folder, failed)) return name_or_folder;
-  std::string searched;
+std::string find_model(const std::string& name_or_folder,
+                       const std::function<void(const std::string&)>& note) {
   const bool is_name = !name_or_folder.empty() && name_or_folder.find('/') == std::string::npos &&
                        name_or_folder != "." && name_or_folder != "..";
+  std::error_code failed;  // a working directory that may not be entered hides no model
+  const bool is_here = is_name ? fs::is_directory(name_or_folder, failed) : is_folder(name_or_folder);
+  if (is_here && (!is_name || is_there(fs::path(name_or_folder) / "model_index.json"))) return name_or_folder;
+  std::string searched;
   if (is_name) {
     for (const auto& place : model_places()) {
-      if (fs::is_directory(place / name_or_folder, failed)) return (place / name_or_folder).string();
+      const auto model = place / name_or_folder;
+      if (is_folder(model)) {
+        if (is_here)
+          note("the model '" + name_or_folder + "' is " + model.string() + ": the folder " + name_or_folder +
+               " in the working directory has no model_index.json");
+        return model.string();
+      }
       searched += (searched.empty() ? "" : ", ") + place.string();
     }
   }
+  if (is_here) return name_or_folder;
   throw Error(
       ErrorKind::bad_input,
       "no model '" + name_or_folder + "': it is no folder" +

@@ -4,6 +4,7 @@
 
 #include <ATen/core/Tensor.h>
 
+#include <functional>
 #include <memory>
 #include <string>
 
@@ -54,8 +55,12 @@ struct ComponentSizes {
 ComponentSizes component_sizes(const ModelFolder& model);
 
 // A folder as given, or the name of a model in T2V_MODELS, beside the installed program, or in the source
-// tree the program was built in. Throws Error{bad_input} naming the places that were searched.
-std::string find_model(const std::string& name_or_folder);
+// tree the program was built in. A model in the working directory goes before one of the same name elsewhere;
+// a folder there that is no model does not, and `note` hears of it. Throws Error{bad_input} naming the places
+// that were searched, or one that cannot be read.
+std::string find_model(
+    const std::string& name_or_folder,
+    const std::function<void(const std::string&)>& note = [](const std::string&) {});
 
 // "auto" → CUDA when there is a device. Throws Error{usage}.
 at::Device parse_device(const std::string& name);

@@ -8,6 +8,7 @@
 #include <random>
 
 #include "base/atomic_file.h"
+#include "base/file_status.h"
 #include "base/utf8.h"
 #include "pipeline/components.h"
 #include "pipeline/frames.h"
@@ -235,6 +236,15 @@ int64_t random_seed() {
   return static_cast<int64_t>((high | random()) >> 11);
 }
 
+// The folder is made when the clip begins, with those above it.
+void check_trace_folder(const fs::path& folder) {
+  if (is_there(folder, ErrorKind::output) && !is_folder(folder, ErrorKind::output))
+    throw Error(ErrorKind::output, folder.string() + ": is a file; --trace takes a folder");
+  auto nearest = folder;
+  while (!nearest.empty() && !is_there(nearest, ErrorKind::output)) nearest = nearest.parent_path();
+  check_writable_folder(nearest);
+}
+
 void plan_outputs(GenerationPlan& plan, const GenerationRequest& request) {
   const int64_t count = request.count.value_or(1);
   check_range(static_cast<double>(count), 1, 100'000, "--count");
@@ -269,8 +279,7 @@ void plan_outputs(GenerationPlan& plan, const GenerationRequest& request) {
     if (plan.sidecar) check_name_length(clip.output + ".json");
     check_name_length(kept_latents_path(clip.output));
     if (clip.trace) check_name_length(fs::path(*clip.trace) / "step_100000.safetensors");
-    if (clip.trace && fs::exists(*clip.trace) && !fs::is_directory(*clip.trace))
-      throw Error(ErrorKind::output, *clip.trace + ": is a file; --trace takes a folder");
+    if (clip.trace) check_trace_folder(*clip.trace);
     plan.clips.push_back(std::move(clip));
   }
 }
@@ -293,8 +302,8 @@ struct Planner::Model {
   std::unique_ptr<Tokenizer> tokenizer;
   std::optional<ComponentSizes> sizes;  // once a plan has come so far that weight files are looked at
 
-  explicit Model(const std::string& name)
-      : folder(open_model_folder(find_model(name))),
+  Model(const std::string& name, std::vector<std::string>& notes)
+      : folder(open_model_folder(find_model(name, [&](const std::string& line) { notes.push_back(line); }))),
         configs(read_model_configs(folder)),
         defaults(with_family_defaults(folder.defaults)),
         tokenizer(load_tokenizer(folder, configs)) {}
@@ -309,7 +318,7 @@ GenerationPlan Planner::plan(const GenerationRequest& request) {
   GenerationPlan plan;
   plan.model = request.model.value_or(kDefaultModel);
   auto& kept = models_[plan.model];
-  if (!kept) kept = std::make_unique<Model>(plan.model);
+  if (!kept) kept = std::make_unique<Model>(plan.model, plan.notes);
   auto& [model, configs, defaults, tokenizer, sizes] = *kept;
   plan.model_folder = model.root.string();
   const auto device = parse_device(request.device.value_or("auto"));

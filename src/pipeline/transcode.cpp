@@ -35,12 +35,12 @@ struct VaeModel {
 };
 
 VaeModel open_vae_model(const std::string& name, const std::string& device,
-                        const std::optional<int64_t>& threads) {
+                        const std::optional<int64_t>& threads, Observer& observer) {
   if (threads && (*threads < 1 || *threads > 1024))
     throw Error(ErrorKind::usage,
                 "--threads should be between 1 and 1024, found " + std::to_string(*threads));
   if (threads) at::set_num_threads(static_cast<int>(*threads));
-  auto folder = open_model_folder(find_model(name));
+  auto folder = open_model_folder(find_model(name, [&](const std::string& line) { observer.note(line); }));
   auto configs = read_model_configs(folder);
   return {std::move(folder), std::move(configs), parse_device(device)};
 }
@@ -64,7 +64,7 @@ int64_t decode_to_file(const WanVae& vae, const at::Tensor& latents, const Encod
 
 int64_t decode_latents(const DecodeRequest& request, Observer& observer) {
   const at::NoGradGuard no_grad;
-  const auto model = open_vae_model(request.model, request.device, request.threads);
+  const auto model = open_vae_model(request.model, request.device, request.threads, observer);
   const auto latents = read_latents(request.latents, {1, model.configs.vae.z_dim, -1, -1, -1});
   const int64_t ratio = model.configs.vae.spatial_ratio();
   EncoderOptions options{.path = request.output,
@@ -80,7 +80,7 @@ int64_t decode_latents(const DecodeRequest& request, Observer& observer) {
 
 EncodeResult encode_video(const EncodeRequest& request, Observer& observer) {
   const at::NoGradGuard no_grad;
-  const auto model = open_vae_model(request.model, request.device, request.threads);
+  const auto model = open_vae_model(request.model, request.device, request.threads, observer);
   check_latents_name(request.output, "--output");
   check_writable_file(request.output);
   if (request.frames && *request.frames < 1)

@@ -166,6 +166,46 @@ TEST_F(Plan, NamesAModelThatIsNotThere) {
   refuses(r, {(folder / "absent").string()}, ErrorKind::bad_input);
 }
 
+// The working directory is another one while it lives.
+class WorkingDirectory {
+ public:
+  explicit WorkingDirectory(const fs::path& folder) { fs::current_path(folder); }
+  ~WorkingDirectory() { fs::current_path(before_); }
+  WorkingDirectory(const WorkingDirectory&) = delete;
+  WorkingDirectory& operator=(const WorkingDirectory&) = delete;
+
+ private:
+  fs::path before_ = fs::current_path();
+};
+
+TEST_F(Plan, AFolderThatIsNoModelDoesNotHideAShippedOneOfItsName) {
+  const WorkingDirectory here(folder.path());
+  fs::create_directory("world-64");
+  auto r = request();
+  r.model = "world-64";
+  const auto plan = plan_generation(r);
+  EXPECT_EQ(fs::canonical(plan.model_folder), fs::canonical(test::shipped_model()));
+  ASSERT_EQ(plan.notes.size(), 1U);
+  EXPECT_NE(plan.notes[0].find("the folder world-64 in the working directory has no model_index.json"),
+            std::string::npos)
+      << plan.notes[0];
+  fs::remove("world-64");
+  fs::create_directory_symlink(test::golden("wan-tiny"), "world-64");
+  EXPECT_EQ(find_model("world-64"), "world-64");
+  fs::create_directory("mine");
+  EXPECT_EQ(find_model("mine"), "mine");  // whose message says what it lacks
+}
+
+TEST_F(Plan, NamesAPlaceOfWhichNothingCanBeTold) {
+  fs::create_symlink("loop", folder / "loop");
+  auto r = request();
+  r.model = (folder / "loop").string();
+  refuses(r, {(folder / "loop").string(), "symbolic links"}, ErrorKind::bad_input);
+  r = request();
+  r.trace = (folder / "loop" / "trace").string();
+  refuses(r, {(folder / "loop").string(), "symbolic links"}, ErrorKind::output);
+}
+
 TEST_F(Plan, NamesAnOutputFolderThatIsNotThere) {
   auto r = request();
   r.output = (folder / "absent" / "clip.mp4").string();
