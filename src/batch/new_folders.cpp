@@ -19,13 +19,13 @@ void NewFolders::create(const fs::path& folder) {
   fs::path path;
   for (const auto& part : folder.lexically_normal()) {
     path /= part;
-    std::error_code failed;
+    std::error_code failed, unknown;
     if (fs::create_directory(path, failed)) made_.push_back(path);
     // Another process may have made it meanwhile.
-    if (failed && !fs::exists(path))
+    if (failed && !fs::exists(path, unknown))
       throw Error(ErrorKind::output,
                   path.string() + ": the folder cannot be created (" + failed.message() + ")");
-    if (!fs::is_directory(path)) throw Error(ErrorKind::output, path.string() + ": is no folder");
+    if (!fs::is_directory(path, unknown)) throw Error(ErrorKind::output, path.string() + ": is no folder");
   }
 }
 

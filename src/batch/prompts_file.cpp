@@ -257,7 +257,9 @@ PromptsFile parse_prompts(const std::string& name, std::string_view text, Prompt
 std::string read_prompts(const std::string& name) {
   const auto refuse = [&](const std::string& why) { throw Error(ErrorKind::usage, name + ": " + why); };
   const bool standard_input = name == "-";
-  if (!standard_input && std::filesystem::is_directory(name)) refuse("is a folder; a prompts file is needed");
+  std::error_code unknown;
+  if (!standard_input && std::filesystem::is_directory(name, unknown))
+    refuse("is a folder; a prompts file is needed");
   const std::unique_ptr<std::FILE, int (*)(std::FILE*)> opened(
       standard_input ? nullptr : std::fopen(name.c_str(), "rbe"),
       [](std::FILE* file) { return file == nullptr ? 0 : std::fclose(file); });

@@ -123,6 +123,54 @@ TEST(CliModel, OverflowWhileDenoisingNamesStageAndStep) {
   EXPECT_TRUE(names_in(folder / "out").empty());
 }
 
+TEST(CliModel, WhatTheModelDoesNotUseDoesNotMatter) {
+  const TemporaryFolder folder;
+  const ModelCopy model(folder / "model");
+  const std::filesystem::path root = model.path();
+  std::filesystem::create_symlink("itself.json", root / "itself.json");
+  std::filesystem::create_directory_symlink(root, root / "vae" / "loop");
+  std::filesystem::create_symlink("nowhere", root / "dangling.safetensors");
+  write_bytes(root / "transformer/other.safetensors", "no weights");
+  const auto result = generate_with(model, folder);
+  expect_done(result);
+  EXPECT_TRUE(std::filesystem::exists(folder / "clip.mp4"));
+}
+
+TEST(CliModel, WhatStandsInThePlaceOfWeightsIsNamed) {
+  struct Case {
+    std::string name;  // of the only file in the transformer's folder beside config.json
+    std::string bytes;
+    std::vector<std::string> parts;
+  };
+  const std::vector<Case> cases = {
+      {"diffusion_pytorch_model.safetensors", lfs_pointer, {transformer_file, "Git LFS", "git lfs pull"}},
+      {"diffusion_pytorch_model.fp16.safetensors", "", {"variant 'fp16'", "rename it to"}},
+      {"diffusion_pytorch_model.bin", "", {"diffusion_pytorch_model.bin", "pickled", "convert"}},
+      {"diffusion_pytorch_model.safetensors.index.json",
+       R"({"weight_map": {"a": "one.safetensors", "b": "two.safetensors"}})",
+       {"2 are not there: one.safetensors, two.safetensors"}},
+  };
+  for (const auto& c : cases) {
+    const TemporaryFolder folder;
+    ModelCopy model(folder / "model");
+    std::filesystem::remove(folder / "model" / transformer_file);
+    write_bytes(folder / "model/transformer" / c.name, c.bytes);
+    const auto result = generate_with(model, folder);
+    expect_refused(result, 3, c.parts);
+    EXPECT_EQ(result.err.find("load"), std::string::npos) << result.err;  // no stage has begun
+  }
+}
+
+TEST(CliModel, GitLfsPointersInThePlaceOfConfigsAreNamed) {
+  for (const std::string file : {"model_index.json", "t2v.json", "vae/config.json",
+                                 "scheduler/scheduler_config.json", "tokenizer/spiece.model"}) {
+    const TemporaryFolder folder;
+    ModelCopy model(folder / "model");
+    model.replace(file, lfs_pointer);
+    expect_refused(generate_with(model, folder), 3, {file, "Git LFS", "git lfs pull"});
+  }
+}
+
 TEST(CliModel, WhatIsNoModelIsRefused) {
   const TemporaryFolder folder;
   expect_refused(run_program(quick_clip(folder / "a.mp4", {"--model", "no-such-model"})), 3,

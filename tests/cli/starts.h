@@ -34,6 +34,14 @@ inline Start without_override() {
   return {.prepare = [] { ::prctl(PR_CAPBSET_DROP, cap_dac_override, 0, 0, 0); }};
 }
 
+// What root may do beyond its own files' permissions is gone, and every other privilege with it: it is a user
+// like any other, whose files are those of root. (Another user could not reach a libtorch below /root.) Does
+// nothing where the tests are not run by root.
+inline Start without_privileges() {
+  constexpr unsigned long no_privileges_for_root = 1;  // SECBIT_NOROOT, which counts from the next execve on
+  return {.prepare = [] { ::prctl(PR_SET_SECUREBITS, no_privileges_for_root, 0, 0, 0); }};
+}
+
 inline Start with_umask(mode_t mask) {
   return {.prepare = [mask] { ::umask(mask); }};
 }
