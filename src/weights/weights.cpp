@@ -120,11 +120,13 @@ at::Tensor Weights::take(const std::string& name, at::IntArrayRef shape, Precisi
                       ", which is meaningless without the scales of its quantisation scheme",
                   shape, type);
   const auto stored = found->second->tensor(name);
-  if (!all_finite(stored, type))
+  auto tensor = stored.to(at::TensorOptions(type).device(device_));
+  // On another device the copy is looked at there, which is quicker.
+  if (!all_finite(device_.is_cpu() ? stored : tensor, type))
     return refuse("not finite: " + name + " holds NaN or infinity" +
                       (type == at::kHalf ? " as float16, whose numbers end at 65504" : ""),
                   shape, type);
-  return stored.to(at::TensorOptions(type).device(device_));
+  return tensor;
 }
 
 void Weights::finish() const {
