@@ -201,52 +201,125 @@ int64_t WanVae::chunk_for(int64_t latent_pixels) const {
   return chunk_ > 0 ? chunk_ : std::max<int64_t>(1, latent_pixels_at_once / latent_pixels);
 }
 
-void WanVae::encode_chunks(const at::Tensor& pixels, int64_t clips, int64_t chunk,
-                           const std::function<void(const at::Tensor&)>& sink) const {
-  ConvCaches caches(clips);
-  sink(encoder_->forward(pixels.narrow(0, 0, clips), caches, true));
-  for (int64_t begin = clips; begin < pixels.size(0); begin += chunk * clips)
-    sink(encoder_->forward(pixels.narrow(0, begin, std::min(chunk * clips, pixels.size(0) - begin)), caches,
-                           false));
-}
+// What has come of a clip and was not worked on yet, and what the layers remember of the rest. The last bit
+// of a convolution may depend on how many images it takes at once, so that chunks do not follow the pieces in
+// which the clip comes.
+struct VaeStreamState {
+  ConvCaches caches{1};
+  at::Tensor pending;  // [t, ...]
+  bool first = true;   // the clip's first entry, which temporal layers treat by itself, is a chunk
 
-void WanVae::decode_chunks(const at::Tensor& z, int64_t clips, int64_t chunk,
-                           const std::function<void(const at::Tensor&)>& sink) const {
-  ConvCaches caches(clips);
-  for (int64_t begin = 0; begin < z.size(0);) {
-    // The first latent frame is special to every temporal upsampling.
-    const int64_t count = begin == 0 ? clips : std::min(chunk * clips, z.size(0) - begin);
-    sink(decoder_->forward(z.narrow(0, begin, count), caches, begin == 0));
-    begin += count;
+  void add(const at::Tensor& piece) { pending = pending.defined() ? at::cat({pending, piece}) : piece; }
+
+  // work(chunk) for every chunk of `length` entries that is there; at the end of the clip also for a shorter
+  // one, of whole groups.
+  template <class Work>
+  void each_chunk(int64_t length, int64_t group, bool end, const Work& work) {
+    while (pending.defined()) {
+      const int64_t available = pending.size(0);
+      int64_t count = first ? 1 : length;
+      if (available < count) count = end ? available / group * group : 0;
+      if (count == 0) return;
+      work(pending.narrow(0, 0, count));
+      pending = pending.narrow(0, count, available - count);
+      first = false;
+    }
   }
+};
+
+WanVae::EncodeStream::EncodeStream(const WanVae& vae)
+    : vae_(vae), state_(std::make_unique<VaeStreamState>()) {}
+WanVae::EncodeStream::~EncodeStream() = default;
+
+WanVae::Posterior WanVae::EncodeStream::push(const at::Tensor& frames) {
+  const int64_t ratio = vae_.config_.spatial_ratio();
+  if (frames.dim() != 4 || frames.size(0) != 3 || frames.size(2) % ratio != 0 || frames.size(3) % ratio != 0)
+    vae_.refuse_frames(frames);
+  chunk_ = vae_.config_.temporal_ratio() * vae_.chunk_for(frames.size(2) / ratio * (frames.size(3) / ratio));
+  state_->add(fold_pixels(frames.transpose(0, 1), vae_.config_.patch_size));  // [t, 3·p·p, H / p, W / p]
+  return encode(/*end=*/false);
 }
 
-WanVae::Posterior WanVae::encode(const at::Tensor& frames) const {
-  const int64_t ratio = config_.spatial_ratio();
-  const int64_t step = config_.temporal_ratio();
-  if (frames.dim() != 4 || frames.size(0) != 3 || frames.size(1) < 1 || (frames.size(1) - 1) % step != 0 ||
-      frames.size(2) % ratio != 0 || frames.size(3) % ratio != 0)
-    throw Error(ErrorKind::usage, "the autoencoder takes 1 + " + std::to_string(step) +
-                                      "·k frames whose width and height are multiples of " +
-                                      std::to_string(ratio) + ", found " + std::to_string(frames.size(1)) +
-                                      " of " + std::to_string(frames.size(3)) + "x" +
-                                      std::to_string(frames.size(2)));
-  const auto pixels = fold_pixels(frames.transpose(0, 1), config_.patch_size);  // [T, 3·p·p, H / p, W / p]
+WanVae::Posterior WanVae::EncodeStream::finish() { return encode(/*end=*/true); }
+
+WanVae::Posterior WanVae::EncodeStream::encode(bool end) {
   std::vector<at::Tensor> parts;
-  encode_chunks(pixels, 1, step * chunk_for(frames.size(2) / ratio * (frames.size(3) / ratio)),
-                [&](const at::Tensor& part) { parts.push_back(part); });
-  const auto moments = at::cat(parts).transpose(0, 1).contiguous().chunk(2);  // [z, T, H, W] x 2
+  state_->each_chunk(chunk_, vae_.config_.temporal_ratio(), end, [&](const at::Tensor& chunk) {
+    parts.push_back(vae_.encoder_->forward(chunk, state_->caches, state_->first));
+  });
+  if (parts.empty()) return {};
+  const auto moments = at::cat(parts).transpose(0, 1).contiguous().chunk(2);  // [z, T, h, w] x 2
   return {moments[0], moments[1].clamp(-30.0, 20.0)};
 }
 
+WanVae::DecodeStream::DecodeStream(const WanVae& vae)
+    : vae_(vae), state_(std::make_unique<VaeStreamState>()) {}
+WanVae::DecodeStream::~DecodeStream() = default;
+
+at::Tensor WanVae::DecodeStream::push(const at::Tensor& latents) {
+  chunk_ = vae_.chunk_for(latents.size(2) * latents.size(3));
+  state_->add(latents.transpose(0, 1));  // [t, z, h, w]
+  return decode(/*end=*/false);
+}
+
+at::Tensor WanVae::DecodeStream::finish() { return decode(/*end=*/true); }
+
+at::Tensor WanVae::DecodeStream::decode(bool end) {
+  std::vector<at::Tensor> parts;
+  state_->each_chunk(chunk_, 1, end, [&](const at::Tensor& chunk) {
+    const auto frames = vae_.decoder_->forward(chunk, state_->caches, state_->first);
+    parts.push_back(unfold_pixels(frames, vae_.config_.patch_size).clamp(-1.0, 1.0).transpose(0, 1));
+  });
+  if (parts.empty()) return {};
+  return parts.size() == 1 ? parts[0] : at::cat(parts, 1);
+}
+
+void WanVae::refuse_frames(const at::Tensor& frames) const {
+  const auto shape = frames.sizes().vec();
+  throw Error(ErrorKind::usage,
+              "the autoencoder takes 1 + " + std::to_string(config_.temporal_ratio()) +
+                  "·k frames whose width and height are multiples of " +
+                  std::to_string(config_.spatial_ratio()) + ", found " +
+                  (shape.size() == 4 ? std::to_string(shape[1]) + " of " + std::to_string(shape[3]) + "x" +
+                                           std::to_string(shape[2])
+                                     : std::to_string(shape.size()) + " dimensions"));
+}
+
+WanVae::Posterior WanVae::encode(const at::Tensor& frames) const {
+  if (frames.dim() != 4 || frames.size(1) < 1 || (frames.size(1) - 1) % config_.temporal_ratio() != 0)
+    refuse_frames(frames);
+  EncodeStream stream(*this);
+  const auto begin = stream.push(frames), rest = stream.finish();
+  if (!rest.mean.defined()) return begin;
+  return {at::cat({begin.mean, rest.mean}, 1), at::cat({begin.logvar, rest.logvar}, 1)};
+}
+
+void WanVae::decode(const at::Tensor& latents, const std::function<void(const at::Tensor&)>& sink) const {
+  DecodeStream stream(*this);
+  const int64_t chunk = chunk_for(latents.size(2) * latents.size(3));
+  for (int64_t begin = 0; begin < latents.size(1); begin += chunk) {
+    const auto piece = latents.narrow(1, begin, std::min(chunk, latents.size(1) - begin));
+    if (const auto frames = stream.push(piece); frames.defined()) sink(frames);
+  }
+  if (const auto frames = stream.finish(); frames.defined()) sink(frames);
+}
+
+at::Tensor WanVae::decode(const at::Tensor& latents) const {
+  std::vector<at::Tensor> parts;
+  decode(latents, [&](const at::Tensor& frames) { parts.push_back(frames); });
+  return at::cat(parts, 1);
+}
+
 WanVae::Posterior WanVae::encode_clips(const at::Tensor& frames) const {
+  const auto clips = frames.size(0);
   const auto pixels = fold_pixels(frames.permute({2, 0, 1, 3, 4}).flatten(0, 1),
                                   config_.patch_size);  // [T·B, 3·p·p, H / p, W / p]
-  std::vector<at::Tensor> parts;
-  encode_chunks(pixels, frames.size(0), frames.size(2),
-                [&](const at::Tensor& part) { parts.push_back(part); });
+  ConvCaches caches(clips);
+  std::vector<at::Tensor> parts{encoder_->forward(pixels.narrow(0, 0, clips), caches, true)};
+  if (pixels.size(0) > clips)
+    parts.push_back(encoder_->forward(pixels.narrow(0, clips, pixels.size(0) - clips), caches, false));
   const auto moments = at::cat(parts)
-                           .unflatten(0, {-1, frames.size(0)})
+                           .unflatten(0, {-1, clips})
                            .permute({1, 2, 0, 3, 4})
                            .contiguous()
                            .chunk(2, 1);  // [B, z, T, H, W] x 2
@@ -254,25 +327,15 @@ WanVae::Posterior WanVae::encode_clips(const at::Tensor& frames) const {
 }
 
 at::Tensor WanVae::decode_clips(const at::Tensor& latents) const {
-  std::vector<at::Tensor> parts;
-  decode_chunks(latents.permute({2, 0, 1, 3, 4}).flatten(0, 1), latents.size(0), latents.size(2),
-                [&](const at::Tensor& part) { parts.push_back(part); });
+  const auto clips = latents.size(0);
+  const auto z = latents.permute({2, 0, 1, 3, 4}).flatten(0, 1);  // [T·B, z, h, w]
+  ConvCaches caches(clips);
+  std::vector<at::Tensor> parts{decoder_->forward(z.narrow(0, 0, clips), caches, true)};
+  if (z.size(0) > clips)
+    parts.push_back(decoder_->forward(z.narrow(0, clips, z.size(0) - clips), caches, false));
   return unfold_pixels(at::cat(parts), config_.patch_size)
-      .unflatten(0, {-1, latents.size(0)})
+      .unflatten(0, {-1, clips})
       .permute({1, 2, 0, 3, 4});  // [B, 3, T, H, W]
-}
-
-void WanVae::decode(const at::Tensor& latents, const std::function<void(const at::Tensor&)>& sink) const {
-  decode_chunks(latents.transpose(0, 1), 1, chunk_for(latents.size(2) * latents.size(3)),
-                [&](const at::Tensor& part) {
-                  sink(unfold_pixels(part, config_.patch_size).clamp(-1.0, 1.0).transpose(0, 1));
-                });
-}
-
-at::Tensor WanVae::decode(const at::Tensor& latents) const {
-  std::vector<at::Tensor> parts;
-  decode(latents, [&](const at::Tensor& frames) { parts.push_back(frames); });
-  return at::cat(parts, 1);
 }
 
 at::Tensor WanVae::normalise(const at::Tensor& latents) const {

@@ -35,6 +35,8 @@ struct WanVaeConfig {
 // autoencoder, attention in the levels).
 WanVaeConfig parse_wan_vae_config(const Json& config, const std::string& where);
 
+struct VaeStreamState;
+
 class WanVae {
  public:
   WanVae(const WanVaeConfig& config, const WeightScope& weights);
@@ -57,9 +59,46 @@ class WanVae {
   void decode(const at::Tensor& latents, const std::function<void(const at::Tensor&)>& sink) const;
   // All frames at once: [3, T, H, W].
   at::Tensor decode(const at::Tensor& latents) const;
+
   // Several clips of one size together: [B, z, T, H, W] → [B, 3, T, H, W], not clamped to [-1, 1]: what a
   // loss is taken of.
   at::Tensor decode_clips(const at::Tensor& latents) const;
+
+  // A clip piece by piece: memory does not grow with its length, and the result is that of encode() or
+  // decode() to the last bit, however the clip is cut. The autoencoder must outlive its streams.
+  class EncodeStream {
+   public:
+    explicit EncodeStream(const WanVae& vae);
+    ~EncodeStream();
+    // frames float32 [3, t, H, W] in [-1, 1], t any, H and W as encode() takes them and the same in all
+    // calls. Returns the latents that are complete by now, [z, T, h, w]; undefined tensors when none are.
+    // Throws Error{usage}.
+    Posterior push(const at::Tensor& frames);
+    // The latents that push() held back; the clip is over. Frames beyond 1 + temporal_ratio·k are dropped.
+    Posterior finish();
+
+   private:
+    Posterior encode(bool end);
+    const WanVae& vae_;
+    std::unique_ptr<VaeStreamState> state_;
+    int64_t chunk_ = 1;  // frames that are encoded at once
+  };
+  class DecodeStream {
+   public:
+    explicit DecodeStream(const WanVae& vae);
+    ~DecodeStream();
+    // latents float32 [z, t, h, w], not normalised, h and w the same in all calls. Returns the frames that
+    // are complete by now, [3, T, H, W] in [-1, 1]; undefined when none are.
+    at::Tensor push(const at::Tensor& latents);
+    // The frames that push() held back; the clip is over.
+    at::Tensor finish();
+
+   private:
+    at::Tensor decode(bool end);
+    const WanVae& vae_;
+    std::unique_ptr<VaeStreamState> state_;
+    int64_t chunk_ = 1;  // latent frames that are decoded at once
+  };
 
   // Latent frames decoded at once: few enough to bound memory, many enough to keep small clips quick. 0
   // restores that choice. The result does not depend on it.
@@ -73,13 +112,8 @@ class WanVae {
  private:
   struct Encoder;
   struct Decoder;
-  // frames or latents [T·clips, ...] of the clips together, chunk by chunk; each chunk's output goes to the
-  // sink.
-  void encode_chunks(const at::Tensor& pixels, int64_t clips, int64_t chunk,
-                     const std::function<void(const at::Tensor&)>& sink) const;
-  void decode_chunks(const at::Tensor& z, int64_t clips, int64_t chunk,
-                     const std::function<void(const at::Tensor&)>& sink) const;
   int64_t chunk_for(int64_t latent_pixels) const;
+  [[noreturn]] void refuse_frames(const at::Tensor& frames) const;
 
   WanVaeConfig config_;
   int64_t chunk_ = 0;

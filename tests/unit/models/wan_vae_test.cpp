@@ -1,6 +1,7 @@
 #include "models/wan_vae.h"
 
 #include <ATen/ATen.h>
+#include <ATen/core/grad_mode.h>
 #include <gtest/gtest.h>
 
 #include "errors.h"
@@ -78,6 +79,51 @@ TEST_F(WanVaeTest, StreamsFramesInOrderOneAndThenFourToALatent) {
     begin += part.size(1);
   });
   EXPECT_EQ(begin, 13);
+}
+
+TEST(WanVaeStreams, GiveTheBitsOfOnePieceWhateverThePieces) {
+  for (const std::string name : {"tiny", "world-128"}) {
+    SCOPED_TRACE(name);
+    const auto folder = test::model_named(name) / "vae";
+    auto weights = Weights::open(folder, "diffusion_pytorch_model", at::kCPU, at::kFloat);
+    WanVae vae(parse_wan_vae_config(read_json(folder / "config.json"), "config.json"), weights.root());
+    vae.set_chunk(3);  // which most of the pieces do not fit
+    const at::NoGradGuard no_grad;
+    const auto frames = test::random_normal({3, 41, 64, 64}, 1).clamp(-1, 1);
+    const auto [mean, logvar] = vae.encode(frames);
+    const auto decoded = vae.decode(mean);
+    for (const int64_t piece : {1, 2, 3, 4, 5, 11, 41}) {
+      SCOPED_TRACE(piece);
+      WanVae::EncodeStream encoding(vae);
+      WanVae::DecodeStream decoding(vae);
+      std::vector<at::Tensor> means, logvars, parts;
+      const auto keep = [&](const WanVae::Posterior& posterior) {
+        if (!posterior.mean.defined()) return;
+        means.push_back(posterior.mean);
+        logvars.push_back(posterior.logvar);
+      };
+      for (int64_t begin = 0; begin < 41; begin += piece)
+        keep(encoding.push(frames.narrow(1, begin, std::min(piece, 41 - begin))));
+      keep(encoding.finish());
+      EXPECT_TRUE(at::equal(at::cat(means, 1), mean));
+      EXPECT_TRUE(at::equal(at::cat(logvars, 1), logvar));
+      for (int64_t begin = 0; begin < mean.size(1); begin += piece)
+        if (const auto part = decoding.push(mean.narrow(1, begin, std::min(piece, mean.size(1) - begin)));
+            part.defined())
+          parts.push_back(part);
+      if (const auto rest = decoding.finish(); rest.defined()) parts.push_back(rest);
+      EXPECT_TRUE(at::equal(at::cat(parts, 1), decoded));
+    }
+  }
+}
+
+TEST_F(WanVaeTest, AStreamDropsFramesThatMakeNoWholeLatent) {
+  const auto frames = test::random_normal({3, 8, 16, 16}, 1).clamp(-1, 1);
+  WanVae::EncodeStream stream(vae);
+  EXPECT_EQ(stream.push(frames).mean.size(1), 1);
+  EXPECT_TRUE(at::equal(stream.finish().mean, vae.encode(frames.narrow(1, 0, 5)).mean.narrow(1, 1, 1)));
+  EXPECT_FALSE(stream.finish().mean.defined());
+  EXPECT_FALSE(WanVae::EncodeStream(vae).finish().mean.defined());
 }
 
 // What is held at once does not grow with the clip.
