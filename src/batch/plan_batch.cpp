@@ -6,6 +6,7 @@
 #include <set>
 
 #include "base/atomic_file.h"
+#include "base/json_text.h"
 #include "batch/file_hash.h"
 #include "batch/new_folders.h"
 #include "pipeline/output_template.h"
@@ -242,7 +243,7 @@ class Planning {
     for (const auto& [key, value] :
          {std::pair{"save_latents", draft.request.save_latents}, std::pair{"trace", draft.request.trace}})
       if (value) settings[key] = *value;
-    item.settings = settings.dump();
+    item.settings = json_text(settings);
     item.settings_hash = hash_text(item.settings);
     return true;
   }

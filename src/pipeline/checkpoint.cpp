@@ -7,6 +7,7 @@
 #include "base/json.h"
 #include "pipeline/latents_file.h"
 #include "pipeline/output_template.h"
+#include "base/json_text.h"
 #include "pipeline/provenance.h"
 #include "weights/safetensors.h"
 
@@ -39,7 +40,7 @@ Json latent_settings(const GenerationPlan& plan, const PlannedClip& clip, const 
 std::string differences(const Json& saved, const Json& asked) {
   std::string text;
   const auto shown = [](const Json& settings, const std::string& key) {
-    return settings.contains(key) ? settings.at(key).dump() : "none";
+    return settings.contains(key) ? json_text(settings.at(key)) : "none";
   };
   auto keys = saved;
   keys.update(asked);
@@ -85,7 +86,7 @@ void save_checkpoint(const fs::path& path, const Checkpoint& checkpoint, const G
                     {"step", std::to_string(checkpoint.step)},
                     {"last_order", std::to_string(checkpoint.history.last_order)},
                     {"next_step", std::to_string(checkpoint.history.next_step)},
-                    {"settings", latent_settings(plan, clip, model_hash).dump()}});
+                    {"settings", json_text(latent_settings(plan, clip, model_hash))}});
 }
 
 std::optional<Checkpoint> read_checkpoint(const fs::path& path, const GenerationPlan& plan,

@@ -7,6 +7,7 @@
 #include <memory>
 
 #include "base/json.h"
+#include "base/json_text.h"
 #include "t2v/error.h"
 #include "train/clip_folder.h"
 
@@ -84,7 +85,7 @@ class FolderSource : public ClipSource {
       listing.push_back({name, clip.caption, clip.frames, clip.size.width, clip.size.height});
     }
     fingerprint_ = Json{
-        {"data", std::hash<std::string>{}(listing.dump())},
+        {"data", std::hash<std::string>{}(json_text(listing))},
         {"clips", clips.size()},
         {"sizes", sizes_},
         {"fps", fps_}}.dump();

@@ -23,6 +23,8 @@ namespace {
 constexpr std::array<std::string_view, 9> refused_formats{"concat", "dash", "hls", "imf",        "lavfi",
                                                           "sdp",    "rtsp", "tty", "vapoursynth"};
 
+constexpr std::size_t png_texts_bytes = std::size_t{1} << 20;  // of a file, that are searched for texts
+
 int refuse_to_open(AVFormatContext*, AVIOContext**, const char*, int, AVDictionary**) {
   return AVERROR(EPERM);
 }
@@ -164,6 +166,8 @@ class LibavReader : public VideoReader {
     // Matroska stores keys in capitals.
     info_.metadata = to_map(container_->metadata, info_.container.starts_with("matroska"));
     if (still) info_.metadata.merge(to_map(picture_->metadata, false));
+    if (codec_->codec_id == AV_CODEC_ID_PNG)
+      info_.metadata.merge(png_utf8_texts(file_.beginning(png_texts_bytes)));
   }
 
   // The next picture as RGB.

@@ -2,7 +2,9 @@
 #pragma once
 
 #include <cstdint>
+#include <map>
 #include <optional>
+#include <string>
 #include <string_view>
 
 namespace t2v {
@@ -15,5 +17,9 @@ bool y4m_says_bt709(std::string_view beginning);
 // unknown (a live recording) or the bytes are no Matroska. libav ends a file that was cut short as if it were
 // whole. Source: RFC 8794 (EBML), sections 4 to 6; RFC 9559, section 5.1.
 std::optional<int64_t> matroska_file_size(std::string_view beginning);
+
+// The texts in UTF-8 (iTXt chunks, not compressed) that stand before a PNG file's pixels, by keyword. libav
+// reads the other kinds alone. Source: PNG specification, third edition, section 11.3.3.4.
+std::map<std::string, std::string> png_utf8_texts(std::string_view beginning);
 
 }  // namespace t2v

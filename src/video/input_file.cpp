@@ -41,11 +41,11 @@ InputFile::InputFile(const std::filesystem::path& path) {
 
 InputFile::~InputFile() { ::close(descriptor_); }
 
-std::string InputFile::beginning() const {
-  std::string bytes(1024, '\0');
-  const auto count = ::pread(descriptor_, bytes.data(), bytes.size(), 0);
-  bytes.resize(count > 0 ? static_cast<std::size_t>(count) : 0);
-  return bytes;
+std::string InputFile::beginning(std::size_t bytes) const {
+  std::string beginning(bytes, '\0');
+  const auto count = ::pread(descriptor_, beginning.data(), bytes, 0);
+  beginning.resize(count > 0 ? static_cast<std::size_t>(count) : 0);
+  return beginning;
 }
 
 int InputFile::read_bytes(void* self, uint8_t* data, int size) {

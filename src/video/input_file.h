@@ -19,8 +19,8 @@ class InputFile {
 
   AVIOContext* io() { return io_.get(); }
   int64_t size() const { return size_; }
-  // The first kilobyte, for headers that libav does not hand on; the position stays.
-  std::string beginning() const;
+  // The first bytes, for headers that libav does not hand on; the position stays.
+  std::string beginning(std::size_t bytes = 1024) const;
 
  private:
   static int read_bytes(void* self, uint8_t* data, int size);

@@ -8,6 +8,7 @@
 
 #include "base/atomic_file.h"
 #include "base/lfs_pointer.h"
+#include "base/json_text.h"
 #include "base/mapped_file.h"
 #include "t2v/error.h"
 #include "weights/safetensors_header.h"
@@ -133,7 +134,7 @@ void save_safetensors(const fs::path& path, const std::vector<std::pair<std::str
     contents.push_back(contiguous);
     offset += bytes;
   }
-  std::string text = header.dump();
+  std::string text = json_text(header);
   text.resize((text.size() + 7) / 8 * 8, ' ');  // data starts aligned
   const uint64_t length = text.size();
 

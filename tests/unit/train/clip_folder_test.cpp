@@ -204,5 +204,14 @@ TEST(FolderSource, AClipStaysOnItsSideWhenOthersCome) {
   EXPECT_NE(make_folder_source(folder.path(), {{16, 16}}, 8)->fingerprint(), fingerprint);
 }
 
+TEST(FolderSource, TakesClipsWhoseNamesAreNotUtf8) {
+  const test::TemporaryFolder folder;
+  write_clip(folder / "caf\xe9.png", 1, 8, 16, 16);
+  write_text(folder / "caf\xe9.txt", "a cup");
+  const auto source = make_folder_source(folder.path(), {{16, 16}}, 8);
+  EXPECT_EQ(source->training_captions(1), std::vector<std::string>{"a cup"});
+  EXPECT_FALSE(source->fingerprint().empty());
+}
+
 }  // namespace
 }  // namespace t2v

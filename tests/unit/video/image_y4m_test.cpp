@@ -1,4 +1,5 @@
 #include "support.h"
+#include "video/file_header.h"
 #include "video/output_name.h"
 
 namespace t2v::test {
@@ -79,6 +80,38 @@ TEST(Image, KeepsMetadataAndBytes) {
   EXPECT_NE(bytes.find(std::string("iTXtprompt\0\0\0\0\0Grün", 20)), std::string::npos);
   write_all(options, {noise(16, 16)});
   EXPECT_EQ(bytes_of(options.path), bytes);
+}
+
+TEST(Image, GivesBackTextsInAnyLanguage) {
+  TemporaryFolder folder;
+  auto options = options_for(folder / "a.png", noise(16, 16));
+  options.metadata = {{"title", "a circle"}, {"prompt", "Grün, 緑"}};
+  write_all(options, {noise(16, 16)});
+  const auto metadata = open_video(options.path)->info().metadata;
+  EXPECT_EQ(metadata.at("title"), "a circle");
+  EXPECT_EQ(metadata.at("prompt"), "Grün, 緑");
+}
+
+TEST(PngTexts, AreReadFromWholeChunksBeforeThePixels) {
+  const std::string start("\x89PNG\r\n\x1a\n");
+  const auto chunk = [](const std::string& type, const std::string& data) {
+    return std::string(3, '\0') + static_cast<char>(data.size()) + type + data + "CRC.";
+  };
+  const auto text = [&](const std::string& key, const std::string& value) {
+    return chunk("iTXt", key + std::string(5, '\0') + value);
+  };
+  const auto of = [&](const std::string& chunks) { return png_utf8_texts(start + chunks); };
+  using Texts = std::map<std::string, std::string>;
+  EXPECT_EQ(of(text("a", "ä") + chunk("tEXt", "x") + text("b", "")), (Texts{{"a", "ä"}, {"b", ""}}));
+  EXPECT_EQ(of(text("a", "1") + chunk("IDAT", "") + text("b", "2")), (Texts{{"a", "1"}}));
+  EXPECT_EQ(of(chunk("iTXt", "a" + std::string("\0\0\0en\0b\0ä", 10))), (Texts{{"a", "ä"}}));
+  EXPECT_TRUE(of(chunk("iTXt", std::string("a\0\1\0\0\0packed", 12))).empty());
+  for (const std::string data : {"", "a", "ab"}) EXPECT_TRUE(of(chunk("iTXt", data)).empty()) << data;
+  EXPECT_TRUE(of(chunk("iTXt", std::string("a\0\0\0", 4))).empty());
+  const auto whole = start + text("key", "value");
+  for (std::size_t length = 0; length < whole.size(); ++length)
+    EXPECT_TRUE(png_utf8_texts(whole.substr(0, length)).empty()) << length;
+  EXPECT_TRUE(of("\xff\xff\xff\xffiTXt" + std::string(100, 'a')).empty());
 }
 
 TEST(Y4m, GivesBackColoursAtAnySizeAndRate) {
