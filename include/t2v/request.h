@@ -65,7 +65,8 @@ struct PlannedClip {
 // The request with every default resolved.
 struct GenerationPlan {
   std::string model, model_folder;
-  std::string prompt, negative_prompt;  // cleaned, as the text encoder gets them
+  std::string prompt, negative_prompt;                  // as given
+  std::string cleaned_prompt, cleaned_negative_prompt;  // as the text encoder gets them
   int64_t width = 0, height = 0, frames = 0;
   double fps = 0;
   std::vector<Window> windows;      // in order; one when the clip is made in one pass

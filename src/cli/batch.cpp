@@ -68,6 +68,7 @@ OrderedJson report_json(const ItemReport& report) {
 BatchRequest batch_request(const BatchOptions& options) {
   BatchRequest request;
   request.defaults = request_from(*options.settings);
+  warn_of_another_model(*options.settings, request.defaults);
   const auto output = std::exchange(request.defaults.output, std::nullopt);
   if (output == "-") throw Error(ErrorKind::usage, "--output: a batch writes files, not stdout");
   if (!options.out_dir.empty()) {

@@ -21,20 +21,19 @@ void add_decode_command(CLI::App& app) {
       ->add_option("-o,--output", request.output,
                    "File: .mp4 .mov .mkv .y4m, %05d.png for a sequence, - for y4m on stdout")
       ->required();
-  command->add_option("-m,--model", request.model, "Model folder, or the name of a shipped model")
-      ->capture_default_str();
-  command->add_option("--fps", request.fps, "Frames per second (the model's own when absent)");
+  command->add_option("-m,--model", request.model, "Model folder, or the name of a shipped model");
+  command->add_option("--fps", request.fps, "Frames per second");
   command->add_option("--resize", request.resize, "Resample the frames to WxH");
   command->add_option("--resize-filter", request.resize_filter, "lanczos or nearest")
-      ->check(CLI::IsMember({"lanczos", "nearest"}))
-      ->capture_default_str();
-  command->add_option("--crf", request.crf, "H.264 quality: 0 (lossless) to 51")
-      ->check(CLI::Range(0, 51))
-      ->capture_default_str();
+      ->check(CLI::IsMember({"lanczos", "nearest"}));
+  command->add_option("--crf", request.crf, "H.264 quality: 0 (lossless) to 51")->check(CLI::Range(0, 51));
   command->add_option("--device", request.device, "auto, cpu or cuda[:N]")->capture_default_str();
   command->add_option("--threads", request.threads, "CPU threads (all cores when absent)");
   command->add_option("--progress", options->progress, progress_help)->capture_default_str();
-  command->footer("Example:\n  t2v decode clip.safetensors -o clip.mp4 --resize 640x384");
+  command->footer(
+      "Model, rate, resizing and quality are those that the latents were made for, as their file says, and\n"
+      "otherwise those of generate. Latents of another autoencoder than the model's are refused.\n\n"
+      "Example:\n  t2v decode clip.safetensors -o clip.mp4 --resize 640x384");
   command->callback([options] {
     telling_failure(options->progress, [&] {
       if (options->request.output == "-") require_own_stdout(options->progress, "the video of -o -");

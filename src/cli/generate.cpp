@@ -29,6 +29,7 @@ void run_generate(const GenerateOptions& options) {
   if (options.print_config) return print_line(request_to_json(request).dump(2));
   const auto observer = make_progress(options.progress);
   if (request.output == "-") require_own_stdout(options.progress, "the video of -o -");
+  warn_of_another_model(*options.settings, request);
   const auto plan = plan_generation(request);
   if (options.dry_run) return print_line(plan_to_json(plan));
   for (const auto& clip : plan.clips)

@@ -7,10 +7,12 @@
 
 #include "base/json.h"
 #include "base/log.h"
+#include "base/json_text.h"
 #include "base/signals.h"
 #include "base/utf8.h"
 #include "cli/app.h"
 #include "pipeline/components.h"
+#include "pipeline/provenance.h"
 #include "t2v/generate.h"
 #include "video/decoder.h"
 #include "weights/safetensors.h"
@@ -66,20 +68,7 @@ OrderedJson describe_model(const fs::path& folder) {
   return json;
 }
 
-OrderedJson describe_tensors(const fs::path& path) {
-  const auto file = SafetensorsFile::open(path);
-  OrderedJson json = {{"file", path.string()}, {"bytes", file->size_in_bytes()}};
-  for (const auto& [key, value] : file->metadata()) json["metadata"][key] = value;
-  json["tensors"] = OrderedJson::object();
-  auto& tensors = json["tensors"].get_ref<OrderedJson::object_t&>();
-  tensors.reserve(file->entries().size());
-  // Straight into the list: looking up each of a hostile file's half a million names would take minutes.
-  for (const auto& [name, entry] : file->entries())
-    tensors.emplace_back(name, entry.dtype + " " + Json(entry.shape).dump());
-  return json;
-}
-
-// The settings that t2v stores as a clip's comment, or another program's comment as it is.
+// The settings that t2v stores with a clip or its latents, or what another program has put there as it is.
 OrderedJson parsed_comment(const std::string& comment) {
   try {
     const auto parsed = parse_json(comment, "comment");
@@ -88,6 +77,35 @@ OrderedJson parsed_comment(const std::string& comment) {
     // no JSON, or too deep to be ours
   }
   return comment;
+}
+
+// What the latents are of, as far as their file says.
+OrderedJson describe_latents(const TensorEntry& entry, const std::map<std::string, std::string>& metadata) {
+  OrderedJson json = {{"shape", Json(entry.shape).dump() + " (batch, channels, frames, height, width)"}};
+  const auto text = metadata.find("t2v");
+  const auto provenance = text == metadata.end() ? Json::object() : parse_provenance(text->second);
+  const auto settings = provenance.value("settings", Json::object());
+  const auto encoded = provenance.value("encoded", Json::object());
+  for (const char* key : {"source", "model", "prompt", "seed", "frames", "fps"})
+    for (const auto* place : {&settings, &encoded})  // what was encoded last counts
+      if (place->contains(key)) json[key] = OrderedJson::parse(place->at(key).dump());
+  return json;
+}
+
+OrderedJson describe_tensors(const fs::path& path) {
+  const auto file = SafetensorsFile::open(path);
+  OrderedJson json = {{"file", path.string()}, {"bytes", file->size_in_bytes()}};
+  for (const auto& [key, value] : file->metadata())
+    json["metadata"][key] = key == "t2v" ? parsed_comment(value) : OrderedJson(value);
+  if (const auto latents = file->entries().find("latents"); latents != file->entries().end())
+    json["latents"] = describe_latents(latents->second, file->metadata());
+  json["tensors"] = OrderedJson::object();
+  auto& tensors = json["tensors"].get_ref<OrderedJson::object_t&>();
+  tensors.reserve(file->entries().size());
+  // Straight into the list: looking up each of a hostile file's half a million names would take minutes.
+  for (const auto& [name, entry] : file->entries())
+    tensors.emplace_back(name, entry.dtype + " " + Json(entry.shape).dump());
+  return json;
 }
 
 OrderedJson describe_video(const std::string& path) {
@@ -114,10 +132,6 @@ OrderedJson describe(const std::string& what) {
   if (fs::path(what).extension() == ".safetensors") return describe_tensors(what);
   if (fs::is_regular_file(what, failed) || what.find('%') != std::string::npos) return describe_video(what);
   return describe_model(find_model(what, log_info));
-}
-
-std::string json_text(const OrderedJson& json, int indent = -1) {
-  return json.dump(indent, ' ', /*ensure_ascii=*/false, OrderedJson::error_handler_t::replace);
 }
 
 // "key: value" lines, nested objects indented.

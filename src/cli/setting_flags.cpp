@@ -7,6 +7,7 @@
 
 #include "base/log.h"
 #include "base/utf8.h"
+#include "pipeline/components.h"
 #include "pipeline/settings.h"
 
 namespace t2v {
@@ -41,11 +42,14 @@ GenerationRequest from_environment() {
   return request;
 }
 
+bool is_sidecar(const Json& json) {
+  return json.is_object() && json.contains("t2v") && json.contains("settings");
+}
+
 // A JSON object of settings, or a sidecar, whose settings make its clip again.
 GenerationRequest from_config(const std::string& path) {
   const auto json = read_json(path, ErrorKind::usage);
-  const bool sidecar = json.is_object() && json.contains("t2v") && json.contains("settings");
-  return request_from_json(sidecar ? json.at("settings") : json, path);
+  return request_from_json(is_sidecar(json) ? json.at("settings") : json, path);
 }
 
 // "-s,--seed" → "--seed"
@@ -65,6 +69,18 @@ GenerationRequest from_flags(const SettingFlags& flags) {
 }
 
 }  // namespace
+
+void warn_of_another_model(const SettingFlags& flags, const GenerationRequest& request) {
+  if (flags.config.empty()) return;
+  const auto json = read_json(flags.config, ErrorKind::usage);
+  if (!is_sidecar(json) || !json.contains("model_hash")) return;
+  const auto stored = json_get<std::string>(json, "model_hash", flags.config);
+  const auto model = find_model(request.model.value_or(kDefaultModel));
+  const auto hash = model_hash(open_model_folder(model));
+  if (hash != stored)
+    log_warning(flags.config + ": its clip was made by a model with the hash " + stored + ", but " + model +
+                " has " + hash + "; the clip will be another one");
+}
 
 std::shared_ptr<SettingFlags> add_setting_flags(CLI::App& command) {
   auto flags = std::make_shared<SettingFlags>();

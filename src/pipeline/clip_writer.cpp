@@ -8,6 +8,7 @@
 
 #include "base/atomic_file.h"
 #include "base/file_status.h"
+#include "base/json_text.h"
 #include "pipeline/failures.h"
 #include "pipeline/frames.h"
 #include "pipeline/latents_file.h"
@@ -109,6 +110,10 @@ void ClipWriter::run() {
   changed_.notify_all();  // whoever waits to hand over sees that the run has stopped
 }
 
+Json ClipWriter::provenance(const ClipTask& task) const {
+  return provenance_of_clip(*task.plan, *task.clip, {options_.model_hash, options_.vae_hash});
+}
+
 void ClipStream::write(const at::Tensor& part) {
   for (const auto& frame : to_frames(part)) sink->write(frame);
   frames += part.size(1);
@@ -133,19 +138,16 @@ ClipOutcome ClipWriter::failed(const ClipTask& task, const Error& error) {
 ClipOutcome ClipWriter::finished(const ClipTask& task, int64_t frames, double decode_seconds) {
   const auto& clip = *task.clip;
   if (task.plan->sidecar)
-    write_file_atomically(clip.output + ".json",
-                          provenance_of_clip(*task.plan, clip, options_.model_hash).dump(2) + "\n");
+    write_file_atomically(clip.output + ".json", json_text(provenance(task), 2) + "\n");
   remove_checkpoint(options_.checkpoint_path(clip));
   return {task.plan_index, task.clip_index,
           ClipResult{clip.output, clip.seed, frames, task.denoise_seconds, decode_seconds}, std::nullopt};
 }
 
 ClipOutcome ClipWriter::write(const ClipTask& task, const at::Tensor& latents) {
-  const auto& hash = options_.model_hash;
   const auto& clip = *task.clip;
   try {
-    if (clip.save_latents)
-      save_latents(*clip.save_latents, latents, {{"t2v", provenance_of_clip(*task.plan, clip, hash).dump()}});
+    if (clip.save_latents) save_latents(*clip.save_latents, latents, provenance(task));
     const Stopwatch decoding;
     const auto frames = decode(task, latents);
     return finished(task, frames, decoding.seconds());
@@ -170,7 +172,7 @@ EncoderOptions ClipWriter::encoder_options(const ClipTask& task) const {
                          .fps = to_rational(plan.fps)};
   options.crf = static_cast<int>(plan.crf);
   options.resize = planned_resize(plan.resize, plan.resize_filter);
-  options.metadata = container_metadata(plan, *task.clip, options_.model_hash);
+  options.metadata = container_metadata(provenance(task));
   return options;
 }
 
@@ -199,9 +201,7 @@ std::string ClipWriter::keep_latents(const ClipTask& task, const at::Tensor& lat
   if (clip.output == "-") return "";
   const auto path = clip.save_latents.value_or(kept_latents_path(clip.output).string());
   try {
-    if (!clip.save_latents || !is_there(path, ErrorKind::output))
-      save_latents(path, latents,
-                   {{"t2v", provenance_of_clip(*task.plan, clip, options_.model_hash).dump()}});
+    if (!clip.save_latents || !is_there(path, ErrorKind::output)) save_latents(path, latents, provenance(task));
   } catch (const Error&) {
     return ". Its latents could not be kept either";
   }

@@ -21,7 +21,7 @@ namespace t2v {
 
 struct WriterOptions {
   int threads = 1;  // that decoding may use
-  std::string model_hash;
+  std::string model_hash, vae_hash;
   std::function<std::filesystem::path(const PlannedClip&)> checkpoint_path;
   std::function<Error(const ClipTask&)> out_of_memory;  // what is said of a clip that does not fit even in
                                                         // small parts
@@ -72,6 +72,7 @@ class ClipWriter {
   void run();
   std::optional<Entry> next();
   ClipOutcome write(const ClipTask& task, const at::Tensor& latents);
+  Json provenance(const ClipTask& task) const;
   int64_t decode(const ClipTask& task, const at::Tensor& latents);
   EncoderOptions encoder_options(const ClipTask& task) const;
   ClipOutcome finished(const ClipTask& task, int64_t frames, double decode_seconds);

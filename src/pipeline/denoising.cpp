@@ -239,7 +239,8 @@ std::vector<Denoising::Made> Denoising::make_windows(const Pack& pack, PackSampl
     for (std::size_t i = 0; i < pack.size(); ++i) {
       decode(i, latents[i], window);
       if (options_.checkpoints.every && window + 1 < plan.windows.size())
-        save_latents(window_latents_path(options_.checkpoints.path(*pack[i]->clip), window), latents[i], {});
+        save_latents(window_latents_path(options_.checkpoints.path(*pack[i]->clip), window), latents[i],
+                     Json::object());
     }
   }
   return made;

@@ -3,7 +3,6 @@
 #include <ATen/ATen.h>
 
 #include <cmath>
-#include <cstring>
 #include <numeric>
 
 #include "pipeline/sizes.h"
@@ -36,14 +35,15 @@ std::vector<Frame> to_frames(const at::Tensor& frames) {
 }
 
 at::Tensor from_frames(const std::vector<Frame>& frames) {
-  const auto bytes = at::empty({static_cast<int64_t>(frames.size()), frames.at(0).height, frames[0].width, 3},
-                               at::TensorOptions(at::kByte));
-  auto* data = bytes.data_ptr<uint8_t>();
-  for (const auto& frame : frames) {
-    std::memcpy(data, frame.rgb.data(), frame.rgb.size());
-    data += frame.rgb.size();
+  auto result = at::empty({3, static_cast<int64_t>(frames.size()), frames.at(0).height, frames[0].width},
+                          at::TensorOptions(at::kFloat));
+  for (std::size_t t = 0; t < frames.size(); ++t) {
+    auto* bytes = const_cast<uint8_t*>(frames[t].rgb.data());  // which are only read
+    const auto rgb = at::from_blob(bytes, {frames[t].height, frames[t].width, 3},
+                                   at::TensorOptions(at::kByte));
+    result.select(1, static_cast<int64_t>(t)).copy_(rgb.permute({2, 0, 1}));
   }
-  return bytes.permute({3, 0, 1, 2}).to(at::kFloat).div(127.5).sub(1).contiguous();
+  return result.div_(127.5).sub_(1);
 }
 
 Rational to_rational(double fps) {

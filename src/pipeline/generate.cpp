@@ -191,8 +191,8 @@ class ModelRun {
     };
     for (; count < tasks_.size() && bytes < text_bytes_at_once; ++count) {
       auto& task = tasks_[count];
-      task.text = place_of(task.plan->prompt);
-      if (task.plan->branches == 2) task.negative_text = place_of(task.plan->negative_prompt);
+      task.text = place_of(task.plan->cleaned_prompt);
+      if (task.plan->branches == 2) task.negative_text = place_of(task.plan->cleaned_negative_prompt);
     }
     const auto middle = tasks_.begin() + static_cast<std::ptrdiff_t>(count);
     std::vector<ClipTask> now(std::make_move_iterator(tasks_.begin()), std::make_move_iterator(middle));
@@ -225,7 +225,10 @@ class ModelRun {
     const Stopwatch loading;
     const double text_before = times_.text_seconds;
     reporter_.progress({"load", 0, 3});
-    if (!vae_) vae_ = std::make_unique<WanVae>(load_vae(model_, configs_, device_));
+    if (!vae_) {
+      vae_ = std::make_unique<WanVae>(load_vae(model_, configs_, device_));
+      vae_hash_ = component_hash(model_, "vae");
+    }
     reporter_.progress({"load", 1, 3});
     reporter_.check_cancelled();
     transformer_.reset();
@@ -285,7 +288,8 @@ class ModelRun {
     vae_->set_chunk(shape.decode_chunk);
     const int threads = at::get_num_threads();
     MemoryGate memory;
-    ClipWriter writer(*vae_, {shape.workers > 1 ? 1 : threads, hash_, path, no_memory}, memory, reporter_);
+    ClipWriter writer(*vae_, {shape.workers > 1 ? 1 : threads, hash_, vae_hash_, path, no_memory}, memory,
+                      reporter_);
     const DenoisingOptions options{.workers = shape.workers,
                                    .threads = std::max(1, threads / static_cast<int>(shape.workers)),
                                    .token_budget = shape.token_budget,
@@ -326,6 +330,7 @@ class ModelRun {
   std::vector<at::Tensor> texts_;             // of wanted_texts_, on the CPU: [tokens, d_model]
   std::map<std::size_t, Error> text_errors_;  // of those that could not be embedded
   std::unique_ptr<WanVae> vae_;
+  std::string vae_hash_;
   std::unique_ptr<WanTransformer> transformer_;
 };
 

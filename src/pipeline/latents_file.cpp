@@ -2,7 +2,11 @@
 
 #include <ATen/ATen.h>
 
+#include <map>
+
+#include "base/json_text.h"
 #include "pipeline/output_template.h"
+#include "pipeline/provenance.h"
 #include "t2v/error.h"
 #include "weights/safetensors.h"
 
@@ -41,6 +45,24 @@ at::Tensor read_latents(const std::filesystem::path& path, const std::vector<int
   return values;
 }
 
+Json read_provenance(const std::filesystem::path& path) {
+  const auto file = SafetensorsFile::open(path);
+  const auto found = file->metadata().find("t2v");
+  return found == file->metadata().end() ? Json::object() : parse_provenance(found->second);
+}
+
+void require_autoencoder(const std::filesystem::path& path, const Json& provenance,
+                         const ModelFolder& model) {
+  const auto stored = decode_settings(provenance, path.string());
+  if (!stored.vae_hash) return;
+  const auto hash = component_hash(model, "vae");
+  if (*stored.vae_hash == hash) return;
+  throw Error(ErrorKind::bad_input,
+              path.string() + ": its latents are of the autoencoder " + *stored.vae_hash +
+                  (stored.model ? " (model '" + *stored.model + "')" : "") + ", but that of " +
+                  model.root.string() + " is " + hash + "; pass -m with the model that made them");
+}
+
 std::filesystem::path kept_latents_path(const std::string& output) {
   const std::filesystem::path path = output;
   return path.parent_path() / name_that_fits(path.filename().string(), ".latents.safetensors");
@@ -53,8 +75,9 @@ void check_latents_name(const std::filesystem::path& path, const std::string& fl
                     "': latents are a safetensors file; give a name that ends in .safetensors");
 }
 
-void save_latents(const std::filesystem::path& path, const at::Tensor& latents,
-                  const std::map<std::string, std::string>& metadata) {
+void save_latents(const std::filesystem::path& path, const at::Tensor& latents, const Json& provenance) {
+  std::map<std::string, std::string> metadata;
+  if (!provenance.empty()) metadata["t2v"] = json_text(provenance);
   save_safetensors(path, {{"latents", latents.unsqueeze(0)}}, metadata);
 }
 

@@ -9,6 +9,7 @@
 
 #include "base/atomic_file.h"
 #include "base/file_status.h"
+#include "base/json_text.h"
 #include "base/utf8.h"
 #include "pipeline/components.h"
 #include "pipeline/frames.h"
@@ -216,17 +217,19 @@ void plan_text(GenerationPlan& plan, const GenerationRequest& request, const Mod
   check_text(*request.prompt, "--prompt");
   const auto negative = request.negative_prompt.value_or(defaults.negative_prompt.value_or(""));
   check_text(negative, "--negative-prompt");
-  plan.prompt = clean_prompt(*request.prompt);
-  plan.negative_prompt = clean_prompt(negative);
+  plan.prompt = *request.prompt;
+  plan.negative_prompt = negative;
+  plan.cleaned_prompt = clean_prompt(plan.prompt);
+  plan.cleaned_negative_prompt = clean_prompt(plan.negative_prompt);
   plan.max_text_tokens = *defaults.max_text_tokens;
-  for (const auto& [text, name] :
-       {std::pair{plan.prompt, "prompt"}, std::pair{plan.negative_prompt, "negative prompt"}}) {
+  for (const auto& [text, name] : {std::pair{plan.cleaned_prompt, "prompt"},
+                                   std::pair{plan.cleaned_negative_prompt, "negative prompt"}}) {
     const auto tokens = tokenizer.encode(text, static_cast<std::size_t>(plan.max_text_tokens));
     if (tokens.tokens_in_prompt > tokens.ids.size())
       plan.notes.push_back(std::string("the ") + name + " has " + std::to_string(tokens.tokens_in_prompt) +
                            " tokens; the model reads the first " + std::to_string(tokens.ids.size()));
   }
-  if (!defaults.words.empty()) note_unknown_words(plan, plan.prompt, defaults.words);
+  if (!defaults.words.empty()) note_unknown_words(plan, plan.cleaned_prompt, defaults.words);
 }
 
 // 53 bits, which every reader of JSON keeps: many hold numbers as doubles.
@@ -346,8 +349,10 @@ GenerationPlan Planner::plan(const GenerationRequest& request) {
   if (plan.windows.size() > 1 && (request.save_latents || request.init_latents))
     refuse("--save-latents and --init-latents are of a clip made in one window; this one has " +
            std::to_string(plan.windows.size()));
-  if (plan.init_latents)
-    read_latents(*plan.init_latents, plan.latent_shape);  // refuses what does not fit before weights load
+  if (plan.init_latents) {  // what does not fit is refused before weights load
+    read_latents(*plan.init_latents, plan.latent_shape);
+    require_autoencoder(*plan.init_latents, read_provenance(*plan.init_latents), model);
+  }
   plan.threads = request.threads;
   if (plan.threads) check_range(static_cast<double>(*plan.threads), 1, 1024, "--threads");
   plan_outputs(plan, request);
@@ -377,6 +382,8 @@ std::string plan_to_json(const GenerationPlan& plan) {
                                  {"model_folder", plan.model_folder},
                                  {"prompt", plan.prompt},
                                  {"negative_prompt", plan.negative_prompt},
+                                 {"cleaned_prompt", plan.cleaned_prompt},
+                                 {"cleaned_negative_prompt", plan.cleaned_negative_prompt},
                                  {"width", plan.width},
                                  {"height", plan.height},
                                  {"frames", plan.frames},
@@ -415,7 +422,7 @@ std::string plan_to_json(const GenerationPlan& plan) {
   if (plan.init_latents) json["init_latents"] = *plan.init_latents;
   json["clips"] = std::move(clips);
   json["notes"] = plan.notes;
-  return json.dump(2);
+  return json_text(json, 2);
 }
 
 }  // namespace t2v

@@ -2,6 +2,7 @@
 
 #include <torch/headeronly/version.h>
 
+#include "base/json_text.h"
 #include "t2v/generate.h"
 
 namespace t2v {
@@ -10,6 +11,11 @@ namespace {
 
 constexpr const char*
     digital_source_type = "http://cv.iptc.org/newscodes/digitalsourcetype/trainedAlgorithmicMedia";
+
+std::string resampling_text(int64_t width, int64_t height, const std::string& size,
+                            const std::string& filter) {
+  return std::to_string(width) + "x" + std::to_string(height) + " resampled to " + size + " (" + filter + ")";
+}
 
 }  // namespace
 
@@ -43,24 +49,69 @@ Json settings_of_clip(const GenerationPlan& plan, const PlannedClip& clip) {
   return settings;
 }
 
-Json provenance_of_clip(const GenerationPlan& plan, const PlannedClip& clip, const std::string& hash) {
+Json provenance_of_clip(const GenerationPlan& plan, const PlannedClip& clip, const ModelHashes& hashes) {
   Json provenance = {{"t2v", version()},
                      {"libtorch", TORCH_VERSION},
-                     {"model_hash", hash},
+                     {"model_hash", hashes.model},
+                     {"vae_hash", hashes.vae},
                      {"digital_source_type", digital_source_type},
                      {"settings", settings_of_clip(plan, clip)}};
   if (plan.resize)
-    provenance["resampling"] = std::to_string(plan.width) + "x" + std::to_string(plan.height) +
-                               " resampled to " + *plan.resize + " (" + plan.resize_filter + ")";
+    provenance["resampling"] = resampling_text(plan.width, plan.height, *plan.resize, plan.resize_filter);
   return provenance;
 }
 
-std::vector<std::pair<std::string, std::string>> container_metadata(const GenerationPlan& plan,
-                                                                    const PlannedClip& clip,
-                                                                    const std::string& hash) {
-  return {{"title", plan.prompt},
-          {"comment", provenance_of_clip(plan, clip, hash).dump()},
-          {"digital_source_type", digital_source_type}};
+Json parse_provenance(const std::string& text) {
+  Json parsed;
+  if (try_parse_json(text, parsed) || !parsed.is_object() || !parsed.contains("t2v")) return Json::object();
+  for (const char* key : {"settings", "encoded"})
+    if (parsed.contains(key) && !parsed.at(key).is_object()) return Json::object();
+  return parsed;
+}
+
+DecodeSettings decode_settings(const Json& provenance, const std::string& where) {
+  const auto settings = provenance.value("settings", Json::object());
+  const auto encoded = provenance.value("encoded", Json::object());
+  const auto find = [&]<class T>(std::optional<T>& field, const char* key,
+                                 std::initializer_list<const Json*> places) {
+    for (const auto* place : places)
+      if (!field && place->contains(key) && !place->at(key).is_null())
+        field = json_get<T>(*place, key, where);
+  };
+  DecodeSettings found;
+  find(found.model, "model", {&encoded, &settings});
+  find(found.fps, "fps", {&encoded, &settings});
+  find(found.crf, "crf", {&settings});
+  find(found.vae_hash, "vae_hash", {&encoded, &provenance});
+  if (!encoded.empty()) return found;  // the frames had been resized before they were encoded
+  find(found.resize, "resize", {&settings});
+  find(found.resize_filter, "resize_filter", {&settings});
+  return found;
+}
+
+void set_decode_settings(Json& provenance, const DecodeSettings& used, int64_t width, int64_t height) {
+  if (!provenance.contains("settings") || provenance.contains("encoded")) return;
+  auto& settings = provenance.at("settings");
+  for (const char* key : {"resize", "resize_filter"}) settings.erase(key);
+  provenance.erase("resampling");
+  settings["fps"] = used.fps.value();
+  settings["crf"] = used.crf.value();
+  if (!used.resize) return;
+  settings["resize"] = *used.resize;
+  settings["resize_filter"] = used.resize_filter.value();
+  provenance["resampling"] = resampling_text(width, height, *used.resize, *used.resize_filter);
+}
+
+std::vector<std::pair<std::string, std::string>> container_metadata(const Json& provenance) {
+  std::vector<std::pair<std::string, std::string>> metadata;
+  const auto add = [&](const char* key, const Json& object, const char* from) {
+    if (object.contains(from) && object.at(from).is_string())
+      metadata.emplace_back(key, object.at(from).get<std::string>());
+  };
+  if (provenance.contains("settings")) add("title", provenance.at("settings"), "prompt");
+  if (!provenance.empty()) metadata.emplace_back("comment", json_text(provenance));
+  add("digital_source_type", provenance, "digital_source_type");
+  return metadata;
 }
 
 }  // namespace t2v

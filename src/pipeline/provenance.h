@@ -1,6 +1,17 @@
-// What a finished file says about how it was made.
+// What a finished file says about how it was made: a JSON object in the sidecar, in a video's metadata under
+// "comment", in a latents file's under "t2v".
+//
+//   {"t2v": version, "libtorch", "model_hash", "vae_hash",
+//    "digital_source_type",                    the IPTC's mark of synthetic media
+//    "settings": {"model", "prompt", …},       as --config takes them
+//    "resampling",                             where the frames were resized
+//    "encoded": {"source", "model", "vae_hash", "fps", "frames", "width", "height"}}
+//
+// "encoded" is there after t2v encode: which file the latents are of, by which autoencoder. All the rest then
+// is what that file said, and absent where t2v had not made it.
 #pragma once
 
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
@@ -10,15 +21,32 @@
 
 namespace t2v {
 
+struct ModelHashes {
+  std::string model, vae;
+};
+
 // The settings that make one clip of a plan again, as --config takes them.
 Json settings_of_clip(const GenerationPlan& plan, const PlannedClip& clip);
 
-// The sidecar: settings, model hash, versions, and the IPTC digital source type that marks synthetic media.
-Json provenance_of_clip(const GenerationPlan& plan, const PlannedClip& clip, const std::string& model_hash);
+Json provenance_of_clip(const GenerationPlan& plan, const PlannedClip& clip, const ModelHashes& hashes);
 
-// The same for the container's own metadata: title, comment (the provenance as JSON) and digital_source_type.
-std::vector<std::pair<std::string, std::string>> container_metadata(const GenerationPlan& plan,
-                                                                    const PlannedClip& clip,
-                                                                    const std::string& model_hash);
+// A text out of a file as provenance; an empty object where it is none.
+Json parse_provenance(const std::string& text);
+
+// How latents become the video that they were made for; what their provenance does not say is absent.
+struct DecodeSettings {
+  std::optional<std::string> model, vae_hash, resize, resize_filter;
+  std::optional<double> fps;
+  std::optional<int64_t> crf;
+};
+// Throws Error{bad_input} naming `where` for values of another type.
+DecodeSettings decode_settings(const Json& provenance, const std::string& where);
+
+// Puts what was decoded with, all present but resize, in the place of what a clip's settings say. width,
+// height: of the frames before they are resized.
+void set_decode_settings(Json& provenance, const DecodeSettings& used, int64_t width, int64_t height);
+
+// For the container's own metadata: title (the prompt), comment (all of it) and digital_source_type.
+std::vector<std::pair<std::string, std::string>> container_metadata(const Json& provenance);
 
 }  // namespace t2v

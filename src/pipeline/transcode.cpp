@@ -11,22 +11,78 @@
 #include "pipeline/components.h"
 #include "pipeline/frames.h"
 #include "pipeline/latents_file.h"
+#include "pipeline/provenance.h"
 #include "pipeline/sizes.h"
+#include "t2v/generate.h"
 #include "video/decoder.h"
 
 namespace t2v {
 
 namespace {
 
-class CollectingSink : public FrameSink {
+// Encodes the frames that it is given, a group at a time.
+class EncodingSink : public FrameSink {
  public:
-  explicit CollectingSink(std::vector<Frame>& frames) : frames_(frames) {}
-  void write(const Frame& frame) override { frames_.push_back(frame); }
-  void finish() override {}
+  EncodingSink(const WanVae& vae, at::Device device) : vae_(vae), device_(device), stream_(vae) {}
+
+  void write(const Frame& frame) override {
+    pending_.push_back(frame);
+    ++frames_;
+    if (static_cast<int64_t>(pending_.size()) == vae_.config().temporal_ratio()) encode();
+  }
+  void finish() override {
+    if (!pending_.empty()) encode();
+    keep(stream_.finish());
+  }
+
+  int64_t frames() const { return frames_; }                         // written
+  at::Tensor latents() const { return at::cat(parts_, /*dim=*/1); }  // [C, T, H, W] in the sampler's space
 
  private:
-  std::vector<Frame>& frames_;
+  void encode() {
+    keep(stream_.push(from_frames(pending_).to(device_)));
+    pending_.clear();
+  }
+  void keep(const WanVae::Posterior& posterior) {
+    if (posterior.mean.defined()) parts_.push_back(vae_.normalise(posterior.mean).cpu());
+  }
+
+  const WanVae& vae_;
+  at::Device device_;
+  WanVae::EncodeStream stream_;
+  std::vector<Frame> pending_;
+  std::vector<at::Tensor> parts_;
+  int64_t frames_ = 0;
 };
+
+constexpr double least_fps = 0.1, most_fps = 1000;  // as generate takes them
+
+// Flags over what the file says over the model's own. Notes what had to be assumed.
+DecodeSettings resolve(const DecodeRequest& request, const DecodeSettings& stored,
+                       const ModelDefaults& defaults, const std::string& model, Observer& observer) {
+  DecodeSettings used;
+  used.model = model;
+  used.fps = request.fps ? request.fps : stored.fps ? stored.fps : defaults.fps.value_or(16);
+  used.crf = request.crf ? request.crf : stored.crf.value_or(18);
+  used.resize = request.resize ? request.resize : stored.resize;
+  used.resize_filter = request.resize_filter ? request.resize_filter
+                                             : stored.resize_filter.value_or("lanczos");
+  const bool fine = *used.fps >= least_fps && *used.fps <= most_fps && *used.crf >= 0 && *used.crf <= 51;
+  if (!fine)
+    throw Error(ErrorKind::usage, request.latents +
+                                      ": --fps should be between 0.1 and 1000 and --crf between "
+                                      "0 and 51, found " +
+                                      Json(*used.fps).dump() + " and " + std::to_string(*used.crf));
+  const bool no_model = !request.model && !stored.model, no_fps = !request.fps && !stored.fps;
+  if (no_model || no_fps)
+    observer.note(request.latents + " does not say " +
+                  (no_model && no_fps ? "which model and rate"
+                   : no_model         ? "which model"
+                                      : "which rate") +
+                  " it was made for; taken as latents of " + model + " at " + Json(*used.fps).dump() +
+                  " frames per second (-m and --fps say otherwise)");
+  return used;
+}
 
 struct VaeModel {
   ModelFolder folder;
@@ -43,6 +99,25 @@ VaeModel open_vae_model(const std::string& name, const std::string& device,
   auto folder = open_model_folder(find_model(name, [&](const std::string& line) { observer.note(line); }));
   auto configs = read_model_configs(folder);
   return {std::move(folder), std::move(configs), parse_device(device)};
+}
+
+// What the video says of itself, and what was encoded.
+Json provenance_of_video(const EncodeRequest& request, const VideoReader& reader, const VaeModel& model,
+                         PixelSize size, int64_t frames) {
+  const auto& info = reader.info();
+  const auto comment = info.metadata.find("comment");
+  auto provenance = comment == info.metadata.end() ? Json::object() : parse_provenance(comment->second);
+  if (provenance.empty()) provenance["t2v"] = version();
+  Json encoded = {{"source", std::filesystem::path(request.input).filename().string()},
+                  {"model", request.model},
+                  {"vae_hash", component_hash(model.folder, "vae")},
+                  {"frames", frames},
+                  {"width", size.width},
+                  {"height", size.height}};
+  const double fps = static_cast<double>(info.fps.numerator) / info.fps.denominator;
+  if (fps >= least_fps && fps <= most_fps) encoded["fps"] = fps;  // a still image has no rate
+  provenance["encoded"] = encoded;
+  return provenance;
 }
 
 }  // namespace
@@ -64,15 +139,22 @@ int64_t decode_to_file(const WanVae& vae, const at::Tensor& latents, const Encod
 
 int64_t decode_latents(const DecodeRequest& request, Observer& observer) {
   const at::NoGradGuard no_grad;
-  const auto model = open_vae_model(request.model, request.device, request.threads, observer);
+  auto provenance = read_provenance(request.latents);
+  const auto stored = decode_settings(provenance, request.latents);
+  const auto name = request.model ? *request.model : stored.model.value_or(kDefaultModel);
+  const auto model = open_vae_model(name, request.device, request.threads, observer);
+  require_autoencoder(request.latents, provenance, model.folder);
   const auto latents = read_latents(request.latents, {1, model.configs.vae.z_dim, -1, -1, -1});
+  const auto used = resolve(request, stored, model.folder.defaults, name, observer);
   const int64_t ratio = model.configs.vae.spatial_ratio();
   EncoderOptions options{.path = request.output,
                          .width = static_cast<int>(latents.size(3) * ratio),
                          .height = static_cast<int>(latents.size(2) * ratio)};
-  options.fps = to_rational(request.fps.value_or(model.folder.defaults.fps.value_or(16)));
-  options.crf = static_cast<int>(request.crf);
-  options.resize = planned_resize(request.resize, request.resize_filter);
+  options.fps = to_rational(*used.fps);
+  options.crf = static_cast<int>(*used.crf);
+  options.resize = planned_resize(used.resize, *used.resize_filter);
+  set_decode_settings(provenance, used, options.width, options.height);
+  options.metadata = container_metadata(provenance);
   check_output(options, (latents.size(1) - 1) * model.configs.vae.temporal_ratio() + 1);
   const auto vae = load_vae(model.folder, model.configs, model.device);
   return decode_to_file(vae, latents.to(model.device), options, observer);
@@ -94,36 +176,33 @@ EncodeResult encode_video(const EncodeRequest& request, Observer& observer) {
     observer.note("resampled from " + std::to_string(native.width) + "x" + std::to_string(native.height) +
                   " to " + std::to_string(size.width) + "x" + std::to_string(size.height) +
                   " (lanczos): the model takes multiples of " + std::to_string(size_multiple(model.configs)));
-  std::vector<Frame> frames;
-  std::unique_ptr<FrameSink> collect = std::make_unique<CollectingSink>(frames);
+  const auto vae = load_vae(model.folder, model.configs, model.device);
+  auto encoding = std::make_unique<EncodingSink>(vae, model.device);
+  const auto& encoded = *encoding;
+  std::unique_ptr<FrameSink> sink = std::move(encoding);
   if (size != native)
-    collect = make_resizing_sink(std::move(collect), static_cast<int>(native.width),
-                                 static_cast<int>(native.height),
-                                 {static_cast<int>(size.width), static_cast<int>(size.height)});
-  while (!request.frames || static_cast<int64_t>(frames.size()) < *request.frames) {
+    sink = make_resizing_sink(std::move(sink), static_cast<int>(native.width),
+                              static_cast<int>(native.height),
+                              {static_cast<int>(size.width), static_cast<int>(size.height)});
+  while (!request.frames || encoded.frames() < *request.frames) {
     observer.check_cancelled();
     const auto frame = reader->read();
     if (!frame) break;
-    collect->write(*frame);
-    observer.progress({"read", static_cast<int64_t>(frames.size()), 0});
+    sink->write(*frame);
+    observer.progress({"encode", encoded.frames(), 0});
   }
+  sink->finish();
+  const auto latents = encoded.latents();
   const int64_t ratio = model.configs.vae.temporal_ratio();
-  const auto usable = (static_cast<int64_t>(frames.size()) - 1) / ratio * ratio + 1;
-  if (usable < static_cast<int64_t>(frames.size())) {
-    observer.note("the first " + std::to_string(usable) + " of " + std::to_string(frames.size()) +
-                  " frames are encoded: the model takes 1 + " + std::to_string(ratio) + "·k");
-    frames.resize(static_cast<std::size_t>(usable));
-  }
-  const auto vae = load_vae(model.folder, model.configs, model.device);
-  observer.progress({"encode", 0, usable});
-  const auto latents = vae.normalise(vae.encode(from_frames(frames).to(model.device)).mean).cpu();
+  const auto usable = (latents.size(1) - 1) * ratio + 1;
   observer.progress({"encode", usable, usable});
+  if (usable < encoded.frames())
+    observer.note("the first " + std::to_string(usable) + " of " + std::to_string(encoded.frames()) +
+                  " frames are encoded: the model takes 1 + " + std::to_string(ratio) + "·k");
   if (!at::isfinite(latents).all().item<bool>())
     throw Error(ErrorKind::non_finite,
                 request.input + ": its latents hold NaN or infinity; check the autoencoder's weights");
-  save_latents(request.output, latents,
-               {{"source", std::filesystem::path(request.input).filename().string()},
-                {"frames", std::to_string(usable)}});
+  save_latents(request.output, latents, provenance_of_video(request, *reader, model, size, usable));
   auto shape = latents.sizes().vec();
   shape.insert(shape.begin(), 1);
   return {usable, shape};

@@ -18,18 +18,19 @@ namespace t2v {
 int64_t decode_to_file(const WanVae& vae, const at::Tensor& latents, const EncoderOptions& options,
                        Observer& observer);
 
+// What is absent comes from the latents file, then from the model's t2v.json, then from what generate takes.
 struct DecodeRequest {
-  std::string model = kDefaultModel;
+  std::optional<std::string> model;
   std::string latents;  // safetensors file
   std::string output;
   std::optional<double> fps;
-  std::optional<std::string> resize;
-  std::string resize_filter = "lanczos";
-  int64_t crf = 18;
+  std::optional<std::string> resize, resize_filter;
+  std::optional<int64_t> crf;
   std::string device = "auto";
   std::optional<int64_t> threads;
 };
-// Returns the number of frames written.
+// The video has the latents' provenance in its metadata. Returns the number of frames written. Throws
+// Error{bad_input} for latents of another autoencoder than the model's.
 int64_t decode_latents(const DecodeRequest& request, Observer& observer);
 
 struct EncodeRequest {
@@ -45,7 +46,8 @@ struct EncodeResult {
   int64_t frames = 0;
   std::vector<int64_t> latent_shape;  // [1, C, T, H, W]
 };
-// The posterior's mean, normalised to the sampler's space.
+// The posterior's mean, normalised to the sampler's space, with the video's rate and provenance. Memory does
+// not grow with the length of the video.
 EncodeResult encode_video(const EncodeRequest& request, Observer& observer);
 
 }  // namespace t2v
