@@ -35,24 +35,38 @@ class EncodingSink : public FrameSink {
     keep(stream_.finish());
   }
 
-  int64_t frames() const { return frames_; }                         // written
-  at::Tensor latents() const { return at::cat(parts_, /*dim=*/1); }  // [C, T, H, W] in the sampler's space
+  int64_t frames() const { return frames_; }  // written
+  // [C, T, H, W] in the sampler's space.
+  at::Tensor latents() const { return latents_.narrow(0, 0, count_).transpose(0, 1).contiguous(); }
 
  private:
   void encode() {
     keep(stream_.push(from_frames(pending_).to(device_)));
     pending_.clear();
   }
+  // Into one block that grows: small ones, allocated between the large ones of encoding, would keep the heap
+  // from being used again.
   void keep(const WanVae::Posterior& posterior) {
-    if (posterior.mean.defined()) parts_.push_back(vae_.normalise(posterior.mean).cpu());
+    if (!posterior.mean.defined()) return;
+    const auto latents = vae_.normalise(posterior.mean).transpose(0, 1).cpu();  // [t, C, H, W]
+    const int64_t count = count_ + latents.size(0);
+    if (!latents_.defined() || count > latents_.size(0)) {
+      auto shape = latents.sizes().vec();
+      shape[0] = std::max<int64_t>(256, 2 * count);
+      const auto larger = at::empty(shape, latents.options());
+      if (count_ > 0) larger.narrow(0, 0, count_).copy_(latents_.narrow(0, 0, count_));
+      latents_ = larger;
+    }
+    latents_.narrow(0, count_, latents.size(0)).copy_(latents);
+    count_ = count;
   }
 
   const WanVae& vae_;
   at::Device device_;
   WanVae::EncodeStream stream_;
   std::vector<Frame> pending_;
-  std::vector<at::Tensor> parts_;
-  int64_t frames_ = 0;
+  at::Tensor latents_;  // [at least count_, C, H, W]
+  int64_t count_ = 0, frames_ = 0;
 };
 
 constexpr double least_fps = 0.1, most_fps = 1000;  // as generate takes them

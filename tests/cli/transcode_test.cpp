@@ -76,11 +76,11 @@ TEST(CliTranscode, LatentsOfAnotherAutoencoderAreRefused) {
   const auto made = info_of(folder / "made.mp4").at("metadata").at("comment");
   const auto hash = made.at("vae_hash").get<std::string>();
   expect_refused(run_program({"decode", latents, "-m", "world-128", "-o", (folder / "never.mp4").string()}),
-                 3, {latents, "another autoencoder", hash, "'world-64'", "world-128", "-m"});
+                 3, {latents, "of the autoencoder", hash, "'world-64'", "world-128", "-m"});
   // of the same shape as what world-128 makes of 128x128
   expect_refused(
       run_program(quick_clip(folder / "never.mp4", {"-m", "world-128", "--init-latents", latents})), 3,
-      {latents, "another autoencoder", hash});
+      {latents, "of the autoencoder", hash});
   EXPECT_FALSE(std::filesystem::exists(folder / "never.mp4"));
   expect_done(run_program(
       quick_clip(folder / "again.mp4", {"-m", "world-64", "--size", "64x64", "--init-latents", latents})));

@@ -89,10 +89,10 @@ TEST(WanVaeStreams, GiveTheBitsOfOnePieceWhateverThePieces) {
     WanVae vae(parse_wan_vae_config(read_json(folder / "config.json"), "config.json"), weights.root());
     vae.set_chunk(3);  // which most of the pieces do not fit
     const at::NoGradGuard no_grad;
-    const auto frames = test::random_normal({3, 41, 64, 64}, 1).clamp(-1, 1);
+    const auto frames = test::random_normal({3, 29, 64, 64}, 1).clamp(-1, 1);
     const auto [mean, logvar] = vae.encode(frames);
     const auto decoded = vae.decode(mean);
-    for (const int64_t piece : {1, 2, 3, 4, 5, 11, 41}) {
+    for (const int64_t piece : {1, 3, 4, 11, 29}) {
       SCOPED_TRACE(piece);
       WanVae::EncodeStream encoding(vae);
       WanVae::DecodeStream decoding(vae);
@@ -102,8 +102,8 @@ TEST(WanVaeStreams, GiveTheBitsOfOnePieceWhateverThePieces) {
         means.push_back(posterior.mean);
         logvars.push_back(posterior.logvar);
       };
-      for (int64_t begin = 0; begin < 41; begin += piece)
-        keep(encoding.push(frames.narrow(1, begin, std::min(piece, 41 - begin))));
+      for (int64_t begin = 0; begin < 29; begin += piece)
+        keep(encoding.push(frames.narrow(1, begin, std::min(piece, 29 - begin))));
       keep(encoding.finish());
       EXPECT_TRUE(at::equal(at::cat(means, 1), mean));
       EXPECT_TRUE(at::equal(at::cat(logvars, 1), logvar));
