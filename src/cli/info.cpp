@@ -121,6 +121,7 @@ OrderedJson describe_video(const std::string& path) {
   json["pixel_format"] = info.pixel_format;
   json["colour_space"] = info.colour_space;
   json["colour_range"] = info.colour_range;
+  if (!info.notes.empty()) json["notes"] = info.notes;
   for (const auto& [key, value] : info.metadata)
     json["metadata"][key] = key == "comment" ? parsed_comment(value) : OrderedJson(value);
   return json;

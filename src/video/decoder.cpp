@@ -3,16 +3,17 @@
 #include <algorithm>
 #include <array>
 #include <cctype>
-#include <cmath>
-#include <cstring>
+#include <sstream>
 #include <string_view>
 
 #include "t2v/error.h"
+#include "video/file_end.h"
 #include "video/file_header.h"
+#include "video/frame_rate.h"
 #include "video/image_reader.h"
 #include "video/input_file.h"
 #include "video/output_name.h"
-#include "video/scaler.h"
+#include "video/picture_converter.h"
 
 namespace t2v {
 
@@ -31,22 +32,6 @@ int refuse_to_open(AVFormatContext*, AVIOContext**, const char*, int, AVDictiona
 
 bool is_still_image(const AVInputFormat& format) { return std::string_view(format.name).ends_with("_pipe"); }
 
-// libav fills these fields with numbers of the file, some of which are none of their enum's values; in C++
-// reading such a one is undefined.
-template <typename Enum>
-void drop_unknown(Enum& field, Enum end, Enum unspecified) {
-  static_assert(sizeof field == sizeof(int));
-  int number = 0;
-  std::memcpy(&number, &field, sizeof number);
-  if (number < 0 || number >= end) field = unspecified;
-}
-
-void drop_unknown_colours(AVFrame& picture) {
-  drop_unknown(picture.colorspace, AVCOL_SPC_NB, AVCOL_SPC_UNSPECIFIED);
-  drop_unknown(picture.color_range, AVCOL_RANGE_NB, AVCOL_RANGE_UNSPECIFIED);
-  drop_unknown(picture.chroma_location, AVCHROMA_LOC_NB, AVCHROMA_LOC_UNSPECIFIED);
-}
-
 std::map<std::string, std::string> to_map(const AVDictionary* dictionary, bool lower_case_keys) {
   std::map<std::string, std::string> entries;
   const AVDictionaryEntry* entry = nullptr;
@@ -60,50 +45,52 @@ std::map<std::string, std::string> to_map(const AVDictionary* dictionary, bool l
   return entries;
 }
 
-// Clockwise quarter turns that make the picture upright; 0 for anything that is not a plain rotation.
-int quarter_turns(const AVStream& stream) {
-  const auto* matrix = libav::display_matrix(stream);
-  if (matrix == nullptr) return 0;
-  const double degrees = -av_display_rotation_get(matrix);
-  const double determinant = static_cast<double>(matrix[0]) * matrix[4] -
-                             static_cast<double>(matrix[1]) * matrix[3];
-  if (std::isnan(degrees) || determinant <= 0 || std::abs(std::remainder(degrees, 90.0)) > 0.5) return 0;
-  return (static_cast<int>(std::lround(degrees / 90)) % 4 + 4) % 4;
-}
+constexpr const char* shorter = "is shorter than it says: ";
 
-Frame turned(const Frame& frame, int turns) {
-  if (turns == 0) return frame;
-  Frame out{turns == 2 ? frame.width : frame.height, turns == 2 ? frame.height : frame.width,
-            std::vector<uint8_t>(frame.rgb.size())};
-  for (int y = 0; y < out.height; ++y)
-    for (int x = 0; x < out.width; ++x) {
-      const int from_x = turns == 1 ? y : turns == 2 ? frame.width - 1 - x : frame.width - 1 - y;
-      const int from_y = turns == 1 ? frame.height - 1 - x : turns == 2 ? frame.height - 1 - y : x;
-      const auto* from = frame.rgb.data() + (static_cast<std::size_t>(from_y) * frame.width + from_x) * 3;
-      std::copy_n(from, 3, out.rgb.data() + (static_cast<std::size_t>(y) * out.width + x) * 3);
-    }
-  return out;
-}
+// For the rate: some minutes of a movie. Of the last few, others that are shown earlier may come later.
+constexpr std::size_t pictures_looked_at = 10'000, pictures_out_of_order = 32;
+
+constexpr double longest_still = 600;  // seconds; a picture that is to stay for longer is an error of the
+                                       // clock
 
 class LibavReader : public VideoReader {
  public:
   LibavReader(const std::filesystem::path& path, const DecoderLimits& limits)
-      : name_(path.string()), limits_(limits), file_(path) {
+      : name_(path.string()), limits_(limits), file_(path), converter_(limits.pixels_per_frame) {
     packet_.reset(libav::allocated(av_packet_alloc()));
     picture_.reset(libav::allocated(av_frame_alloc()));
     libav::complaint();  // forget what an earlier file caused
     open_container();
+    find_rate();
     open_codec();
-    first_ = decode();  // so that a file without a single good picture is refused here
-    if (!first_) fail("no picture could be decoded");
+    pending_ = decode();  // so that a file without a single good picture is refused here
+    if (!pending_) fail("no picture could be decoded");
     describe();
   }
 
   const VideoInfo& info() const override { return info_; }
 
+  // Each picture at its place in the constant rate. One that comes late is waited for with the one before it;
+  // one whose place is taken is left out.
   std::optional<Frame> read() override {
-    if (first_) return std::exchange(first_, std::nullopt);
-    return decode();
+    auto next = pending_ ? std::exchange(pending_, std::nullopt) : decode();
+    if (!has_times_) return next;
+    while (next && frame_at(next->time, info_.fps) < given_) {
+      note_variable_rate();
+      next = decode();
+    }
+    const auto place = frame_at(next ? next->time : end_, info_.fps);
+    if (place > given_) {
+      note_variable_rate();
+      pending_ = std::move(next);
+    } else if (next) {
+      shown_ = std::move(*next);
+    } else {
+      return std::nullopt;
+    }
+    require_few_frames(given_ + 1);
+    shown_.time = static_cast<double>(given_++) * info_.fps.denominator / info_.fps.numerator;
+    return shown_;
   }
 
  private:
@@ -116,9 +103,9 @@ class LibavReader : public VideoReader {
         refused_formats.end())
       fail(std::string("a file of the kind '") + format->name +
            "' may name other files and is not read; give the video itself");
-    if (const auto expected = matroska_file_size(file_.beginning()); expected && *expected > file_.size())
-      fail("is cut short: it has " + std::to_string(file_.size()) + " of " + std::to_string(*expected) +
-           " bytes");
+    if (!container_) {
+      if (const auto missing = missing_end(*file_.io(), *format)) fail(shorter + *missing);
+    }
     AVFormatContext* container = libav::allocated(avformat_alloc_context());
     container->pb = file_.io();
     container->io_open = refuse_to_open;
@@ -134,16 +121,64 @@ class LibavReader : public VideoReader {
     const int found = avformat_find_stream_info(container_.get(), codec_settings.data());
     for (auto& entry : codec_settings) av_dict_free(&entry);
     check(found, "its streams cannot be read");
-  }
-
-  void open_codec() {
-    const AVCodec* codec = nullptr;
-    const int index = av_find_best_stream(container_.get(), AVMEDIA_TYPE_VIDEO, -1, -1, &codec, 0);
+    const int index = av_find_best_stream(container_.get(), AVMEDIA_TYPE_VIDEO, -1, -1, &decoder_, 0);
     if (index == AVERROR_STREAM_NOT_FOUND) fail("holds no pictures");
     check(index, "its pictures cannot be decoded by this FFmpeg");
     stream_ = container_->streams[index];
-    require_few_pixels(stream_->codecpar->width, stream_->codecpar->height);
-    codec_.reset(libav::allocated(avcodec_alloc_context3(codec)));
+    if (static_cast<int64_t>(stream_->codecpar->width) * stream_->codecpar->height > limits_.pixels_per_frame)
+      fail("its pictures have " + std::to_string(stream_->codecpar->width) + "x" +
+           std::to_string(stream_->codecpar->height) + " pixels, more than the " +
+           std::to_string(limits_.pixels_per_frame) + " allowed");
+  }
+
+  // The rate that the frames are given at. Where the pictures' times are known (not in AVI, MPEG program and
+  // raw streams) they are held against it; afterwards the file stands at its beginning again.
+  void find_rate() {
+    if (is_still_image(*container_->iformat)) return;
+    const auto rational = [](AVRational rate) { return Rational{rate.num, std::max(rate.den, 1)}; };
+    const auto average = rational(stream_->avg_frame_rate), base = rational(stream_->r_frame_rate);
+    const auto times = is_y4m() ? std::vector<double>() : picture_times();
+    has_times_ = !times.empty();
+    info_.fps = choose_rate(times, {average, base});
+    if (info_.fps.numerator == 0) has_times_ = false;
+    for (std::size_t i = 0; has_times_ && i < times.size(); ++i)
+      if (frame_at(times[i] - times[0], info_.fps) != static_cast<int64_t>(i)) note_variable_rate();
+  }
+
+  // When the first pictures begin, by the stream's packets: seconds, ascending. Empty when not all of them
+  // say it.
+  std::vector<double> picture_times() {
+    std::vector<double> times;
+    bool complete = true;
+    while (times.size() < pictures_looked_at && av_read_frame(container_.get(), packet_.get()) >= 0) {
+      // VP8 has pictures that are never shown.
+      const bool shown = stream_->codecpar->codec_id != AV_CODEC_ID_VP8 || packet_->size == 0 ||
+                         (packet_->data[0] & 0x10) != 0;
+      if (packet_->stream_index == stream_->index && (packet_->flags & AV_PKT_FLAG_DISCARD) == 0 && shown) {
+        complete = complete && packet_->pts != AV_NOPTS_VALUE;
+        times.push_back(static_cast<double>(packet_->pts) * av_q2d(stream_->time_base));
+      }
+      av_packet_unref(packet_.get());
+    }
+    avio_seek(file_.io(), 0, SEEK_SET);
+    open_container();
+    std::sort(times.begin(), times.end());
+    times.erase(std::unique(times.begin(), times.end()), times.end());
+    if (times.size() > pictures_looked_at - pictures_out_of_order)
+      times.resize(pictures_looked_at - pictures_out_of_order);
+    return complete ? times : std::vector<double>();
+  }
+
+  void note_variable_rate() {
+    if (!std::exchange(info_.constant_rate, false)) return;
+    std::ostringstream fps;
+    fps << static_cast<double>(info_.fps.numerator) / info_.fps.denominator;
+    info_.notes.push_back("has a variable frame rate: brought to " + fps.str() +
+                          " frames per second by repeating and leaving out pictures");
+  }
+
+  void open_codec() {
+    codec_.reset(libav::allocated(avcodec_alloc_context3(decoder_)));
     check(avcodec_parameters_to_context(codec_.get(), stream_->codecpar), "its pictures cannot be decoded");
     codec_->max_pixels = limits_.pixels_per_frame;
     codec_->pkt_timebase = stream_->time_base;
@@ -152,44 +187,72 @@ class LibavReader : public VideoReader {
     // A JPEG that was cut short is otherwise decoded with a grey rest. (For other formats this refuses good
     // files with unusual tags.)
     if (codec_->codec_id == AV_CODEC_ID_MJPEG) codec_->err_recognition |= AV_EF_EXPLODE;
-    check(avcodec_open2(codec_.get(), codec, nullptr), "its pictures cannot be decoded");
-    turns_ = quarter_turns(*stream_);
+    defaults_ = {is_y4m() && y4m_says_bt709(file_.beginning()), libav::display_matrix(*stream_)};
+    check(avcodec_open2(codec_.get(), decoder_, nullptr), "its pictures cannot be decoded");
   }
 
   void describe() {
-    const bool still = is_still_image(*container_->iformat);
-    const auto rate = stream_->avg_frame_rate.num > 0 ? stream_->avg_frame_rate : stream_->r_frame_rate;
-    if (!still && rate.num > 0 && rate.den > 0) info_.fps = {rate.num, rate.den};
     if (stream_->nb_frames > 0) info_.frames = static_cast<long>(stream_->nb_frames);
     info_.codec = avcodec_get_name(codec_->codec_id);
     info_.container = container_->iformat->name;
+    info_.pixel_format = av_get_pix_fmt_name(static_cast<AVPixelFormat>(picture_->format));
+    const auto colours = colours_of(*picture_);
+    info_.colour_space = av_color_space_name(colours.matrix);
+    info_.colour_range = av_color_range_name(colours.range);
+    info_.width = pending_->width;
+    info_.height = pending_->height;
     // Matroska stores keys in capitals.
     info_.metadata = to_map(container_->metadata, info_.container.starts_with("matroska"));
-    if (still) info_.metadata.merge(to_map(picture_->metadata, false));
+    if (is_still_image(*container_->iformat)) info_.metadata.merge(to_map(picture_->metadata, false));
     if (codec_->codec_id == AV_CODEC_ID_PNG)
       info_.metadata.merge(png_utf8_texts(file_.beginning(png_texts_bytes)));
   }
 
-  // The next picture as RGB.
+  // The next picture, as it is shown.
   std::optional<Frame> decode() {
     if (!receive_picture()) return std::nullopt;
-    if (++frames_ > limits_.frames) fail("has more than " + std::to_string(limits_.frames) + " frames");
-    require_few_pixels(picture_->width, picture_->height);
+    require_few_frames(++pictures_);
     if (picture_->decode_error_flags != 0 || (picture_->flags & AV_FRAME_FLAG_CORRUPT) != 0)
       fail(frame_text() + " is damaged");
-    prepare_scaler();
-    scale(*scaler_, *picture_, *rgb_);
-    return turned(copy_to_frame(*rgb_), turns_);
+    const auto shape = av_guess_sample_aspect_ratio(container_.get(), stream_, picture_.get());
+    try {
+      auto frame = converter_.convert(*picture_, shape, defaults_, info_.notes);
+      frame.time = time_of_picture();
+      return frame;
+    } catch (const Error& error) {
+      fail(error.what());
+    }
+  }
+
+  // Seconds after the first picture; moves end_. Where the clock is set back, as where recordings were
+  // joined, it goes on with the next frame.
+  double time_of_picture() {
+    const double period = info_.fps.numerator > 0
+                              ? static_cast<double>(info_.fps.denominator) / info_.fps.numerator
+                              : 0;
+    const double base = av_q2d(stream_->time_base);
+    const auto stamp = picture_->best_effort_timestamp;
+    double time = pictures_ == 1 ? 0 : last_time_ + period;
+    if (has_times_ && stamp != AV_NOPTS_VALUE) {
+      const double stamped = static_cast<double>(stamp) * base;
+      const double passed = stamped - start_ - last_time_;
+      if (pictures_ == 1 || passed <= 0 || passed > longest_still) start_ = stamped - time;
+      time = stamped - start_;
+    }
+    end_ = time + std::clamp(static_cast<double>(libav::duration(*picture_)) * base, period,
+                             std::max(period, longest_still));
+    return last_time_ = time;
+  }
+
+  void require_few_frames(long frames) const {
+    if (frames > limits_.frames) fail("has more than " + std::to_string(limits_.frames) + " frames");
   }
 
   bool receive_picture() {
     for (;;) {
       const int result = avcodec_receive_frame(codec_.get(), picture_.get());
       if (result == AVERROR_EOF) return false;
-      if (result >= 0) {
-        drop_unknown_colours(*picture_);
-        return true;
-      }
+      if (result >= 0) return true;
       if (result != AVERROR(EAGAIN)) check(result, frame_text() + " cannot be decoded");
       send_packet();
     }
@@ -205,10 +268,10 @@ class LibavReader : public VideoReader {
         check(avcodec_send_packet(codec_.get(), nullptr), "its end cannot be decoded");
         return;
       }
-      check(result, "is damaged or cut short after " + std::to_string(frames_) + " frames");
+      check(result, "is damaged or cut short after " + std::to_string(pictures_) + " frames");
       if (packet_->stream_index != stream_->index) continue;
       if ((packet_->flags & AV_PKT_FLAG_CORRUPT) != 0)
-        fail("is damaged or cut short after " + std::to_string(frames_) + " frames" + libav::complaint());
+        fail("is damaged or cut short after " + std::to_string(pictures_) + " frames" + libav::complaint());
       last_byte_ = packet_->pos >= 0 ? packet_->pos + packet_->size : -1;
       check(avcodec_send_packet(codec_.get(), packet_.get()), frame_text() + " cannot be decoded");
       return;
@@ -218,59 +281,13 @@ class LibavReader : public VideoReader {
   // libav drops the incomplete last frame of a y4m file in silence.
   void require_whole_y4m() const {
     if (is_y4m() && last_byte_ != file_.size())
-      fail("is cut short after " + std::to_string(frames_) + " frames: its last one is incomplete");
+      fail(std::string(shorter) + "its last frame is incomplete, after " + std::to_string(pictures_) +
+           " whole ones");
   }
 
   bool is_y4m() const { return std::string_view(container_->iformat->name) == "yuv4mpegpipe"; }
 
-  AVColorSpace matrix_of(const AVFrame& picture) const {
-    if (picture.colorspace == AVCOL_SPC_YCGCO)
-      fail("its colour matrix, YCgCo, is not supported; convert it to BT.709 first");
-    if (picture.colorspace != AVCOL_SPC_UNSPECIFIED && picture.colorspace != AVCOL_SPC_RESERVED)
-      return picture.colorspace;
-    const bool says_bt709 = is_y4m() && y4m_says_bt709(file_.beginning());
-    return says_bt709 || picture.height >= 720 ? AVCOL_SPC_BT709 : AVCOL_SPC_SMPTE170M;
-  }
-
-  // The scaler follows the first picture; libav lets a stream change its size on the way, a clip may not.
-  void prepare_scaler() {
-    const auto size_text = [](int width, int height) {
-      return std::to_string(width) + "x" + std::to_string(height);
-    };
-    const auto pixels = static_cast<AVPixelFormat>(picture_->format);
-    if (scaler_ && picture_->width == format_.width && picture_->height == format_.height &&
-        pixels == format_.pixels)
-      return;
-    if (scaler_)
-      fail(frame_text() + " is " + size_text(picture_->width, picture_->height) + " " +
-           av_get_pix_fmt_name(pixels) + ", the frames before it are " +
-           size_text(format_.width, format_.height) + " " + av_get_pix_fmt_name(format_.pixels));
-    const bool full_range = picture_->color_range == AVCOL_RANGE_JPEG ||
-                            std::string_view(av_get_pix_fmt_name(pixels)).starts_with("yuvj");
-    format_ = {picture_->width,      picture_->height, pixels,
-               matrix_of(*picture_), full_range,       picture_->chroma_location};
-    const PictureFormat rgb{format_.width, format_.height, AV_PIX_FMT_RGB24,
-                            format_.matrix};  // swscale goes through YUV from some kinds of RGB too
-    try {
-      scaler_ = make_scaler(format_, rgb, SWS_BILINEAR);
-    } catch (const Error& error) {
-      fail(error.what());
-    }
-    rgb_ = make_picture(rgb);
-    info_.width = turns_ % 2 == 0 ? format_.width : format_.height;
-    info_.height = turns_ % 2 == 0 ? format_.height : format_.width;
-    info_.pixel_format = av_get_pix_fmt_name(pixels);
-    info_.colour_space = av_color_space_name(picture_->colorspace);
-    info_.colour_range = av_color_range_name(picture_->color_range);
-  }
-
-  void require_few_pixels(int width, int height) const {
-    if (static_cast<int64_t>(width) * height > limits_.pixels_per_frame)
-      fail("its pictures have " + std::to_string(width) + "x" + std::to_string(height) +
-           " pixels, more than the " + std::to_string(limits_.pixels_per_frame) + " allowed");
-  }
-
-  std::string frame_text() const { return "frame " + std::to_string(frames_); }
+  std::string frame_text() const { return "frame " + std::to_string(pictures_); }
 
   [[noreturn]] void fail(const std::string& why) const {
     throw Error(ErrorKind::bad_input, name_ + ": " + why);
@@ -287,14 +304,18 @@ class LibavReader : public VideoReader {
   libav::InputFormat container_;  // uses file_
   AVStream* stream_ = nullptr;    // the container's
   libav::CodecContext codec_;
+  const AVCodec* decoder_ = nullptr;
   libav::Packet packet_;
-  libav::Picture picture_, rgb_;
-  libav::Scaler scaler_;
-  PictureFormat format_;  // of the pictures
-  int turns_ = 0;
-  long frames_ = 0;         // decoded so far
-  int64_t last_byte_ = -1;  // where the last packet ended in the file
-  std::optional<Frame> first_;
+  libav::Picture picture_;
+  PictureConverter converter_;
+  PictureDefaults defaults_;
+  bool has_times_ = false;
+  double start_ = 0, last_time_ = 0, end_ = 0;  // of the pictures, seconds; start_ by the file's clock
+  long pictures_ = 0;                           // decoded so far
+  long given_ = 0;                              // frames given by read()
+  int64_t last_byte_ = -1;                      // where the last packet ended in the file
+  std::optional<Frame> pending_;                // decoded, not given yet
+  Frame shown_;                                 // given last
 };
 
 }  // namespace

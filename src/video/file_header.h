@@ -1,9 +1,7 @@
 // What the first bytes of a file say that libav does not hand on.
 #pragma once
 
-#include <cstdint>
 #include <map>
-#include <optional>
 #include <string>
 #include <string_view>
 
@@ -12,11 +10,6 @@ namespace t2v {
 // Whether a y4m file carries t2v's remark that its samples are BT.709: the format itself has no tag for the
 // matrix.
 bool y4m_says_bt709(std::string_view beginning);
-
-// The size a Matroska or WebM file must have by the length of its Segment element; nothing when that is
-// unknown (a live recording) or the bytes are no Matroska. libav ends a file that was cut short as if it were
-// whole. Source: RFC 8794 (EBML), sections 4 to 6; RFC 9559, section 5.1.
-std::optional<int64_t> matroska_file_size(std::string_view beginning);
 
 // The texts in UTF-8 (iTXt chunks, not compressed) that stand before a PNG file's pixels, by keyword. libav
 // reads the other kinds alone. Source: PNG specification, third edition, section 11.3.3.4.

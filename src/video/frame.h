@@ -12,6 +12,7 @@ struct Frame {
   int width = 0;
   int height = 0;
   std::vector<uint8_t> rgb;  // [height, width, 3], row by row
+  double time = 0;           // of a frame that was read: seconds after the first; sinks go by their own rate
 };
 
 class FrameSink {

@@ -75,6 +75,9 @@ class ImageSequenceReader : public VideoReader {
       throw Error(ErrorKind::bad_input, path.string() + ": is " + std::to_string(frame->width) + "x" +
                                             std::to_string(frame->height) + ", the images before it are " +
                                             std::to_string(info_.width) + "x" + std::to_string(info_.height));
+    for (const auto& note : image->info().notes)
+      if (std::find(info_.notes.begin(), info_.notes.end(), note) == info_.notes.end())
+        info_.notes.push_back(note);
     return frame;
   }
 

@@ -41,6 +41,28 @@ const int32_t* display_matrix(const AVStream& stream) {
 #endif
 }
 
+const int32_t* display_matrix(const AVFrame& picture) {
+  const auto* data = av_frame_get_side_data(&picture, AV_FRAME_DATA_DISPLAYMATRIX);
+  return data != nullptr && data->size >= 9 * sizeof(int32_t) ? reinterpret_cast<const int32_t*>(data->data)
+                                                              : nullptr;
+}
+
+int64_t duration(const AVFrame& picture) {
+#if LIBAVUTIL_VERSION_MAJOR >= 58
+  return picture.duration;
+#else
+  return picture.pkt_duration;
+#endif
+}
+
+bool is_interlaced(const AVFrame& picture) {
+#if LIBAVUTIL_VERSION_INT >= AV_VERSION_INT(58, 7, 100)
+  return (picture.flags & AV_FRAME_FLAG_INTERLACED) != 0;
+#else
+  return picture.interlaced_frame != 0;
+#endif
+}
+
 std::string error_text(int code) {
   std::array<char, AV_ERROR_MAX_STRING_SIZE> text{};
   av_strerror(code, text.data(), text.size());

@@ -67,6 +67,13 @@ using WrittenBytes = uint8_t;
 // The 3x3 display matrix of a stream (int32[9], as av_display_rotation_get takes it), or null. Side data
 // moved to the codec parameters in FFmpeg 6.1.
 const int32_t* display_matrix(const AVStream& stream);
+// The same of one picture.
+const int32_t* display_matrix(const AVFrame& picture);
+
+// In the stream's time base; 0 when unknown. The field was renamed in FFmpeg 6.0, the next one became a flag
+// in 6.1.
+int64_t duration(const AVFrame& picture);
+bool is_interlaced(const AVFrame& picture);
 
 // libav's text for an error code ("Invalid data found when processing input").
 std::string error_text(int code);

@@ -11,8 +11,9 @@ build_packages=(
   ca-certificates unzip
 )
 
-# For tools/test and tools/fuzz besides: the fuzz targets, the system calls of a run, a browser that looks at reports, render farms, other clocks.
-test_packages=(clang libclang-rt-14-dev strace chromium-headless-shell slurm-client slurmctld slurmd slurm-wlm-basic-plugins munge parallel faketime)
+# For tools/test and tools/fuzz besides: the fuzz targets, the system calls of a run, a browser that looks at reports, render farms, other
+# clocks, media files of other programs.
+test_packages=(clang libclang-rt-14-dev strace chromium-headless-shell slurm-client slurmctld slurmd slurm-wlm-basic-plugins munge parallel faketime ffmpeg)
 
 # The same things, as seen without Debian's package manager.
 build_commands=(g++ cmake ninja pkg-config unzip)

@@ -153,6 +153,20 @@ TEST(Reader, TurnsPicturesUpright) {
   EXPECT_TRUE(near(corner(counter, false, true), red));
   EXPECT_TRUE(near(corner(counter, false, false), patch_colours[3]));
   EXPECT_TRUE(near(corner(read_with_matrix(folder / "a.mp4", frame, {1, 0, 0, 1}), false, false), red));
+  const auto mirrored = read_with_matrix(folder / "a.mp4", frame, {-1, 0, 0, 1});
+  EXPECT_TRUE(near(corner(mirrored, true, false), red));
+  EXPECT_TRUE(near(corner(mirrored, false, false), patch_colours[3]));
+  const auto transposed = read_with_matrix(folder / "a.mp4", frame, {0, 1, 1, 0});
+  EXPECT_TRUE(near(corner(transposed, false, false), red));
+  EXPECT_TRUE(near(corner(transposed, true, false), patch_colours[4]));
+}
+
+TEST(Reader, NotesATurnThatIsNoQuarter) {
+  TemporaryFolder folder;
+  read_with_matrix(folder / "a.mp4", patches(128, 64), {1, 1, -1, 1});
+  const auto notes = open_video(folder / "a.mp4")->info().notes;
+  ASSERT_EQ(notes.size(), 1U);
+  EXPECT_NE(notes[0].find("turned by 45 degrees, which is not done"), std::string::npos) << notes[0];
 }
 
 TEST(Reader, GivesFramesInPresentationOrder) {
