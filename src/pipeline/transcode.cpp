@@ -148,6 +148,7 @@ int64_t decode_to_file(const WanVae& vae, const at::Tensor& latents, const Encod
     observer.progress({"decode", written, total});
   });
   sink->finish();
+  if (const auto leftovers = note_on_leftovers(options.path, written)) observer.note(*leftovers);
   return written;
 }
 
@@ -207,6 +208,7 @@ EncodeResult encode_video(const EncodeRequest& request, Observer& observer) {
   }
   sink->finish();
   const auto latents = encoded.latents();
+  for (const auto& note : reader->info().notes) observer.note(request.input + ": " + note);
   const int64_t ratio = model.configs.vae.temporal_ratio();
   const auto usable = (latents.size(1) - 1) * ratio + 1;
   observer.progress({"encode", usable, usable});

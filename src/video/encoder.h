@@ -42,6 +42,10 @@ void check_output(const std::string& path);
 // H.264, several frames in one image, and a sequence whose last name is too long.
 void check_output(const EncoderOptions& options, int64_t frames);
 
+// What stays beside a sequence of `frames` images that has been written: images of an earlier, longer one,
+// which whoever reads the sequence takes as its end. One line, or nothing.
+std::optional<std::string> note_on_leftovers(const std::string& path, int64_t frames);
+
 // Opens the file under a temporary name; finish() gives it its own. Throws Error{output}, Error{usage} as
 // check_output.
 std::unique_ptr<FrameSink> open_encoder(const EncoderOptions& options);

@@ -117,6 +117,18 @@ class ImageSink : public FrameSink {
 
 }  // namespace
 
+std::optional<std::string> note_on_leftovers(const std::string& path, int64_t frames) {
+  const auto pattern = parse_image_pattern(path);
+  if (!pattern) return std::nullopt;
+  std::error_code failed;
+  auto end = frames;
+  while (std::filesystem::exists(pattern->name_of(end), failed)) ++end;
+  if (end == frames) return std::nullopt;
+  const auto first = pattern->name_of(frames).string(), last = pattern->name_of(end - 1).string();
+  return (first == last ? first + " stays" : first + " to " + last + " stay") +
+         " from an earlier, longer sequence and will be read as part of this one; remove what is not wanted";
+}
+
 std::unique_ptr<FrameSink> open_images(const EncoderOptions& options) {
   libav::prepare_library();
   return std::make_unique<ImageSink>(options);

@@ -90,6 +90,21 @@ TEST(CliClips, SavedLatentsDecodeToTheSameFrames) {
   EXPECT_EQ(mean_difference(frames_of(folder / "made%d.png"), frames_of(folder / "decoded%d.png")), 0);
 }
 
+TEST(CliClips, AShorterSequenceOverALongerOneSaysWhatStays) {
+  const TemporaryFolder folder;
+  const auto pattern = folder / "frame-%03d.png";
+  make(quick_clip(pattern, {"--frames", "9"}));
+  const auto shorter = run_program(quick_clip(pattern, {"--frames", "5"}));
+  expect_done(shorter);
+  EXPECT_NE(shorter.err.find((folder / "frame-005.png").string() + " to " +
+                             (folder / "frame-008.png").string() + " stay from an earlier, longer sequence"),
+            std::string::npos)
+      << shorter.err;
+  const auto as_long = run_program(quick_clip(pattern, {"--frames", "9"}));
+  expect_done(as_long);
+  EXPECT_EQ(as_long.err.find("earlier"), std::string::npos) << as_long.err;
+}
+
 TEST(CliClips, EncodeAndDecodeComeBackClose) {
   const TemporaryFolder folder;
   const auto latents = (folder / "latents.safetensors").string();

@@ -41,6 +41,20 @@ TEST(ImageSequence, ReaderRefusesImagesOfUnlikeSize) {
   expect_error(ErrorKind::bad_input, "8x6", [&] { read_all(folder / "%d.png"); });
 }
 
+TEST(ImageSequence, ALongerOneBeforeItLeavesANote) {
+  TemporaryFolder folder;
+  const auto pattern = folder / "f-%03d.png";
+  write_all(options_for(pattern, noise(8, 8)), std::vector<Frame>(9, noise(8, 8)));
+  EXPECT_EQ(note_on_leftovers(pattern, 9), std::nullopt);
+  EXPECT_EQ(note_on_leftovers(folder / "a.png", 1), std::nullopt);
+  const auto note = note_on_leftovers(pattern, 5).value();
+  EXPECT_EQ(note,
+            (folder / "f-005.png").string() + " to " + (folder / "f-008.png").string() +
+                " stay from an earlier, longer sequence and will be read as part of this one; remove what is "
+                "not wanted");
+  EXPECT_EQ(note_on_leftovers(pattern, 8).value().find((folder / "f-008.png stays").string()), 0U);
+}
+
 TEST(ImageSequence, AbortedRunLeavesNothing) {
   TemporaryFolder folder;
   {
