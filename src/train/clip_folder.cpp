@@ -146,6 +146,7 @@ CaptionedClip inspect(const fs::path& file, const std::string& caption) {
   if (clip.frames == 0) throw Error(ErrorKind::bad_input, file.string() + ": holds no frame");
   if (clip.frames > 1 && info.fps.numerator > 0)
     clip.fps = static_cast<double>(info.fps.numerator) / info.fps.denominator;
+  clip.notes = info.notes;
   return clip;
 }
 

@@ -17,7 +17,8 @@ struct CaptionedClip {
   std::string caption;  // UTF-8, not empty
   PixelSize size;
   int64_t frames = 0;
-  double fps = 0;  // 0: a still image, or a video that does not say
+  double fps = 0;                       // 0: a still image, or a video that does not say
+  std::vector<std::string> notes = {};  // of VideoInfo
 };
 
 // Videos and images of the folder and of those within it, in the order of their names; hidden files are

@@ -72,11 +72,14 @@ constexpr uint64_t one_held_out_in = 20;
 
 class FolderSource : public ClipSource {
  public:
-  FolderSource(const std::filesystem::path& folder, std::vector<std::array<int64_t, 2>> sizes, double fps)
+  FolderSource(const std::filesystem::path& folder, std::vector<std::array<int64_t, 2>> sizes, double fps,
+               Observer& observer)
       : sizes_(std::move(sizes)), fps_(fps) {
     for (const auto& [width, height] : sizes_) pixel_sizes_.push_back({width, height});
     const auto clips = list_clip_folder(folder);
     if (clips.empty()) throw Error(ErrorKind::bad_input, folder.string() + ": holds no clips to train on");
+    for (const auto& clip : clips)
+      for (const auto& note : clip.notes) observer.note(clip.file.string() + ": " + note);
     Json listing = Json::array();
     std::vector<std::size_t> lots;  // by the clips' names
     for (const auto& clip : clips) {
@@ -140,8 +143,9 @@ class FolderSource : public ClipSource {
 }  // namespace
 
 std::unique_ptr<ClipSource> make_folder_source(const std::filesystem::path& folder,
-                                               std::vector<std::array<int64_t, 2>> sizes, double fps) {
-  return std::make_unique<FolderSource>(folder, std::move(sizes), fps);
+                                               std::vector<std::array<int64_t, 2>> sizes, double fps,
+                                               Observer& observer) {
+  return std::make_unique<FolderSource>(folder, std::move(sizes), fps, observer);
 }
 
 std::unique_ptr<ClipSource> make_world_source(std::vector<std::array<int64_t, 2>> sizes, WorldShares shares) {

@@ -10,6 +10,7 @@
 #include <string>
 #include <vector>
 
+#include "t2v/observer.h"
 #include "train/world.h"
 
 namespace t2v {
@@ -46,9 +47,11 @@ class ClipSource {
 std::unique_ptr<ClipSource> make_world_source(std::vector<std::array<int64_t, 2>> sizes, WorldShares shares);
 
 // A folder of captioned clips (list_clip_folder), brought to `fps`. Where there are twenty clips, about one
-// in twenty is held out, by its name: a clip stays on its side when others come or go. Throws
-// Error{bad_input} with everything that is wrong with the folder.
+// in twenty is held out, by its name: a clip stays on its side when others come or go. What is read otherwise
+// than it is stored is said to `observer`, a line each. Throws Error{bad_input} with everything that is wrong
+// with the folder.
 std::unique_ptr<ClipSource> make_folder_source(const std::filesystem::path& folder,
-                                               std::vector<std::array<int64_t, 2>> sizes, double fps);
+                                               std::vector<std::array<int64_t, 2>> sizes, double fps,
+                                               Observer& observer);
 
 }  // namespace t2v

@@ -60,8 +60,9 @@ class TrainingRun {
                                         config_.architecture + " has none in its t2v.json");
     check_sizes();
     check_stages();
-    source_ = config_.data ? make_folder_source(*config_.data, config_.sizes, defaults_.fps.value_or(16))
-                           : make_world_source(config_.sizes, config_.world);
+    source_ = config_.data
+                  ? make_folder_source(*config_.data, config_.sizes, defaults_.fps.value_or(16), observer_)
+                  : make_world_source(config_.sizes, config_.world);
     if (processes_.rank() == 0 && !fs::exists(model_folder_ / "model_index.json")) begin(architecture.root);
     processes_.wait_for_all();
     const auto begun = open_model_folder(model_folder_);

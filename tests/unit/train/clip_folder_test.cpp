@@ -182,26 +182,45 @@ TEST(ChooseBucket, TakesTheNearestRatioAndTheLongestLengthThatFits) {
   });
 }
 
+TEST(FolderSource, SaysWhatIsReadOtherwiseThanItIsStored) {
+  struct Notes : Observer {
+    std::vector<std::string> lines;
+    void note(const std::string& line) override { lines.push_back(line); }
+  } notes;
+  const test::TemporaryFolder folder;
+  write_text(folder / "wide.y4m",
+             "YUV4MPEG2 W16 H16 F8:1 Ip A2:1 C444\nFRAME\n" + std::string(3 * 16 * 16, '\x80'));
+  write_text(folder / "wide.txt", "gray");
+  write_clip(folder / "plain.png", 1, 8);
+  write_text(folder / "plain.txt", "black");
+  make_folder_source(folder.path(), {{16, 16}}, 8, notes);
+  EXPECT_EQ(notes.lines,
+            (std::vector<std::string>{(folder / "wide.y4m").string() +
+                                      ": has pixels of 2:1: brought from 16x16 to 32x16 square ones"}));
+  EXPECT_EQ(list_clip_folder(folder.path()).at(1).size, (PixelSize{32, 16}));
+}
+
 TEST(FolderSource, AClipStaysOnItsSideWhenOthersCome) {
   const test::TemporaryFolder folder;
+  Observer silent;
   const auto add = [&](int number) {
     write_clip(folder / (std::to_string(number) + ".png"), 1, 8, 16, 16);
     write_text(folder / (std::to_string(number) + ".txt"), "clip " + std::to_string(number));
   };
   const auto training = [&] {
-    const auto captions = make_folder_source(folder.path(), {{16, 16}}, 8)->training_captions(1);
+    const auto captions = make_folder_source(folder.path(), {{16, 16}}, 8, silent)->training_captions(1);
     return std::set<std::string>(captions.begin(), captions.end());
   };
   for (int number = 0; number < 40; ++number) add(number);
   const auto before = training();
-  const auto fingerprint = make_folder_source(folder.path(), {{16, 16}}, 8)->fingerprint();
+  const auto fingerprint = make_folder_source(folder.path(), {{16, 16}}, 8, silent)->fingerprint();
   EXPECT_GE(before.size(), 30U);
   EXPECT_LT(before.size(), 40U);
   add(-1);
   const auto after = training();
   for (const auto& caption : after) EXPECT_TRUE(before.contains(caption) || caption == "clip -1") << caption;
   write_text(folder / "7.txt", "another caption");
-  EXPECT_NE(make_folder_source(folder.path(), {{16, 16}}, 8)->fingerprint(), fingerprint);
+  EXPECT_NE(make_folder_source(folder.path(), {{16, 16}}, 8, silent)->fingerprint(), fingerprint);
 }
 
 TEST(FolderSource, TakesClipsWhoseNamesAreNotUtf8) {
