@@ -220,12 +220,13 @@ class LibavReader : public VideoReader {
       frame.time = time_of_picture();
       return frame;
     } catch (const Error& error) {
+      if (error.kind() != ErrorKind::bad_input) throw;
       fail(error.what());
     }
   }
 
-  // Seconds after the first picture; moves end_. Where the clock is set back, as where recordings were
-  // joined, it goes on with the next frame.
+  // Seconds after the first picture; moves end_. Where the clock is set back or leaps, as where
+  // recordings were joined, it goes on with the next frame.
   double time_of_picture() {
     const double period = info_.fps.numerator > 0
                               ? static_cast<double>(info_.fps.denominator) / info_.fps.numerator
