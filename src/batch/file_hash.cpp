@@ -23,7 +23,8 @@ std::string hexadecimal(uint64_t value) {
 
 // Whether all of the file could be read.
 bool add_file(XXH3_state_t* state, const fs::path& path, int64_t& bytes) {
-  if (!fs::is_regular_file(path)) return false;
+  std::error_code unknown;
+  if (!fs::is_regular_file(path, unknown)) return false;
   const std::unique_ptr<std::FILE, int (*)(std::FILE*)> file(
       std::fopen(path.c_str(), "rbe"),
       [](std::FILE* opened) { return opened == nullptr ? 0 : std::fclose(opened); });
@@ -53,7 +54,8 @@ std::optional<FileHash> hash_clip(const fs::path& path, int64_t frames) {
 
 bool clip_exists(const fs::path& path) {
   const auto pattern = parse_image_pattern(path);
-  return fs::exists(pattern ? pattern->name_of(0) : path);
+  std::error_code unknown;
+  return fs::exists(pattern ? pattern->name_of(0) : path, unknown);
 }
 
 uint64_t hash_number(const std::string& text) { return XXH3_64bits(text.data(), text.size()); }

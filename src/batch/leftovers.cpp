@@ -58,9 +58,10 @@ void remove_leftovers(const std::vector<BatchItem>& items, const fs::path& folde
   }
   std::error_code ignored;
   for (const auto& [where, names] : folders)
-    for (const auto& entry : fs::directory_iterator(where, ignored)) {
-      const auto name = final_name(entry.path().filename().string());
-      if (name && names.hold(*name)) fs::remove(entry.path(), ignored);
+    for (fs::directory_iterator entry(where, ignored), end; entry != end; entry.increment(ignored)) {
+      const auto name = final_name(entry->path().filename().string());
+      std::error_code stays;
+      if (name && names.hold(*name)) fs::remove(entry->path(), stays);
     }
 }
 

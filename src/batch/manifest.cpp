@@ -1,7 +1,5 @@
 #include "batch/manifest.h"
 
-#include <unistd.h>
-
 #include <algorithm>
 #include <chrono>
 #include <cmath>
@@ -38,12 +36,6 @@ constexpr const char* select_all =
 
 double now() {
   return std::chrono::duration<double>(std::chrono::system_clock::now().time_since_epoch()).count();
-}
-
-std::string host_name() {
-  char host[256] = "";
-  ::gethostname(host, sizeof host - 1);
-  return host;
 }
 
 ItemState parse_state(const std::string& name, const std::filesystem::path& path) {

@@ -18,7 +18,7 @@ namespace t2v {
 namespace {
 
 constexpr std::size_t most_bytes = std::size_t{256} << 20;
-constexpr JsonLimits line_limits{.bytes = std::size_t{1} << 20, .depth = 8, .refuse_duplicate_keys = false};
+constexpr JsonLimits entry_limits{.bytes = std::size_t{1} << 20, .depth = 8, .refuse_duplicate_keys = false};
 
 std::string_view without_byte_order_mark(std::string_view text) {
   if (text.starts_with("\xEF\xBB\xBF")) text.remove_prefix(3);
@@ -51,6 +51,15 @@ std::string_view trimmed(std::string_view text) {
 int64_t column_of(std::string_view line, std::size_t byte) {
   const auto before = line.substr(0, byte);
   return 1 + std::count_if(before.begin(), before.end(), [](unsigned char c) { return (c & 0xC0) != 0x80; });
+}
+
+// The place of a byte of `text`, which begins at `begin`.
+Place place_in(const Place& begin, std::string_view text, std::size_t byte) {
+  const auto before = text.substr(0, byte);
+  const auto last_line = before.rfind('\n');
+  if (last_line == std::string_view::npos) return {begin.line, begin.column - 1 + column_of(before, byte)};
+  return {begin.line + std::count(before.begin(), before.end(), '\n'),
+          column_of(before.substr(last_line + 1), byte)};
 }
 
 const Setting* find_setting(const std::string& key) {
@@ -98,7 +107,25 @@ class Parser {
 
   void parse_jsonl(std::string_view text) {
     for (const auto& line : split_lines(text))
-      if (!trimmed(line.text).empty()) json_line(line);
+      if (!trimmed(line.text).empty())
+        json_entry({line.number, column_of(line.text, line.text.find_first_not_of(" \t"))},
+                   trimmed(line.text), "line");
+  }
+
+  void parse_json_array(std::string_view text) {
+    const auto array = split_json_array(text);
+    if (array.defect) complain(place_in({}, text, array.defect->byte), array.defect->what);
+    Place place;
+    std::size_t byte = 0;  // at `place`
+    for (const auto& item : array.items) {
+      const auto begin = static_cast<std::size_t>(item.data() - text.data());
+      place = place_in(place, text.substr(byte), begin - byte);
+      byte = begin;
+      if (item.empty())
+        complain(place, "an item is missing here; there is a comma too many");
+      else
+        json_entry(place, item, "item");
+    }
   }
 
   void parse_csv_text(std::string_view text) {
@@ -140,20 +167,26 @@ class Parser {
       entry.id = id;
   }
 
-  void json_line(const Line& line) {
+  // An object of settings, or a string: its prompt. unit: what `text` is one of.
+  void json_entry(const Place& begin, std::string_view text, const std::string& unit) {
     const auto before = file_.defects.size();
     Json object;
-    if (const auto defect = try_parse_json(line.text, object, line_limits)) {
+    if (const auto defect = try_parse_json(text, object, entry_limits)) {
       const auto& what = defect->what;
       const auto reason = what.find("syntax error");
-      return complain({line.number, column_of(line.text, defect->byte)},
+      return complain(place_in(begin, text, defect->byte),
                       reason == std::string::npos ? what : "bad JSON: " + what.substr(reason));
     }
-    PromptsEntry entry{.place = {line.number, column_of(line.text, line.text.find_first_not_of(" \t"))}};
+    PromptsEntry entry{.place = begin};
+    if (object.is_string()) {
+      collect(begin, [&] { set_from_json(entry.settings, *find_setting("prompt"), object, at(begin)); });
+      entry.places["prompt"] = begin;
+      return add(std::move(entry), before);
+    }
     if (!object.is_object())
-      return complain(entry.place, "each line should be a JSON object such as {\"prompt\": \"…\"}");
-    for (const auto& [key, byte] : find_json_keys(line.text)) {
-      const Place place{line.number, column_of(line.text, byte)};
+      return complain(begin, "each " + unit + " should be a JSON object such as {\"prompt\": \"…\"}");
+    for (const auto& [key, byte] : find_json_keys(text)) {
+      const auto place = place_in(begin, text, byte);
       if (!entry.places.emplace(key, place).second) {
         complain(place, "the key '" + key + "' stands twice");
         continue;
@@ -219,9 +252,40 @@ class Parser {
 PromptsFormat parse_prompts_format(const std::string& name) {
   if (name == "txt") return PromptsFormat::text;
   if (name == "jsonl") return PromptsFormat::jsonl;
+  if (name == "json") return PromptsFormat::json;
   if (name == "csv") return PromptsFormat::csv;
-  throw Error(ErrorKind::usage, "--format should be txt, jsonl or csv, found '" + name + "'");
+  throw Error(ErrorKind::usage, "--format should be txt, jsonl, json or csv, found '" + name + "'");
 }
+
+namespace {
+
+// Whether the text begins as an array of JSON does, which "[cinematic] a red circle" does not.
+bool begins_json_array(std::string_view text) {
+  const auto open = text.find_first_not_of(" \t\r\n");
+  if (open == std::string_view::npos || text[open] != '[') return false;
+  const auto next = text.find_first_not_of(" \t\r\n", open + 1);
+  return next != std::string_view::npos &&
+         std::string_view("{\"]").find(text[next]) != std::string_view::npos;
+}
+
+bool is_json_object(std::string_view line) {
+  Json value;
+  return !try_parse_json(line, value, entry_limits) && value.is_object();
+}
+
+// By the first line that is not empty; nothing when it is neither an object nor a line of setting names.
+std::optional<PromptsFormat> format_of_line(std::string_view line, bool whole_object) {
+  if (line.starts_with('{'))
+    return !whole_object || is_json_object(line) ? std::optional(PromptsFormat::jsonl) : std::nullopt;
+  const auto header = parse_csv(line);
+  const bool names = !header.rows.empty() &&
+                     std::all_of(header.rows[0].begin(), header.rows[0].end(), [](const CsvCell& cell) {
+                       return cell.text == "id" || find_setting(cell.text) != nullptr;
+                     });
+  return names ? std::optional(PromptsFormat::csv) : std::nullopt;
+}
+
+}  // namespace
 
 PromptsFormat guess_prompts_format(const std::string& name, std::string_view text) {
   auto extension = std::filesystem::path(name).extension().string();
@@ -231,18 +295,18 @@ PromptsFormat guess_prompts_format(const std::string& name, std::string_view tex
   if (extension == ".jsonl" || extension == ".ndjson") return PromptsFormat::jsonl;
   if (extension == ".csv") return PromptsFormat::csv;
   text = without_byte_order_mark(text);
-  for (const auto& line : split_lines(text)) {
-    const auto first = trimmed(line.text);
-    if (first.empty()) continue;
-    if (first.starts_with('{')) return PromptsFormat::jsonl;
-    const auto header = parse_csv(first);
-    const bool names = !header.rows.empty() &&
-                       std::all_of(header.rows[0].begin(), header.rows[0].end(), [](const CsvCell& cell) {
-                         return cell.text == "id" || find_setting(cell.text) != nullptr;
-                       });
-    return names ? PromptsFormat::csv : PromptsFormat::text;
-  }
-  return PromptsFormat::text;
+  const bool may_be_text = name == "-" || name.starts_with("/dev/");
+  if ((may_be_text || extension == ".json") && begins_json_array(text)) return PromptsFormat::json;
+  const auto begin = std::min(text.find_first_not_of(" \t\r\n"), text.size());
+  const auto first = trimmed(text.substr(begin, text.find_first_of("\r\n", begin) - begin));
+  if (const auto format = format_of_line(first, !may_be_text)) return *format;
+  if (may_be_text) return PromptsFormat::text;
+  throw Error(
+      ErrorKind::usage,
+      name +
+          ": what it holds is not plain. A prompt a line is .txt, JSON objects a line .jsonl, an array "
+          "of JSON objects .json, a table .csv; name the file so, or give --format txt, jsonl, json or "
+          "csv. Other formats, such as YAML, are not read");
 }
 
 PromptsFile parse_prompts(const std::string& name, std::string_view text, PromptsFormat format) {
@@ -250,6 +314,7 @@ PromptsFile parse_prompts(const std::string& name, std::string_view text, Prompt
   text = without_byte_order_mark(text);
   if (format == PromptsFormat::text) parser.parse_text(text);
   if (format == PromptsFormat::jsonl) parser.parse_jsonl(text);
+  if (format == PromptsFormat::json) parser.parse_json_array(text);
   if (format == PromptsFormat::csv) parser.parse_csv_text(text);
   return parser.take();
 }

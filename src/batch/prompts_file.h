@@ -1,6 +1,6 @@
-// Prompts files: what a batch is to make. Plain text (a prompt a line), JSON Lines or CSV, in which any
-// generate setting can be given per entry. Nothing is thrown at the first mistake: all of them are collected,
-// each with its line and column.
+// Prompts files: what a batch is to make. Plain text (a prompt a line), JSON Lines, a JSON array or CSV; in
+// all but the first any generate setting can be given per entry. Nothing is thrown at the first mistake: all
+// of them are collected, each with its line and column.
 #pragma once
 
 #include <map>
@@ -14,7 +14,7 @@
 
 namespace t2v {
 
-enum class PromptsFormat { text, jsonl, csv };
+enum class PromptsFormat { text, jsonl, json, csv };
 
 struct PromptsEntry {
   Place place = {};                          // where it begins
@@ -35,11 +35,12 @@ struct PromptsFile {
   std::vector<PromptsDefect> defects;
 };
 
-// "txt", "jsonl" or "csv". Throws Error{usage}.
+// "txt", "jsonl", "json" or "csv". Throws Error{usage}.
 PromptsFormat parse_prompts_format(const std::string& name);
 
-// By the file's extension, else by the text: JSON objects, a line of setting names with commas, or plain
-// prompts.
+// By the file's extension, else by the text: JSON objects, an array of them, or a line of setting names with
+// commas. Only .txt, stdin ("-") and what the shell hands over as /dev/fd/N are plain prompts without being
+// called so, as any other file would make a clip of each line of its markup: Throws Error{usage} for those.
 PromptsFormat guess_prompts_format(const std::string& name, std::string_view text);
 
 PromptsFile parse_prompts(const std::string& name, std::string_view text, PromptsFormat format);

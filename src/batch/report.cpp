@@ -84,9 +84,18 @@ void check_page_name(const fs::path& out) {
                 out.string() + ": is there already, and no file that the page could replace");
 }
 
+fs::path absolute_path(const fs::path& path) {
+  std::error_code failed;
+  auto whole = fs::absolute(path, failed);
+  if (failed)
+    throw Error(ErrorKind::output,
+                path.string() + ": the working folder cannot be found (" + failed.message() + ")");
+  return whole;
+}
+
 // Of a folder that may be given as DIR/ or as a dot.
 std::string name_of(const fs::path& folder) {
-  return (fs::absolute(folder) / "").lexically_normal().parent_path().filename().string();
+  return (absolute_path(folder) / "").lexically_normal().parent_path().filename().string();
 }
 
 // One clip of the page.
@@ -154,7 +163,7 @@ class Page {
  public:
   Page(const fs::path& folder, const BatchReportOptions& options)
       : folder_(folder), options_(options), file_(options.out) {
-    base_ = fs::absolute(options.out).lexically_normal().parent_path();
+    base_ = absolute_path(options.out).lexically_normal().parent_path();
   }
 
   BatchReport write() {
@@ -233,7 +242,7 @@ class Page {
   }
 
   std::string link_to(const fs::path& path) const {
-    return reference(fs::absolute(path).lexically_normal().lexically_relative(base_));
+    return reference(absolute_path(path).lexically_normal().lexically_relative(base_));
   }
 
   std::string picture(const Entry& entry) {

@@ -103,10 +103,13 @@ std::optional<Shard> shard_of_name(const std::string& name, const std::string& s
 
 std::vector<std::pair<Shard, fs::path>> find_shards(const fs::path& folder, const std::string& suffix) {
   std::vector<std::pair<Shard, fs::path>> found;
+  const auto where = folder / ".t2v";
   std::error_code failed;
-  for (const auto& entry : fs::directory_iterator(folder / ".t2v", failed))
-    if (const auto shard = shard_of_name(entry.path().filename().string(), suffix))
-      found.emplace_back(*shard, entry.path());
+  for (fs::directory_iterator entry(where, failed), end; entry != end; entry.increment(failed))
+    if (const auto shard = shard_of_name(entry->path().filename().string(), suffix))
+      found.emplace_back(*shard, entry->path());
+  if (failed && failed != std::errc::no_such_file_or_directory && failed != std::errc::not_a_directory)
+    throw Error(ErrorKind::output, where.string() + ": cannot be read (" + failed.message() + ")");
   std::sort(found.begin(), found.end(), [](const auto& a, const auto& b) {
     return std::pair(a.first.count, a.first.index) < std::pair(b.first.count, b.first.index);
   });
@@ -153,6 +156,12 @@ Shard find_shard(const std::optional<std::string>& flag) {
   });
 }
 
+std::string host_name() {
+  char host[256] = "";
+  ::gethostname(host, sizeof host - 1);
+  return host;
+}
+
 fs::path manifest_path(const fs::path& folder, const Shard& shard) {
   return folder / ".t2v" /
          ("shard-" + std::to_string(shard.index) + "-of-" + std::to_string(shard.count) + ".sqlite");
@@ -179,13 +188,18 @@ ShardLock::ShardLock(const fs::path& folder, const Shard& shard) {
     refuse("the file system cannot lock (" + std::string(std::strerror(errno)) +
            "), so two processes could make the same clips");
   }
-  for (const auto& [other, name] : find_shards(folder, lock_suffix))
+  std::vector<std::pair<Shard, fs::path>> others;
+  try {
+    others = find_shards(folder, lock_suffix);
+  } catch (const Error&) {
+    ::close(descriptor_);
+    throw;
+  }
+  for (const auto& [other, name] : others)
     if (other.count != shard.count && is_shard_locked(folder, other))
       refuse(shard_text(other) + " is being made right now, and this is " + shard_text(shard) +
              "; the number of shards can change only while none runs");
-  char host[256] = "";
-  ::gethostname(host, sizeof host - 1);
-  const auto who = "process " + std::to_string(::getpid()) + " on " + host + "\n";
+  const auto who = "process " + std::to_string(::getpid()) + " on " + host_name() + "\n";
   if (::ftruncate(descriptor_, 0) != 0 ||
       ::pwrite(descriptor_, who.data(), who.size(), 0) != static_cast<ssize_t>(who.size()))
     refuse("cannot be written (" + std::string(std::strerror(errno)) + ")");

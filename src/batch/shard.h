@@ -34,7 +34,10 @@ Shard find_shard(const std::optional<std::string>& flag, const GetVariable& vari
 // The same from the process's environment.
 Shard find_shard(const std::optional<std::string>& flag);
 
-// The manifests of a batch's folder, in order of their names: FOLDER/.t2v/shard-0-of-4.sqlite, …
+std::string host_name();
+
+// The manifests of a batch's folder, in order of their names: FOLDER/.t2v/shard-0-of-4.sqlite, … Throws
+// Error{output} when FOLDER/.t2v is there and cannot be read.
 std::filesystem::path manifest_path(const std::filesystem::path& folder, const Shard& shard);
 std::vector<std::pair<Shard, std::filesystem::path>> find_manifests(const std::filesystem::path& folder);
 

@@ -11,8 +11,8 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, std::size_t size) {
   const auto text = fuzz::text_of(data, size);
   const auto lines = std::count(text.begin(), text.end(), '\n') + std::count(text.begin(), text.end(), '\r') +
                      1;
-  guess_prompts_format("input", text);
-  for (const auto format : {PromptsFormat::text, PromptsFormat::jsonl, PromptsFormat::csv}) {
+  guess_prompts_format("-", text);
+  for (const auto format : {PromptsFormat::text, PromptsFormat::jsonl, PromptsFormat::json, PromptsFormat::csv}) {
     const auto file = parse_prompts("input", text, format);
     const auto inside = [&](const Place& place) {
       if (place.line < 1 || place.line > lines || place.column < 1)

@@ -110,6 +110,66 @@ TEST(PromptsFile, EveryMistakeOfCsvIsNamedByLineAndColumn) {
        "p.csv:6:1: 3 cells", "p.csv:7:3: 'steps' should be a whole number"});
 }
 
+TEST(PromptsFile, JsonArraysHoldObjectsAndPrompts) {
+  const auto file = parse_prompts("p.json", R"([
+  {
+    "prompt": "ü",
+    "steps": 4
+  }, "a [blue], \"round\" ring",
+  {"id": 12, "prompt": "c"}
+]
+)",
+                                  PromptsFormat::json);
+  EXPECT_TRUE(file.defects.empty()) << messages_of(file).front();
+  ASSERT_EQ(file.entries.size(), 3U);
+  EXPECT_EQ(file.entries[0].settings.steps, 4);
+  EXPECT_EQ(file.entries[0].place, (Place{2, 3}));
+  EXPECT_EQ(file.entries[0].places.at("steps"), (Place{4, 5}));
+  EXPECT_EQ(file.entries[1].settings.prompt, "a [blue], \"round\" ring");
+  EXPECT_EQ(file.entries[1].place, (Place{5, 6}));
+  EXPECT_EQ(file.entries[2].id, "12");
+  EXPECT_TRUE(parse_prompts("p.json", " [ ] \n", PromptsFormat::json).defects.empty());
+}
+
+TEST(PromptsFile, EveryMistakeOfAJsonArrayIsNamedByLineAndColumn) {
+  expect_messages(parse_prompts("p.json", R"([{"promt": "a"},
+  {"prompt": "b"
+   "steps": 3}, , 7,
+ "c\u0007", {"prompt": "d"},
+] x)",
+                                PromptsFormat::json),
+                  {"p.json:1:3: unknown key 'promt'; did you mean 'prompt'?", "p.json:3:4: bad JSON",
+                   "p.json:3:17: an item is missing", "p.json:3:18: each item should be a JSON object",
+                   "p.json:4:2: 'prompt': control character U+0007", "p.json:5:1: an item is missing",
+                   "p.json:5:3: text after the end of the array"});
+  expect_messages(parse_prompts("p.json", "\n[{\"prompt\": \"a\"}", PromptsFormat::json),
+                  {"p.json:2:1: the array that begins here is never closed"});
+  expect_messages(parse_prompts("p.json", "{\"prompt\": \"a\"}", PromptsFormat::json),
+                  {"p.json:1:1: should be an array of JSON objects"});
+}
+
+TEST(PromptsFile, OnlyTextFilesAndStreamsAreTextWithoutBeingCalledSo) {
+  for (const char* name : {"p.yaml", "p.json", "p.toml", "p.md", "p.tsv", "prompts"})
+    test::expect_error(ErrorKind::usage, {name, ".jsonl", "--format"},
+                       [&] { guess_prompts_format(name, "- prompt: a red circle\n"); });
+  test::expect_error(ErrorKind::usage, {"p.json", ".jsonl", "--format"},
+                     [] { guess_prompts_format("p.json", "{\n  \"prompt\": \"a\"\n}\n"); });
+  test::expect_error(ErrorKind::usage, {"p.toml"}, [] { guess_prompts_format("p.toml", "[[prompts]]\n"); });
+  EXPECT_EQ(guess_prompts_format("p.txt", "[\n"), PromptsFormat::text);
+  EXPECT_EQ(guess_prompts_format("-", "[cinematic] a red circle\n"), PromptsFormat::text);
+  EXPECT_EQ(guess_prompts_format("/dev/fd/63", "a red circle\n"), PromptsFormat::text);
+}
+
+TEST(PromptsFile, JsonOfEitherKindIsKnownByItsText) {
+  for (const char* name : {"-", "p.JSON"}) {
+    EXPECT_EQ(guess_prompts_format(name, "[\n  {\"prompt\": 1}]"), PromptsFormat::json);
+    EXPECT_EQ(guess_prompts_format(name, "[\"a\"]"), PromptsFormat::json);
+    EXPECT_EQ(guess_prompts_format(name, "{\"prompt\": \"a\"}\n{\"prompt\": \"b\"}\n"), PromptsFormat::jsonl);
+  }
+  EXPECT_EQ(guess_prompts_format("prompts", "\n{\"prompt\": \"a\"}\n"), PromptsFormat::jsonl);
+  EXPECT_EQ(guess_prompts_format("prompts", "id,prompt\na,b\n"), PromptsFormat::csv);
+}
+
 TEST(PromptsFile, TheFormatComesFromTheNameThenFromTheText) {
   EXPECT_EQ(guess_prompts_format("a.TXT", "{\"prompt\": 1}"), PromptsFormat::text);
   EXPECT_EQ(guess_prompts_format("a.csv", ""), PromptsFormat::csv);
@@ -127,6 +187,9 @@ TEST(PromptsFile, WhatCannotBeReadIsRefused) {
   test::expect_error(ErrorKind::usage, {"missing.txt", "cannot be read"},
                      [&] { read_prompts((folder / "missing.txt").string()); });
   test::expect_error(ErrorKind::usage, {"folder"}, [&] { read_prompts(folder.path().string()); });
+  std::filesystem::create_symlink("loop", folder / "loop");
+  test::expect_error(ErrorKind::usage, {"loop/p.txt", "cannot be read"},
+                     [&] { read_prompts((folder / "loop/p.txt").string()); });
 }
 
 // Any bytes give entries and defects, never a crash or an endless loop.
@@ -136,7 +199,8 @@ TEST(PromptsFile, SurvivesRandomBytes) {
   for (int round = 0; round < 5'000; ++round) {
     std::string text;
     for (auto length = random() % 60; length > 0; --length) text += letters[random() % letters.size()];
-    for (const auto format : {PromptsFormat::text, PromptsFormat::jsonl, PromptsFormat::csv}) {
+    for (const auto format :
+         {PromptsFormat::text, PromptsFormat::jsonl, PromptsFormat::json, PromptsFormat::csv}) {
       const auto file = parse_prompts("p", (random() % 2 == 0 ? "prompt,id\n" : "") + text, format);
       for (const auto& defect : file.defects) ASSERT_TRUE(defect.message.starts_with("p:")) << defect.message;
     }

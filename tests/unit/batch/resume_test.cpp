@@ -151,5 +151,15 @@ TEST(SettingsDifference, NamesEverySettingThatDiffers) {
   EXPECT_NE(settings_difference("not json", "{}").find("cannot be read"), std::string::npos);
 }
 
+// A link to itself is to every user what a folder is that may not be read.
+TEST(FileHash, WhatCannotBeLookedAtIsNoClip) {
+  const test::TemporaryFolder folder;
+  std::filesystem::create_symlink("loop", folder / "loop");
+  for (const char* name : {"loop", "loop/a.mp4", "loop/%02d.png"}) {
+    EXPECT_FALSE(hash_clip(folder / name, 1)) << name;
+    EXPECT_FALSE(clip_exists(folder / name)) << name;
+  }
+}
+
 }  // namespace
 }  // namespace t2v

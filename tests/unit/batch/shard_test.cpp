@@ -147,5 +147,13 @@ TEST(ShardLock, EndsWithItsProcessHoweverThatEnds) {
   ::close(ready[1]);
 }
 
+TEST(FindManifests, AFolderOfManifestsThatCannotBeReadIsNamed) {
+  const test::TemporaryFolder folder;
+  EXPECT_TRUE(find_manifests(folder.path()).empty());
+  std::filesystem::create_symlink(".t2v", folder / ".t2v");
+  test::expect_error(ErrorKind::output, {(folder / ".t2v").string(), "cannot be read"},
+                     [&] { find_manifests(folder.path()); });
+}
+
 }  // namespace
 }  // namespace t2v
