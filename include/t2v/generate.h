@@ -6,6 +6,7 @@
 #include <map>
 #include <memory>
 #include <optional>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -16,8 +17,8 @@
 namespace t2v {
 
 // Resolves sizes, defaults and file names and checks everything that can be checked before weights are
-// loaded: prompt, output names and folders, the model's configs. What it reads of a model folder it keeps, so
-// that planning a thousand items reads each folder once.
+// loaded: prompt, output names and folders, the model's configs. What it has read of a model folder it keeps,
+// and which output folders can be written, so that planning a thousand items looks at each folder once.
 class T2V_API Planner {
  public:
   Planner();
@@ -31,6 +32,7 @@ class T2V_API Planner {
  private:
   struct Model;
   std::map<std::string, std::unique_ptr<Model>> models_;  // by name or folder, as asked for
+  std::set<std::string> writable_;                        // folders that files could be created in
 };
 
 // Planner().plan(request).
@@ -67,13 +69,15 @@ struct ClipOutcome {
 // Error{out_of_memory}. What ends the run early is thrown: an Error{interrupted, terminated} of the observer,
 // what `finished` itself throws, and, where all clips are of one model, what is wrong with that model. Every
 // clip has one outcome, unless the run ended early. Observer and `finished` are called from threads other
-// than the caller's, one call at a time.
+// than the caller's: clip_started and `finished` one call at a time, and the observer's other functions one
+// call at a time, but the two may overlap, so that denoising does not wait while a clip is received.
 T2V_API PreparationTimes generate_all(const std::vector<GenerationPlan>& plans, const BatchLimits& limits,
                                       Observer& observer,
                                       const std::function<void(const ClipOutcome&)>& finished);
 
-// Makes the clips of one plan by generate_all. Throws the Error of the first clip that fails; what was
-// finished before stays.
+// Makes the clips of one plan by generate_all; the observer's calls come one at a time, `finished` may run
+// beside them. A clip that fails does not stop the others: with several clips each failure is a note, and
+// when all have been tried the Error of the first that failed is thrown, with how many there were.
 T2V_API GenerationResult generate(const GenerationPlan& plan, Observer& observer,
                                   const std::function<void(const ClipResult&)>& finished);
 

@@ -143,13 +143,17 @@ void check_writable_folder(const fs::path& folder) {
 }
 
 void check_writable_file(const fs::path& path) {
+  check_writable_name(path);
+  check_writable_folder(resolve_link(path).parent_path());
+}
+
+void check_writable_name(const fs::path& path) {
   check_name_length(path);
   const auto target = resolve_link(path);
   refuse_special_file(path);
   std::error_code absent;
   if (fs::is_directory(target, absent))
     throw Error(ErrorKind::output, path.string() + ": is a folder; give the name of a file");
-  check_writable_folder(target.parent_path());
 }
 
 void check_name_length(const fs::path& path) {

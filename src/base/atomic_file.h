@@ -49,6 +49,8 @@ void check_writable_folder(const std::filesystem::path& folder);
 // Whether an AtomicFile could be made at `path`, before the work of which it is to hold the result. Throws as
 // its constructor does, and Error{output} where `path` is a folder. Creates nothing that stays.
 void check_writable_file(const std::filesystem::path& path);
+// The same without looking whether the folder can be written, for many files in one folder.
+void check_writable_name(const std::filesystem::path& path);
 
 // Throws Error{usage} when a name within `path`, or the whole of it or of its temporary file, has more bytes
 // than the system allows.

@@ -4,6 +4,7 @@
 #include <limits>
 #include <map>
 #include <set>
+#include <unordered_map>
 
 #include "base/atomic_file.h"
 #include "base/json_text.h"
@@ -69,7 +70,13 @@ class Mistakes {
   std::map<std::size_t, std::size_t> repeated_;
 };
 
-// A clip before its plan.
+// The names of a clip's files, without fields.
+struct ClipNames {
+  std::string file;                                // relative to the batch's folder
+  std::optional<std::string> save_latents, trace;  // as the plan takes them
+};
+
+// A clip of the shard before its plan.
 struct Draft {
   const PromptsEntry* entry = nullptr;
   BatchItem item;
@@ -99,15 +106,15 @@ class Planning {
   explicit Planning(const BatchRequest& request) : request_(request), mistakes_(request.prompts) {}
 
   std::vector<BatchItem> run() {
-    draft();
-    refuse_duplicates();
+    const auto clips = draft();
     // Folders come before plans, which check that their files can be written.
     NewFolders folders;
-    if (!drafts_.empty()) make_folders(folders);
+    if (clips > 0) folders.create(request_.folder);
+    for (const auto& folder : folders_) folders.create(folder);
     std::vector<BatchItem> items;
     for (auto& draft : drafts_)
       if (draft.entry->whole && plan(draft)) items.push_back(std::move(draft.item));
-    if (mistakes_.empty() && items.empty())
+    if (mistakes_.empty() && clips == 0)
       throw Error(ErrorKind::usage, request_.prompts.name + ": holds no prompt");
     if (!mistakes_.empty()) mistakes_.refuse();
     if (request_.keep_folders) folders.keep();
@@ -115,11 +122,12 @@ class Planning {
   }
 
  private:
-  void draft() {
-    std::map<std::string, int64_t> occurrences;
+  // Returns how many clips the whole batch has.
+  int64_t draft() {
+    std::unordered_map<std::string, int64_t> occurrences;
     int64_t position = 0;
     for (const auto& entry : request_.prompts.entries) {
-      auto settings = merge_requests(request_.defaults, entry.settings);
+      const auto settings = merge_requests(request_.defaults, entry.settings);
       if (!settings.prompt && !entry.whole) continue;  // perhaps it is what could not be read
       if (!settings.prompt) {
         mistakes_.add(entry.place, "a prompt is needed: give \"prompt\" here, or --prompt for all");
@@ -146,35 +154,54 @@ class Planning {
         draft_clip(entry, settings, clip == 0 ? id : id + "." + std::to_string(clip), position++,
                    seed + clip);
     }
+    return position;
   }
 
-  void draft_clip(const PromptsEntry& entry, GenerationRequest settings, const std::string& id,
+  void draft_clip(const PromptsEntry& entry, const GenerationRequest& settings, const std::string& id,
                   int64_t position, int64_t seed) {
-    Draft draft{.entry = &entry,
-                .item = {.id = id, .position = position, .place = entry.place, .prompt = *settings.prompt}};
-    const OutputFields fields{position, seed, *settings.prompt, id};
-    settings.seed = seed;
-    settings.count = 1;
+    const bool own = request_.shard.holds(position);
+    ClipNames names;
     try {
-      // A name of the entry's own is relative to the batch's folder and may not leave it; one from a flag is
-      // the user's own.
-      draft.item.file = confined(entry.settings.output.value_or(request_.name), fields, "output");
-      settings.output = without_fields((request_.folder / draft.item.file).string());
-      if (entry.settings.save_latents)
-        settings.save_latents = without_fields(
-            (request_.folder / confined(*settings.save_latents, fields, "save_latents")).string());
-      else if (settings.save_latents)
-        settings.save_latents = without_fields(expand_output(*settings.save_latents, fields));
-      if (entry.settings.trace)
-        settings.trace = without_fields(
-            (request_.folder / confined(*settings.trace, fields, "trace")).string());
-      else if (settings.trace)
-        settings.trace = without_fields(expand_output(*settings.trace, fields));
+      names = names_of(entry, settings, {position, seed, *settings.prompt, id});
+      if (own) check_links(names.file, "output");
+      if (own && entry.settings.save_latents) check_links(*names.save_latents, "save_latents");
+      if (own && entry.settings.trace) check_links(*names.trace, "trace");
     } catch (const Error& error) {
       return mistakes_.add(place_of(entry, "output"), error.what(), error.kind());
     }
-    draft.request = std::move(settings);
-    drafts_.push_back(std::move(draft));
+    if (entry.settings.save_latents) names.save_latents = in_folder(*names.save_latents);
+    if (entry.settings.trace) names.trace = in_folder(*names.trace);
+    refuse_duplicates(entry, id, names);
+    if (!own) return;
+    auto& draft = drafts_.emplace_back();
+    draft.entry = &entry;
+    draft.item.id = id;
+    draft.item.position = position;
+    draft.item.place = entry.place;
+    draft.item.prompt = *settings.prompt;
+    draft.item.file = names.file;
+    draft.request = settings;
+    draft.request.seed = seed;
+    draft.request.count = 1;
+    draft.request.output = without_fields(in_folder(names.file));
+    if (names.save_latents) draft.request.save_latents = without_fields(*names.save_latents);
+    if (names.trace) draft.request.trace = without_fields(*names.trace);
+    folders_.insert(fs::path(in_folder(names.file)).parent_path());
+    if (entry.settings.save_latents) folders_.insert(fs::path(*names.save_latents).parent_path());
+  }
+
+  // A name of the entry's own is relative to the batch's folder and may not leave it; one from a flag is the
+  // user's own.
+  ClipNames names_of(const PromptsEntry& entry, const GenerationRequest& settings,
+                     const OutputFields& fields) const {
+    const auto expanded = [&](const std::optional<std::string>& of_entry,
+                              const std::optional<std::string>& any, const char* key) {
+      if (of_entry) return std::optional(confined(*of_entry, fields, key));
+      return any ? std::optional(expand_output(*any, fields)) : std::nullopt;
+    };
+    return {confined(entry.settings.output.value_or(request_.name), fields, "output"),
+            expanded(entry.settings.save_latents, settings.save_latents, "save_latents"),
+            expanded(entry.settings.trace, settings.trace, "trace")};
   }
 
   std::string confined(const std::string& pattern, const OutputFields& fields, const char* key) const {
@@ -188,42 +215,44 @@ class Planning {
     if (*normal.begin() == ".t2v")
       throw Error(ErrorKind::usage, std::string("'") + key + "': the folder .t2v is t2v's own");
     check_name_length(request_.folder / normal);
-    // A link inside the folder can lead out of it all the same; a file is written where a link leads.
-    std::error_code failed;
-    const auto root = fs::weakly_canonical(request_.folder, failed),
-               target = fs::weakly_canonical(resolve_link(request_.folder / normal), failed);
-    if (failed || !stays_within_folder(target.lexically_relative(root)))
-      throw Error(ErrorKind::usage, std::string("'") + key + "': '" + name +
-                                        "' leaves the batch's folder through a symbolic link");
     return normal.string();
   }
 
-  void refuse_duplicates() {
-    std::map<std::string, const Draft*> ids, files;
-    const auto where = [&](const Draft& draft) { return "line " + std::to_string(draft.item.place.line); };
-    for (const auto& draft : drafts_) {
-      if (const auto [found, is_new] = ids.emplace(draft.item.id, &draft); !is_new)
-        mistakes_.add(place_of(*draft.entry, "id"),
-                      "the id '" + draft.item.id + "' is that of " + where(*found->second) + " already");
-      for (const auto& name : {draft.request.output, draft.request.save_latents, draft.request.trace}) {
-        if (!name) continue;
-        if (const auto [found, is_new] = files.emplace(*name, &draft); !is_new)
-          mistakes_.add(place_of(*draft.entry, "output"), "'" + *name + "' is written by " +
-                                                              where(*found->second) +
-                                                              " already; add {index} or {id} to the name");
-      }
-    }
+  // A link inside the folder can lead out of it all the same; a file is written where a link leads. Each
+  // folder is looked at once.
+  void check_links(const std::string& name, const char* key) {
+    const auto file = request_.folder / name;
+    const auto folder = file.parent_path();
+    auto [found, is_new] = leaves_.try_emplace(folder.string(), false);
+    if (is_new) found->second = leads_out(folder);
+    std::error_code absent;
+    if (found->second || (fs::is_symlink(file, absent) && leads_out(resolve_link(file))))
+      throw Error(ErrorKind::usage, std::string("'") + key + "': '" + name +
+                                        "' leaves the batch's folder through a symbolic link");
   }
 
-  void make_folders(NewFolders& folders) {
-    folders.create(request_.folder);
-    std::set<fs::path> needed;
-    for (const auto& draft : drafts_) {
-      needed.insert((request_.folder / draft.item.file).parent_path());
-      if (draft.entry->settings.save_latents)
-        needed.insert(fs::path(*draft.request.save_latents).parent_path());
+  bool leads_out(const fs::path& path) const {
+    std::error_code failed;
+    const auto root = fs::weakly_canonical(request_.folder, failed);
+    const auto target = failed ? fs::path() : fs::weakly_canonical(path, failed);
+    if (failed)
+      throw Error(ErrorKind::output, path.string() + ": cannot be looked at (" + failed.message() + ")");
+    return !stays_within_folder(target.lexically_relative(root));
+  }
+
+  std::string in_folder(const std::string& name) const { return (request_.folder / name).string(); }
+
+  void refuse_duplicates(const PromptsEntry& entry, const std::string& id, const ClipNames& names) {
+    const auto line = [](int64_t number) { return "line " + std::to_string(number); };
+    if (const auto [found, is_new] = line_of_id_.emplace(id, entry.place.line); !is_new)
+      mistakes_.add(place_of(entry, "id"),
+                    "the id '" + id + "' is that of " + line(found->second) + " already");
+    for (const auto& name : {std::optional(in_folder(names.file)), names.save_latents, names.trace}) {
+      if (!name) continue;
+      if (const auto [found, is_new] = line_of_file_.emplace(*name, entry.place.line); !is_new)
+        mistakes_.add(place_of(entry, "output"), "'" + *name + "' is written by " + line(found->second) +
+                                                     " already; add {index} or {id} to the name");
     }
-    for (const auto& folder : needed) folders.create(folder);
   }
 
   bool plan(Draft& draft) {
@@ -266,7 +295,10 @@ class Planning {
 
   const BatchRequest& request_;
   Mistakes mistakes_;
+  std::unordered_map<std::string, int64_t> line_of_id_, line_of_file_;
+  std::unordered_map<std::string, bool> leaves_;  // the batch's folder, by a folder in it
   std::vector<Draft> drafts_;
+  std::set<fs::path> folders_;  // of the drafts' files
   Planner planner_;
 };
 

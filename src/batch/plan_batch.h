@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "batch/prompts_file.h"
+#include "batch/shard.h"
 #include "t2v/request.h"
 
 namespace t2v {
@@ -17,6 +18,7 @@ struct BatchRequest {
   GenerationRequest defaults;     // for what an entry does not say; defaults.output is not used
   std::filesystem::path folder;   // of the batch: manifests, and what names are relative to
   std::string name = "{id}.mp4";  // template of the files, relative to the folder
+  Shard shard = {};               // whose items are planned
   bool keep_folders = true;       // that had to be made for the plans
 };
 
@@ -40,9 +42,12 @@ struct BatchItem {
 // The seed of an entry comes from itself: its own, or a hash of its id and the batch's --seed; its clips
 // count up from there. Neither its position nor the shard matters.
 //
-// Creates the folder and those that the names need, and takes them away again when something is wrong. Throws
-// one Error for all mistakes of the file and of the plans, a line each with its place: usage, or the kind
-// that all of them have.
+// Returns the items of the shard. Ids and names are checked for the whole batch, so that no two shards write
+// one file; what else an item asks for, its own shard checks.
+//
+// Creates the folder and those that the shard's names need, and takes them away again when something is
+// wrong. Throws one Error for all mistakes of the file and of the plans, a line each with its place: usage,
+// or the kind that all of them have.
 std::vector<BatchItem> plan_batch(const BatchRequest& request);
 
 // The fixed beginning of a template: "out/{index}/a.mp4" → {"out", "{index}/a.mp4"}.

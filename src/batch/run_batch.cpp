@@ -8,19 +8,13 @@
 #include "batch/manifest.h"
 #include "batch/new_folders.h"
 #include "pipeline/latents_file.h"
+#include "pipeline/reporter.h"
 
 namespace t2v {
 
 namespace fs = std::filesystem;
 
 namespace {
-
-std::vector<BatchItem> items_of_shard(const std::vector<BatchItem>& items, const Shard& shard) {
-  std::vector<BatchItem> own;
-  std::copy_if(items.begin(), items.end(), std::back_inserter(own),
-               [&](const BatchItem& item) { return shard.holds(item.position); });
-  return own;
-}
 
 ManifestRow pending_row(const BatchItem& item) {
   ManifestRow row;
@@ -35,15 +29,18 @@ ManifestRow pending_row(const BatchItem& item) {
   return row;
 }
 
-// Keeps the manifest while generate_all works, and passes on what it says.
+// Keeps the manifest while generate_all works, and passes on what it says. The manifest is used by one thread
+// at a time, as clip_started and `finished` never overlap.
 class Recorder : public Observer {
  public:
-  // begun: ids of items that an earlier run has not finished; it may have kept latents of those whose clips
-  // it failed to write.
-  Recorder(Manifest& manifest, std::vector<BatchItem> items, std::set<std::string> begun, const BatchRun& run,
-           BatchSummary& summary, Observer& inner, const std::function<void(const ItemReport&)>& report)
+  // plans: of the items, in their order. begun: ids of items that an earlier run has not finished; it may
+  // have kept latents of those whose clips it failed to write.
+  Recorder(Manifest& manifest, const std::vector<BatchItem>& items, const std::vector<GenerationPlan>& plans,
+           std::set<std::string> begun, const BatchRun& run, BatchSummary& summary, Observer& inner,
+           const std::function<void(const ItemReport&)>& report)
       : manifest_(manifest),
-        items_(std::move(items)),
+        items_(items),
+        plans_(plans),
         begun_(std::move(begun)),
         started_(items_.size(), false),
         run_(run),
@@ -63,22 +60,22 @@ class Recorder : public Observer {
   void finished(const ClipOutcome& outcome) {
     if (!started_.at(outcome.plan)) clip_started(outcome.plan, outcome.clip);
     const auto& item = items_.at(outcome.plan);
-    ItemReport report{
-        .id = item.id, .path = (run_.folder / item.file).string(), .seed = item.plan.clips.front().seed};
+    const auto& clip = plans_.at(outcome.plan).clips.front();
+    ItemReport report{.id = item.id, .path = (run_.folder / item.file).string(), .seed = clip.seed};
     if (outcome.error)
       fail(item, *outcome.error, report);
     else
-      succeed(item, *outcome.result, report);
+      succeed(item, clip, *outcome.result, report);
     ++finished_;
     inner_.progress({"clips", finished_, static_cast<int64_t>(items_.size())});
-    report_(report);
+    inner_.between_calls([&] { report_(report); });
     if (unwritten_ > 1)
       throw Error(ErrorKind::output,
                   "two items in a row could not be written; the rest was not tried. " + report.error);
   }
 
  private:
-  void succeed(const BatchItem& item, const ClipResult& result, ItemReport& report) {
+  void succeed(const BatchItem& item, const PlannedClip& clip, const ClipResult& result, ItemReport& report) {
     const auto hash = hash_clip(run_.folder / item.file, result.frames);
     if (!hash)
       return fail(item,
@@ -86,7 +83,7 @@ class Recorder : public Observer {
                   report);
     manifest_.finish(item.id,
                      {hash->bytes, hash->hash, result.frames, result.denoise_seconds, result.decode_seconds});
-    if (begun_.contains(item.id)) remove_kept_latents(item);
+    if (begun_.contains(item.id)) remove_kept_latents(clip);
     report.frames = result.frames;
     report.denoise_seconds = result.denoise_seconds;
     report.decode_seconds = result.decode_seconds;
@@ -95,8 +92,7 @@ class Recorder : public Observer {
   }
 
   // The clip is there now.
-  void remove_kept_latents(const BatchItem& item) const {
-    const auto& clip = item.plan.clips.front();
+  static void remove_kept_latents(const PlannedClip& clip) {
     const auto path = kept_latents_path(clip.output);
     std::error_code ignored;
     if (clip.save_latents != path.string()) fs::remove(path, ignored);
@@ -112,12 +108,13 @@ class Recorder : public Observer {
   }
 
   Manifest& manifest_;
-  std::vector<BatchItem> items_;
+  const std::vector<BatchItem>& items_;
+  const std::vector<GenerationPlan>& plans_;
   std::set<std::string> begun_;
   std::vector<bool> started_;
   const BatchRun& run_;
   BatchSummary& summary_;
-  Observer& inner_;
+  SerialObserver inner_;
   const std::function<void(const ItemReport&)>& report_;
   int64_t finished_ = 0;
   int unwritten_ = 0;  // items in a row
@@ -135,13 +132,14 @@ ItemReport report_of_row(const ManifestRow& row, const fs::path& folder, ItemRep
           .exit_code = row.exit_code};
 }
 
-// What was rounded or cut is the same for most items, and said once. Returns the plans without their notes.
-std::vector<GenerationPlan> take_plans(const std::vector<BatchItem>& items, Observer& observer) {
+// What was rounded or cut is the same for most items, and said once. Takes the plans out of the items,
+// without their notes.
+std::vector<GenerationPlan> take_plans(std::vector<BatchItem>& items, Observer& observer) {
   std::map<std::string, int64_t> notes;
   std::vector<GenerationPlan> plans;
-  for (const auto& item : items) {
+  for (auto& item : items) {
     for (const auto& note : item.plan.notes) ++notes[note];
-    plans.push_back(item.plan);
+    plans.push_back(std::move(item.plan));
     plans.back().notes.clear();
   }
   for (const auto& [note, times] : notes)
@@ -164,31 +162,30 @@ const char* report_name(ItemReport::What what) {
   return "";
 }
 
-BatchSummary run_batch(const std::vector<BatchItem>& items, const BatchRun& run, Observer& observer,
+BatchSummary run_batch(std::vector<BatchItem> items, const BatchRun& run, Observer& observer,
                        const std::function<void(const ItemReport&)>& report) {
   NewFolders folders;
   folders.create(run.folder / ".t2v");
   folders.keep();
   const ShardLock lock(run.folder, run.shard);
   Manifest manifest(run.folder, run.shard);
-  const auto own = items_of_shard(items, run.shard);
   const auto rows_before = read_all_manifests(run.folder);
   manifest.continue_after(rows_before);
-  const auto decisions = decide(own, rows_before, run.folder, run.redo);
+  const auto decisions = decide(items, rows_before, run.folder, run.redo);
   for (const auto& note : decisions.notes) observer.note(note);
 
-  BatchSummary summary{.items = static_cast<int64_t>(own.size())};
+  BatchSummary summary{.items = static_cast<int64_t>(items.size())};
   std::vector<BatchItem> missing;
   std::vector<ManifestRow> rows;
   std::vector<std::string> keep;
-  for (std::size_t i = 0; i < own.size(); ++i) {
+  for (std::size_t i = 0; i < items.size(); ++i) {
     const auto& decision = decisions.of_item[i];
     if (decision.action == ItemDecision::Action::make) {
-      missing.push_back(own[i]);
-      rows.push_back(pending_row(own[i]));
+      rows.push_back(pending_row(items[i]));
+      missing.push_back(std::move(items[i]));
       continue;
     }
-    keep.push_back(own[i].id);
+    keep.push_back(items[i].id);
     const bool skipped = decision.action == ItemDecision::Action::skip;
     ++(skipped ? summary.skipped : summary.failed);
     report(report_of_row(*decision.row, run.folder,
@@ -205,7 +202,7 @@ BatchSummary run_batch(const std::vector<BatchItem>& items, const BatchRun& run,
                                 // failed
   for (const auto& row : rows_before)
     if (row.state != ItemState::done) begun.insert(row.id);
-  Recorder recorder(manifest, std::move(missing), std::move(begun), run, summary, observer, report);
+  Recorder recorder(manifest, missing, plans, std::move(begun), run, summary, observer, report);
   auto limits = run.limits;
   limits.restart_changed = run.redo != Redo::nothing;
   try {

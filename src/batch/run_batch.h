@@ -39,12 +39,12 @@ struct BatchSummary {
   PreparationTimes preparation = {};
 };
 
-// Makes the items of the shard that are not finished; `report` is called for each one, skipped and made.
-// Items that fail do not stop the others, but a second one in a row that cannot be written does: the disk is
-// full or gone. Throws Error{output} then, when the manifest cannot be written, and when another process is
-// at work on the shard; Error{usage} as decide(); Error{interrupted, terminated, hung_up} with what was running
-// pending again.
-BatchSummary run_batch(const std::vector<BatchItem>& items, const BatchRun& run, Observer& observer,
+// items: of the shard. Makes those that are not finished; `report` is called for each one, skipped and made,
+// from one thread at a time and never beside a call of the observer. Items that fail do not stop the others,
+// but a second one in a row that cannot be written does: the disk is full or gone. Throws Error{output} then,
+// when the manifest cannot be written, and when another process is at work on the shard; Error{usage} as
+// decide(); Error{interrupted, terminated, hung_up} with what was running pending again.
+BatchSummary run_batch(std::vector<BatchItem> items, const BatchRun& run, Observer& observer,
                        const std::function<void(const ItemReport&)>& report);
 
 }  // namespace t2v

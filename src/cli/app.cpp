@@ -75,8 +75,9 @@ int report(ErrorKind kind, const std::string& message) {
 }  // namespace
 
 void print_line(const std::string& line) {
-  const bool fine = std::fwrite(line.data(), 1, line.size(), stdout) == line.size() &&
-                    std::fputc('\n', stdout) != EOF && std::fflush(stdout) == 0;
+  const auto text = line + "\n";  // in one call, so that no other thread's output falls between
+  const bool fine = std::fwrite(text.data(), 1, text.size(), stdout) == text.size() &&
+                    std::fflush(stdout) == 0;
   if (!fine)
     throw Error(ErrorKind::output, std::string("stdout: cannot be written (") + std::strerror(errno) + ")");
 }

@@ -65,8 +65,9 @@ OrderedJson report_json(const ItemReport& report) {
   return json;
 }
 
-BatchRequest batch_request(const BatchOptions& options) {
+BatchRequest batch_request(const BatchOptions& options, const Shard& shard) {
   BatchRequest request;
+  request.shard = shard;
   request.defaults = request_from(*options.settings);
   warn_of_another_model(*options.settings, request.defaults);
   const auto output = std::exchange(request.defaults.output, std::nullopt);
@@ -92,21 +93,18 @@ BatchRequest batch_request(const BatchOptions& options) {
 
 // One line for each item of the shard: what would be done.
 void print_dry_run(const std::vector<BatchItem>& items, const BatchRun& run) {
-  std::vector<BatchItem> own;
-  std::copy_if(items.begin(), items.end(), std::back_inserter(own),
-               [&](const BatchItem& item) { return run.shard.holds(item.position); });
-  const auto decisions = decide(own, read_all_manifests(run.folder), run.folder, run.redo);
-  for (std::size_t i = 0; i < own.size(); ++i) {
+  const auto decisions = decide(items, read_all_manifests(run.folder), run.folder, run.redo);
+  for (std::size_t i = 0; i < items.size(); ++i) {
     const auto action = decisions.of_item[i].action;
     const char* name = action == ItemDecision::Action::make   ? "make"
                        : action == ItemDecision::Action::skip ? "skip"
                                                               : "leave failed";
-    print_line(dump({{"id", own[i].id},
+    print_line(dump({{"id", items[i].id},
                      {"action", name},
-                     {"output", (run.folder / own[i].file).string()},
-                     {"seed", own[i].plan.clips.front().seed},
-                     {"tokens", own[i].plan.tokens},
-                     {"settings", Json::parse(own[i].settings)}}));
+                     {"output", (run.folder / items[i].file).string()},
+                     {"seed", items[i].plan.clips.front().seed},
+                     {"tokens", items[i].plan.tokens},
+                     {"settings", Json::parse(items[i].settings)}}));
   }
 }
 
@@ -128,9 +126,9 @@ void make_batch(const BatchOptions& options, EventLog& log) {
   const bool for_programs = options.progress == "json" || options.progress == "openjd";
   Observer& observer = for_programs ? *progress : static_cast<Observer&>(clips);
 
-  const auto request = batch_request(options);
+  const auto request = batch_request(options, run.shard);
   run.folder = request.folder;
-  const auto items = plan_batch(request);
+  auto items = plan_batch(request);
   if (options.dry_run) return print_dry_run(items, run);
   if (!run.shard.source.empty())
     observer.note("shard " + std::to_string(run.shard.index) + " of " + std::to_string(run.shard.count) +
@@ -142,8 +140,7 @@ void make_batch(const BatchOptions& options, EventLog& log) {
              {"shard", run.shard.index},
              {"shards", run.shard.count}});
 
-  std::string failures;
-  const auto summary = run_batch(items, run, observer, [&](const ItemReport& report) {
+  const auto summary = run_batch(std::move(items), run, observer, [&](const ItemReport& report) {
     auto event = report_json(report);
     if (options.json)
       print_line(dump(event));
@@ -189,11 +186,12 @@ void run_batch_command(const BatchOptions& options) {
 }
 
 constexpr const char* footer =
-    "PROMPTS is a text file (a prompt a line, # for comments), JSON Lines or CSV; in the last two any "
-    "setting of t2v generate can be "
-    "given\n"
-    "per item, under its long name with _ for -, and \"id\". Flags are for the items that do not say "
-    "otherwise.\n"
+    "PROMPTS is a text file (.txt: a prompt a line, # for comments), JSON Lines (.jsonl), an array of JSON "
+    "objects (.json)\n"
+    "or CSV; in all but the first any setting of t2v generate can be given per item, under its long name "
+    "with "
+    "_ for -,\n"
+    "and \"id\". Flags are for the items that do not say otherwise.\n"
     "The same command again makes what is missing: finished clips (by manifest, size and hash) are "
     "skipped.\n\n"
     "Shards: --shard I/N, or a Slurm job array, a Kubernetes indexed job (JOB_COMPLETION_INDEX with "
@@ -213,7 +211,7 @@ void add_batch_command(CLI::App& app) {
   auto options = std::make_shared<BatchOptions>();
   auto* command = app.add_subcommand(
       "batch", "Make the clips of a prompts file, and go on where an earlier run stopped");
-  command->add_option("prompts", options->prompts, "Prompts file (.txt, .jsonl, .csv), - for stdin")
+  command->add_option("prompts", options->prompts, "Prompts file (.txt, .jsonl, .json, .csv), - for stdin")
       ->type_name("PROMPTS");
   options->settings = add_setting_flags(*command);
   command->get_option("--output")
@@ -229,7 +227,7 @@ void add_batch_command(CLI::App& app) {
       ->group("Output");
   command
       ->add_option("--format", options->format,
-                   "txt, jsonl or csv (when absent: by the file's name, else by its text)")
+                   "txt, jsonl, json or csv (when absent: by the file's name, else by its text)")
       ->group("Batch");
   command->add_option("--shard", options->shard, "I/N: make part I of N, I from 0")->group("Batch");
   command

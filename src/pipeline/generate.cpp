@@ -376,12 +376,24 @@ PreparationTimes generate_all(const std::vector<GenerationPlan>& plans, const Ba
 GenerationResult generate(const GenerationPlan& plan, Observer& observer,
                           const std::function<void(const ClipResult&)>& finished) {
   GenerationResult result;
+  SerialObserver voice(observer);
+  std::optional<Error> first;
+  int64_t failed = 0;
   const std::vector<GenerationPlan> plans(1, plan);
-  result.preparation = generate_all(plans, {}, observer, [&](const ClipOutcome& outcome) {
-    if (outcome.error) throw Error(*outcome.error);
-    result.clips.push_back(*outcome.result);
-    finished(*outcome.result);
+  result.preparation = generate_all(plans, {}, voice, [&](const ClipOutcome& outcome) {
+    if (outcome.result) {
+      result.clips.push_back(*outcome.result);
+      return finished(*outcome.result);
+    }
+    if (plan.clips.size() > 1)
+      voice.note(plan.clips[outcome.clip].output + " failed: " + outcome.error->what());
+    if (!first) first = outcome.error;
+    ++failed;
   });
+  if (failed > 0 && plan.clips.size() > 1)
+    throw Error(first->kind(), std::to_string(failed) + " of " + std::to_string(plan.clips.size()) +
+                                   " clips failed; the first: " + first->what());
+  if (first) throw Error(*first);
   return result;
 }
 

@@ -248,7 +248,8 @@ void check_trace_folder(const fs::path& folder) {
   check_writable_folder(nearest);
 }
 
-void plan_outputs(GenerationPlan& plan, const GenerationRequest& request) {
+// writable: folders that need not be probed again.
+void plan_outputs(GenerationPlan& plan, const GenerationRequest& request, std::set<std::string>& writable) {
   const int64_t count = request.count.value_or(1);
   check_range(static_cast<double>(count), 1, 100'000, "--count");
   int64_t seed = request.seed ? *request.seed : random_seed();
@@ -264,6 +265,12 @@ void plan_outputs(GenerationPlan& plan, const GenerationRequest& request) {
              " times; add {index} or {seed}");
   if (request.init_latents && count > 1)
     refuse("--init-latents fixes the noise of one clip; leave out --count");
+  const auto check_folder = [&](const std::string& file) {
+    const auto folder = resolve_link(file).parent_path();
+    if (writable.contains(folder.string())) return;
+    check_writable_folder(folder);
+    writable.insert(folder.string());
+  };
   for (int64_t index = 0; index < count; ++index) {
     const OutputFields fields{index, seed + index, *request.prompt};
     const auto expand = [&](const std::optional<std::string>& pattern) {
@@ -271,14 +278,18 @@ void plan_outputs(GenerationPlan& plan, const GenerationRequest& request) {
     };
     PlannedClip clip{fields.seed, expand_output(output, fields), expand(request.save_latents),
                      expand(request.trace)};
-    check_output({.path = clip.output,
-                  .width = static_cast<int>(plan.width),
-                  .height = static_cast<int>(plan.height),
-                  .fps = to_rational(plan.fps),
-                  .resize = planned_resize(plan.resize, plan.resize_filter)},
-                 plan.frames);
+    check_output_name({.path = clip.output,
+                       .width = static_cast<int>(plan.width),
+                       .height = static_cast<int>(plan.height),
+                       .fps = to_rational(plan.fps),
+                       .resize = planned_resize(plan.resize, plan.resize_filter)},
+                      plan.frames);
+    if (clip.output != "-") check_folder(clip.output);
     if (clip.save_latents) check_latents_name(*clip.save_latents, "--save-latents");
-    if (clip.save_latents) check_writable_file(*clip.save_latents);
+    if (clip.save_latents) {
+      check_writable_name(*clip.save_latents);
+      check_folder(*clip.save_latents);
+    }
     if (plan.sidecar) check_name_length(clip.output + ".json");
     check_name_length(kept_latents_path(clip.output));
     if (clip.trace) check_name_length(fs::path(*clip.trace) / "step_100000.safetensors");
@@ -355,7 +366,7 @@ GenerationPlan Planner::plan(const GenerationRequest& request) {
   }
   plan.threads = request.threads;
   if (plan.threads) check_range(static_cast<double>(*plan.threads), 1, 1024, "--threads");
-  plan_outputs(plan, request);
+  plan_outputs(plan, request, writable_);
   if (!sizes) sizes = component_sizes(model);
   plan.weight_bytes = (sizes->text_encoder + sizes->transformer) *
                           static_cast<int64_t>(c10::elementSize(dtype)) +

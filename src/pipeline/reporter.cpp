@@ -2,6 +2,31 @@
 
 namespace t2v {
 
+void SerialObserver::progress(const Progress& progress) {
+  const std::lock_guard lock(mutex_);
+  inner_.progress(progress);
+}
+
+void SerialObserver::clip_started(std::size_t plan, std::size_t clip) {
+  const std::lock_guard lock(mutex_);
+  inner_.clip_started(plan, clip);
+}
+
+void SerialObserver::note(const std::string& line) {
+  const std::lock_guard lock(mutex_);
+  inner_.note(line);
+}
+
+void SerialObserver::check_cancelled() {
+  const std::lock_guard lock(mutex_);
+  inner_.check_cancelled();
+}
+
+void SerialObserver::between_calls(const std::function<void()>& action) {
+  const std::lock_guard lock(mutex_);
+  action();
+}
+
 void Reporter::progress(const Progress& progress) {
   const std::lock_guard lock(mutex_);
   if (progress.stage != "decode" || steps_ >= total_steps_) observer_.progress(progress);
@@ -13,7 +38,7 @@ void Reporter::note(const std::string& line) {
 }
 
 void Reporter::clip_started(std::size_t plan, std::size_t clip) {
-  const std::lock_guard lock(mutex_);
+  const std::lock_guard lock(clips_mutex_);
   observer_.clip_started(plan, clip);
 }
 
@@ -30,13 +55,12 @@ void Reporter::count_steps(int64_t steps) {
 }
 
 void Reporter::finished(const ClipOutcome& outcome) {
-  const std::lock_guard lock(mutex_);
+  const std::lock_guard lock(clips_mutex_);
   if (stopped_) return;
   try {
     finished_(outcome);
   } catch (...) {
-    reason_ = std::current_exception();
-    stopped_ = true;
+    stop(std::current_exception());
     throw;
   }
 }

@@ -1,5 +1,5 @@
-// The one voice of a run with several threads: passes progress, notes and outcomes on, one call at a time,
-// and stops all threads when one of them has to.
+// The one voice of a run with several threads: passes progress, notes and outcomes on, and stops all threads
+// when one of them has to.
 #pragma once
 
 #include <atomic>
@@ -11,6 +11,26 @@
 
 namespace t2v {
 
+// Passes calls from several threads on to an observer, one at a time.
+class SerialObserver : public Observer {
+ public:
+  explicit SerialObserver(Observer& inner) : inner_(inner) {}
+  void progress(const Progress& progress) override;
+  void clip_started(std::size_t plan, std::size_t clip) override;
+  void note(const std::string& line) override;
+  void check_cancelled() override;
+  // Runs what must not fall between those calls, such as output to the same terminal. It may use the inner
+  // observer, but not this one.
+  void between_calls(const std::function<void()>& action);
+
+ private:
+  Observer& inner_;
+  std::mutex mutex_;
+};
+
+// Calls of progress, note and check_cancelled come one at a time, and so do those of clip_started and
+// `finished`. The two kinds have a mutex each, since a receiver may take long over a clip (it reads the file
+// back and writes a manifest, on a disk that may be slow), and denoising is not to wait for that.
 class Reporter : public Observer {
  public:
   // total_steps: of all clips together.
@@ -44,7 +64,8 @@ class Reporter : public Observer {
   int64_t steps_ = 0;
   std::atomic<bool> stopped_{false};
   std::exception_ptr reason_;
-  mutable std::mutex mutex_;
+  std::mutex clips_mutex_;    // clip_started and finished; taken before mutex_
+  mutable std::mutex mutex_;  // all else
 };
 
 }  // namespace t2v

@@ -36,7 +36,12 @@ void validate(const EncoderOptions& options) {
 }  // namespace
 
 void check_output(const EncoderOptions& options, int64_t frames) {
+  check_output_name(options, frames);
   check_output(options.path);
+}
+
+void check_output_name(const EncoderOptions& options, int64_t frames) {
+  check_output_name(options.path);
   validate(options);
   if (const auto pattern = parse_image_pattern(options.path))
     check_name_length(pattern->name_of(static_cast<long>(frames - 1)));

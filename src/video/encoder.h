@@ -45,6 +45,9 @@ void check_output(const EncoderOptions& options, int64_t frames);
 // What stays beside a sequence of `frames` images that has been written: images of an earlier, longer one,
 // which whoever reads the sequence takes as its end. One line, or nothing.
 std::optional<std::string> note_on_leftovers(const std::string& path, int64_t frames);
+// The same without looking whether the folder can be written, for many files in one folder.
+void check_output_name(const std::string& path);
+void check_output_name(const EncoderOptions& options, int64_t frames);
 
 // Opens the file under a temporary name; finish() gives it its own. Throws Error{output}, Error{usage} as
 // check_output.

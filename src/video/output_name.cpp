@@ -99,6 +99,11 @@ OutputKind parse_output_name(const std::string& path) {
 }
 
 void check_output(const std::string& path) {
+  check_output_name(path);
+  if (path != "-") check_writable_folder(resolve_link(path).parent_path());
+}
+
+void check_output_name(const std::string& path) {
   parse_output_name(path);
   if (path == "-") {
     if (::isatty(STDOUT_FILENO) != 0)
@@ -107,7 +112,7 @@ void check_output(const std::string& path) {
                   "- | mpv -");
     return;
   }
-  check_writable_file(path);
+  check_writable_name(path);
 }
 
 }  // namespace t2v

@@ -1,5 +1,6 @@
 // t2v batch: what it makes, what it says, what it refuses.
 #include "batch_support.h"
+#include "starts.h"
 
 namespace t2v::test {
 
@@ -110,6 +111,61 @@ TEST(CliBatch, WhatCannotWorkIsRefused) {
   write_bytes(folder / "mine/0.mp4", "a holiday");
   refused({"batch", "p.txt", "-o", "mine/{index}.mp4"}, 2, {"0.mp4", "no manifest", "--redo all"});
   EXPECT_EQ(bytes_of(folder / "mine/0.mp4"), "a holiday");
+}
+
+TEST(CliBatch, AJsonArrayIsReadAndOtherMarkupIsNoText) {
+  const TemporaryFolder folder;
+  write_bytes(folder / "p.json", "[\n  {\n    \"id\": \"x\",\n    \"prompt\": \"a\"\n  },\n  \"b\"\n]\n");
+  const auto planned = run_program(batch(folder / "p.json", folder / "out", {"--dry-run"}));
+  expect_done(planned);
+  const auto lines = json_lines(planned.out);
+  ASSERT_EQ(lines.size(), 2U);
+  EXPECT_EQ(lines[0].at("id"), "x");
+  EXPECT_EQ(lines[1].at("settings").at("prompt"), "b");
+  for (const auto& [name, text] :
+       std::vector<std::pair<std::string, std::string>>{{"p.yaml", "- prompt: a\n- prompt: b\n"},
+                                                        {"p.toml", "[[clips]]\nprompt = \"a\"\n"},
+                                                        {"object.json", "{\n  \"prompt\": \"a\"\n}\n"},
+                                                        {"p.md", "a\n"}}) {
+    write_bytes(folder / name, text);
+    expect_refused(run_program(batch(folder / name, folder / "out")), 2, {name, ".jsonl", "--format"});
+  }
+  expect_done(run_program(batch(folder / "p.md", folder / "out", {"--dry-run", "--format", "txt"})));
+  EXPECT_FALSE(std::filesystem::exists(folder / "out"));
+}
+
+// Not even root reads and writes where the permissions say no.
+TEST(CliBatch, FoldersThatMayNotBeReadAreNamed) {
+  const TemporaryFolder folder;
+  const auto start = without_reading();
+  std::filesystem::create_directories(folder / "closed/out");
+  write_bytes(folder / "closed/p.txt", "a\n");
+  write_bytes(folder / "p.txt", "a\n");
+  std::filesystem::permissions(folder / "closed", std::filesystem::perms(0000));
+  const auto closed = (folder / "closed").string();
+  const auto refused = [&](const Arguments& arguments, int code) {
+    expect_refused(run_program(arguments, {}, {}, start), code, {closed});
+  };
+  refused(batch(folder / "closed/p.txt", folder / "out"), 2);
+  refused(batch(folder / "p.txt", folder / "closed/out"), 4);
+  refused(batch(folder / "p.txt", folder / "closed/new"), 4);
+  refused(batch(folder / "p.txt", folder / "closed"), 4);
+  refused(batch(folder / "p.txt", folder / "out", {"--trace", closed + "/trace/{id}"}), 4);
+  refused(batch(folder / "p.txt", folder / "out", {"--save-latents", closed + "/{id}.safetensors"}), 4);
+  refused({"batch", "--status", closed + "/out"}, 4);
+  refused({"report", closed + "/out"}, 4);
+  EXPECT_FALSE(std::filesystem::exists(folder / "out"));
+  std::filesystem::permissions(folder / "closed", std::filesystem::perms(0700));
+
+  expect_done(run_program(batch(folder / "p.txt", folder / "out")));
+  std::filesystem::permissions(folder / "out/.t2v", std::filesystem::perms(0300));
+  expect_refused(run_program(batch(folder / "p.txt", folder / "out"), {}, {}, start), 4,
+                 {(folder / "out/.t2v").string()});
+  std::filesystem::permissions(folder / "out/.t2v", std::filesystem::perms(0700));
+  for (const auto& name : names_in(folder / "out/.t2v"))
+    std::filesystem::permissions(folder / "out/.t2v" / name, std::filesystem::perms(0000));
+  expect_refused(run_program(batch(folder / "p.txt", folder / "out"), {}, {}, start), 4,
+                 {(folder / "out/.t2v").string()});
 }
 
 TEST(CliBatch, TakesPromptsFromStdin) {

@@ -91,6 +91,23 @@ TEST(FailureClass14, AFullDiskEndsWithFourAndLeavesTheLatentsAlone) {
   }
 }
 
+// One clip of four has a disk of its own, which is full: the other three are made, and its latents are kept
+// where there is room.
+TEST(FailureClass14, AClipThatCannotBeWrittenCostsNoOtherClip) {
+  if (!can_mount()) GTEST_SKIP() << "a small file system can't be mounted here";
+  const TemporaryFolder folder;
+  for (const char* name : {"0", "1", "2", "3"}) std::filesystem::create_directory(folder / name);
+  const auto result = run_program(quick_clip(folder / "{index}/clip.y4m", {"--count", "4", "--seed", "3"}),
+                                  {}, {}, on_small_disk(folder / "1", "size=16k", folder / "listing"));
+  EXPECT_EQ(result.code, 4) << result.err;
+  const auto failed = (folder / "1/clip.y4m").string();
+  EXPECT_NE(result.err.find(failed + " failed: "), std::string::npos) << result.err;
+  EXPECT_NE(result.err.find("error: 1 of 4 clips failed; the first: "), std::string::npos) << result.err;
+  EXPECT_EQ(lines_of(result.out).size(), 3U) << result.out;
+  for (const char* name : {"0", "2", "3"})
+    expect_done(run_program({"info", (folder / name / "clip.y4m").string()}));
+}
+
 TEST(FailureClass14, AFileThatReachesItsSizeLimitEndsWithFour) {
   const TemporaryFolder folder;
   const Start small_files{.prepare = [] { set_limit(RLIMIT_FSIZE, 4096); }};

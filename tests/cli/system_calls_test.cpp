@@ -1,5 +1,5 @@
 // What the program asks of the operating system, by strace.
-#include "expect.h"
+#include "batch_support.h"
 #include "starts.h"
 
 namespace t2v::test {
@@ -36,6 +36,33 @@ TEST(SystemCalls, NothingIsAskedOfTheNetwork) {
     if (!calls) GTEST_SKIP() << "strace is not there or may not be used here";
     EXPECT_EQ(*calls, std::vector<std::string>{}) << arguments[0];
   }
+}
+
+// Of a large batch a shard looks at its own items' files alone, and tries once whether their folder can be
+// written.
+TEST(SystemCalls, AShardOfALargeBatchTouchesItsOwnFilesAlone) {
+  const TemporaryFolder folder;
+  write_bytes(folder / "p.txt", numbered_prompts(10'000));
+  const auto out = (folder / "out").string();
+  const auto calls_on_folder = [&](const Arguments& more) -> std::optional<std::vector<std::string>> {
+    auto calls = calls_of("%file", batch(folder / "p.txt", out, more));
+    if (!calls) return std::nullopt;
+    std::erase_if(*calls, [&](const std::string& call) { return call.find(out) == std::string::npos; });
+    return calls;
+  };
+  const auto probes = [](const std::vector<std::string>& calls) {
+    return std::count_if(calls.begin(), calls.end(), [](const std::string& call) {
+      return call.find("t2v-write-test") != std::string::npos && call.find("O_CREAT") != std::string::npos;
+    });
+  };
+  const auto planned = calls_on_folder({"--shard", "3/64", "--dry-run"});
+  if (!planned) GTEST_SKIP() << "strace is not there or may not be used here";
+  EXPECT_EQ(probes(*planned), 1);
+  EXPECT_LT(planned->size(), 1'000U);  // 157 items are its own
+  const auto made = calls_on_folder({"--shard", "1/5000"});
+  EXPECT_EQ(probes(*made), 1);
+  EXPECT_LT(made->size(), 200U);  // 2 items
+  EXPECT_EQ(clips_in(folder / "out").size(), 2U);
 }
 
 TEST(FailureClass27, NothingIsWrittenOutsideTheOutputsFolder) {

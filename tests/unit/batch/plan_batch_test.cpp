@@ -177,6 +177,77 @@ TEST_F(PlanBatch, DeviceAndThreadsAreNoPartOfTheSettings) {
   EXPECT_NE(plan_batch(asked)[0].settings_hash, before[0].settings_hash);
 }
 
+TEST_F(PlanBatch, AShardHasItsOwnItemsAsTheWholeBatchHasThem) {
+  auto asked = request("a\nb\na\nc\nd\n");
+  asked.name = "{index}/{id}.mp4";
+  asked.defaults.count = 2;
+  asked.shard = {1, 3, ""};
+  const auto own = plan_batch(asked);
+  for (const auto& [name, there] : {std::pair{"1", true}, std::pair{"2", false}, std::pair{"4", true}})
+    EXPECT_EQ(std::filesystem::exists(folder_ / "out" / name), there) << name;
+  asked.shard = {};
+  const auto all = plan_batch(asked);
+  ASSERT_EQ(all.size(), 10U);
+  ASSERT_EQ(own.size(), 3U);
+  for (std::size_t i = 0; i < own.size(); ++i) {
+    const auto& same = all[1 + 3 * i];
+    EXPECT_EQ(own[i].position, same.position);
+    EXPECT_EQ(own[i].id, same.id);
+    EXPECT_EQ(own[i].file, same.file);
+    EXPECT_EQ(own[i].settings, same.settings);
+    EXPECT_EQ(own[i].plan.clips[0].seed, same.plan.clips[0].seed);
+  }
+}
+
+TEST_F(PlanBatch, AShardWithoutItemsIsEmpty) {
+  auto asked = request("a\n");
+  asked.shard = {1, 2, ""};
+  EXPECT_TRUE(plan_batch(asked).empty());
+}
+
+// Ids and names concern all shards; how a clip is to be made concerns its own.
+TEST_F(PlanBatch, AShardRefusesWhatOtherShardsWouldShareWithItAndNoMore) {
+  const auto of_shard = [&](const std::string& text, int64_t index) {
+    auto asked = request(text, PromptsFormat::jsonl);
+    asked.shard = {index, 2, ""};
+    return asked;
+  };
+  for (const int64_t index : {0, 1}) {
+    expect_mistakes(of_shard(R"({"prompt": "a"}
+{"prompt": "b", "stepps": 1})",
+                             index),
+                    {"p:2:17: unknown key"});
+    expect_mistakes(of_shard(R"({"prompt": "a", "output": "x.mp4"}
+{"prompt": "b", "output": "x.mp4"})",
+                             index),
+                    {"p:2:17", "line 1 already"});
+    expect_mistakes(of_shard(R"({"prompt": "a"}
+{"prompt": "b", "output": "../x.mp4"})",
+                             index),
+                    {"p:2:17: 'output'"});
+  }
+  const auto bad = R"({"prompt": "a"}
+{"prompt": "b", "fps": 0})";
+  expect_mistakes(of_shard(bad, 1), {"p:2:17: --fps"});
+  EXPECT_EQ(plan_batch(of_shard(bad, 0)).size(), 1U);
+}
+
+TEST_F(PlanBatch, FoldersOfSavedLatentsMayHaveBraces) {
+  const auto items = plan_batch(
+      request(R"({"prompt": "a", "save_latents": "{{x}}/a.safetensors"})", PromptsFormat::jsonl));
+  EXPECT_EQ(items[0].plan.clips[0].save_latents, (folder_ / "out/{x}/a.safetensors").string());
+  EXPECT_TRUE(std::filesystem::is_directory(folder_ / "out/{x}"));
+  EXPECT_FALSE(std::filesystem::exists(folder_ / "out/{{x}}"));
+}
+
+// A link to itself is to every user what a folder is that may not be read.
+TEST_F(PlanBatch, AFolderThatCannotBeLookedAtIsNamed) {
+  std::filesystem::create_symlink("loop", folder_ / "loop");
+  auto asked = request("a\n");
+  asked.folder = folder_ / "loop";
+  test::expect_error(ErrorKind::output, {(folder_ / "loop").string()}, [&] { plan_batch(asked); });
+}
+
 TEST(SplitTemplate, TheFolderEndsBeforeTheFirstField) {
   const auto expect_split = [](const std::string& pattern, const std::string& folder,
                                const std::string& name) {

@@ -6,6 +6,7 @@
 #include <filesystem>
 #include <limits>
 #include <map>
+#include <set>
 
 #include "bytes.h"
 #include "errors.h"
@@ -142,6 +143,34 @@ TEST(GenerateAll, GoesOnWhenAClipFails) {
   ASSERT_TRUE(outcomes.of.at({1, 0}).error);
   EXPECT_EQ(outcomes.of.at({1, 0}).error->kind(), ErrorKind::bad_input);
   EXPECT_FALSE(fs::exists(folder / "bad.mp4"));
+}
+
+TEST(Generate, MakesTheOtherClipsOfAPlanWhenOneFails) {
+  const test::TemporaryFolder folder;
+  auto request = small_request(folder / "{index}.png", 1);
+  request.frames = 1;
+  request.count = 4;
+  const auto plan = plan_generation(request);
+  for (const char* name : {"0.png", "2.png"}) fs::create_directory(folder / name);
+  struct Notes : Observer {
+    void note(const std::string& line) override { lines.push_back(line); }
+    std::vector<std::string> lines;
+  } observer;
+  std::set<int64_t> made;
+  test::expect_error(ErrorKind::output, {"2 of 4 clips failed; the first: ", ".png"}, [&] {
+    generate(plan, observer, [&](const ClipResult& clip) { made.insert(clip.seed); });
+  });
+  EXPECT_EQ(made, (std::set<int64_t>{2, 4}));
+  for (const char* name : {"1.png", "3.png"}) EXPECT_TRUE(fs::is_regular_file(folder / name)) << name;
+  for (const char* name : {"0.png", "2.png"}) {
+    EXPECT_EQ(std::count_if(observer.lines.begin(), observer.lines.end(),
+                            [&](const std::string& line) {
+                              return line.starts_with((folder / name).string() + " failed: ");
+                            }),
+              1)
+        << name;
+    EXPECT_TRUE(fs::exists((folder / name).string() + ".latents.safetensors")) << name;
+  }
 }
 
 TEST(GenerateAll, GivesEveryClipOfAModelThatCannotBeLoadedItsError) {
