@@ -138,8 +138,8 @@ TEST(PromptsFile, EveryMistakeOfAJsonArrayIsNamedByLineAndColumn) {
  "c\u0007", {"prompt": "d"},
 ] x)",
                                 PromptsFormat::json),
-                  {"p.json:1:3: unknown key 'promt'; did you mean 'prompt'?", "p.json:3:4: bad JSON",
-                   "p.json:3:17: an item is missing", "p.json:3:18: each item should be a JSON object",
+                  {"p.json:1:3: unknown key 'promt'; did you mean 'prompt'?", "p.json:3:10: bad JSON",
+                   "p.json:3:17: an item is missing", "p.json:3:19: each item should be a JSON object",
                    "p.json:4:2: 'prompt': control character U+0007", "p.json:5:1: an item is missing",
                    "p.json:5:3: text after the end of the array"});
   expect_messages(parse_prompts("p.json", "\n[{\"prompt\": \"a\"}", PromptsFormat::json),
