@@ -40,7 +40,7 @@ PromptsFormat parse_prompts_format(const std::string& name);
 
 // By the file's extension, else by the text: JSON objects, an array of them, or a line of setting names with
 // commas. Only .txt, stdin ("-") and what the shell hands over as /dev/fd/N are plain prompts without being
-// called so, as any other file would make a clip of each line of its markup: Throws Error{usage} for those.
+// called so: of any other file each line of its markup would become a clip, so that Error{usage} is thrown.
 PromptsFormat guess_prompts_format(const std::string& name, std::string_view text);
 
 PromptsFile parse_prompts(const std::string& name, std::string_view text, PromptsFormat format);
