@@ -9,8 +9,8 @@
 
 #include "base/json.h"
 #include "t2v/error.h"
-#include "train/checkpoint.h"
 #include "train/report.h"
+#include "train/training_state.h"
 #include "train/workers.h"
 
 namespace t2v {
@@ -40,7 +40,7 @@ class Training {
 
   ParameterSet run() {
     if (config_.resume) {
-      if (const auto found = load_checkpoint(newest_, optimizer_, config_.fingerprint)) {
+      if (const auto found = load_training_state(newest_, optimizer_, config_.fingerprint)) {
         at_ = *found;
         observer_.note(config_.stage + ": goes on after step " + std::to_string(at_.step));
       }
@@ -164,7 +164,8 @@ class Training {
                       std::to_string(loss) + " and a gradient norm of " + std::to_string(norm) +
                       " (running mean " + std::to_string(at_.norm_mean) + ")";
     const int64_t failed = at_.step, skipped = at_.skipped;
-    const auto found = went_back_ ? std::nullopt : load_checkpoint(newest_, optimizer_, config_.fingerprint);
+    const auto found = went_back_ ? std::nullopt
+                                  : load_training_state(newest_, optimizer_, config_.fingerprint);
     if (!found)
       throw Error(ErrorKind::non_finite,
                   what + (went_back_ ? ", for the second time" : "; there is no checkpoint to go back to") +
@@ -178,7 +179,7 @@ class Training {
   }
 
   void save() {
-    if (processes_.rank() == 0) save_checkpoint(newest_, optimizer_, at_);
+    if (processes_.rank() == 0) save_training_state(newest_, optimizer_, at_);
     saved_seconds_ = at_.seconds;
   }
 
@@ -240,7 +241,7 @@ class Training {
   Workers workers_;
   std::vector<ParameterSet> replicas_;
   fs::path newest_;
-  Checkpoint at_;
+  TrainingState at_;
   double saved_seconds_ = 0, evaluated_seconds_ = 0;
   bool went_back_ = false;
   Metrics recent_;

@@ -10,7 +10,7 @@
 
 namespace t2v {
 
-struct Checkpoint {
+struct TrainingState {
   std::string fingerprint;  // of the settings it belongs to
   int64_t step = 0;         // steps done
   double seconds = 0;       // spent in them
@@ -19,12 +19,12 @@ struct Checkpoint {
 };
 
 // Throws Error{output}; a file that was there before stays as it was.
-void save_checkpoint(const std::filesystem::path& path, const Optimizer& optimizer,
-                     const Checkpoint& checkpoint);
+void save_training_state(const std::filesystem::path& path, const Optimizer& optimizer,
+                         const TrainingState& state);
 
 // Restores the optimizer (parameters, averages, moments). Nothing when there is no such file. Throws
 // Error{bad_input} for a damaged file, Error{usage} when its fingerprint is another than `fingerprint`.
-std::optional<Checkpoint> load_checkpoint(const std::filesystem::path& path, Optimizer& optimizer,
-                                          const std::string& fingerprint);
+std::optional<TrainingState> load_training_state(const std::filesystem::path& path, Optimizer& optimizer,
+                                                 const std::string& fingerprint);
 
 }  // namespace t2v
