@@ -13,7 +13,7 @@
 #include "base/utf8.h"
 #include "pipeline/frames.h"
 #include "t2v/error.h"
-
+#include "train/files.h"
 #include "video/decoder.h"
 
 namespace t2v {
@@ -31,24 +31,6 @@ bool is_media(const fs::path& path) {
   std::transform(extension.begin(), extension.end(), extension.begin(),
                  [](char c) { return static_cast<char>(c >= 'A' && c <= 'Z' ? c + 32 : c); });
   return known.contains(extension);
-}
-
-// Regular files by their names relative to the folder.
-std::vector<fs::path> files_in(const fs::path& folder) {
-  std::vector<fs::path> files;
-  try {
-    for (auto entry = fs::recursive_directory_iterator(folder); entry != fs::recursive_directory_iterator();
-         ++entry) {
-      const bool hidden = entry->path().filename().string().starts_with(".");
-      if (hidden && entry->is_directory()) entry.disable_recursion_pending();
-      if (!hidden && entry->is_regular_file()) files.push_back(entry->path().lexically_relative(folder));
-    }
-  } catch (const fs::filesystem_error& error) {
-    throw Error(ErrorKind::bad_input, folder.string() + ": cannot be listed (" + error.code().message() +
-                                          "); expected a folder of clips");
-  }
-  std::sort(files.begin(), files.end());
-  return files;
 }
 
 std::string read_text(const fs::path& path) {
@@ -81,6 +63,26 @@ class Problems {
  private:
   std::vector<std::string> list_;
 };
+
+// Adds what is in folder / inner and in folders within it, by names relative to the folder. Links to folders
+// are not followed: they may lead round in a circle.
+void add_files(const fs::path& folder, const fs::path& inner, std::vector<fs::path>& files) {
+  const auto place = inner.empty() ? folder : folder / inner;
+  std::error_code failed;
+  for (fs::directory_iterator entry(place, failed); !failed && entry != fs::directory_iterator();
+       entry.increment(failed)) {
+    const auto name = inner / entry->path().filename();
+    if (name.filename().string().starts_with(".")) continue;
+    std::error_code unknown;  // of a link that leads nowhere: what reads the file says what is wrong with it
+    if (entry->symlink_status(unknown).type() == fs::file_type::directory)
+      add_files(folder, name, files);
+    else if (entry->is_regular_file(unknown) || unknown)
+      files.push_back(name);
+  }
+  if (failed)
+    throw Error(ErrorKind::bad_input,
+                place.string() + ": cannot be listed (" + failed.message() + "); expected a folder of clips");
+}
 
 // A caption by the name of its clip, relative to the folder.
 using Captions = std::map<fs::path, std::string>;
@@ -131,8 +133,12 @@ Captions captions_beside_clips(const fs::path& folder, const std::vector<fs::pat
     const auto where = (folder / file).string();
     const auto [first, last] = clips.equal_range(fs::path(file).replace_extension());
     if (first == last) problems.add(where, "there is no clip of that name beside it");
-    for (auto clip = first; clip != last; ++clip)
-      add_caption(captions, clip->second, read_text(folder / file), where, problems);
+    try {
+      for (auto clip = first; clip != last; ++clip)
+        add_caption(captions, clip->second, read_text(folder / file), where, problems);
+    } catch (const Error& error) {
+      problems.add(error);
+    }
   }
   return captions;
 }
@@ -170,9 +176,11 @@ at::Tensor fit(const at::Tensor& video, int64_t width, int64_t height) {
 }  // namespace
 
 std::vector<CaptionedClip> list_clip_folder(const fs::path& folder) {
-  const auto files = files_in(folder);
   Problems problems;
-  const bool metadata = fs::exists(folder / kMetadata);
+  std::vector<fs::path> files;
+  add_files(folder, {}, files);
+  std::sort(files.begin(), files.end());
+  const bool metadata = !is_absent(folder / kMetadata);
   const auto captions = metadata ? captions_of_metadata(folder, problems)
                                  : captions_beside_clips(folder, files, problems);
   std::vector<CaptionedClip> clips;

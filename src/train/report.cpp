@@ -11,6 +11,7 @@
 #include "base/atomic_file.h"
 #include "base/html.h"
 #include "t2v/error.h"
+#include "train/files.h"
 
 namespace t2v {
 
@@ -114,10 +115,10 @@ Evaluation read_evaluation(const fs::path& folder, std::size_t most) {
     const auto clip = folder / fs::path(line["file_name"].get<std::string>()).filename();
     const bool right = line.value(Json::json_pointer("/right/all_four"), false);
     evaluation.prompts.push_back(line.value("prompt", ""));
-    evaluation.clips.push_back(!fs::exists(clip) ? ""
-                                                 : "<video autoplay loop muted playsinline src='" +
-                                                       data_uri_of_file("video/mp4", clip) +
-                                                       "'></video><small>" + (right ? "✓" : "") + "</small>");
+    evaluation.clips.push_back(is_absent(clip) ? ""
+                                               : "<video autoplay loop muted playsinline src='" +
+                                                     data_uri_of_file("video/mp4", clip) +
+                                                     "'></video><small>" + (right ? "✓" : "") + "</small>");
   }
   return evaluation;
 }
@@ -127,9 +128,10 @@ Evaluation read_evaluation(const fs::path& folder, std::size_t most) {
 std::vector<Evaluation> read_evaluations(const fs::path& run, std::size_t most, std::size_t clips,
                                          std::size_t last_clips) {
   std::vector<fs::path> folders;
-  std::error_code absent;
-  for (const auto& entry : fs::directory_iterator(run / "samples", absent))
-    if (fs::exists(entry.path() / "judged.jsonl")) folders.push_back(entry.path());
+  std::error_code end;
+  for (fs::directory_iterator entry(run / "samples", end); !end && entry != fs::directory_iterator();
+       entry.increment(end))
+    if (!is_absent(entry->path() / "judged.jsonl")) folders.push_back(entry->path());
   std::sort(folders.begin(), folders.end());
   const auto shown = std::min(most, folders.size());
   std::vector<Evaluation> evaluations;

@@ -2,6 +2,7 @@
 
 #include "base/json.h"
 #include "t2v/error.h"
+#include "train/files.h"
 #include "weights/safetensors.h"
 
 namespace t2v {
@@ -16,7 +17,7 @@ void save_training_state(const std::filesystem::path& path, const Optimizer& opt
 
 std::optional<TrainingState> load_training_state(const std::filesystem::path& path, Optimizer& optimizer,
                                                  const std::string& fingerprint) {
-  if (!std::filesystem::exists(path)) return std::nullopt;
+  if (is_absent(path)) return std::nullopt;
   const auto metadata = SafetensorsFile::open(path)->metadata();
   const auto found = metadata.find("t2v_training");
   if (found == metadata.end())

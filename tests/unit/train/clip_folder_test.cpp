@@ -131,6 +131,24 @@ TEST(ClipFolder, RefusesEmptyAndMissingFolders) {
                      [&] { list_clip_folder(folder / "nowhere"); });
 }
 
+// Links that lead to themselves: what the filesystem says of them is an error, not that they are absent.
+TEST(ClipFolder, WhatCannotBeReadIsNamed) {
+  const test::TemporaryFolder folder;
+  write_clip(folder / "a.png", 1, 8);
+  write_text(folder / "a.txt", "fine");
+  const auto add_loop = [&](const std::string& name) { fs::create_symlink(name, folder / name); };
+  add_loop("notes");
+  EXPECT_EQ(list_clip_folder(folder.path()).size(), 1U);
+  add_loop("b.png");
+  add_loop("b.txt");
+  fs::create_symlink("nowhere.png", folder / "c.png");
+  test::expect_error(ErrorKind::bad_input, {"b.png: ", "b.txt: cannot be read", "c.png: "},
+                     [&] { list_clip_folder(folder.path()); });
+  add_loop("metadata.jsonl");
+  test::expect_error(ErrorKind::bad_input, {"metadata.jsonl: cannot be read"},
+                     [&] { list_clip_folder(folder.path()); });
+}
+
 TEST(ReadClip, TakesTheNearestFramesInTime) {
   const test::TemporaryFolder folder;
   write_clip(folder / "a.y4m", 20, 16);
