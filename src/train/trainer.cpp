@@ -163,19 +163,20 @@ class Training {
     const auto what = config_.stage + ": step " + std::to_string(at_.step + 1) + " has a loss of " +
                       std::to_string(loss) + " and a gradient norm of " + std::to_string(norm) +
                       " (running mean " + std::to_string(at_.norm_mean) + ")";
-    const int64_t failed = at_.step, skipped = at_.skipped;
-    const auto found = went_back_ ? std::nullopt
-                                  : load_training_state(newest_, optimizer_, config_.fingerprint);
+    const int64_t failed = at_.step;
+    const bool went_back = at_.skipped > 0;
+    const auto found = went_back ? std::nullopt
+                                 : load_training_state(newest_, optimizer_, config_.fingerprint);
     if (!found)
       throw Error(ErrorKind::non_finite,
-                  what + (went_back_ ? ", for the second time" : "; there is no checkpoint to go back to") +
+                  what + (went_back ? ", for the second time" : "; there is no checkpoint to go back to") +
                       ". Lower the learning rate, or lengthen the warm-up.");
-    went_back_ = true;
     at_ = *found;
-    at_.skipped = skipped + failed - at_.step +
-                  1;  // other batches than those that led here (Chowdhery et al. 2022, PaLM, section 5.1)
+    // Other batches than those that led here (Chowdhery et al. 2022, PaLM, section 5.1).
+    at_.skipped = failed - at_.step + 1;
     observer_.note(what + "; going back to the checkpoint after step " + std::to_string(at_.step));
     write_line({{"stage", config_.stage}, {"event", "went back"}, {"from_step", failed}, {"step", at_.step}});
+    save();
   }
 
   void save() {
@@ -243,7 +244,6 @@ class Training {
   fs::path newest_;
   TrainingState at_;
   double saved_seconds_ = 0, evaluated_seconds_ = 0;
-  bool went_back_ = false;
   Metrics recent_;
   double recent_norm_ = 0, recent_seconds_ = 0;
   int64_t recent_steps_ = 0;

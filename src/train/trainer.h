@@ -47,9 +47,10 @@ struct TrainerHooks {
 
 // Of a task with at least as many lanes as there are processes. Trains until the schedule ends and returns
 // the averaged weights. Stopped by the observer (a signal), it writes a checkpoint first and throws on. NaN,
-// infinity or a loss spike goes back to the last good checkpoint once, and on from there with the batches
-// after the one that failed; the second time throws Error{non_finite}. Throws Error{output} when a checkpoint
-// cannot be written (the one before stays), Error{usage} when resume finds a checkpoint of other settings.
+// infinity or a loss spike goes back to the last good checkpoint once in a stage, and on from there with the
+// batches after the one that failed; the second time throws Error{non_finite}, also after a restart. Throws
+// Error{output} when a checkpoint cannot be written (the one before stays), Error{usage} when resume finds a
+// checkpoint of other settings.
 ParameterSet train(TrainingTask& task, const ParameterSet& parameters, const TrainerConfig& config,
                    const Processes& processes, const TrainerHooks& hooks, Observer& observer);
 

@@ -30,8 +30,9 @@ std::optional<TrainingState> load_training_state(const std::filesystem::path& pa
                       json_get<double>(json, "norm_mean", where),
                       json_get_or<int64_t>(json, "skipped", 0, where)};
   if (state.fingerprint != fingerprint)
-    throw Error(ErrorKind::usage, path.string() + ": was made with other settings (" + state.fingerprint +
-                                      ", now " + fingerprint +
+    throw Error(ErrorKind::usage, path.string() +
+                                      ": was made with other settings or by another version of t2v (" +
+                                      state.fingerprint + ", now " + fingerprint +
                                       "). Go on with the old config, or train into another folder.");
   optimizer.restore(Weights::open(path.parent_path(), path.stem().string(), at::kCPU, at::kFloat),
                     json_get<int64_t>(json, "optimizer_steps", where));

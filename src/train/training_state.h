@@ -15,7 +15,7 @@ struct TrainingState {
   int64_t step = 0;         // steps done
   double seconds = 0;       // spent in them
   double norm_mean = 0;     // running mean of the gradient's norm
-  int64_t skipped = 0;      // batches passed over after a step that failed
+  int64_t skipped = 0;      // batches passed over after a step that failed; above 0: the stage has gone back
 };
 
 // Throws Error{output}; a file that was there before stays as it was.

@@ -143,6 +143,26 @@ TEST(Trainer, NaNGoesBackOnceAndThenEndsTheRun) {
   test::expect_error(ErrorKind::non_finite, {"second time"}, [&] { twice.go(two_bad, quiet); });
 }
 
+TEST(Trainer, ARestartDoesNotAllowASecondReturn) {
+  Observer quiet;
+  ToyRun run;
+  Toy bad(6, 1), bad_at_once(0, 1);
+  StopsAfter goes_back(7);  // and stops before the next step
+  test::expect_error(ErrorKind::terminated, {}, [&] { run.go(bad, goes_back); });
+  run.config.resume = true;
+  test::expect_error(ErrorKind::non_finite, {"second time"}, [&] { run.go(bad_at_once, quiet); });
+}
+
+TEST(Trainer, ACheckpointThatCannotBeReadIsNamed) {
+  Observer quiet;
+  ToyRun run;
+  Toy task;
+  run.config.resume = true;
+  const auto link = run.folder / "toy-newest.safetensors";
+  std::filesystem::create_symlink(link.filename(), link);  // leads to itself
+  test::expect_error(ErrorKind::bad_input, {link.string()}, [&] { run.go(task, quiet); });
+}
+
 TEST(Trainer, ACheckpointOfOtherSettingsIsRefused) {
   Observer quiet;
   ToyRun run;
