@@ -1,13 +1,12 @@
 #include "train/clip_source.h"
 
 #include <ATen/ATen.h>
+#include <xxhash.h>
 
 #include <algorithm>
-#include <functional>
 #include <memory>
 
 #include "base/json.h"
-#include "base/json_text.h"
 #include "t2v/error.h"
 #include "train/clip_folder.h"
 
@@ -67,28 +66,32 @@ class WorldSource : public ClipSource {
   WorldShares shares_;
 };
 
-constexpr int64_t temporal_ratio = 4;  // of Wan's autoencoder
 constexpr uint64_t one_held_out_in = 20;
+
+// The same on every machine and in every version: it decides which clips are held out.
+uint64_t hash_of(const std::string& text) { return XXH3_64bits(text.data(), text.size()); }
 
 class FolderSource : public ClipSource {
  public:
   FolderSource(const std::filesystem::path& folder, std::vector<std::array<int64_t, 2>> sizes, double fps,
-               Observer& observer)
-      : sizes_(std::move(sizes)), fps_(fps) {
+               int64_t temporal_ratio, Observer& observer)
+      : sizes_(std::move(sizes)), fps_(fps), temporal_ratio_(temporal_ratio) {
     for (const auto& [width, height] : sizes_) pixel_sizes_.push_back({width, height});
     const auto clips = list_clip_folder(folder);
     if (clips.empty()) throw Error(ErrorKind::bad_input, folder.string() + ": holds no clips to train on");
     for (const auto& clip : clips)
       for (const auto& note : clip.notes) observer.note(clip.file.string() + ": " + note);
-    Json listing = Json::array();
-    std::vector<std::size_t> lots;  // by the clips' names
+    std::string listing;         // no JSON: a name may be no UTF-8
+    std::vector<uint64_t> lots;  // by the clips' names
     for (const auto& clip : clips) {
       const auto name = clip.file.lexically_relative(folder).generic_string();
-      lots.push_back(std::hash<std::string>{}(name));
-      listing.push_back({name, clip.caption, clip.frames, clip.size.width, clip.size.height});
+      lots.push_back(hash_of(name));
+      for (const auto& part : {name, clip.caption, std::to_string(clip.frames),
+                               std::to_string(clip.size.width), std::to_string(clip.size.height)})
+        listing.append(part).push_back('\0');
     }
     fingerprint_ = Json{
-        {"data", std::hash<std::string>{}(json_text(listing))},
+        {"data", "xxh3 " + std::to_string(hash_of(listing))},
         {"clips", clips.size()},
         {"sizes", sizes_},
         {"fps", fps_}}.dump();
@@ -104,7 +107,7 @@ class FolderSource : public ClipSource {
   std::string fingerprint() const override { return fingerprint_; }
 
   std::size_t size_of(uint64_t, uint64_t index) const override {
-    const auto bucket = choose_bucket(training_[index % training_.size()], pixel_sizes_, 1, temporal_ratio,
+    const auto bucket = choose_bucket(training_[index % training_.size()], pixel_sizes_, 1, temporal_ratio_,
                                       fps_);
     return static_cast<std::size_t>(std::find(pixel_sizes_.begin(), pixel_sizes_.end(), bucket.size) -
                                     pixel_sizes_.begin());
@@ -125,7 +128,7 @@ class FolderSource : public ClipSource {
  private:
   // A part of the clip that begins anywhere, as long as it can be.
   TrainingClip read(const CaptionedClip& clip, WorldRandom random, std::size_t size, int64_t frames) const {
-    const auto bucket = choose_bucket(clip, pixel_sizes_, frames, temporal_ratio, fps_);
+    const auto bucket = choose_bucket(clip, pixel_sizes_, frames, temporal_ratio_, fps_);
     const double seconds = clip.fps > 0 ? static_cast<double>(clip.frames) / clip.fps : 0;
     const double slack = std::max(0.0, seconds - static_cast<double>(bucket.frames) / fps_);
     const auto [width, height] = sizes_.at(size);
@@ -136,6 +139,7 @@ class FolderSource : public ClipSource {
   std::vector<std::array<int64_t, 2>> sizes_;
   std::vector<PixelSize> pixel_sizes_;
   double fps_;
+  int64_t temporal_ratio_;
   std::vector<CaptionedClip> training_, held_out_;
   std::string fingerprint_;
 };
@@ -144,8 +148,8 @@ class FolderSource : public ClipSource {
 
 std::unique_ptr<ClipSource> make_folder_source(const std::filesystem::path& folder,
                                                std::vector<std::array<int64_t, 2>> sizes, double fps,
-                                               Observer& observer) {
-  return std::make_unique<FolderSource>(folder, std::move(sizes), fps, observer);
+                                               int64_t temporal_ratio, Observer& observer) {
+  return std::make_unique<FolderSource>(folder, std::move(sizes), fps, temporal_ratio, observer);
 }
 
 std::unique_ptr<ClipSource> make_world_source(std::vector<std::array<int64_t, 2>> sizes, WorldShares shares) {

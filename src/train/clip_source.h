@@ -28,7 +28,8 @@ class ClipSource {
   virtual ~ClipSource() = default;
   // Which of sizes() clip `index` is trained at.
   virtual std::size_t size_of(uint64_t seed, uint64_t index) const = 0;
-  // Clip `index` of the training side at sizes()[size], of at most `frames` frames: 1 + 4·k of them.
+  // Clip `index` of the training side at sizes()[size], of at most `frames` frames, which are 1 + r·k for the
+  // autoencoder's temporal ratio r.
   virtual TrainingClip training_clip(uint64_t seed, uint64_t index, std::size_t size,
                                      int64_t frames) const = 0;
   // The same on the side that is never trained on.
@@ -46,12 +47,12 @@ class ClipSource {
 // frequent.
 std::unique_ptr<ClipSource> make_world_source(std::vector<std::array<int64_t, 2>> sizes, WorldShares shares);
 
-// A folder of captioned clips (list_clip_folder), brought to `fps`. Where there are twenty clips, about one
-// in twenty is held out, by its name: a clip stays on its side when others come or go. What is read otherwise
-// than it is stored is said to `observer`, a line each. Throws Error{bad_input} with everything that is wrong
-// with the folder.
+// A folder of captioned clips (list_clip_folder), brought to `fps` and cut to 1 + temporal_ratio·k frames.
+// Where there are twenty clips, about one in twenty is held out, by its name: a clip stays on its side when
+// others come or go. What is read otherwise than it is stored is said to `observer`, a line each. Throws
+// Error{bad_input} with everything that is wrong with the folder.
 std::unique_ptr<ClipSource> make_folder_source(const std::filesystem::path& folder,
                                                std::vector<std::array<int64_t, 2>> sizes, double fps,
-                                               Observer& observer);
+                                               int64_t temporal_ratio, Observer& observer);
 
 }  // namespace t2v

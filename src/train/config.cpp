@@ -116,11 +116,6 @@ void parse_optimizer(const Json& json, const std::string& where, OptimizerConfig
   keys.finish();
 }
 
-void check_frames(int64_t frames, const std::string& where) {
-  if ((frames - 1) % 4 != 0)
-    throw Error(ErrorKind::usage, where + " should be 1 + 4·k frames, found " + std::to_string(frames));
-}
-
 void parse_vae(Keys& keys, VaeTaskConfig& vae) {
   keys.take("lanes", vae.lanes, 1, 1024);
   keys.take("pixels_per_lane", vae.pixels_per_lane, 1, 1e9);
@@ -142,7 +137,6 @@ void parse_vae(Keys& keys, VaeTaskConfig& vae) {
       inner.take("share", kind.share, 0, 1e6);
       inner.take("crop", kind.crop);
       inner.finish();
-      check_frames(kind.frames, keys.where("clips") + ": 'frames'");
       vae.kinds.push_back(kind);
     }
     if (std::all_of(vae.kinds.begin(), vae.kinds.end(), [](const auto& kind) { return kind.share == 0; }))
@@ -163,7 +157,6 @@ void parse_denoiser(Keys& keys, StageConfig& stage) {
   keys.take("helper_weight", task.helper_weight, 0, 1000);
   keys.take("helper_share", task.helper_share, 0, 1);
   keys.take("cached_frames", stage.cached_frames, 1, 257);
-  check_frames(stage.cached_frames, keys.where("cached_frames"));
   keys.take("gradient_checkpointing", stage.gradient_checkpointing);
   keys.take("adherence_prompts", stage.adherence_prompts, 0, 10000);
   std::string sampling = "logit_normal";
@@ -192,7 +185,6 @@ void parse_denoiser(Keys& keys, StageConfig& stage) {
       length.last = length.first;
       inner.take("last_share", length.last, 0, 1e6);
       inner.finish();
-      check_frames(length.frames, keys.where("lengths") + ": 'frames'");
       task.lengths.push_back(length);
     }
     const auto none = [&](double LengthShare::*share) {

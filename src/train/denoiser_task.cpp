@@ -145,7 +145,8 @@ void DenoiserTask::begin_step(int64_t step, double progress, Workers& workers) {
     const auto& clip = (*cache_)[random.index(cache_->clips_in(shards))];
     Sample sample;
     sample.frames = draw_length(random, progress);
-    sample.latents = clip.latents.narrow(1, 0, std::min(clip.latents.size(1), (sample.frames - 1) / 4 + 1));
+    const int64_t latent_frames = (sample.frames - 1) / cache_->temporal_ratio() + 1;
+    sample.latents = clip.latents.narrow(1, 0, std::min(clip.latents.size(1), latent_frames));
     if (helper_weight_ > 0) sample.labels = clip.labels.narrow(1, 0, sample.latents.size(1));
     const bool dropped = random.uniform() < config_.caption_dropout;
     sample.caption = dropped ? &config_.empty_caption : &clip.tokens;
@@ -192,9 +193,8 @@ LaneLoss DenoiserTask::loss_of(const ParameterSet& parameters, const std::vector
                                                      std::move(text_of_segment));
 
   auto generator = at::detail::createCPUGenerator(noise_seed);
-  PackedTokens tokens;
-  tokens.segments = {0};
-  std::vector<at::Tensor> values, targets, positions, timesteps, weights, labels;
+  std::vector<Clip> noisy;
+  std::vector<at::Tensor> targets, timesteps, weights, labels;
   struct Group {
     int64_t frames, tokens;
   };
@@ -216,26 +216,21 @@ LaneLoss DenoiserTask::loss_of(const ParameterSet& parameters, const std::vector
                             .view({count * shape[1], 4})
                             .to(device);  // [B·T, 4]
     const auto per_frame = [&](int64_t column) { return levels.select(1, column).view({1, -1, 1, 1}); };
-    const auto clean = at::stack(clips).to(device, at::kFloat).transpose(0, 1).flatten(1, 2);  // [C, B·T, H,
-                                                                                               // W]
+    // [C, B·T, H, W]
+    const auto clean = at::stack(clips).to(device, at::kFloat).transpose(0, 1).flatten(1, 2);
     const auto noise = at::randn(clean.sizes(), generator, at::TensorOptions(at::kFloat)).to(device);
     const auto grid = token_grid(shape, transformer_.patch_size);
     const int64_t in_frame = grid.h * grid.w;
-    values.push_back(patchify(per_frame(1) * clean + per_frame(2) * noise, transformer_.patch_size));
+    for (const auto& clip : (per_frame(1) * clean + per_frame(2) * noise).split(shape[1], 1))
+      noisy.push_back({clip, {}});
     targets.push_back(
         patchify(objective_.target(clean, noise, per_frame(1), per_frame(2)), transformer_.patch_size));
     timesteps.push_back(levels.select(1, 0).repeat_interleave(in_frame));
     weights.push_back(levels.select(1, 3).repeat_interleave(in_frame));
-    const auto options = at::TensorOptions(at::kLong).device(device);
-    const auto axes = at::meshgrid(
-        {at::arange(grid.t, options), at::arange(grid.h, options), at::arange(grid.w, options)}, "ij");
-    positions.push_back(at::stack(axes, -1).reshape({grid.count(), 3}).repeat({count, 1}));
-    for (int64_t i = 0; i < count; ++i) tokens.segments.push_back(tokens.segments.back() + grid.count());
     groups.push_back({samples[begin].frames, count * grid.count()});
     begin = end;
   }
-  tokens.values = at::cat(values);
-  tokens.positions = at::cat(positions);
+  auto tokens = pack(noisy, transformer_.patch_size);
   tokens.timesteps = at::cat(timesteps);
   const auto weight = at::cat(weights);
   at::Tensor middle;
@@ -305,7 +300,7 @@ Metrics DenoiserTask::evaluate(const ParameterSet& average) {
                          {},
                          {},
                          &clip.tokens,
-                         4 * (clip.latents.size(1) - 1) + 1,
+                         cache_->temporal_ratio() * (clip.latents.size(1) - 1) + 1,
                          std::vector<TrainingLevel>(static_cast<std::size_t>(clip.latents.size(1)), level)});
     }
     std::stable_sort(samples.begin(), samples.end(), [](const Sample& a, const Sample& b) {

@@ -61,7 +61,7 @@ void LatentCache::make_shard(int64_t shard, Workers& workers) {
                        .encode(clean_prompt(clip.caption), static_cast<std::size_t>(config_.max_text_tokens))
                        .ids;
     if (clip.objects.empty()) return;
-    entry.labels = scene_labels(clip, entry.latents.sizes());
+    entry.labels = scene_labels(clip, entry.latents.sizes(), temporal_ratio());
     entry.words = word_labels(clip.objects, entry.tokens, tokenizer_);
   });
   std::vector<std::pair<std::string, at::Tensor>> tensors;

@@ -48,6 +48,8 @@ class LatentCache {
     return static_cast<std::size_t>(shards * config_.clips_per_shard);
   }
   const CachedClip& operator[](std::size_t index) const { return clips_[index]; }
+  // Frames to a latent frame, after the first.
+  int64_t temporal_ratio() const { return vae_.config().temporal_ratio(); }
 
  private:
   bool read_shard(int64_t shard);

@@ -15,6 +15,7 @@
 #include "t2v/error.h"
 #include "text/prompt.h"
 #include "train/adherence.h"
+#include "train/files.h"
 #include "train/initial_weights.h"
 #include "train/model_writer.h"
 #include "train/report.h"
@@ -60,10 +61,10 @@ class TrainingRun {
                                         config_.architecture + " has none in its t2v.json");
     check_sizes();
     check_stages();
-    source_ = config_.data
-                  ? make_folder_source(*config_.data, config_.sizes, defaults_.fps.value_or(16), observer_)
-                  : make_world_source(config_.sizes, config_.world);
-    if (processes_.rank() == 0 && !fs::exists(model_folder_ / "model_index.json")) begin(architecture.root);
+    source_ = config_.data ? make_folder_source(*config_.data, config_.sizes, defaults_.fps.value_or(16),
+                                                configs_.vae.temporal_ratio(), observer_)
+                           : make_world_source(config_.sizes, config_.world);
+    if (processes_.rank() == 0 && is_absent(model_folder_ / "model_index.json")) begin(architecture.root);
     processes_.wait_for_all();
     const auto begun = open_model_folder(model_folder_);
     configs_ = read_model_configs(begun);
@@ -91,7 +92,7 @@ class TrainingRun {
         if (stage.schedule.minutes) stage.schedule.steps = std::nullopt;
       }
       const auto name = std::to_string(i + 1) + "-" + stage_names[static_cast<int>(stage.kind)];
-      if (fs::exists(folder_ / (name + ".done"))) {
+      if (!is_absent(folder_ / (name + ".done"))) {
         observer_.note(name + ": done before");
         continue;
       }
@@ -110,7 +111,7 @@ class TrainingRun {
     const auto where = request_.config + ", defaults";
     parse_defaults(config_.defaults, where);
     const auto path = architecture.root / "t2v.json";
-    if (fs::exists(path)) defaults_json_ = read_json(path);
+    if (!is_absent(path)) defaults_json_ = read_json(path);
     defaults_json_.update(config_.defaults);
     defaults_ = parse_defaults(defaults_json_, where);
   } catch (const Error& error) {
@@ -166,7 +167,22 @@ class TrainingRun {
     }
   }
 
+  void check_frames(int64_t frames, const char* key) const {
+    const int64_t ratio = configs_.vae.temporal_ratio();
+    if ((frames - 1) % ratio != 0)
+      throw Error(ErrorKind::usage, request_.config + ": " + key + " should be 1 + " + std::to_string(ratio) +
+                                        "·k frames, found " + std::to_string(frames));
+  }
+
+  // How long held-out clips are in a stage that is trained on clips of up to `longest` frames: as the model's
+  // own, where they are that long.
+  int64_t evaluation_frames(int64_t longest) const {
+    const int64_t ratio = configs_.vae.temporal_ratio();
+    return (std::min(longest, defaults_.frames.value_or(longest)) - 1) / ratio * ratio + 1;
+  }
+
   void check_kind(const VaeClipKind& kind, const std::array<int64_t, 2>& smallest) const {
+    check_frames(kind.frames, "'frames' of 'clips'");
     const auto ratio = configs_.vae.spatial_ratio();
     const auto size = std::to_string(kind.width) + "x" + std::to_string(kind.height);
     if (kind.crop && (kind.width > smallest[0] || kind.height > smallest[1] || kind.width % ratio != 0 ||
@@ -195,6 +211,8 @@ class TrainingRun {
         throw Error(ErrorKind::usage,
                     request_.config +
                         ": 'helper_weight' needs scenes whose objects are known; with 'data' it should be 0");
+      check_frames(stage.cached_frames, "'cached_frames'");
+      for (const auto& length : stage.denoiser.lengths) check_frames(length.frames, "'frames' of 'lengths'");
       for (const auto& [width, height] : config_.sizes)
         for (const auto& length : stage.denoiser.lengths)
           check_fits_lane(width, height, length.frames, stage.denoiser.tokens_per_lane);
@@ -330,7 +348,7 @@ class TrainingRun {
   void keep_best(const std::string& name, double score, const ParameterSet& average) {
     const auto path = folder_ / (name + "-best.safetensors");
     double best = -1e300;
-    if (fs::exists(path)) {
+    if (!is_absent(path)) {
       const auto metadata = SafetensorsFile::open(path)->metadata();
       if (const auto found = metadata.find("score"); found != metadata.end())
         best = std::strtod(found->second.c_str(), nullptr);
@@ -348,7 +366,11 @@ class TrainingRun {
       ParameterSet& set = stage.vae.decoder_only && !belongs_to_decoder(parameter.name) ? frozen : trained;
       set.add(parameter);
     }
-    VaeTask task(configs_.vae, stage.vae, frozen, source_);
+    int64_t longest = 1;
+    for (const auto& kind : stage.vae.kinds) longest = std::max(longest, kind.frames);
+    auto task_config = stage.vae;
+    task_config.evaluation_frames = evaluation_frames(longest);
+    VaeTask task(configs_.vae, task_config, frozen, source_);
     trained.compute_in(stage.precision);
     const auto whole = [&](const ParameterSet& part) {
       ParameterSet set = frozen;
@@ -366,8 +388,9 @@ class TrainingRun {
     write_component(model_folder_, "vae", whole(average));
     if (!stage.vae.decoder_only) {
       auto weights = whole(average).weights();
-      write_latent_statistics(model_folder_, measure_latents(WanVae(configs_.vae, weights.root()), device_,
-                                                             *source_, config_.seed, 64));
+      write_latent_statistics(model_folder_,
+                              measure_latents(WanVae(configs_.vae, weights.root()), device_, *source_,
+                                              config_.seed, 64, task_config.evaluation_frames));
     }
   }
 
@@ -394,18 +417,18 @@ class TrainingRun {
 
     LatentCacheConfig cache_config;
     cache_config.folder = folder_ / "latents";
-    fs::create_directories(cache_config.folder);
+    make_folder(cache_config.folder);
     cache_config.seed = config_.seed;
     cache_config.frames = stage.cached_frames;
     cache_config.max_text_tokens = max_tokens;
     cache_config.device = device_;
-    cache_config.fingerprint = Json{{"model", model_hash_of_vae(model)},
-                                    {"frames", stage.cached_frames},
-                                    {"max_text_tokens", max_tokens},
-                                    {"source", source_->fingerprint()},
-                                    {"labels", kSceneLabels},
-                                    {"seed", config_.seed}}
-                                   .dump();
+    cache_config.fingerprint = Json{
+        {"vae", component_hash(model, "vae")},
+        {"frames", stage.cached_frames},
+        {"max_text_tokens", max_tokens},
+        {"source", source_->fingerprint()},
+        {"labels", kSceneLabels},
+        {"seed", config_.seed}}.dump();
     const auto cache = std::make_shared<LatentCache>(cache_config, vae, *tokenizer, source_);
 
     auto task_config = stage.denoiser;
@@ -415,7 +438,7 @@ class TrainingRun {
     auto transformer = configs_.transformer;
     transformer.recompute = stage.gradient_checkpointing;
     DenoiserTask task(transformer, configs_.text_encoder, task_config, cache,
-                      held_out_clips(vae, *tokenizer, task_config.evaluation_clips, max_tokens));
+                      held_out_clips(vae, *tokenizer, stage, max_tokens));
 
     TrainerHooks hooks;
     hooks.evaluated = [&](const Metrics& metrics, const ParameterSet& average, int64_t step) {
@@ -429,27 +452,19 @@ class TrainingRun {
     if (processes_.rank() == 0) write_denoiser(average);
   }
 
-  std::string model_hash_of_vae(const ModelFolder& model) const {
-    std::string text;
-    const auto file = SafetensorsFile::open(model.component("vae") /
-                                            (std::string(weights_stem("vae")) + ".safetensors"));
-    for (const auto& [name, entry] : file->entries())
-      text += name + std::to_string(file->tensor(name).sum(at::kDouble).item<double>()) + ";";
-    return std::to_string(std::hash<std::string>{}(text));
-  }
-
   void write_denoiser(const ParameterSet& average) {
     write_component(model_folder_, "transformer", average.part("transformer."));
     write_component(model_folder_, "text_encoder", average.part("text_encoder."));
   }
 
-  std::vector<CachedClip> held_out_clips(const WanVae& vae, const Tokenizer& tokenizer, int64_t count,
-                                         int64_t max_tokens) const {
+  std::vector<CachedClip> held_out_clips(const WanVae& vae, const Tokenizer& tokenizer,
+                                         const StageConfig& stage, int64_t max_tokens) const {
     const at::NoGradGuard no_grad;
+    const int64_t frames = evaluation_frames(stage.cached_frames);
     std::vector<CachedClip> clips;
-    for (int64_t i = 0; i < count; ++i) {
+    for (int64_t i = 0; i < stage.denoiser.evaluation_clips; ++i) {
       const auto clip = source_->held_out_clip(config_.seed, static_cast<uint64_t>(i),
-                                               static_cast<std::size_t>(i) % source_->sizes().size(), 17);
+                                               static_cast<std::size_t>(i) % source_->sizes().size(), frames);
       clips.push_back({vae.normalise(vae.encode(clip.frames.to(device_)).mean).to(at::kCPU, at::kHalf),
                        tokenizer.encode(clean_prompt(clip.caption), static_cast<std::size_t>(max_tokens)).ids,
                        {},
@@ -464,7 +479,7 @@ class TrainingRun {
     const auto loaded = load_world_model(model_folder_.string(), device_.str(), "float32", false);
     auto options = adherence_options(stage);
     options.out = folder_ / "samples" / sample_folder_name(name, step);
-    fs::create_directories(options.out);
+    make_folder(options.out);
     const auto networks = loaded.networks();
     const auto report = judge_model(&networks, options, observer_).front();
     const Json line = {{"stage", name},
@@ -498,7 +513,10 @@ class TrainingRun {
 
 fs::path run_training(const TrainingRequest& request, Observer& observer) {
   auto config = parse_training_config(read_json(request.config, ErrorKind::usage), request.config);
-  if (!request.models.empty()) config.architecture = request.models.front(), config.weights = request.models;
+  if (!request.models.empty()) {
+    config.architecture = request.models.front();
+    config.weights = request.models;
+  }
   if (request.data) config.data = *request.data;
   if (config.stages.empty() && config.weights.size() < 2)
     throw Error(ErrorKind::usage,
@@ -514,14 +532,11 @@ fs::path run_training(const TrainingRequest& request, Observer& observer) {
     throw Error(ErrorKind::usage, "--threads should be between 1 and 1024");
   check_name_length(request.out / "model/transformer/diffusion_pytorch_model.safetensors");
   const auto processes = Processes::from_environment();
-  std::error_code failed;
-  if (!request.resume && processes.rank() == 0 && fs::exists(request.out / "model", failed))
+  if (!request.resume && processes.rank() == 0 && !is_absent(request.out / "model"))
     throw Error(ErrorKind::usage,
                 request.out.string() +
                     ": holds a training run already; pass --resume to go on with it, or another --out");
-  fs::create_directories(request.out, failed);
-  if (failed)
-    throw Error(ErrorKind::output, request.out.string() + ": cannot be created (" + failed.message() + ")");
+  make_folder(request.out);
   check_writable_folder(request.out);
   at::set_num_threads(1);
   TrainingRun(std::move(config), request, processes, observer).run();

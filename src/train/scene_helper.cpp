@@ -61,7 +61,7 @@ int turn_of(const WorldObject& object, double angle) {
 
 }  // namespace
 
-at::Tensor scene_labels(const TrainingClip& clip, at::IntArrayRef latent_shape) {
+at::Tensor scene_labels(const TrainingClip& clip, at::IntArrayRef latent_shape, int64_t temporal_ratio) {
   const int64_t frames = latent_shape[1], height = latent_shape[2], width = latent_shape[3];
   auto labels = at::zeros({kSceneLabels, frames, height, width}, at::TensorOptions(at::kByte));
   auto at_cell = labels.accessor<uint8_t, 4>();
@@ -78,8 +78,9 @@ at::Tensor scene_labels(const TrainingClip& clip, at::IntArrayRef latent_shape) 
     const auto& object = clip.objects[k];
     const auto& track = clip.tracks[k];
     for (int64_t t = 0; t < frames; ++t) {
+      // Latent frame t stands for frames ratio·(t - 1) + 1 to ratio·t, and the middle one is labelled.
       const auto frame = static_cast<std::size_t>(
-          std::max<int64_t>(0, 4 * t - 1));  // latent frame t stands for frames 4·t - 3 to 4·t
+          std::max<int64_t>(0, temporal_ratio * t - (temporal_ratio - 1) / 2));
       const double x = track.x[frame] * unit + full_width / 2, y = track.y[frame] * unit + full_height / 2,
                    r = inside * track.radius[frame] * unit;
       const int turn = turn_of(object, track.angle[frame]);

@@ -19,13 +19,13 @@ namespace t2v {
 
 constexpr int64_t kSceneLabels = 5;
 
-// What is where: uint8 [kSceneLabels, T, h, w] for latents of `latent_shape` [z, T, h, w]. Of the object
-// around which the middle of a latent pixel lies, within 0.8 of its radius, or whose centre lies in the
-// pixel: 1 + shape, 1 + colour, 1 + motion and, of what spins, 1 + which eighth of the turn after which its
-// shape looks the same; 0 for none. Last, 1 in the first half of the frame's longer side and 2 in the second
-// (where the world places the first and the second object); 0 in the middle. The clip's source has to know
-// its objects.
-at::Tensor scene_labels(const TrainingClip& clip, at::IntArrayRef latent_shape);
+// What is where: uint8 [kSceneLabels, T, h, w] for latents of `latent_shape` [z, T, h, w], each frame of
+// which after the first stands for `temporal_ratio` of the clip's. Of the object around which the middle of a
+// latent pixel lies, within 0.8 of its radius, or whose centre lies in the pixel: 1 + shape, 1 + colour, 1 +
+// motion and, of what spins, 1 + which eighth of the turn after which its shape looks the same; 0 for none.
+// Last, 1 in the first half of the frame's longer side and 2 in the second (where the world places the first
+// and the second object); 0 in the middle. The clip's source has to know its objects.
+at::Tensor scene_labels(const TrainingClip& clip, at::IntArrayRef latent_shape, int64_t temporal_ratio);
 
 constexpr int64_t kWordLabels = 4;
 

@@ -144,7 +144,9 @@ Metrics VaeTask::evaluate(const ParameterSet& average) {
   double sum = 0;
   for (int64_t i = 0; i < config_.evaluation_clips; ++i) {
     const auto size = static_cast<std::size_t>(i) % source_->sizes().size();
-    const auto frames = source_->held_out_clip(config_.seed, static_cast<uint64_t>(i), size, 17)
+    const auto frames = source_
+                            ->held_out_clip(config_.seed, static_cast<uint64_t>(i), size,
+                                            config_.evaluation_frames)
                             .frames.to(average.device());
     sum += psnr(vae.decode(vae.encode(frames).mean), frames);
   }
@@ -153,13 +155,13 @@ Metrics VaeTask::evaluate(const ParameterSet& average) {
 }
 
 LatentStatistics measure_latents(const WanVae& vae, at::Device device, ClipSource& source, uint64_t seed,
-                                 int64_t clips) {
+                                 int64_t clips, int64_t frames) {
   const at::NoGradGuard no_grad;
   at::Tensor sum, squares;
   double count = 0;
   for (int64_t i = 0; i < clips; ++i) {
     const auto clip = source.training_clip(seed, static_cast<uint64_t>(i),
-                                           static_cast<std::size_t>(i) % source.sizes().size(), 17);
+                                           static_cast<std::size_t>(i) % source.sizes().size(), frames);
     const auto mean = vae.encode(clip.frames.to(device)).mean.to(at::kCPU, at::kDouble);
     sum = i == 0 ? mean.sum({1, 2, 3}) : sum + mean.sum({1, 2, 3});
     squares = i == 0 ? mean.square().sum({1, 2, 3}) : squares + mean.square().sum({1, 2, 3});

@@ -31,7 +31,7 @@ struct VaeTaskConfig {
   double motion_weight = 3;    // how much more a pixel counts that differs from the frame before or after
   double charbonnier = 0;      // 0: squared error; otherwise sqrt(error² + c²) - c
   bool decoder_only = false;   // the encoder stays as it is
-  int64_t evaluation_clips = 24;
+  int64_t evaluation_clips = 24, evaluation_frames = 17;
 };
 
 // Of a parameter by its name: what a task with decoder_only trains.
@@ -60,12 +60,12 @@ class VaeTask : public TrainingTask {
   int64_t step_ = 0;
 };
 
-// Mean and standard deviation of each latent channel over `clips` clips, for the config (latents_mean,
-// latents_std). device: the autoencoder's.
+// Mean and standard deviation of each latent channel over `clips` clips of `frames` frames, for the config
+// (latents_mean, latents_std). device: the autoencoder's.
 struct LatentStatistics {
   std::vector<double> mean, deviation;
 };
 LatentStatistics measure_latents(const WanVae& vae, at::Device device, ClipSource& source, uint64_t seed,
-                                 int64_t clips);
+                                 int64_t clips, int64_t frames);
 
 }  // namespace t2v

@@ -14,6 +14,8 @@
 namespace t2v {
 namespace {
 
+Observer silent;
+
 namespace fs = std::filesystem;
 
 void write_text(const fs::path& path, const std::string& text) {
@@ -211,43 +213,68 @@ TEST(FolderSource, SaysWhatIsReadOtherwiseThanItIsStored) {
   write_text(folder / "wide.txt", "gray");
   write_clip(folder / "plain.png", 1, 8);
   write_text(folder / "plain.txt", "black");
-  make_folder_source(folder.path(), {{16, 16}}, 8, notes);
+  make_folder_source(folder.path(), {{16, 16}}, 8, 4, notes);
   EXPECT_EQ(notes.lines,
             (std::vector<std::string>{(folder / "wide.y4m").string() +
                                       ": has pixels of 2:1: brought from 16x16 to 32x16 square ones"}));
   EXPECT_EQ(list_clip_folder(folder.path()).at(1).size, (PixelSize{32, 16}));
 }
 
+// The clips of a run that goes on with another version or on another machine stay where they are.
+TEST(FolderSource, WhatIsHeldOutFollowsFromTheNamesAlone) {
+  const test::TemporaryFolder folder;
+  std::set<std::string> held_out;
+  for (int number = 0; number < 40; ++number) {
+    const auto name = "clip-" + std::to_string(number);
+    write_clip(folder / (name + ".png"), 1, 8, 16, 16);
+    write_text(folder / (name + ".txt"), name);
+    held_out.insert(name);
+  }
+  for (const auto& caption : make_folder_source(folder.path(), {{16, 16}}, 8, 4, silent)->training_captions(1))
+    held_out.erase(caption);
+  EXPECT_EQ(held_out, (std::set<std::string>{"clip-0", "clip-2", "clip-22", "clip-26", "clip-6", "clip-7"}));
+}
+
+TEST(FolderSource, TakesClipsWhoseNamesAreNoUtf8) {
+  const test::TemporaryFolder folder;
+  write_clip(folder / "caf\xe9.png", 1, 8, 16, 16);
+  write_text(folder / "caf\xe9.txt", "a table");
+  const auto source = make_folder_source(folder.path(), {{16, 16}}, 8, 4, silent);
+  EXPECT_EQ(source->training_captions(1), std::vector<std::string>{"a table"});
+  EXPECT_EQ(source->training_clip(1, 0, 0, 5).frames.size(1), 1);
+}
+
+TEST(FolderSource, CutsClipsByTheTemporalRatio) {
+  const test::TemporaryFolder folder;
+  write_clip(folder / "a.mp4", 8, 8);
+  write_text(folder / "a.txt", "a ramp");
+  for (const auto& [ratio, frames] : {std::pair(2, 7), std::pair(4, 5), std::pair(8, 1)}) {
+    const auto source = make_folder_source(folder.path(), {{32, 16}}, 8, ratio, silent);
+    EXPECT_EQ(source->training_clip(1, 0, 0, 17).frames.size(1), frames);
+    EXPECT_EQ(source->held_out_clip(1, 0, 0, 17).frames.size(1), frames);
+  }
+}
+
 TEST(FolderSource, AClipStaysOnItsSideWhenOthersCome) {
   const test::TemporaryFolder folder;
-  Observer silent;
   const auto add = [&](int number) {
     write_clip(folder / (std::to_string(number) + ".png"), 1, 8, 16, 16);
     write_text(folder / (std::to_string(number) + ".txt"), "clip " + std::to_string(number));
   };
   const auto training = [&] {
-    const auto captions = make_folder_source(folder.path(), {{16, 16}}, 8, silent)->training_captions(1);
+    const auto captions = make_folder_source(folder.path(), {{16, 16}}, 8, 4, silent)->training_captions(1);
     return std::set<std::string>(captions.begin(), captions.end());
   };
   for (int number = 0; number < 40; ++number) add(number);
   const auto before = training();
-  const auto fingerprint = make_folder_source(folder.path(), {{16, 16}}, 8, silent)->fingerprint();
+  const auto fingerprint = make_folder_source(folder.path(), {{16, 16}}, 8, 4, silent)->fingerprint();
   EXPECT_GE(before.size(), 30U);
   EXPECT_LT(before.size(), 40U);
   add(-1);
   const auto after = training();
   for (const auto& caption : after) EXPECT_TRUE(before.contains(caption) || caption == "clip -1") << caption;
   write_text(folder / "7.txt", "another caption");
-  EXPECT_NE(make_folder_source(folder.path(), {{16, 16}}, 8, silent)->fingerprint(), fingerprint);
-}
-
-TEST(FolderSource, TakesClipsWhoseNamesAreNotUtf8) {
-  const test::TemporaryFolder folder;
-  write_clip(folder / "caf\xe9.png", 1, 8, 16, 16);
-  write_text(folder / "caf\xe9.txt", "a cup");
-  const auto source = make_folder_source(folder.path(), {{16, 16}}, 8);
-  EXPECT_EQ(source->training_captions(1), std::vector<std::string>{"a cup"});
-  EXPECT_FALSE(source->fingerprint().empty());
+  EXPECT_NE(make_folder_source(folder.path(), {{16, 16}}, 8, 4, silent)->fingerprint(), fingerprint);
 }
 
 }  // namespace

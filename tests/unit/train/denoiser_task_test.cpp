@@ -7,6 +7,7 @@
 
 #include "golden.h"
 #include "parameters.h"
+#include "train/initial_weights.h"
 #include "train/scene_helper.h"
 #include "weights.h"
 
@@ -32,7 +33,8 @@ class DenoiserTaskTest : public testing::Test {
     config.empty_caption = {1};
   }
 
-  DenoiserTask task() {
+  DenoiserTask task() { return task(vae, {{32, 32}, {48, 16}}); }
+  DenoiserTask task(const WanVae& network, std::vector<std::array<int64_t, 2>> sizes) {
     LatentCacheConfig cache;
     cache.folder = folder.path();
     cache.clips_per_shard = 12;
@@ -41,7 +43,7 @@ class DenoiserTaskTest : public testing::Test {
         transformer,
         text_encoder,
         config,
-        std::make_shared<LatentCache>(cache, vae, *tokenizer, make_world_source({{32, 32}, {48, 16}}, {})),
+        std::make_shared<LatentCache>(cache, network, *tokenizer, make_world_source(std::move(sizes), {})),
         {}};
   }
 
@@ -71,6 +73,22 @@ TEST_F(DenoiserTaskTest, FillsEveryLaneWithinItsBudgetAndPadsNothing) {
       EXPECT_GT(metrics.at("clips"), 3);
     }
   }
+}
+
+TEST_F(DenoiserTaskTest, CutsClipsByTheTemporalRatioOfTheAutoencoder) {
+  auto twice = vae.config();
+  twice.temporal_downsample = {false, false, true};
+  auto twice_weights = ParameterSet::initialise(vae_parameters(twice), 1).weights();
+  const WanVae network(twice, twice_weights.root());
+  config.lengths = {{5, 1, 1}};
+  config.helper_weight = 0.1;  // its labels are cut with the latents
+  parameters.add("helper.", ParameterSet::initialise(
+                                scene_helper_parameters(transformer.width(), text_encoder.d_model), 4));
+  auto packed = task(network, {{32, 32}});
+  packed.begin_step(0, 0, workers);
+  const auto metrics = run_lane(packed, 0, parameters.replica());
+  EXPECT_EQ(metrics.at("tokens"), metrics.at("clips") * 3 * 2 * 2);  // 3 latent frames
+  EXPECT_GT(metrics.at("loss_5_weight"), 0);
 }
 
 TEST_F(DenoiserTaskTest, AStepIsTheSameWhateverRanBefore) {

@@ -38,7 +38,7 @@ TEST(SceneLabels, NameWhatThePictureShows) {
     scene.objects[0].shape = world_index(world_shapes(), "circle");  // the others do not fill their circle
     scene.objects[0].motion = world_index(world_motions(), "standing still");
     const auto clip = clip_of(scene, 9, 80, 48);
-    const auto labels = scene_labels(clip, {8, 3, 6, 10});
+    const auto labels = scene_labels(clip, {8, 3, 6, 10}, 4);
     ASSERT_EQ(labels.sizes(), (std::vector<int64_t>{kSceneLabels, 3, 6, 10}));
     for (int64_t i = 0; i < 6; ++i)
       for (int64_t j = 0; j < 10; ++j) {
@@ -71,7 +71,7 @@ TEST(SceneLabels, NameWhatIsTooSmallToHoldTheMiddleOfACell) {
   object.size = world_index(world_sizes(), "small");
   for (const double phase : {0.0, 0.25, 0.5, 0.75}) {  // at the origin four cells meet
     object.phase = phase;
-    const auto labels = scene_labels(clip_of(scene, 17, 48, 80), {8, 5, 10, 6})[0].flatten(1).amax(1);
+    const auto labels = scene_labels(clip_of(scene, 17, 48, 80), {8, 5, 10, 6}, 4)[0].flatten(1).amax(1);
     EXPECT_TRUE(labels.eq(object.shape + 1).all().item<bool>()) << phase;
   }
 }
@@ -79,7 +79,7 @@ TEST(SceneLabels, NameWhatIsTooSmallToHoldTheMiddleOfACell) {
 TEST(SceneLabels, FollowTheObject) {
   WorldScene scene{{{}}, 0};
   scene.objects[0].motion = world_index(world_motions(), "moving right");
-  const auto labels = scene_labels(clip_of(scene, 17, 64, 64), {8, 5, 8, 8})[0].gt(0).to(at::kFloat);
+  const auto labels = scene_labels(clip_of(scene, 17, 64, 64), {8, 5, 8, 8}, 4)[0].gt(0).to(at::kFloat);
   const auto columns = at::arange(8, at::kFloat);
   double before = -1;
   for (int64_t t = 1; t < 4; ++t) {  // 0.3 units, 2.4 columns, from one latent frame to the next; in the last
@@ -90,6 +90,22 @@ TEST(SceneLabels, FollowTheObject) {
   }
 }
 
+TEST(SceneLabels, AreOfTheMiddleOfTheFramesThatALatentFrameStandsFor) {
+  WorldScene scene{{{}}, 0};
+  scene.objects[0].motion = world_index(world_motions(), "moving right");
+  const auto clip = clip_of(scene, 17, 64, 64);
+  const auto of_frame = scene_labels(clip, {8, 17, 8, 8}, 1);
+  struct Case {
+    int64_t ratio, latent_frames, frame;  // frame: of the clip, for latent frame 2
+  };
+  for (const auto& [ratio, latent_frames, frame] : {Case{2, 9, 4}, Case{4, 5, 7}, Case{8, 3, 13}}) {
+    const auto labels = scene_labels(clip, {8, latent_frames, 8, 8}, ratio);
+    EXPECT_TRUE(labels.select(1, 0).equal(of_frame.select(1, 0))) << ratio;
+    EXPECT_TRUE(labels.select(1, 2).equal(of_frame.select(1, frame))) << ratio;
+    EXPECT_FALSE(labels.select(1, 2).equal(of_frame.select(1, 0))) << ratio;
+  }
+}
+
 TEST(SceneLabels, TellHowFarAShapeHasTurned) {
   WorldScene scene{{{}}, 0};
   auto& object = scene.objects[0];
@@ -97,7 +113,7 @@ TEST(SceneLabels, TellHowFarAShapeHasTurned) {
   const auto turns = [&](const std::string& shape, double phase) {
     object.shape = world_index(world_shapes(), shape);
     object.phase = phase;
-    const auto labels = scene_labels(clip_of(scene, 17, 64, 64), {8, 5, 8, 8})[3];
+    const auto labels = scene_labels(clip_of(scene, 17, 64, 64), {8, 5, 8, 8}, 4)[3];
     std::vector<int64_t> found;
     for (int64_t t = 0; t < 5; ++t) found.push_back(labels[t].max().item<int64_t>());
     return found;
@@ -111,7 +127,7 @@ TEST(SceneLabels, TellHowFarAShapeHasTurned) {
 
 TEST(SceneLabels, NameTheHalfOfTheLongerSide) {
   WorldScene scene{{{}}, 0};
-  const auto tall = scene_labels(clip_of(scene, 1, 48, 80), {8, 1, 10, 6})[4][0];
+  const auto tall = scene_labels(clip_of(scene, 1, 48, 80), {8, 1, 10, 6}, 4)[4][0];
   EXPECT_TRUE(tall.slice(0, 0, 5).eq(1).all().item<bool>() && tall.slice(0, 5, 10).eq(2).all().item<bool>());
 }
 
