@@ -127,7 +127,8 @@ int64_t DenoiserTask::shards_at(int64_t step) const {
 
 TrainingTask::Preparation DenoiserTask::prepare(int64_t step, Workers& workers) {
   const int64_t total = shards_at(step);
-  if (cache_->shards() < total) cache_->grow(cache_->shards() + 1, workers);
+  if (cache_->shards() < total)
+    cache_->grow(std::min(total, cache_->shards() + cache_->processes().count()), workers);
   return {cache_->shards(), total};
 }
 

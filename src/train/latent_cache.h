@@ -1,5 +1,4 @@
-// Clips as the transformer is trained on them: latents and token ids, encoded once and kept, in memory and on
-// disk.
+// Clips as the transformer is trained on them: latents and token ids, encoded once and kept on disk.
 #pragma once
 
 #include <ATen/core/Tensor.h>
@@ -13,10 +12,12 @@
 #include "models/wan_vae.h"
 #include "text/tokenizer.h"
 #include "train/clip_source.h"
+#include "train/distributed.h"
 #include "train/workers.h"
 
 namespace t2v {
 
+// Its tensors are not to be written to: they are views of the shard's file.
 struct CachedClip {
   at::Tensor latents;           // float16 [z, T, H, W], normalised
   std::vector<int64_t> tokens;  // of the caption
@@ -34,32 +35,37 @@ struct LatentCacheConfig {
   at::Device device = at::kCPU;  // the autoencoder's; the clips are held on the CPU
 };
 
-// Grows shard by shard; what shard k holds depends on the settings and k alone.
+// Grows shard by shard; what shard k holds depends on the settings and k alone. Processes share the work and
+// the files: each encodes its part of the shards, and maps all of them.
 class LatentCache {
  public:
   LatentCache(const LatentCacheConfig& config, const WanVae& vae, const Tokenizer& tokenizer,
-              std::shared_ptr<const ClipSource> source);
+              std::shared_ptr<const ClipSource> source, const Processes& processes);
 
-  // Makes sure that there are so many shards: reads them from disk, or encodes them on the workers' threads
-  // and writes them.
+  // Makes sure that there are so many shards: those that are not on disk are encoded on the workers' threads
+  // and written. All processes call it together. Throws Error{output} when a shard cannot be written or is
+  // not found after another process has written it, Error{bad_input} for a damaged one, Error{non_finite}.
   void grow(int64_t shards, Workers& workers);
   int64_t shards() const { return static_cast<int64_t>(clips_.size()) / config_.clips_per_shard; }
   std::size_t clips_in(int64_t shards) const {
     return static_cast<std::size_t>(shards * config_.clips_per_shard);
   }
   const CachedClip& operator[](std::size_t index) const { return clips_[index]; }
+  const Processes& processes() const { return processes_; }
   // Frames to a latent frame, after the first.
   int64_t temporal_ratio() const { return vae_.config().temporal_ratio(); }
 
  private:
-  bool read_shard(int64_t shard);
-  void make_shard(int64_t shard, Workers& workers);
+  // The clips of a shard on disk; nothing when it is not there or is of other settings.
+  std::vector<CachedClip> read_shard(int64_t shard) const;
+  void write_shard(int64_t shard, Workers& workers) const;
   std::filesystem::path shard_path(int64_t shard) const;
 
   LatentCacheConfig config_;
   const WanVae& vae_;
   const Tokenizer& tokenizer_;
   std::shared_ptr<const ClipSource> source_;
+  const Processes& processes_;
   std::vector<CachedClip> clips_;
 };
 

@@ -429,7 +429,7 @@ class TrainingRun {
         {"source", source_->fingerprint()},
         {"labels", kSceneLabels},
         {"seed", config_.seed}}.dump();
-    const auto cache = std::make_shared<LatentCache>(cache_config, vae, *tokenizer, source_);
+    const auto cache = std::make_shared<LatentCache>(cache_config, vae, *tokenizer, source_, processes_);
 
     auto task_config = stage.denoiser;
     task_config.objective.scheduler = configs_.scheduler;
@@ -437,8 +437,9 @@ class TrainingRun {
     task_config.empty_caption = tokenizer->encode("", static_cast<std::size_t>(max_tokens)).ids;
     auto transformer = configs_.transformer;
     transformer.recompute = stage.gradient_checkpointing;
-    DenoiserTask task(transformer, configs_.text_encoder, task_config, cache,
-                      held_out_clips(vae, *tokenizer, stage, max_tokens));
+    std::vector<CachedClip> held_out;
+    if (processes_.rank() == 0) held_out = held_out_clips(vae, *tokenizer, stage, max_tokens);
+    DenoiserTask task(transformer, configs_.text_encoder, task_config, cache, std::move(held_out));
 
     TrainerHooks hooks;
     hooks.evaluated = [&](const Metrics& metrics, const ParameterSet& average, int64_t step) {

@@ -39,15 +39,16 @@ class DenoiserTaskTest : public testing::Test {
     cache.folder = folder.path();
     cache.clips_per_shard = 12;
     cache.frames = 9;
-    return {
-        transformer,
-        text_encoder,
-        config,
-        std::make_shared<LatentCache>(cache, network, *tokenizer, make_world_source(std::move(sizes), {})),
-        {}};
+    return {transformer,
+            text_encoder,
+            config,
+            std::make_shared<LatentCache>(cache, network, *tokenizer, make_world_source(std::move(sizes), {}),
+                                          alone),
+            {}};
   }
 
   test::TemporaryFolder folder;
+  Processes alone;
   Weights weights = test::tiny_weights("vae");
   WanVae vae{parse_wan_vae_config(test::tiny_config("vae"), "config.json"), weights.root()};
   std::unique_ptr<Tokenizer> tokenizer = load_t5_tokenizer(test::shipped_model() / "tokenizer");
