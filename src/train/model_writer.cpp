@@ -48,6 +48,13 @@ void write_words(const fs::path& model, const std::vector<std::string>& words) {
   });
 }
 
+void write_per_frame_timesteps(const fs::path& model, bool trained) {
+  change_json(model / "t2v.json", [&](Json& defaults) {
+    defaults.erase(per_frame_timesteps);
+    if (trained) defaults[per_frame_timesteps] = true;
+  });
+}
+
 void write_vocab_size(const fs::path& model, int64_t vocab_size) {
   change_json(model / "text_encoder" / "config.json",
               [&](Json& config) { config["vocab_size"] = vocab_size; });

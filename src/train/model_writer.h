@@ -21,6 +21,11 @@ void write_defaults(const std::filesystem::path& model, const Json& defaults);
 // The words that the model knows, in t2v.json, atomically; no such list when there are none.
 void write_words(const std::filesystem::path& model, const std::vector<std::string>& words);
 
+constexpr const char* per_frame_timesteps = "per_frame_timesteps";
+
+// Says in t2v.json whether the denoiser was trained with noise levels per latent frame, atomically.
+void write_per_frame_timesteps(const std::filesystem::path& model, bool trained);
+
 // Sets vocab_size in text_encoder/config.json, atomically.
 void write_vocab_size(const std::filesystem::path& model, int64_t vocab_size);
 

@@ -32,6 +32,14 @@ namespace {
 constexpr std::size_t most_words = 1000;  // where a list still says something
 constexpr const char* stage_names[] = {"vae", "vae-decoder", "denoiser"};
 
+// Whether some clips' latent frames have noise levels of their own.
+bool trains_levels_per_frame(const DenoiserTaskConfig& task) {
+  return task.objective.first_clean_share + task.objective.independent_share > 0 &&
+         std::any_of(task.lengths.begin(), task.lengths.end(), [](const LengthShare& length) {
+           return length.frames > 1 && (length.first > 0 || length.last > 0);
+         });
+}
+
 at::Device training_device(const std::string& name, const Processes& processes) {
   const auto device = parse_device(name);
   if (!device.is_cuda() || name.starts_with("cuda:")) return device;
@@ -110,6 +118,9 @@ class TrainingRun {
   void merge_defaults(const ModelFolder& architecture) try {
     const auto where = request_.config + ", defaults";
     parse_defaults(config_.defaults, where);
+    if (config_.defaults.contains(per_frame_timesteps))
+      throw Error(ErrorKind::usage, where + ": '" + per_frame_timesteps +
+                                        "' is what training writes; leave it out");
     const auto path = architecture.root / "t2v.json";
     if (!is_absent(path)) defaults_json_ = read_json(path);
     defaults_json_.update(config_.defaults);
@@ -272,6 +283,13 @@ class TrainingRun {
     write_config(partial, "transformer", transformer_json_);
     write_config(partial, "vae", vae_json_);
     write_defaults(partial, defaults_json_);
+    // Of a mean all models have it; a network that begins from nothing has it from its own training.
+    write_per_frame_timesteps(
+        partial,
+        !config_.weights.empty() &&
+            std::all_of(config_.weights.begin(), config_.weights.end(), [](const std::string& model) {
+              return open_model_folder(find_model(model)).defaults.per_frame_timesteps;
+            }));
     if (tokenizer) {
       use_tokenizer(partial, *tokenizer, captions);
     } else if (config_.data && !defaults_.words.empty()) {
@@ -443,19 +461,20 @@ class TrainingRun {
 
     TrainerHooks hooks;
     hooks.evaluated = [&](const Metrics& metrics, const ParameterSet& average, int64_t step) {
-      write_denoiser(average);
+      write_denoiser(average, stage.denoiser);
       double score = -metrics.at("held_out_loss");
       if (judges(stage)) score = judge(stage, name, step);
       keep_best(name, score, average);
       write_training_report(folder_);
     };
     const auto average = train(task, parameters, trainer_config(stage, name), processes_, hooks, observer_);
-    if (processes_.rank() == 0) write_denoiser(average);
+    if (processes_.rank() == 0) write_denoiser(average, stage.denoiser);
   }
 
-  void write_denoiser(const ParameterSet& average) {
+  void write_denoiser(const ParameterSet& average, const DenoiserTaskConfig& task) {
     write_component(model_folder_, "transformer", average.part("transformer."));
     write_component(model_folder_, "text_encoder", average.part("text_encoder."));
+    write_per_frame_timesteps(model_folder_, trains_levels_per_frame(task));
   }
 
   std::vector<CachedClip> held_out_clips(const WanVae& vae, const Tokenizer& tokenizer,
