@@ -137,7 +137,7 @@ TEST(CliBatch, AJsonArrayIsReadAndOtherMarkupIsNoText) {
 // Not even root reads and writes where the permissions say no.
 TEST(CliBatch, FoldersThatMayNotBeReadAreNamed) {
   const TemporaryFolder folder;
-  const auto start = without_reading();
+  const auto start = without_override();
   std::filesystem::create_directories(folder / "closed/out");
   write_bytes(folder / "closed/p.txt", "a\n");
   write_bytes(folder / "p.txt", "a\n");

@@ -29,18 +29,12 @@ inline Start with_little_memory_and_time(rlim_t seconds = 3) {
 inline const Environment one_thread = {{"OMP_NUM_THREADS", "1"}, {"MALLOC_ARENA_MAX", "1"}};
 
 // Not even root reads or writes where the permissions say no.
-inline Start without_reading() {
+inline Start without_override() {
   constexpr int cap_dac_override = 1, cap_dac_read_search = 2;
   return {.prepare = [] {
     ::prctl(PR_CAPBSET_DROP, cap_dac_override, 0, 0, 0);
     ::prctl(PR_CAPBSET_DROP, cap_dac_read_search, 0, 0, 0);
   }};
-}
-
-// Not even root writes where the permissions say no.
-inline Start without_override() {
-  constexpr int cap_dac_override = 1;
-  return {.prepare = [] { ::prctl(PR_CAPBSET_DROP, cap_dac_override, 0, 0, 0); }};
 }
 
 // What root may do beyond its own files' permissions is gone, and every other privilege with it: it is a user

@@ -10,6 +10,7 @@
 
 #include "expect.h"
 #include "model_copy.h"
+#include "starts.h"
 
 namespace t2v::test {
 namespace {
@@ -17,9 +18,17 @@ namespace {
 namespace fs = std::filesystem;
 using Json = nlohmann::json;
 
-fs::path write_config(const TemporaryFolder& folder, int denoiser_steps, const Json& more = Json::object()) {
+// Writes folder / "config.json".
+fs::path write_json(const TemporaryFolder& folder, const Json& config) {
+  const auto path = folder / "config.json";
+  std::ofstream(path) << config.dump(1);
+  return path;
+}
+
+// A run of a denoiser alone; without weights to begin from, over an autoencoder of random ones.
+Json denoiser_config(int steps, const Json& more = Json::object()) {
   Json denoiser = {{"train", "denoiser"},
-                   {"steps", denoiser_steps},
+                   {"steps", steps},
                    {"warmup_steps", 2},
                    {"lanes", 2},
                    {"tokens_per_lane", 160},
@@ -30,15 +39,23 @@ fs::path write_config(const TemporaryFolder& folder, int denoiser_steps, const J
                    {"checkpoint_minutes", 0},
                    {"lengths", {{{"frames", 1}, {"share", 1}}, {{"frames", 9}, {"share", 1}}}}};
   denoiser.update(more);
+  return {{"architecture", shipped_model().string()}, {"seed", 3}, {"stages", Json::array({denoiser})}};
+}
+
+// The same after a stage of an autoencoder.
+Json both_stages(int denoiser_steps) {
   const Json vae = {
       {"train", "vae"},          {"steps", 2},
       {"warmup_steps", 1},       {"lanes", 2},
       {"pixels_per_lane", 6000}, {"evaluation_clips", 1},
       {"log_steps", 1},          {"clips", {{{"width", 32}, {"height", 32}, {"frames", 5}, {"crop", true}}}}};
-  const Json config = {{"architecture", shipped_model().string()}, {"seed", 3}, {"stages", {vae, denoiser}}};
-  const auto path = folder / "config.json";
-  std::ofstream(path) << config.dump(1);
-  return path;
+  auto config = denoiser_config(denoiser_steps);
+  config["stages"].insert(config["stages"].begin(), vae);
+  return config;
+}
+
+fs::path write_config(const TemporaryFolder& folder, int steps, const Json& more = Json::object()) {
+  return write_json(folder, denoiser_config(steps, more));
 }
 
 std::vector<double> losses_of(const fs::path& run, const std::string& stage) {
@@ -61,7 +78,7 @@ std::string weights_of_run(const fs::path& run) {
 
 TEST(CliTrain, ARunFromNothingMakesAModelThatGenerates) {
   const TemporaryFolder folder;
-  const auto config = write_config(folder, 3);
+  const auto config = write_json(folder, both_stages(3));
   const auto run = folder / "run";
   const auto result = run_program({"train", config.string(), "--out", run.string()});
   expect_done(result);
@@ -75,7 +92,10 @@ TEST(CliTrain, ARunFromNothingMakesAModelThatGenerates) {
   const auto clip = folder / "clip.mp4";
   expect_done(run_program({"generate", "-m", (run / "model").string(), "-p", "a red circle", "--frames", "5",
                            "--steps", "2", "-o", clip.string()}));
-  EXPECT_GT(fs::file_size(clip), 0U);
+  const auto info = run_program({"info", clip.string(), "--json"});
+  expect_done(info);
+  EXPECT_EQ(Json::parse(info.out)["frames"], 5) << info.out;
+  EXPECT_EQ(Json::parse(info.out)["width"], 64) << info.out;
   // The folder holds a run now.
   const auto again = run_program({"train", config.string(), "--out", run.string()});
   EXPECT_EQ(again.code, 2);
@@ -88,7 +108,7 @@ TEST(CliTrain, AStoppedRunGoesOnToTheSameBits) {
   const auto config = write_config(folder, 40);
   expect_done(run_program({"train", config.string(), "--out", (folder / "whole").string()}));
   Program program({"train", config.string(), "--out", (folder / "halves").string()});
-  wait_for(folder / "halves" / "2-denoiser-newest.safetensors");
+  wait_for(folder / "halves" / "1-denoiser-newest.safetensors");
   program.signal(SIGHUP);
   const auto stopped = program.finish();
   EXPECT_EQ(stopped.code, 129) << stopped.err;
@@ -101,22 +121,27 @@ TEST(CliTrain, AFolderThatGoesAwayEndsTheRunWithItsCheckpointWhole) {
   const TemporaryFolder folder;
   auto config = write_config(folder, 2000);
   Program program({"train", config.string(), "--out", (folder / "run").string()});
-  wait_for(folder / "run" / "2-denoiser-newest.safetensors");
+  wait_for(folder / "run" / "1-denoiser-newest.safetensors");
   fs::rename(folder / "run", folder / "moved");
   const auto result = program.finish();
   EXPECT_EQ(result.code, 4) << result.err;
   EXPECT_NE(result.err.find((folder / "run").string()), std::string::npos) << result.err;
   config = write_config(folder, 2);  // fewer steps than the checkpoint has: it is read, and the stage is over
   expect_done(run_program({"train", config.string(), "--out", (folder / "moved").string(), "--resume"}));
-  EXPECT_TRUE(fs::exists(folder / "moved" / "2-denoiser.done"));
+  EXPECT_TRUE(fs::exists(folder / "moved" / "1-denoiser.done"));
 }
 
 // Two processes that train together.
 struct Pair {
   Program first, second;
-  Pair(const fs::path& config, const fs::path& out, int port_offset)
-      : first({"train", config.string(), "--out", out.string()}, variables("0", port_offset)),
-        second({"train", config.string(), "--out", out.string()}, variables("1", port_offset)) {}
+  Pair(const fs::path& config, const fs::path& out, int port_offset, const Arguments& more = {},
+       const Start& first_start = {}, const Start& second_start = {})
+      : first(arguments(config, out, more), variables("0", port_offset), {}, first_start),
+        second(arguments(config, out, more), variables("1", port_offset), {}, second_start) {}
+  static Arguments arguments(const fs::path& config, const fs::path& out, Arguments more) {
+    more.insert(more.begin(), {"train", config.string(), "--out", out.string()});
+    return more;
+  }
   static Environment variables(const char* rank, int port_offset) {
     const auto port = std::to_string(20000 + ::getpid() % 20000 + port_offset);
     return {{"WORLD_SIZE", "2"},
@@ -129,7 +154,7 @@ struct Pair {
 
 TEST(CliTrain, TwoProcessesGiveTheLossesOfOne) {
   const TemporaryFolder folder;
-  const auto config = write_config(folder, 4);
+  const auto config = write_json(folder, both_stages(4));
   expect_done(run_program({"train", config.string(), "--out", (folder / "one").string()}));
   Pair pair(config, folder / "two", 0);
   expect_done(pair.first.finish());
@@ -143,26 +168,62 @@ TEST(CliTrain, TwoProcessesGiveTheLossesOfOne) {
   }
 }
 
+// Of a schedule in minutes: with clocks of their own they would not take the last step together.
 TEST(CliTrain, TwoProcessesShareOneClock) {
   const TemporaryFolder folder;
-  const auto path = write_config(folder, 1);
-  auto config = Json::parse(bytes_of(path));
-  config["stages"].erase(0);
+  auto config = denoiser_config(1);
   config["stages"][0].erase("steps");
-  config["stages"][0]["minutes"] = 0.1;
-  std::ofstream(path) << config.dump();
-  Pair pair(path, folder / "run", 1);
+  config["stages"][0]["minutes"] = 0.05;
+  Pair pair(write_json(folder, config), folder / "run", 1, {"--progress", "json"});
+  const auto shares_of_steps = [](Program& process) {
+    const auto result = process.finish();
+    expect_done(result);
+    std::vector<int64_t> shares;
+    for (const auto& text : lines_of(result.err)) {
+      const auto line = Json::parse(text, nullptr, /*allow_exceptions=*/false);
+      if (line.is_object() && line.value("stage", "") == "train 1-denoiser") shares.push_back(line["done"]);
+    }
+    return shares;
+  };
+  const auto first = shares_of_steps(pair.first), second = shares_of_steps(pair.second);
+  EXPECT_EQ(first, second);
+  EXPECT_EQ(first.size(), losses_of(folder / "run", "1-denoiser").size());
+  ASSERT_GT(first.size(), 0U);
+  EXPECT_EQ(first.back(), 1000);
+}
+
+// What a process writes into the cache is in the log of its calls; what it does not write it has not encoded.
+TEST(CliTrain, EachOfTwoProcessesMakesItsPartOfTheCache) {
+  const TemporaryFolder folder;
+  const auto logged = [&](const char* log) {
+    return Start{.wrapper = {"strace", "-f", "-qq", "-e", "trace=rename,renameat,renameat2", "-e",
+                             "signal=none", "-o", (folder / log).string()}};
+  };
+  if (run_program({"--version"}, {}, {}, logged("try")).code != 0)
+    GTEST_SKIP() << "strace is not there or may not be used here";
+  const auto config = write_config(folder, 1, {{"first_shards", 3}});
+  expect_done(run_program({"train", config.string(), "--out", (folder / "one").string()}));
+  Pair pair(config, folder / "two", 4, {}, logged("first"), logged("second"));
   expect_done(pair.first.finish());
   expect_done(pair.second.finish());
-  EXPECT_GT(losses_of(folder / "run", "1-denoiser").size(), 0U);
+  const auto shards = names_in(folder / "one/latents");
+  ASSERT_EQ(shards.size(), 3U);
+  EXPECT_EQ(names_in(folder / "two/latents"), shards);
+  for (std::size_t i = 0; i < shards.size(); ++i) {
+    EXPECT_TRUE(bytes_of(folder / "one/latents" / shards[i]) == bytes_of(folder / "two/latents" / shards[i]));
+    const auto written_in = [&](const char* log) {
+      return bytes_of(folder / log).find(shards[i]) != std::string::npos;
+    };
+    EXPECT_EQ(written_in("first"), i % 2 == 0) << shards[i];
+    EXPECT_EQ(written_in("second"), i % 2 == 1) << shards[i];
+  }
 }
 
 TEST(CliTrain, OneOfTwoProcessesStopsBothWithACheckpoint) {
   const TemporaryFolder folder;
-  const auto newest = folder / "run" / "2-denoiser-newest.safetensors";
+  const auto newest = folder / "run" / "1-denoiser-newest.safetensors";
   Pair pair(write_config(folder, 100'000, {{"checkpoint_minutes", 60}}), folder / "run", 2);
-  wait_for(folder / "run" / "1-vae.done");
-  ::sleep(2);
+  wait_for(folder / "run" / "metrics.jsonl");  // the first step is over
   EXPECT_FALSE(fs::exists(newest));
   pair.second.signal(SIGTERM);
   EXPECT_EQ(pair.second.finish().code, 143);
@@ -175,7 +236,7 @@ TEST(CliTrain, OneOfTwoProcessesStopsBothWithACheckpoint) {
 TEST(CliTrain, AProcessThatDiesEndsTheOther) {
   const TemporaryFolder folder;
   Pair pair(write_config(folder, 100'000), folder / "run", 3);
-  wait_for(folder / "run" / "2-denoiser-newest.safetensors");
+  wait_for(folder / "run" / "1-denoiser-newest.safetensors");
   pair.second.signal(SIGKILL);
   pair.second.finish();
   const auto first = pair.first.finish();
@@ -195,7 +256,6 @@ TEST(CliTrain, GoesOnWithAModelOnAFolderOfClips) {
   std::ofstream(clips / "1.txt") << "a blue kestrel";
   const auto config = write_config(folder, 2);
   auto json = Json::parse(bytes_of(config));
-  json["stages"].erase(0);
   json.erase("architecture");
   std::ofstream(config) << json.dump();
   const auto run = folder / "run";
@@ -238,7 +298,6 @@ TEST(CliTrain, ATokenizerIsTrainedOnTheCaptionsOfAFolder) {
   auto config = Json::parse(bytes_of(path));
   config["data"] = write_clips(folder / "clips").string();
   config["tokenizer"] = {{"vocab_size", 25}};
-  config["stages"].erase(0);
   std::ofstream(path) << config.dump();
   expect_done(run_program({"train", path.string(), "--out", run.string()}));
   EXPECT_EQ(Json::parse(bytes_of(run / "model" / "text_encoder" / "config.json"))["vocab_size"], 25);
@@ -268,7 +327,6 @@ TEST(CliTrain, AModelGoesOnWithATokenizerOfItsOwn) {
   auto config = Json::parse(bytes_of(path));
   config["data"] = write_clips(folder / "clips").string();
   config["tokenizer"] = Json::object();
-  config["stages"].erase(0);
   std::ofstream(path) << config.dump();
   expect_done(
       run_program({"train", path.string(), "--model", shipped_model().string(), "--out", run.string()}));
@@ -286,7 +344,7 @@ TEST(CliTrain, AModelGoesOnWithATokenizerOfItsOwn) {
 TEST(CliTrain, AModelGoesOnAtTwiceItsSize) {
   const TemporaryFolder folder;
   const auto run = folder / "run";
-  const auto path = write_config(folder, 2);
+  const auto path = write_json(folder, both_stages(2));
   auto config = Json::parse(bytes_of(path));
   config["vae"] = {
       {"patch_size", 4}, {"in_channels", 48}, {"out_channels", 48}, {"scale_factor_spatial", 16}};
@@ -320,7 +378,6 @@ TEST(CliTrain, AModelGoesOnWithMoreBlocks) {
   const auto run = folder / "run";
   const auto path = write_config(folder, 2);
   auto config = Json::parse(bytes_of(path));
-  config["stages"].erase(0);
   config["weights"] = shipped_model().string();
   const auto train = [&](const Json& transformer, const fs::path& out, std::vector<std::string> more = {}) {
     config["transformer"] = transformer;
@@ -359,7 +416,6 @@ TEST(CliTrain, ARunBeginsFromTheMeanOfModels) {
   const Json still = {{"optimizer", {{"muon_learning_rate", 0}, {"adam_learning_rate", 0}}}};
   const auto path = write_config(folder, 1, still);
   auto config = Json::parse(bytes_of(path));
-  config["stages"].erase(0);
   std::ofstream(path) << config.dump();
   const auto train = [&](const char* name, std::vector<std::string> more) {
     more.insert(more.begin(), {"train", path.string(), "--out", (folder / name).string()});
@@ -424,6 +480,68 @@ TEST(CliTrain, ADeviceThatIsNotThereIsRefusedBeforeAnythingIsWritten) {
   EXPECT_FALSE(fs::exists(run / "model"));
 }
 
+// An autoencoder of temporal ratio 2, where that of the shipped model has 4.
+TEST(CliTrain, LengthsFollowTheTemporalRatioOfTheAutoencoder) {
+  const TemporaryFolder folder;
+  const auto run = folder / "run";
+  auto config = both_stages(2);
+  config["vae"] = {{"temperal_downsample", {false, true}}, {"scale_factor_temporal", 2}};
+  config["stages"][0]["clips"][0]["frames"] = 7;
+  config["stages"][1]["cached_frames"] = 7;
+  config["stages"][1]["lengths"] = {{{"frames", 3}, {"share", 1}}, {{"frames", 7}, {"share", 1}}};
+  expect_done(run_program({"train", write_json(folder, config).string(), "--out", run.string()}));
+  const auto shard = read_raw_tensors(run / "latents" / "latents-00000.safetensors");
+  EXPECT_EQ(shard.header["0"]["shape"][1], 4) << shard.header["0"];
+  EXPECT_EQ(shard.header["0.labels"]["shape"][1], 4) << shard.header["0.labels"];
+  std::string metrics = bytes_of(run / "metrics.jsonl");
+  for (const char* length : {"loss_3", "loss_7"}) EXPECT_NE(metrics.find(length), std::string::npos);
+  const auto clip = folder / "clip.mp4";
+  expect_done(run_program({"generate", "-m", (run / "model").string(), "-p", "a red circle", "--frames", "7",
+                           "--steps", "1", "-o", clip.string()}));
+  EXPECT_EQ(Json::parse(run_program({"info", clip.string(), "--json"}).out)["frames"], 7);
+}
+
+TEST(CliTrain, TheModelSaysWhetherItWasTrainedWithLevelsPerFrame) {
+  const TemporaryFolder folder;
+  const Json alike = {{"first_clean_share", 0}, {"independent_share", 0}};
+  const auto train = [&](const std::string& name, const Json& config, std::vector<std::string> more = {}) {
+    more.insert(more.begin(),
+                {"train", write_json(folder, config).string(), "--out", (folder / name).string()});
+    expect_done(run_program(more));
+    return (folder / name / "model").string();
+  };
+  const auto says_so = [](const std::string& model) {
+    return Json::parse(bytes_of(fs::path(model) / "t2v.json")).value("per_frame_timesteps", false);
+  };
+  const auto shipped = shipped_model().string();
+  const auto levels = train("levels", denoiser_config(1));
+  EXPECT_TRUE(says_so(levels));
+  const auto none = train("none", denoiser_config(1, alike), {"--model", shipped});
+  EXPECT_FALSE(says_so(none));
+  EXPECT_FALSE(says_so(train("images", denoiser_config(1, {{"lengths", {{{"frames", 1}, {"share", 1}}}}}))));
+  auto no_stage = denoiser_config(1);
+  no_stage["stages"] = Json::array();
+  EXPECT_TRUE(says_so(train("mean", no_stage, {"--model", shipped, "--model", levels})));
+  EXPECT_FALSE(says_so(train("mixed", no_stage, {"--model", shipped, "--model", none})));
+}
+
+TEST(CliTrain, AFolderThatMayNotBeReadIsNamed) {
+  const TemporaryFolder folder;
+  const auto clips = folder / "clips";
+  fs::create_directories(clips / "closed");
+  const auto refused = [&] {
+    return run_program({"train", write_config(folder, 1).string(), "--data", clips.string(), "--out",
+                        (folder / "run").string()},
+                       {}, {}, without_override());
+  };
+  fs::permissions(clips / "closed", fs::perms::none);
+  expect_refused(refused(), 3, {(clips / "closed").string() + ": cannot be listed"});
+  fs::permissions(clips / "closed", fs::perms::owner_all);
+  fs::permissions(clips, fs::perms::none);
+  expect_refused(refused(), 3, {clips.string() + ": cannot be listed"});
+  fs::permissions(clips, fs::perms::owner_all);
+}
+
 TEST(CliTrain, AMisspeltKeyIsNamed) {
   const TemporaryFolder folder;
   const auto config = write_config(folder, 2, {{"caption_droput", 0.1}});
@@ -437,11 +555,9 @@ TEST(CliTrain, AMisspeltKeyIsNamed) {
 TEST(CliTrain, AConfigThatCannotWorkIsRefusedBeforeAnythingIsWritten) {
   const TemporaryFolder folder;
   const auto run = folder / "run";
-  const auto path = write_config(folder, 1);
-  const auto good = Json::parse(bytes_of(path));
+  const auto good = both_stages(1);
   const auto train = [&](const Json& config) {
-    std::ofstream(path) << config.dump();
-    return run_program({"train", path.string(), "--out", run.string()});
+    return run_program({"train", write_json(folder, config).string(), "--out", run.string()});
   };
   const auto refused = [&](const std::function<void(Json&)>& change, const std::string& complaint) {
     auto config = good;
@@ -454,13 +570,29 @@ TEST(CliTrain, AConfigThatCannotWorkIsRefusedBeforeAnythingIsWritten) {
           "9 frames of 64x64 are 48 tokens");
   refused([](Json& config) { config["stages"][0]["clips"][0]["width"] = 56; }, "at most 48x48");
   refused([](Json& config) { config["stages"][0]["clips"][0]["height"] = 20; }, "multiples of 8");
+  refused([](Json& config) { config["stages"][1]["cached_frames"] = 18; },
+          "'cached_frames' should be 1 + 4·k frames, found 18");
+  refused([](Json& config) { config["stages"][1]["lengths"][1]["frames"] = 7; },
+          "'frames' of 'lengths' should be 1 + 4·k frames, found 7");
+  refused([](Json& config) { config["stages"][0]["clips"][0]["frames"] = 6; },
+          "'frames' of 'clips' should be 1 + 4·k frames, found 6");
   refused(
       [](Json& config) {
-        config["stages"][1]["adherence_prompts"] = 4, config["defaults"] = {{"fps", 24}};
+        config["defaults"] = {{"per_frame_timesteps", true}};
+      },
+      "'per_frame_timesteps' is what training writes");
+  refused(
+      [](Json& config) {
+        config["stages"][1]["adherence_prompts"] = 4;
+        config["defaults"] = {{"fps", 24}};
       },
       "8 frames per second");
-  refused([](Json& config) { config["stages"][1]["helper_weight"] = 0.1, config["data"] = "nowhere"; },
-          "helper_weight");
+  refused(
+      [](Json& config) {
+        config["stages"][1]["helper_weight"] = 0.1;
+        config["data"] = "nowhere";
+      },
+      "helper_weight");
   expect_done(train(good));
 }
 
@@ -469,7 +601,6 @@ TEST(CliTrain, EmphasisKnowsTheNamesOfTheWorld) {
   const auto run = folder / "run";
   const auto path = write_config(folder, 1);
   auto config = Json::parse(bytes_of(path));
-  config["stages"].erase(0);
   const auto train = [&](const Json& emphasis) {
     config["emphasis"] = emphasis;
     std::ofstream(path) << config.dump();
