@@ -1,7 +1,7 @@
 #!/bin/sh
-# No two files define types of one name in namespace t2v: the linker would keep one destructor for both and say nothing.
-# Types in unnamed namespaces and types within types do not count. Functions need no such check: libt2v holds all rooms but
-# cli, and a second function of one name and signature does not link.
+# No two files define types of one name in namespace t2v: the linker would keep one destructor for both and say
+# nothing. Types in unnamed namespaces and types within types do not count. Functions need no such check: libt2v
+# holds all rooms but cli, and a second function of one name and signature does not link.
 set -eu
 cd "$1"
 find include src -name '*.h' -o -name '*.cpp' | sort | xargs awk '
