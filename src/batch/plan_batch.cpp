@@ -167,7 +167,7 @@ class Planning {
       if (own && entry.settings.save_latents) check_links(*names.save_latents, "save_latents");
       if (own && entry.settings.trace) check_links(*names.trace, "trace");
     } catch (const Error& error) {
-      return mistakes_.add(place_of(entry, "output"), error.what(), error.kind());
+      return mistakes_.add(place_of(entry, naming_), error.what(), error.kind());
     }
     if (entry.settings.save_latents) names.save_latents = in_folder(*names.save_latents);
     if (entry.settings.trace) names.trace = in_folder(*names.trace);
@@ -193,7 +193,7 @@ class Planning {
   // A name of the entry's own is relative to the batch's folder and may not leave it; one from a flag is the
   // user's own.
   ClipNames names_of(const PromptsEntry& entry, const GenerationRequest& settings,
-                     const OutputFields& fields) const {
+                     const OutputFields& fields) {
     const auto expanded = [&](const std::optional<std::string>& of_entry,
                               const std::optional<std::string>& any, const char* key) {
       if (of_entry) return std::optional(confined(*of_entry, fields, key));
@@ -204,7 +204,8 @@ class Planning {
             expanded(entry.settings.trace, settings.trace, "trace")};
   }
 
-  std::string confined(const std::string& pattern, const OutputFields& fields, const char* key) const {
+  std::string confined(const std::string& pattern, const OutputFields& fields, const char* key) {
+    naming_ = key;
     const auto name = expand_output(pattern, fields);
     if (name == "-") throw Error(ErrorKind::usage, std::string("'") + key + "' cannot be stdout in a batch");
     if (!stays_within_folder(name))
@@ -221,6 +222,7 @@ class Planning {
   // A link inside the folder can lead out of it all the same; a file is written where a link leads. Each
   // folder is looked at once.
   void check_links(const std::string& name, const char* key) {
+    naming_ = key;
     const auto file = request_.folder / name;
     const auto folder = file.parent_path();
     auto [found, is_new] = leaves_.try_emplace(folder.string(), false);
@@ -296,6 +298,7 @@ class Planning {
   const BatchRequest& request_;
   Mistakes mistakes_;
   std::unordered_map<std::string, int64_t> line_of_id_, line_of_file_;
+  const char* naming_ = "output";  // the setting whose name is looked at
   std::unordered_map<std::string, bool> leaves_;  // the batch's folder, by a folder in it
   std::vector<Draft> drafts_;
   std::set<fs::path> folders_;  // of the drafts' files

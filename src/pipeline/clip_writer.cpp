@@ -126,6 +126,7 @@ ClipStream ClipWriter::open(const ClipTask& task) {
 ClipOutcome ClipWriter::close(const ClipTask& task, ClipStream& stream) {
   const Stopwatch closing;
   stream.sink->finish();
+  if (const auto leftovers = note_on_leftovers(task.clip->output, stream.frames)) reporter_.note(*leftovers);
   return finished(task, stream.frames, stream.decode_seconds + closing.seconds());
 }
 

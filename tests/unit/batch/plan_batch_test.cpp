@@ -118,7 +118,6 @@ TEST_F(PlanBatch, NamesThatAreTooLongAreRefusedWithTheirPlace) {
   const std::string fine(251, 'a'), over(252, 'a');
   expect_mistakes(entry("output", over + ".mp4"), {"p:1:17", "256 bytes"});
   expect_mistakes(entry("output", over + "aaaa/x.mp4"), {"p:1:17", "256 bytes"});
-  expect_mistakes(entry("id", over), {"p:1:", "256 bytes"});  // {id}.mp4
   expect_mistakes(entry("save_latents", over + ".safetensors"), {"p:1:17", "264 bytes"});
   expect_mistakes(entry("trace", over + "aaaa"), {"p:1:17", "256 bytes"});
   EXPECT_EQ(plan_batch(entry("output", fine + ".mp4")).size(), 1U);

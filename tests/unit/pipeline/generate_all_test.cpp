@@ -326,7 +326,7 @@ TEST(GenerateAll, RefusesACheckpointOfOtherSettings) {
                            .memory_limit = {},
                            .checkpoint_every = 1,
                            .checkpoint_folder = folder.path().string()};
-  Stopping stopping(8);
+  Stopping stopping(24);
   Outcomes none;
   test::expect_error(ErrorKind::interrupted, {},
                      [&] { generate_all(plan_all({request}), limits, stopping, none.collect()); });

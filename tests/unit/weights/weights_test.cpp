@@ -147,7 +147,7 @@ TEST_F(SingleFile, LookingForNaNCopiesNoWholeTensor) {
     const c10::DebugInfoGuard guard(c10::DebugInfoKind::PROFILER_STATE, memory);
     weights.take("w", {8 << 20}, Precision::model);
     EXPECT_LE(memory->largest, 4 << 20) << stored;
-    EXPECT_EQ(memory->largest > 0, stored != at::kFloat) << stored;  // it does hear of memory
+    EXPECT_GT(memory->largest, 0) << stored;  // it does hear of memory
   }
 }
 
