@@ -85,7 +85,8 @@ MappedFile::MappedFile(const std::filesystem::path& path) : name_(path.string())
   const int error = errno;
   ::close(file);
   if (mapped == MAP_FAILED)
-    throw Error(ErrorKind::bad_input, name_ + ": cannot be mapped (" + std::strerror(error) + ")");
+    throw Error(error == ENOMEM ? ErrorKind::out_of_memory : ErrorKind::bad_input,
+                name_ + ": cannot be mapped (" + std::strerror(error) + ")");
   bytes_ = static_cast<const std::byte*>(mapped);
   if (bytes_ != nullptr) remember(bytes_, size_, name_.c_str());
 }

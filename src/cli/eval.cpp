@@ -8,7 +8,7 @@
 #include "cli/progress.h"
 #include "pipeline/components.h"
 #include "t2v/error.h"
-#include "train/adherence.h"
+#include "world/adherence.h"
 #include "video/encoder.h"
 
 namespace t2v {

@@ -13,6 +13,7 @@ namespace {
 
 struct GenerateOptions {
   std::shared_ptr<SettingFlags> settings;
+  std::optional<std::string> text;
   std::string progress = "auto";
   bool dry_run = false;
   bool print_config = false;
@@ -25,6 +26,8 @@ std::string seconds(double value) {
 }
 
 void run_generate(const GenerateOptions& options) {
+  if (options.text && !options.settings->given.emplace("prompt", *options.text).second)
+    throw Error(ErrorKind::usage, "the prompt is given twice: with --prompt and as '" + *options.text + "'");
   const auto request = request_from(*options.settings);
   if (options.print_config) return print_line(request_to_json(request).dump(2));
   const auto observer = make_progress(options.progress);
@@ -52,15 +55,7 @@ void add_generate_command(CLI::App& app) {
   auto options = std::make_shared<GenerateOptions>();
   auto* command = app.add_subcommand("generate", "Make video clips from a prompt");
   options->settings = add_setting_flags(*command);
-  command
-      ->add_option_function<std::string>(
-          "text",
-          [settings = options->settings](const std::string& text) {
-            if (!settings->given.emplace("prompt", text).second)
-              throw Error(ErrorKind::usage, "the prompt is given twice: with --prompt and as '" + text + "'");
-          },
-          "The prompt, as with --prompt")
-      ->group("What to make");
+  command->add_option("text", options->text, "The prompt, as with --prompt")->group("What to make");
   command->add_option("--progress", options->progress, progress_help)->group("Run");
   command->add_flag("--dry-run", options->dry_run, "Print the plan as JSON and stop")->group("Run");
   command

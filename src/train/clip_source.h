@@ -11,7 +11,7 @@
 #include <vector>
 
 #include "t2v/observer.h"
-#include "train/world.h"
+#include "world/world.h"
 
 namespace t2v {
 

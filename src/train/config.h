@@ -12,7 +12,7 @@
 #include "train/denoiser_task.h"
 #include "train/trainer.h"
 #include "train/vae_task.h"
-#include "train/world.h"
+#include "world/world.h"
 
 namespace t2v {
 

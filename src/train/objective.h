@@ -7,7 +7,7 @@
 #include <vector>
 
 #include "schedulers/config.h"
-#include "train/world.h"
+#include "world/world.h"
 
 namespace t2v {
 

@@ -5,7 +5,7 @@
 
 #include <cmath>
 
-#include "train/world.h"
+#include "world/world.h"
 
 namespace t2v {
 

@@ -14,7 +14,6 @@
 #include "schedulers/scheduler.h"
 #include "t2v/error.h"
 #include "text/prompt.h"
-#include "train/adherence.h"
 #include "train/files.h"
 #include "train/initial_weights.h"
 #include "train/model_writer.h"
@@ -22,6 +21,7 @@
 #include "train/scene_helper.h"
 #include "train/tokenizer_trainer.h"
 #include "weights/safetensors.h"
+#include "world/adherence.h"
 
 namespace t2v {
 
@@ -119,8 +119,8 @@ class TrainingRun {
     const auto where = request_.config + ", defaults";
     parse_defaults(config_.defaults, where);
     if (config_.defaults.contains(per_frame_timesteps))
-      throw Error(ErrorKind::usage, where + ": '" + per_frame_timesteps +
-                                        "' is what training writes; leave it out");
+      throw Error(ErrorKind::usage,
+                  where + ": '" + per_frame_timesteps + "' is what training writes; leave it out");
     const auto path = architecture.root / "t2v.json";
     if (!is_absent(path)) defaults_json_ = read_json(path);
     defaults_json_.update(config_.defaults);

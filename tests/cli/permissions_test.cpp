@@ -69,11 +69,14 @@ TEST_F(CliPermissions, AModelWithAllRightsIsUsed) {
 }
 
 TEST_F(CliPermissions, AnUnreadableModelEndsWithThree) {
+  const TemporaryFolder made;
+  const auto latents = (made / "l.safetensors").string();
+  expect_done(run_program(quick_clip(made / "clip.mp4", {"--frames", "1", "--save-latents", latents})));
   for (const mode_t rights : {0, 0444}) {
     const Closed model(folder_ / "model", rights);
     expect_refused(generate(), 3, {(folder_ / "model").string(), "Permission denied"});
     expect_refused(run({"info", (folder_ / "model").string()}), 3, {"Permission denied"});
-    expect_refused(run({"decode", "l.safetensors", "-m", (folder_ / "model").string(), "-o", "a.mp4"}), 3,
+    expect_refused(run({"decode", latents, "-m", (folder_ / "model").string(), "-o", "a.mp4"}), 3,
                    {"model", "Permission denied"});
   }
   expect_nothing_made();

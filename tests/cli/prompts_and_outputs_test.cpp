@@ -207,7 +207,8 @@ TEST(CliOutput, NamesOfAllTheBytesThatANameMayHaveAreWritten) {
     expect_done(result);
     EXPECT_EQ(result.out, name + "\n");
     EXPECT_TRUE(std::filesystem::exists(folder / name));
-    EXPECT_EQ(std::filesystem::exists(folder / (name + ".json")), sidecar);
+    std::error_code too_long;
+    EXPECT_EQ(std::filesystem::exists(folder / (name + ".json"), too_long), sidecar);
   }
   EXPECT_EQ(names_in(folder.path()).size(), 7U);  // four clips, three sidecars, no checkpoint
 }

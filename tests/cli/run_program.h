@@ -8,6 +8,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <chrono>
 #include <cstring>
 #include <filesystem>
@@ -60,7 +61,10 @@ class Program {
     Arguments words = start.wrapper;
     words.push_back(binary().string());
     words.insert(words.end(), arguments.begin(), arguments.end());
-    Arguments variables = {"T2V_MODELS=" + (source_dir() / "models").string()};
+    const bool own_models = std::any_of(extra.begin(), extra.end(),
+                                        [](const auto& variable) { return variable.first == "T2V_MODELS"; });
+    Arguments variables;
+    if (!own_models) variables.push_back("T2V_MODELS=" + (source_dir() / "models").string());
     for (const char* kept :
          {"PATH", "HOME", "TMPDIR", "LD_LIBRARY_PATH", "ASAN_OPTIONS", "UBSAN_OPTIONS", "TSAN_OPTIONS"})
       if (const char* value = std::getenv(kept)) variables.push_back(std::string(kept) + "=" + value);

@@ -87,7 +87,8 @@ TEST(CliPlan, RoundsLengthAndSizeAndSaysSo) {
 
 TEST(CliPlan, AnEnormousClipIsPlannedOrRefusedWithoutWork) {
   const auto plan = plan_of({"--size", "4096x4096", "--frames", "1001"});
-  EXPECT_EQ(plan.at("tokens"), 251 * 128 * 128);
+  EXPECT_EQ(plan.at("tokens"), 5 * 128 * 128);  // of a window
+  EXPECT_EQ(plan.at("windows"), 83);
   expect_usage_error({"--size", "16384x16384", "--frames", "1001", "--dry-run"}, {"positions up to 256"});
   expect_usage_error({"--size", "100000x100000"}, {"--size", "100000x100000"});
   expect_usage_error({"--width", "100000"}, {"--width", "16384"});

@@ -31,8 +31,8 @@ TEST(CliSignals, SighupStopsWithinAStepAndLeavesNothing) { expect_stops(SIGHUP, 
 TEST(CliSignals, SighupWhileWritingLeavesNothing) {
   const TemporaryFolder folder;
   const auto latents = (folder / "l.safetensors").string();
-  expect_done(run_program(quick_clip(folder / "clip.y4m", {"--frames", "257", "--steps", "1", "--size",
-                                                           "128x128", "--save-latents", latents})));
+  expect_done(run_program(quick_clip(folder / "clip.y4m", {"--frames", "257", "--window", "257", "--steps", "1",
+                                                           "--size", "128x128", "--save-latents", latents})));
   const auto names = names_in(folder.path());
   Program decode({"decode", latents, "-o", (folder / "again.mp4").string(), "--resize", "1024x1024",
                   "--progress", "json"});
@@ -42,7 +42,7 @@ TEST(CliSignals, SighupWhileWritingLeavesNothing) {
   EXPECT_EQ(names_in(folder.path()), names);
   Program encode({"encode", (folder / "clip.y4m").string(), "-o", (folder / "again.safetensors").string(),
                   "--progress", "json"});
-  encode.wait_for(R"("stage":"read")");
+  encode.wait_for(R"("stage":"encode")");
   encode.signal(SIGHUP);
   EXPECT_EQ(encode.finish().code, 129);
   EXPECT_EQ(names_in(folder.path()), names);

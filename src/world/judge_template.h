@@ -3,7 +3,7 @@
 
 #include <vector>
 
-#include "train/judge_layers.h"
+#include "world/judge_layers.h"
 
 namespace t2v {
 

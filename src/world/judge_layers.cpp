@@ -1,4 +1,4 @@
-#include "train/judge_layers.h"
+#include "world/judge_layers.h"
 
 #include <ATen/ATen.h>
 
@@ -6,7 +6,7 @@
 #include <array>
 #include <cmath>
 
-#include "train/world.h"
+#include "world/world.h"
 
 namespace t2v {
 

@@ -1,9 +1,9 @@
-#include "train/judge_template.h"
+#include "world/judge_template.h"
 
 #include <algorithm>
 #include <cmath>
 
-#include "train/world.h"
+#include "world/world.h"
 
 namespace t2v {
 

@@ -1,4 +1,4 @@
-#include "train/judge.h"
+#include "world/judge.h"
 
 #include <ATen/ATen.h>
 
@@ -6,10 +6,10 @@
 #include <cmath>
 
 #include "t2v/error.h"
-#include "train/judge_layers.h"
-#include "train/judge_motion.h"
-#include "train/judge_shape.h"
-#include "train/world.h"
+#include "world/judge_layers.h"
+#include "world/judge_motion.h"
+#include "world/judge_shape.h"
+#include "world/world.h"
 
 namespace t2v {
 

@@ -3,7 +3,7 @@
 #include <numbers>
 #include <optional>
 
-#include "train/world.h"
+#include "world/world.h"
 
 namespace t2v {
 

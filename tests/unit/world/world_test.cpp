@@ -1,4 +1,4 @@
-#include "train/world.h"
+#include "world/world.h"
 
 #include <ATen/ATen.h>
 #include <gtest/gtest.h>

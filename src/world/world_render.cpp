@@ -6,7 +6,7 @@
 #include <cmath>
 #include <utility>
 
-#include "train/world.h"
+#include "world/world.h"
 
 namespace t2v {
 

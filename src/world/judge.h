@@ -9,7 +9,7 @@
 
 namespace t2v {
 
-// Indices into the tables of train/world.h; motion is -1 for clips of fewer than 5 frames.
+// Indices into the tables of world/world.h; motion is -1 for clips of fewer than 5 frames.
 struct JudgedObject {
   int colour = -1, shape = -1, motion = -1, size = -1;
   double visible_area = 0;  // mean over the frames, in world units squared

@@ -3,7 +3,7 @@
 
 #include <vector>
 
-#include "train/judge_template.h"
+#include "world/judge_template.h"
 
 namespace t2v {
 

@@ -1,4 +1,4 @@
-#include "train/world_generator.h"
+#include "world/world_generator.h"
 
 #include <ATen/ATen.h>
 #include <gtest/gtest.h>
@@ -7,8 +7,8 @@
 #include "paths.h"
 #include "pipeline/frames.h"
 #include "t2v/generate.h"
-#include "train/adherence.h"
 #include "video/decoder.h"
+#include "world/adherence.h"
 
 namespace t2v {
 namespace {

@@ -1,4 +1,4 @@
-#include "train/world_generator.h"
+#include "world/world_generator.h"
 
 #include <ATen/ATen.h>
 #include <ATen/CPUGeneratorImpl.h>
@@ -8,7 +8,7 @@
 #include "pipeline/windows.h"
 #include "t2v/error.h"
 #include "text/prompt.h"
-#include "train/world.h"
+#include "world/world.h"
 
 namespace t2v {
 

@@ -3,7 +3,7 @@
 
 #include <vector>
 
-#include "train/judge_shape.h"
+#include "world/judge_shape.h"
 
 namespace t2v {
 

@@ -12,9 +12,9 @@
 #include "base/json.h"
 #include "pipeline/sizes.h"
 #include "t2v/observer.h"
-#include "train/judge.h"
-#include "train/world.h"
-#include "train/world_generator.h"
+#include "world/judge.h"
+#include "world/world.h"
+#include "world/world_generator.h"
 
 namespace t2v {
 

@@ -1,4 +1,4 @@
-#include "train/adherence.h"
+#include "world/adherence.h"
 
 #include <ATen/ATen.h>
 #include <ATen/Parallel.h>

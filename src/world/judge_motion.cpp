@@ -1,4 +1,4 @@
-#include "train/judge_motion.h"
+#include "world/judge_motion.h"
 
 #include <algorithm>
 #include <array>
@@ -8,7 +8,7 @@
 #include <numbers>
 #include <string>
 
-#include "train/world.h"
+#include "world/world.h"
 
 namespace t2v {
 

@@ -1,4 +1,4 @@
-#include "train/judge.h"
+#include "world/judge.h"
 
 #include <ATen/ATen.h>
 #include <gtest/gtest.h>
@@ -7,9 +7,9 @@
 
 #include "errors.h"
 #include "sanitizer.h"
-#include "train/adherence.h"
-#include "train/judge_motion.h"
-#include "train/world.h"
+#include "world/adherence.h"
+#include "world/judge_motion.h"
+#include "world/world.h"
 
 namespace t2v {
 namespace {

@@ -1,4 +1,4 @@
-#include "train/judge_shape.h"
+#include "world/judge_shape.h"
 
 #include <algorithm>
 #include <array>
@@ -8,7 +8,7 @@
 #include <numbers>
 #include <numeric>
 
-#include "train/world.h"
+#include "world/world.h"
 
 namespace t2v {
 
