@@ -120,6 +120,9 @@ TEST_F(PlanBatch, NamesThatAreTooLongAreRefusedWithTheirPlace) {
   expect_mistakes(entry("output", over + "aaaa/x.mp4"), {"p:1:17", "256 bytes"});
   expect_mistakes(entry("save_latents", over + ".safetensors"), {"p:1:17", "264 bytes"});
   expect_mistakes(entry("trace", over + "aaaa"), {"p:1:17", "256 bytes"});
+  auto folder = request("a\n");
+  folder.folder = folder_ / (over + "aaaa");
+  expect_mistakes(folder, {"256 bytes"});
   EXPECT_EQ(plan_batch(entry("output", fine + ".mp4")).size(), 1U);
   auto sidecar = entry("output", fine + ".mp4");
   sidecar.defaults.sidecar = true;
@@ -127,9 +130,6 @@ TEST_F(PlanBatch, NamesThatAreTooLongAreRefusedWithTheirPlace) {
   auto flags = request("a\n");
   flags.name = over + "{index:04}.mp4";
   test::expect_error(ErrorKind::usage, {"260 bytes"}, [&] { plan_batch(flags); });
-  auto folder = request("a\n");
-  folder.folder = folder_ / (over + "aaaa");
-  expect_mistakes(folder, {"256 bytes"});
 }
 
 TEST_F(PlanBatch, CollisionsAreRefused) {

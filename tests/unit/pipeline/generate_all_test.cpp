@@ -253,12 +253,24 @@ struct Stopping : Observer {
   int left;
 };
 
+// Stops it after that many steps of denoising.
+struct StoppingAfter : Observer {
+  explicit StoppingAfter(int64_t n) : steps(n) {}
+  void progress(const Progress& progress) override {
+    if (progress.stage == "denoise") done = progress.done;
+  }
+  void check_cancelled() override {
+    if (done >= steps) throw Error(ErrorKind::interrupted, "stopped");
+  }
+  int64_t steps, done = 0;
+};
+
 TEST(GenerateAll, StopsWhenToldAndLeavesNothingHalfWritten) {
   const test::TemporaryFolder folder;
   std::vector<GenerationRequest> requests;
   for (int64_t i = 0; i < 6; ++i) requests.push_back(small_request(folder / (std::to_string(i) + ".mp4"), i));
   const auto plans = plan_all(requests);
-  for (const int checks : {0, 4, 9, 14}) {
+  for (const int checks : {0, 9, 16, 20, 24}) {
     Stopping observer(checks);
     Outcomes outcomes;
     test::expect_error(ErrorKind::interrupted, {"stopped"},
@@ -298,7 +310,7 @@ TEST(GenerateAll, GoesOnFromCheckpointsToTheSameBytes) {
   for (const auto& plan : plans) fs::remove(plan.clips[0].output);
   const BatchLimits limits{
       .token_budget = 100'000, .memory_limit = {}, .checkpoint_every = 2, .checkpoint_folder = ""};
-  Stopping stopping(24);
+  StoppingAfter stopping(16);
   Outcomes none;
   test::expect_error(ErrorKind::interrupted, {"stopped"},
                      [&] { generate_all(plans, limits, stopping, none.collect()); });
@@ -326,7 +338,7 @@ TEST(GenerateAll, RefusesACheckpointOfOtherSettings) {
                            .memory_limit = {},
                            .checkpoint_every = 1,
                            .checkpoint_folder = folder.path().string()};
-  Stopping stopping(24);
+  StoppingAfter stopping(3);
   Outcomes none;
   test::expect_error(ErrorKind::interrupted, {},
                      [&] { generate_all(plan_all({request}), limits, stopping, none.collect()); });
