@@ -66,7 +66,6 @@ PackSampler::PackSampler(const WanTransformer& transformer, const ModelConfigs& 
                          const std::vector<at::Tensor>& texts, const CheckpointOptions& checkpoints,
                          const Pack& pack, bool branches_in_turn)
     : transformer_(transformer),
-      configs_(configs),
       device_(device),
       texts_(texts),
       checkpoints_(checkpoints),

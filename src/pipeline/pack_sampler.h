@@ -71,7 +71,6 @@ class PackSampler {
   }
 
   const WanTransformer& transformer_;
-  const ModelConfigs& configs_;
   at::Device device_;
   const std::vector<at::Tensor>& texts_;
   const CheckpointOptions& checkpoints_;
