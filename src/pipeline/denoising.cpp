@@ -147,8 +147,9 @@ void Denoising::denoise(const Pack& whole) {
     return;
   }
   if (options_.release_memory) release_free_memory();
+  const double seconds = watch.seconds() / static_cast<double>(pack.size());
   for (std::size_t i = 0; i < pack.size(); ++i) {
-    pack[i]->denoise_seconds = watch.seconds() / static_cast<double>(pack.size());
+    pack[i]->denoise_seconds = seconds - made[i].stream.decode_seconds;
     if (made[i].latents.defined())
       receiver_.hand_over(*pack[i], made[i].latents);
     else

@@ -55,7 +55,45 @@ TEST(CliEval, SaysTheSameWhateverIsPackedTogether) {
   EXPECT_EQ(alone.out, together.out);
 }
 
+TEST(CliEval, JudgesPartsOfClipsAsClipsOfTheirOwn) {
+  const auto result = run_program({"eval",
+                                   "world",
+                                   "--ground-truth",
+                                   "--prompts",
+                                   "3",
+                                   "--frames",
+                                   "33",
+                                   "--from",
+                                   "0",
+                                   "--to",
+                                   "2",
+                                   "--from",
+                                   "2",
+                                   "--to",
+                                   "4",
+                                   "--motions",
+                                   "bouncing,standing still",
+                                   "--json",
+                                   "--progress",
+                                   "none"});
+  expect_done(result);
+  const auto parts = nlohmann::json::parse(result.out);
+  ASSERT_EQ(parts.size(), 2U);
+  EXPECT_EQ(parts[1]["from"], 2);
+  EXPECT_EQ(parts[1]["to"], 4);
+  for (const auto& part : parts) {
+    EXPECT_EQ(part["right"]["all_four"], 1.0);
+    EXPECT_LE(part["background_error"], 0.5);
+    for (const auto& [motion, seen] : part["motions"].items())
+      EXPECT_TRUE(motion == "bouncing" || motion == "standing still") << motion;
+  }
+}
+
 TEST(CliEval, RefusesWhatMakesNoSense) {
+  expect_refused(run_program({"eval", "world", "--from", "1", "--to", "3"}), 2,
+                 {"from 1.0 s to 3.0 s", "17"});
+  expect_refused(run_program({"eval", "world", "--from", "1"}), 2, {"--from and --to go together"});
+  expect_refused(run_program({"eval", "world", "--motions", "flying"}), 2, {"'flying'", "bouncing"});
   expect_refused(run_program({"eval", "world", "--prompts", "0"}), 2, {"prompts should be between 1 and"});
   expect_refused(run_program({"eval", "world", "--objects", "3"}), 2, {"objects should be 1 or 2", "3"});
   expect_refused(run_program({"eval", "world", "--side", "left"}), 2, {"--side", "'left'"});

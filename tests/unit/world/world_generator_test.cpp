@@ -80,6 +80,19 @@ TEST(WorldGenerator, RefusesWhatTheAutoencoderCannotHold) {
   test::expect_error(ErrorKind::usage, {"7 frames", "ask for 5"}, [&] { make({64, 64}, 7); });
 }
 
+TEST(PlainBackgroundError, LooksAtWhatIsFarFromAnythingElse) {
+  const int navy = world_index(world_backgrounds(), "navy");
+  const auto rgb = world_background_rgb(navy);
+  auto frames = at::empty({3, 2, 64, 64});
+  for (int64_t channel = 0; channel < 3; ++channel) frames[channel].fill_(rgb[channel] / 127.5 - 1);
+  EXPECT_LE(plain_background_error(frames, navy), 1e-3);
+  frames.slice(2, 20, 30).slice(3, 20, 30) = 1;        // a thing
+  frames.slice(2, 12, 38).slice(3, 12, 38).add_(0.1);  // and what is less than 8 pixels from it
+  EXPECT_LE(plain_background_error(frames, navy), 1e-3);
+  frames[1].slice(1, 40, 64).add_(20 / 127.5);
+  EXPECT_NEAR(plain_background_error(frames, navy), 20, 1e-3);
+}
+
 TEST(JudgeModel, StopsWhenItIsToldTo) {
   struct Stop : Observer {
     void check_cancelled() override { throw Error(ErrorKind::interrupted, "stopped"); }
