@@ -10,8 +10,8 @@
 #include <map>
 #include <string>
 
+#include "models/wan_transformer.h"
 #include "pipeline/components.h"
-#include "pipeline/sizes.h"
 
 namespace {
 
@@ -74,40 +74,41 @@ int main(int argc, char** argv) {
   }
   at::set_num_threads(static_cast<int>(options.threads));
   const at::NoGradGuard no_grad;
-  const auto model = open_model_folder(options.model);
-  const auto configs = read_model_configs(model);
-  const auto transformer = load_transformer(model, configs, at::kCPU, at::kFloat);
-  const auto vae = load_vae(model, configs, at::kCPU);
-  const auto encoder = load_text_encoder(model, configs, at::kCPU, at::kFloat);
+  const auto folder = open_model_folder(options.model);
+  const auto model = open_model(folder);
+  const auto config = parse_wan_transformer_config(folder.config("transformer"), "config.json");
+  const auto transformer = load_denoiser(*model, {});
+  const auto vae = load_vae(*model, {});
+  auto text_weights = Weights::open(folder.component("text_encoder"), "model", at::kCPU, at::kFloat);
+  const auto encoder = model->make_text_encoder(text_weights.root());
   const double gemm = gemm_flops_per_second();
 
-  const int64_t latent_frames = (options.frames - 1) / configs.vae.temporal_ratio() + 1;
-  const auto latents = at::randn({configs.vae.z_dim, latent_frames,
-                                  options.height / configs.vae.spatial_ratio(),
-                                  options.width / configs.vae.spatial_ratio()});
-  const int64_t text_tokens = model.defaults.max_text_tokens.value_or(512);
-  auto tokens = pack({{latents, {}}}, configs.transformer.patch_size, 2);
+  const auto latents = at::randn(model->vae().latent_shape(options.frames, options.width, options.height));
+  const int64_t text_tokens = *model->defaults().max_text_tokens;
+  auto tokens = pack({{latents, {}}}, model->patch_size(), 2);
   set_timestep(tokens, 500);
-  const auto text = transformer.prepare_text(at::randn({2, text_tokens, configs.transformer.text_dim}),
-                                             {0, 1});
+  std::vector<TextStates> texts;
+  for (int i = 0; i < 2; ++i)
+    texts.push_back({{at::randn({text_tokens, model->text_width()})}, text_tokens});
+  const auto conditioning = transformer->prepare(tokens, texts);
 
   benchmark::RegisterBenchmark("dit_step", [&](benchmark::State& state) {
-    for (auto _ : state) benchmark::DoNotOptimize(transformer.predict(tokens, text));
+    for (auto _ : state) benchmark::DoNotOptimize(transformer->predict(tokens, *conditioning));
     report(state,
-           transformer_flops(configs.transformer, static_cast<double>(tokens.values.size(0)) / 2, 2,
+           transformer_flops(config, static_cast<double>(tokens.values.size(0)) / 2, 2,
                              static_cast<double>(text_tokens)),
            gemm);
   })->Unit(benchmark::kMillisecond);
   benchmark::RegisterBenchmark("vae_decode", [&](benchmark::State& state) {
-    for (auto _ : state) benchmark::DoNotOptimize(vae.decode(latents));
+    for (auto _ : state) benchmark::DoNotOptimize(vae->decode(latents));
   })->Unit(benchmark::kMillisecond);
-  const auto frames = vae.decode(latents);
+  const auto frames = vae->decode(latents);
   benchmark::RegisterBenchmark("vae_encode", [&](benchmark::State& state) {
-    for (auto _ : state) benchmark::DoNotOptimize(vae.encode(frames).mean);
+    for (auto _ : state) benchmark::DoNotOptimize(vae->encode(frames).mean);
   })->Unit(benchmark::kMillisecond);
   const auto ids = at::arange(3, 23, at::kLong);
   benchmark::RegisterBenchmark("text_encode", [&](benchmark::State& state) {
-    for (auto _ : state) benchmark::DoNotOptimize(encoder.forward(ids));
+    for (auto _ : state) benchmark::DoNotOptimize(encoder->forward(ids));
   })->Unit(benchmark::kMillisecond);
   benchmark::RunSpecifiedBenchmarks();
   return 0;

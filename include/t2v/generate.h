@@ -30,8 +30,8 @@ class T2V_API Planner {
   GenerationPlan plan(const GenerationRequest& request);
 
  private:
-  struct Model;
-  std::map<std::string, std::unique_ptr<Model>> models_;  // by name or folder, as asked for
+  struct OpenModel;
+  std::map<std::string, std::unique_ptr<OpenModel>> models_;  // by name or folder, as asked for
   std::set<std::string> writable_;                        // folders that files could be created in
 };
 

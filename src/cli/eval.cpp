@@ -91,7 +91,8 @@ void make_folder(const fs::path& folder) {
 
 // What the flags leave open comes from the model's t2v.json.
 // scheduler: default_scheduler.
-void resolve(EvalOptions& options, const ModelDefaults& defaults, const std::string& scheduler) {
+void resolve(EvalOptions& options, const ModelConfigs& configs) {
+  const auto& defaults = configs.model->folder().defaults;
   auto& adherence = options.adherence;
   if (options.side != "held-out" && options.side != "training" && options.side != "any")
     throw Error(ErrorKind::usage, "--side should be held-out, training or any, found '" + options.side + "'");
@@ -119,7 +120,8 @@ void resolve(EvalOptions& options, const ModelDefaults& defaults, const std::str
     adherence.sizes = {{*defaults.width, *defaults.height}};
   }
   auto& sampling = adherence.sampling;
-  sampling = default_sampling(defaults, options.scheduler.value_or(scheduler));
+  sampling = default_sampling(configs);
+  sampling.scheduler = options.scheduler.value_or(sampling.scheduler);
   sampling.steps = options.steps.value_or(sampling.steps);
   sampling.window = options.window.value_or(sampling.window);
   sampling.overlap = options.overlap.value_or(sampling.overlap);
@@ -134,7 +136,7 @@ void run_eval(EvalOptions& options) {
   const auto observer = make_progress(options.progress);
   const auto folder = open_model_folder(
       find_model(options.model, [&](const std::string& line) { observer->note(line); }));
-  resolve(options, folder.defaults, default_scheduler(folder.defaults, read_model_configs(folder)));
+  resolve(options, read_model_configs(folder));
   check_adherence(options.adherence);
   if (!options.out.empty()) make_folder(options.out);
   std::optional<LoadedWorldModel> model;

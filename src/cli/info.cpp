@@ -42,19 +42,10 @@ OrderedJson describe_model(const fs::path& folder) {
   if (d.licence) json["licence"] = *d.licence;
   if (!d.words.empty()) json["words"] = d.words;
   json["hash"] = model_hash(model);
-  json["parameters"] = component_sizes(model).total();
-  json["transformer"] = std::to_string(configs.transformer.num_layers) + " blocks, " +
-                        std::to_string(configs.transformer.width()) + " wide, " +
-                        std::to_string(configs.transformer.num_attention_heads) + " heads";
-  json["text_encoder"] = std::to_string(configs.text_encoder.num_layers) + " layers, " +
-                         std::to_string(configs.text_encoder.d_model) + " wide, vocabulary " +
-                         std::to_string(configs.text_encoder.vocab_size);
-  json["vae"] = std::to_string(configs.vae.z_dim) + " channels, " +
-                std::to_string(configs.vae.spatial_ratio()) + "x" +
-                std::to_string(configs.vae.spatial_ratio()) + " pixels, " +
-                std::to_string(configs.vae.temporal_ratio()) + " frames to a latent";
-  json["scheduler"] = default_scheduler(d, configs);
-  json["size_multiple"] = size_multiple(configs);
+  json["parameters"] = component_sizes(*configs.model).total();
+  for (const auto& [component, what] : configs.model->describe()) json[component] = what;
+  json["scheduler"] = default_scheduler(configs);
+  json["size_multiple"] = size_multiple(*configs.model);
   if (!d.sizes.empty()) {
     for (const auto& [width, height] : d.sizes)
       json["sizes"].push_back(std::to_string(width) + "x" + std::to_string(height));

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "base/json.h"
+#include "models/text_encoder.h"
 #include "weights/weights.h"
 
 namespace t2v {
@@ -21,13 +22,11 @@ struct Umt5Config {
 // Throws Error{bad_input} for a value out of range or an activation other than gated-gelu.
 Umt5Config parse_umt5_config(const Json& config, const std::string& where);
 
-class Umt5Encoder {
+class Umt5Encoder : public TextEncoder {
  public:
   Umt5Encoder(const Umt5Config& config, const WeightScope& weights);
 
-  // ids: int64 [L], or [B, L] for texts of equal length, without padding (a padded, masked token has no
-  // influence on the others) → last hidden state [L, d_model] or [B, L, d_model].
-  at::Tensor forward(const at::Tensor& ids) const;
+  at::Tensor forward(const at::Tensor& ids) const override;
 
  private:
   struct Layer {

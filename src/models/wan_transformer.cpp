@@ -3,7 +3,8 @@
 #include <ATen/ATen.h>
 #include <ATen/core/grad_mode.h>
 
-#include <cmath>
+#include <algorithm>
+#include <map>
 
 #include "nn/fused.h"
 #include "nn/ops.h"
@@ -12,6 +13,52 @@
 #include "t2v/error.h"
 
 namespace t2v {
+
+namespace {
+
+struct WanConditioning : Conditioning {
+  std::vector<KeyValues> blocks;  // of each block: [R, heads, L, head_dim], a text segment each
+  at::Tensor rotary;              // complex64 [N, head_dim / 2]
+};
+
+// The states of the texts that are read, below each other, and zeros. Segments that read the same text share its
+// rows, and all share those of the padding.
+struct TextRows {
+  at::Tensor rows;                       // float32 [rows, text_dim]
+  std::vector<int64_t> row_of_position;  // [R, L], flat
+};
+
+TextRows rows_of_texts(const std::vector<int64_t>& wanted, const std::vector<TextStates>& texts,
+                       at::Device device) {
+  // A product of fewer rows rounds differently (note in nn/ops.cpp): a text's keys and values are to be the
+  // same beside any other.
+  constexpr int64_t least_rows = 32;
+  std::map<int64_t, int64_t> begin_of_text;
+  std::vector<at::Tensor> parts;
+  int64_t count = 0;
+  for (const auto text : wanted) {
+    const auto [place, is_new] = begin_of_text.try_emplace(text, count);
+    if (!is_new) continue;
+    parts.push_back(texts[static_cast<std::size_t>(text)].states.front().to(device, at::kFloat));
+    count += parts.back().size(0);
+  }
+  const int64_t length = texts[static_cast<std::size_t>(wanted.front())].length;
+  TextRows index;
+  for (const auto text : wanted) {
+    const auto& of_text = texts[static_cast<std::size_t>(text)];
+    const int64_t tokens = of_text.states.front().size(0);
+    if (of_text.length != length || tokens > length)
+      throw Error(ErrorKind::internal, "texts of a pack should be padded to one length");
+    for (int64_t i = 0; i < length; ++i)
+      index.row_of_position.push_back(i < tokens ? begin_of_text.at(text) + i : count);
+  }
+  parts.push_back(at::zeros({std::max<int64_t>(1, least_rows - count), parts.front().size(1)},
+                            parts.front().options()));
+  index.rows = at::cat(parts);
+  return index;
+}
+
+}  // namespace
 
 WanTransformerConfig parse_wan_transformer_config(const Json& config, const std::string& where) {
   for (const char* key : {"image_dim", "added_kv_proj_dim", "pos_embed_seq_len"})
@@ -104,21 +151,21 @@ at::Tensor WanBlock::self_attention(const at::Tensor& x, const at::Tensor& rotar
   return attention_out_(segment_self_attention(normed(0), normed(1), heads(parts[2].contiguous()), segments));
 }
 
-at::Tensor WanBlock::cross_attention(const at::Tensor& x, const KeyValues& text, const TextContext& context,
+at::Tensor WanBlock::cross_attention(const at::Tensor& x, const KeyValues& texts,
                                      const std::vector<int64_t>& segments) const {
   const auto q = rms_norm(to_q_(x), norm_q_, eps_).view({x.size(0), heads_, head_dim_});
-  return text_out_(segment_cross_attention(q, text, context.text_of_segment, segments));
+  return text_out_(segment_cross_attention(q, texts, segments));
 }
 
 at::Tensor WanBlock::forward(at::Tensor x, const at::Tensor& time, const at::Tensor& level_of_token,
-                             const at::Tensor& rotary, const KeyValues& text, const TextContext& context,
-                             const std::vector<int64_t>& segments) const {
+                             const at::Tensor& rotary, const KeyValues& texts,
+                             const WanSegments& segments) const {
   const auto rows = (scale_shift_table_ + time).unbind(1);  // float32 [K, D] x 6
   const Modulation attend{rows[0], rows[1], rows[2], level_of_token};
   const Modulation feed{rows[3], rows[4], rows[5], level_of_token};
-  x = gated_residual(x, self_attention(modulated_layer_norm(x, attend, eps_), rotary, segments), attend);
+  x = gated_residual(x, self_attention(modulated_layer_norm(x, attend, eps_), rotary, segments.own), attend);
   const auto h = norm2_weight_.defined() ? layer_norm_float32(x, norm2_weight_, norm2_bias_, eps_) : x;
-  x = x + cross_attention(h, text, context, segments);  // the prompt has no gate
+  x = x + cross_attention(h, texts, segments.text);  // the prompt has no gate
   return gated_residual(x, feed_out_(gelu_tanh(feed_in_(modulated_layer_norm(x, feed, eps_)))), feed);
 }
 
@@ -148,22 +195,20 @@ WanTransformer::WanTransformer(const WanTransformerConfig& config, const WeightS
   proj_out_ = {reordered(proj.weight), reordered(proj.bias)};
 }
 
-TextContext WanTransformer::prepare_text(const at::Tensor& embeddings,
-                                         std::vector<int64_t> text_of_segment) const {
-  const int64_t texts = embeddings.size(0);
-  const auto options = at::TensorOptions(at::kLong).device(embeddings.device());
-  return prepare_text_rows(embeddings.flatten(0, 1),
-                           at::arange(texts * embeddings.size(1), options).view({texts, -1}),
-                           std::move(text_of_segment));
-}
-
-TextContext WanTransformer::prepare_text_rows(const at::Tensor& rows, const at::Tensor& row_of_position,
-                                              std::vector<int64_t> text_of_segment) const {
-  const auto text = text_out_(gelu_tanh(text_in_(rows)));  // [R, D]
-  TextContext context;
-  context.text_of_segment = std::move(text_of_segment);
-  for (const auto& block : blocks_) context.blocks.push_back(block.text_key_values(text, row_of_position));
-  return context;
+std::shared_ptr<const Conditioning> WanTransformer::prepare(const PackedTokens& tokens,
+                                                            const std::vector<TextStates>& texts) const {
+  const auto device = tokens.values.device();
+  const auto index = rows_of_texts(tokens.texts, texts, device);
+  const auto text = text_out_(gelu_tanh(text_in_(index.rows)));  // [R, D]
+  const auto row_of_position = at::tensor(index.row_of_position, at::TensorOptions(at::kLong))
+                                   .view({static_cast<int64_t>(tokens.texts.size()), -1})
+                                   .to(device);
+  auto conditioning = std::make_shared<WanConditioning>();
+  for (const auto& block : blocks_)
+    conditioning->blocks.push_back(block.text_key_values(text, row_of_position));
+  const auto& extent = tokens.extent;
+  conditioning->rotary = rotary_.at_positions(tokens.positions, std::max({extent.t, extent.h, extent.w}));
+  return conditioning;
 }
 
 std::pair<at::Tensor, at::Tensor> WanTransformer::embed_time(const at::Tensor& timesteps) const {
@@ -174,39 +219,28 @@ std::pair<at::Tensor, at::Tensor> WanTransformer::embed_time(const at::Tensor& t
 
 at::Tensor WanTransformer::run_block(const WanBlock& block, const at::Tensor& x, const at::Tensor& time,
                                      const at::Tensor& level_of_token, const at::Tensor& rotary,
-                                     const KeyValues& text, const TextContext& context,
-                                     const std::vector<int64_t>& segments) const {
+                                     const KeyValues& texts, const WanSegments& segments) const {
   if (!config_.recompute || !at::GradMode::is_enabled())
-    return block.forward(x, time, level_of_token, rotary, text, context, segments);
-  TextContext names;
-  names.text_of_segment = context.text_of_segment;
+    return block.forward(x, time, level_of_token, rotary, texts, segments);
   // A copy of the block holds the same weights: they outlive this network, whose loss may be taken back
   // through after it has gone.
   return recomputed_in_backward(
-      [block, names, segments](const std::vector<at::Tensor>& in) {
-        return block.forward(in[0], in[1], in[2], in[3], {in[4], in[5]}, names, segments);
+      [block, segments](const std::vector<at::Tensor>& in) {
+        return block.forward(in[0], in[1], in[2], in[3], {in[4], in[5]}, segments);
       },
-      {x, time, level_of_token, rotary, text.keys, text.values});
+      {x, time, level_of_token, rotary, texts.keys, texts.values});
 }
 
-at::Tensor WanTransformer::predict(const PackedTokens& tokens, const TextContext& text,
+at::Tensor WanTransformer::predict(const PackedTokens& tokens, const Conditioning& conditioning,
                                    at::Tensor* middle) const {
-  // Tokens of equal noise level share one time embedding. The meta device has no values to compare.
-  at::Tensor levels = tokens.timesteps;
-  at::Tensor level_of_token;
-  if (levels.is_meta()) {
-    level_of_token = at::empty({levels.size(0)}, levels.options().dtype(at::kLong));
-  } else {
-    std::tie(levels, level_of_token) = at::_unique(tokens.timesteps, /*sorted=*/true,
-                                                   /*return_inverse=*/true);
-    if (levels.size(0) == 1) level_of_token = at::Tensor();
-  }
-  const auto [temb, time] = embed_time(levels);
-  const auto rotary = rotary_.at_positions(tokens.positions);
+  const auto& prepared = dynamic_cast<const WanConditioning&>(conditioning);
+  const auto& level_of_token = tokens.level_of_token;
+  const auto [temb, time] = embed_time(tokens.timesteps);
+  const WanSegments segments{tokens.segments, tokens.text_segments};
   auto x = patch_embedding_(tokens.values);  // [N, D]
   for (std::size_t i = 0; i < blocks_.size(); ++i) {
     if (middle != nullptr && i == blocks_.size() / 2) *middle = x;
-    x = run_block(blocks_[i], x, time, level_of_token, rotary, text.blocks[i], text, tokens.segments);
+    x = run_block(blocks_[i], x, time, level_of_token, prepared.rotary, prepared.blocks[i], segments);
   }
   const auto rows = (scale_shift_table_ + temb.unsqueeze(1)).unbind(1);  // [K, D] x 2
   const Modulation out{rows[0], rows[1], {}, level_of_token};

@@ -6,6 +6,7 @@
 
 #include "base/json.h"
 #include "models/denoiser.h"
+#include "nn/attention.h"
 #include "nn/linear.h"
 #include "nn/modulation.h"
 #include "nn/rotary.h"
@@ -28,15 +29,19 @@ struct WanTransformerConfig {
 // conditioning).
 WanTransformerConfig parse_wan_transformer_config(const Json& config, const std::string& where);
 
+// Cumulative offsets of the tokens that attend to each other, and of those that read one text.
+struct WanSegments {
+  std::vector<int64_t> own, text;
+};
+
 class WanBlock {
  public:
   WanBlock(const WanTransformerConfig& config, const WeightScope& weights);
 
   // x [N, D]; time float32 [K, 6, D] with K distinct noise levels; level_of_token int64 [N], or undefined
-  // when K = 1; rotary [N, head_dim / 2].
+  // when K = 1; rotary [N, head_dim / 2]; texts: one for each text segment.
   at::Tensor forward(at::Tensor x, const at::Tensor& time, const at::Tensor& level_of_token,
-                     const at::Tensor& rotary, const KeyValues& text, const TextContext& context,
-                     const std::vector<int64_t>& segments) const;
+                     const at::Tensor& rotary, const KeyValues& texts, const WanSegments& segments) const;
 
   // rows [R, D] of text, at row_of_position [texts, L] → this block's cross-attention keys and values.
   KeyValues text_key_values(const at::Tensor& rows, const at::Tensor& row_of_position) const;
@@ -44,7 +49,7 @@ class WanBlock {
  private:
   at::Tensor self_attention(const at::Tensor& x, const at::Tensor& rotary,
                             const std::vector<int64_t>& segments) const;
-  at::Tensor cross_attention(const at::Tensor& x, const KeyValues& text, const TextContext& context,
+  at::Tensor cross_attention(const at::Tensor& x, const KeyValues& texts,
                              const std::vector<int64_t>& segments) const;
 
   int64_t heads_, head_dim_;
@@ -64,24 +69,19 @@ class WanTransformer : public Denoiser {
 
   PatchSize patch_size() const override { return config_.patch_size; }
   int64_t in_channels() const override { return config_.in_channels; }
-  TextContext prepare_text(const at::Tensor& embeddings, std::vector<int64_t> text_of_segment) const override;
-  // The same for texts that share rows, as their padding does: rows [R, text_dim]; row_of_position int64
-  // [texts, L] says which row stands where.
-  TextContext prepare_text_rows(const at::Tensor& rows, const at::Tensor& row_of_position,
-                                std::vector<int64_t> text_of_segment) const;
-  at::Tensor predict(const PackedTokens& tokens, const TextContext& text) const override {
-    return predict(tokens, text, nullptr);
-  }
-  // The same; `middle`, if given, becomes the tokens [N, D] after half of the blocks.
-  at::Tensor predict(const PackedTokens& tokens, const TextContext& text, at::Tensor* middle) const;
+  // Texts are padded with zeros to their length. Source: pipeline_wan.py, _get_t5_prompt_embeds.
+  std::shared_ptr<const Conditioning> prepare(const PackedTokens& tokens,
+                                              const std::vector<TextStates>& texts) const override;
+  at::Tensor predict(const PackedTokens& tokens, const Conditioning& conditioning,
+                     at::Tensor* middle = nullptr) const override;
 
  private:
   // timesteps float32 [K] → {[K, D], [K, 6, D]}, float32.
   std::pair<at::Tensor, at::Tensor> embed_time(const at::Tensor& timesteps) const;
 
   at::Tensor run_block(const WanBlock& block, const at::Tensor& x, const at::Tensor& time,
-                       const at::Tensor& level_of_token, const at::Tensor& rotary, const KeyValues& text,
-                       const TextContext& context, const std::vector<int64_t>& segments) const;
+                       const at::Tensor& level_of_token, const at::Tensor& rotary, const KeyValues& texts,
+                       const WanSegments& segments) const;
 
   WanTransformerConfig config_;
   Linear patch_embedding_;  // [D, C·pt·ph·pw]

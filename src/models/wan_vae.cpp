@@ -36,12 +36,11 @@ at::Tensor per_channel(const std::vector<double>& values, const at::Tensor& like
 
 }  // namespace
 
-int64_t WanVaeConfig::spatial_ratio() const { return patch_size * (int64_t{1} << (dim_mult.size() - 1)); }
-int64_t WanVaeConfig::temporal_ratio() const {
-  return int64_t{1} << std::count(temporal_downsample.begin(), temporal_downsample.end(), true);
-}
-std::array<int64_t, 4> WanVaeConfig::latent_shape(int64_t frames, int64_t width, int64_t height) const {
-  return {z_dim, (frames - 1) / temporal_ratio() + 1, height / spatial_ratio(), width / spatial_ratio()};
+VaeSpec WanVaeConfig::spec() const {
+  return {.channels = z_dim,
+          .spatial_ratio = patch_size * (int64_t{1} << (dim_mult.size() - 1)),
+          .temporal_ratio = int64_t{1} << std::count(temporal_downsample.begin(), temporal_downsample.end(),
+                                                     true)};
 }
 
 WanVaeConfig parse_wan_vae_config(const Json& config, const std::string& where) {
@@ -91,8 +90,8 @@ WanVaeConfig parse_wan_vae_config(const Json& config, const std::string& where) 
       refuse(std::string("'") + key + "' is " + config.at(key).dump() + ", but the layers make " +
              std::to_string(actual));
   };
-  declared("scale_factor_spatial", c.spatial_ratio());
-  declared("scale_factor_temporal", c.temporal_ratio());
+  declared("scale_factor_spatial", c.spec().spatial_ratio);
+  declared("scale_factor_temporal", c.spec().temporal_ratio);
   return c;
 }
 
@@ -189,22 +188,25 @@ struct WanVae::Decoder {
 };
 
 WanVae::WanVae(const WanVaeConfig& config, const WeightScope& weights)
-    : config_(config),
+    : VideoVae(config.spec()),
+      config_(config),
       encoder_(std::make_unique<Encoder>(config, weights)),
       decoder_(std::make_unique<Decoder>(config, weights)) {}
 WanVae::~WanVae() = default;
 WanVae::WanVae(WanVae&&) noexcept = default;
 
-int64_t WanVae::chunk_for(int64_t latent_pixels) const {
+int64_t quickest_wan_chunk(int64_t latent_pixels) {
   constexpr int64_t latent_pixels_at_once = 1024;  // as measured: beyond it a chunk leaves the cache and
                                                    // gains nothing (docs/decisions.md)
-  return chunk_ > 0 ? chunk_ : std::max<int64_t>(1, latent_pixels_at_once / latent_pixels);
+  return std::max<int64_t>(1, latent_pixels_at_once / std::max<int64_t>(1, latent_pixels));
 }
+
+namespace {
 
 // What has come of a clip and was not worked on yet, and what the layers remember of the rest. The last bit
 // of a convolution may depend on how many images it takes at once, so that chunks do not follow the pieces in
 // which the clip comes.
-struct VaeStreamState {
+struct StreamState {
   ConvCaches caches{1};
   at::Tensor pending;  // [t, ...]
   bool first = true;   // the clip's first entry, which temporal layers treat by itself, is a chunk
@@ -227,90 +229,69 @@ struct VaeStreamState {
   }
 };
 
-WanVae::EncodeStream::EncodeStream(const WanVae& vae)
-    : vae_(vae), state_(std::make_unique<VaeStreamState>()) {}
-WanVae::EncodeStream::~EncodeStream() = default;
+}  // namespace
 
-WanVae::Posterior WanVae::EncodeStream::push(const at::Tensor& frames) {
-  const int64_t ratio = vae_.config_.spatial_ratio();
-  if (frames.dim() != 4 || frames.size(0) != 3 || frames.size(2) % ratio != 0 || frames.size(3) % ratio != 0)
-    vae_.refuse_frames(frames);
-  chunk_ = vae_.config_.temporal_ratio() * vae_.chunk_for(frames.size(2) / ratio * (frames.size(3) / ratio));
-  state_->add(fold_pixels(frames.transpose(0, 1), vae_.config_.patch_size));  // [t, 3·p·p, H / p, W / p]
-  return encode(/*end=*/false);
-}
+class WanVae::Encoding : public EncodeStream {
+ public:
+  explicit Encoding(const WanVae& vae) : vae_(vae) {}
 
-WanVae::Posterior WanVae::EncodeStream::finish() { return encode(/*end=*/true); }
-
-WanVae::Posterior WanVae::EncodeStream::encode(bool end) {
-  std::vector<at::Tensor> parts;
-  state_->each_chunk(chunk_, vae_.config_.temporal_ratio(), end, [&](const at::Tensor& chunk) {
-    parts.push_back(vae_.encoder_->forward(chunk, state_->caches, state_->first));
-  });
-  if (parts.empty()) return {};
-  const auto moments = at::cat(parts).transpose(0, 1).contiguous().chunk(2);  // [z, T, h, w] x 2
-  return {moments[0], moments[1].clamp(-30.0, 20.0)};
-}
-
-WanVae::DecodeStream::DecodeStream(const WanVae& vae)
-    : vae_(vae), state_(std::make_unique<VaeStreamState>()) {}
-WanVae::DecodeStream::~DecodeStream() = default;
-
-at::Tensor WanVae::DecodeStream::push(const at::Tensor& latents) {
-  chunk_ = vae_.chunk_for(latents.size(2) * latents.size(3));
-  state_->add(latents.transpose(0, 1));  // [t, z, h, w]
-  return decode(/*end=*/false);
-}
-
-at::Tensor WanVae::DecodeStream::finish() { return decode(/*end=*/true); }
-
-at::Tensor WanVae::DecodeStream::decode(bool end) {
-  std::vector<at::Tensor> parts;
-  state_->each_chunk(chunk_, 1, end, [&](const at::Tensor& chunk) {
-    const auto frames = vae_.decoder_->forward(chunk, state_->caches, state_->first);
-    parts.push_back(unfold_pixels(frames, vae_.config_.patch_size).clamp(-1.0, 1.0).transpose(0, 1));
-  });
-  if (parts.empty()) return {};
-  return parts.size() == 1 ? parts[0] : at::cat(parts, 1);
-}
-
-void WanVae::refuse_frames(const at::Tensor& frames) const {
-  const auto shape = frames.sizes().vec();
-  throw Error(ErrorKind::usage,
-              "the autoencoder takes 1 + " + std::to_string(config_.temporal_ratio()) +
-                  "·k frames whose width and height are multiples of " +
-                  std::to_string(config_.spatial_ratio()) + ", found " +
-                  (shape.size() == 4 ? std::to_string(shape[1]) + " of " + std::to_string(shape[3]) + "x" +
-                                           std::to_string(shape[2])
-                                     : std::to_string(shape.size()) + " dimensions"));
-}
-
-WanVae::Posterior WanVae::encode(const at::Tensor& frames) const {
-  if (frames.dim() != 4 || frames.size(1) < 1 || (frames.size(1) - 1) % config_.temporal_ratio() != 0)
-    refuse_frames(frames);
-  EncodeStream stream(*this);
-  const auto begin = stream.push(frames), rest = stream.finish();
-  if (!rest.mean.defined()) return begin;
-  return {at::cat({begin.mean, rest.mean}, 1), at::cat({begin.logvar, rest.logvar}, 1)};
-}
-
-void WanVae::decode(const at::Tensor& latents, const std::function<void(const at::Tensor&)>& sink) const {
-  DecodeStream stream(*this);
-  const int64_t chunk = chunk_for(latents.size(2) * latents.size(3));
-  for (int64_t begin = 0; begin < latents.size(1); begin += chunk) {
-    const auto piece = latents.narrow(1, begin, std::min(chunk, latents.size(1) - begin));
-    if (const auto frames = stream.push(piece); frames.defined()) sink(frames);
+  Posterior push(const at::Tensor& frames) override {
+    const auto& [channels, ratio, temporal_ratio] = vae_.spec();
+    if (frames.dim() != 4 || frames.size(0) != 3 || frames.size(2) % ratio != 0 || frames.size(3) % ratio != 0)
+      vae_.refuse_frames(frames);
+    chunk_ = temporal_ratio * vae_.chunk_for(frames.size(2) / ratio * (frames.size(3) / ratio));
+    state_.add(fold_pixels(frames.transpose(0, 1), vae_.config_.patch_size));  // [t, 3·p·p, H / p, W / p]
+    return encode(/*end=*/false);
   }
-  if (const auto frames = stream.finish(); frames.defined()) sink(frames);
-}
+  Posterior finish() override { return encode(/*end=*/true); }
 
-at::Tensor WanVae::decode(const at::Tensor& latents) const {
-  std::vector<at::Tensor> parts;
-  decode(latents, [&](const at::Tensor& frames) { parts.push_back(frames); });
-  return at::cat(parts, 1);
-}
+ private:
+  Posterior encode(bool end) {
+    std::vector<at::Tensor> parts;
+    state_.each_chunk(chunk_, vae_.spec().temporal_ratio, end, [&](const at::Tensor& chunk) {
+      parts.push_back(vae_.encoder_->forward(chunk, state_.caches, state_.first));
+    });
+    if (parts.empty()) return {};
+    const auto moments = at::cat(parts).transpose(0, 1).contiguous().chunk(2);  // [z, T, h, w] x 2
+    return {moments[0], moments[1].clamp(-30.0, 20.0)};
+  }
 
-WanVae::Posterior WanVae::encode_clips(const at::Tensor& frames) const {
+  const WanVae& vae_;
+  StreamState state_;
+  int64_t chunk_ = 1;  // frames that are encoded at once
+};
+
+class WanVae::Decoding : public DecodeStream {
+ public:
+  explicit Decoding(const WanVae& vae) : vae_(vae) {}
+
+  at::Tensor push(const at::Tensor& latents) override {
+    chunk_ = vae_.chunk_for(latents.size(2) * latents.size(3));
+    state_.add(latents.transpose(0, 1));  // [t, z, h, w]
+    return decode(/*end=*/false);
+  }
+  at::Tensor finish() override { return decode(/*end=*/true); }
+
+ private:
+  at::Tensor decode(bool end) {
+    std::vector<at::Tensor> parts;
+    state_.each_chunk(chunk_, 1, end, [&](const at::Tensor& chunk) {
+      const auto frames = vae_.decoder_->forward(chunk, state_.caches, state_.first);
+      parts.push_back(unfold_pixels(frames, vae_.config_.patch_size).clamp(-1.0, 1.0).transpose(0, 1));
+    });
+    if (parts.empty()) return {};
+    return parts.size() == 1 ? parts[0] : at::cat(parts, 1);
+  }
+
+  const WanVae& vae_;
+  StreamState state_;
+  int64_t chunk_ = 1;  // latent frames that are decoded at once
+};
+
+std::unique_ptr<EncodeStream> WanVae::encode_stream() const { return std::make_unique<Encoding>(*this); }
+std::unique_ptr<DecodeStream> WanVae::decode_stream() const { return std::make_unique<Decoding>(*this); }
+
+Posterior WanVae::encode_clips(const at::Tensor& frames) const {
   const auto clips = frames.size(0);
   const auto pixels = fold_pixels(frames.permute({2, 0, 1, 3, 4}).flatten(0, 1),
                                   config_.patch_size);  // [T·B, 3·p·p, H / p, W / p]

@@ -50,24 +50,13 @@ at::Tensor segment_self_attention(const at::Tensor& q, const at::Tensor& k, cons
   return parts.size() == 1 ? parts[0] : at::cat(parts);
 }
 
-at::Tensor segment_cross_attention(const at::Tensor& q, const KeyValues& text,
-                                   const std::vector<int64_t>& text_of_segment,
+at::Tensor segment_cross_attention(const at::Tensor& q, const KeyValues& texts,
                                    const std::vector<int64_t>& segments) {
   std::vector<at::Tensor> parts;
-  for (const auto& run : runs_of(segments)) {
-    const auto first = text_of_segment.begin() + run.first;
-    const std::vector<int64_t> texts(first, first + run.count);
-    bool in_order = true;
-    for (int64_t s = 0; s < run.count; ++s)
-      in_order = in_order && texts[static_cast<std::size_t>(s)] == texts[0] + s;
-    const auto index = in_order ? at::Tensor()
-                                : at::tensor(texts, at::TensorOptions(at::kLong)).to(q.device());
-    const auto of_segments = [&](const at::Tensor& x) {
-      return in_order ? x.narrow(0, texts[0], run.count) : rows_at(x, index);
-    };
+  for (const auto& run : runs_of(segments))
     parts.push_back(from_batch(attend(as_batch(q.slice(0, run.begin, run.end), run.count),
-                                      of_segments(text.keys), of_segments(text.values))));
-  }
+                                      texts.keys.narrow(0, run.first, run.count),
+                                      texts.values.narrow(0, run.first, run.count))));
   return parts.size() == 1 ? parts[0] : at::cat(parts);
 }
 

@@ -17,10 +17,8 @@ struct KeyValues {
 at::Tensor segment_self_attention(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v,
                                   const std::vector<int64_t>& segments);
 
-// The tokens of segment s attend to text text_of_segment[s]; q [N, heads, head_dim] → [N, heads · head_dim].
-// No mask, as in Wan.
-at::Tensor segment_cross_attention(const at::Tensor& q, const KeyValues& text,
-                                   const std::vector<int64_t>& text_of_segment,
+// The tokens of segment s attend to text s; q [N, heads, head_dim] → [N, heads · head_dim]. No mask.
+at::Tensor segment_cross_attention(const at::Tensor& q, const KeyValues& texts,
                                    const std::vector<int64_t>& segments);
 
 }  // namespace t2v

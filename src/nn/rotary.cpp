@@ -27,15 +27,12 @@ Rotary::Rotary(int64_t head_dim, int64_t max_length, at::Device device, double t
   width_ = axis_table(spatial, max_length, device, theta);
 }
 
-at::Tensor Rotary::at_positions(const at::Tensor& positions) const {
-  if (!positions.is_meta() && positions.numel() > 0) {
-    const auto last = positions.max().item<int64_t>();
-    if (last >= time_.size(0))
-      throw Error(ErrorKind::usage, "the clip is " + std::to_string(last + 1) +
-                                        " patches long on one axis; the model's rotary table ends at " +
-                                        std::to_string(time_.size(0)) +
-                                        ". Ask for fewer frames or a smaller size.");
-  }
+at::Tensor Rotary::at_positions(const at::Tensor& positions, int64_t extent) const {
+  if (extent > time_.size(0))
+    throw Error(ErrorKind::usage, "the clip is " + std::to_string(extent) +
+                                      " patches long on one axis; the model's rotary table ends at " +
+                                      std::to_string(time_.size(0)) +
+                                      ". Ask for fewer frames or a smaller size.");
   const auto on_axis = [&](const at::Tensor& table, int64_t axis) {
     return table.index({positions.select(1, axis)});
   };

@@ -13,9 +13,9 @@ class Rotary {
   // … max_length - 1. Angles are computed in float64 and kept as float32 cosine and sine.
   Rotary(int64_t head_dim, int64_t max_length, at::Device device, double theta = 10000.0);
 
-  // positions int64 [N, 3] → complex64 [N, head_dim / 2], cos + i·sin. Throws Error{usage} for a position
-  // beyond the table.
-  at::Tensor at_positions(const at::Tensor& positions) const;
+  // positions int64 [N, 3], all below `extent` on every axis → complex64 [N, head_dim / 2], cos + i·sin. Throws
+  // Error{usage} when the table does not reach so far.
+  at::Tensor at_positions(const at::Tensor& positions, int64_t extent) const;
 
  private:
   at::Tensor time_, height_, width_;  // complex64 [max_length, axis / 2]

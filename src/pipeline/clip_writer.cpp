@@ -42,7 +42,7 @@ bool is_writable(const fs::path& folder) {
 
 }  // namespace
 
-ClipWriter::ClipWriter(WanVae& vae, WriterOptions options, MemoryGate& memory, Reporter& reporter)
+ClipWriter::ClipWriter(VideoVae& vae, WriterOptions options, MemoryGate& memory, Reporter& reporter)
     : vae_(vae), options_(std::move(options)), memory_(memory), reporter_(reporter), thread_([this] {
         run();
       }) {}

@@ -11,7 +11,7 @@
 #include <set>
 #include <thread>
 
-#include "models/wan_vae.h"
+#include "models/video_vae.h"
 #include "pipeline/clip_task.h"
 #include "pipeline/memory_gate.h"
 #include "pipeline/reporter.h"
@@ -40,7 +40,7 @@ struct ClipStream {
 class ClipWriter {
  public:
   // memory: as Denoising has it.
-  ClipWriter(WanVae& vae, WriterOptions options, MemoryGate& memory, Reporter& reporter);
+  ClipWriter(VideoVae& vae, WriterOptions options, MemoryGate& memory, Reporter& reporter);
   // Waits for the clip being written and drops the others; finish() first.
   ~ClipWriter();
 
@@ -79,7 +79,7 @@ class ClipWriter {
   std::string keep_latents(const ClipTask& task, const at::Tensor& latents);
   void look_for_obstacle(const ClipTask& task, const std::string& message);
 
-  WanVae& vae_;
+  VideoVae& vae_;
   WriterOptions options_;
   MemoryGate& memory_;
   Reporter& reporter_;

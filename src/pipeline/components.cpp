@@ -14,11 +14,6 @@ namespace fs = std::filesystem;
 
 namespace {
 
-Weights open_weights(const ModelFolder& model, const std::string& component, at::Device device,
-                     at::ScalarType dtype) {
-  return Weights::open(model.component(component), weights_stem(component), device, dtype);
-}
-
 std::vector<fs::path> model_places() {
   std::vector<fs::path> places;
   if (const char* named = std::getenv("T2V_MODELS"); named != nullptr && *named != '\0')
@@ -38,93 +33,21 @@ std::vector<fs::path> model_places() {
 }  // namespace
 
 ModelConfigs read_model_configs(const ModelFolder& model) {
-  const auto index = (model.root / "model_index.json").string();
-  if (model.pipeline_class != "WanPipeline")
-    throw Error(ErrorKind::bad_input,
-                index + ": _class_name '" + model.pipeline_class +
-                    "' is not supported; this version runs 'WanPipeline' (Wan 2.1 text to video)");
-  for (const char* key : {"boundary_ratio", "expand_timesteps"})
-    if (model.index.contains(key) && !model.index.at(key).is_null() && model.index.at(key) != false)
-      throw Error(
-          ErrorKind::bad_input,
-          index + ": '" + key + "' is set: this is a Wan 2.2 model; this version runs Wan 2.1 text to video");
-  const auto where = [&](const char* component, const char* file = "config.json") {
-    return (model.component(component) / file).string();
-  };
   ModelConfigs configs;
-  configs.text_encoder = parse_umt5_config(model.config("text_encoder"), where("text_encoder"));
-  configs.transformer = parse_wan_transformer_config(model.config("transformer"), where("transformer"));
-  configs.vae = parse_wan_vae_config(model.config("vae"), where("vae"));
+  configs.model = open_model(model);
   const auto scheduler = model.config("scheduler");
-  const auto scheduler_where = where("scheduler", "scheduler_config.json");
-  configs.scheduler = parse_scheduler_config(scheduler, scheduler_where);
-  configs.scheduler_kind = scheduler_kind_of_class(
-      json_get<std::string>(scheduler, "_class_name", scheduler_where), scheduler_where);
-  if (configs.transformer.text_dim != configs.text_encoder.d_model)
-    throw Error(ErrorKind::bad_input, where("transformer") + ": text_dim " +
-                                          std::to_string(configs.transformer.text_dim) +
-                                          " contradicts the text encoder's d_model " +
-                                          std::to_string(configs.text_encoder.d_model));
-  if (configs.transformer.in_channels != configs.vae.z_dim)
-    throw Error(ErrorKind::bad_input,
-                where("transformer") + ": in_channels " + std::to_string(configs.transformer.in_channels) +
-                    " contradicts the autoencoder's z_dim " + std::to_string(configs.vae.z_dim));
-  if (configs.transformer.patch_size.t != 1)
-    throw Error(ErrorKind::bad_input, where("transformer") + ": a patch of " +
-                                          std::to_string(configs.transformer.patch_size.t) +
-                                          " latent frames is not supported; Wan has 1");
-  if (configs.transformer.patch_size.h != configs.transformer.patch_size.w)
-    throw Error(ErrorKind::bad_input, where("transformer") + ": patch_size should be as high as it is wide");
+  const auto where = model.config_name("scheduler");
+  configs.scheduler = parse_scheduler_config(scheduler, where);
+  configs.scheduler_kind = scheduler_kind_of_class(json_get<std::string>(scheduler, "_class_name", where),
+                                                   where);
   return configs;
 }
 
-std::string default_scheduler(const ModelDefaults& defaults, const ModelConfigs& configs) {
-  return defaults.scheduler.value_or(scheduler_name(configs.scheduler_kind));
+std::string default_scheduler(const ModelConfigs& configs) {
+  return configs.model->defaults().scheduler.value_or(scheduler_name(configs.scheduler_kind));
 }
 
-int64_t size_multiple(const ModelConfigs& configs) {
-  return configs.vae.spatial_ratio() * configs.transformer.patch_size.h;
-}
-
-Umt5Encoder load_text_encoder(const ModelFolder& model, const ModelConfigs& configs, at::Device device,
-                              at::ScalarType dtype) {
-  auto weights = open_weights(model, "text_encoder", device, dtype);
-  Umt5Encoder encoder(configs.text_encoder, weights.root());
-  weights.finish();
-  return encoder;
-}
-
-WanTransformer load_transformer(const ModelFolder& model, const ModelConfigs& configs, at::Device device,
-                                at::ScalarType dtype) {
-  auto weights = open_weights(model, "transformer", device, dtype);
-  WanTransformer network(configs.transformer, weights.root(), device);
-  weights.finish();
-  return network;
-}
-
-WanVae load_vae(const ModelFolder& model, const ModelConfigs& configs, at::Device device) {
-  auto weights = open_weights(model, "vae", device, at::kFloat);
-  WanVae network(configs.vae, weights.root());
-  weights.finish();
-  return network;
-}
-
-std::unique_ptr<Tokenizer> load_tokenizer(const ModelFolder& model, const ModelConfigs& configs) {
-  auto tokenizer = load_t5_tokenizer(model.component("tokenizer"));
-  if (tokenizer->vocabulary_size() > configs.text_encoder.vocab_size)
-    throw Error(ErrorKind::bad_input, model.component("tokenizer").string() + ": makes " +
-                                          std::to_string(tokenizer->vocabulary_size()) +
-                                          " different tokens, the text encoder knows " +
-                                          std::to_string(configs.text_encoder.vocab_size) + " (vocab_size)");
-  return tokenizer;
-}
-
-ComponentSizes component_sizes(const ModelFolder& model) {
-  const auto count = [&](const char* component) {
-    return open_weights(model, component, at::kCPU, at::kFloat).element_count();
-  };
-  return {count("text_encoder"), count("transformer"), count("vae")};
-}
+int64_t size_multiple(const Model& model) { return model.vae().spatial_ratio * model.patch_size().h; }
 
 std::string find_model(const std::string& name_or_folder,
                        const std::function<void(const std::string&)>& note) {

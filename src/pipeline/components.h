@@ -1,19 +1,12 @@
-// The networks of a Wan model folder: configs read and checked against each other first, weights loaded one
-// component at a time.
+// A model folder as the pipeline runs it, and the names of models, devices and dtypes.
 #pragma once
-
-#include <ATen/core/Tensor.h>
 
 #include <functional>
 #include <memory>
 #include <string>
 
-#include "models/umt5_encoder.h"
-#include "models/wan_transformer.h"
-#include "models/wan_vae.h"
+#include "models/model.h"
 #include "schedulers/config.h"
-#include "text/tokenizer.h"
-#include "weights/model_folder.h"
 
 namespace t2v {
 
@@ -21,9 +14,7 @@ namespace t2v {
 constexpr const char* kDefaultModel = "world-128";
 
 struct ModelConfigs {
-  Umt5Config text_encoder;
-  WanTransformerConfig transformer;
-  WanVaeConfig vae;
+  std::shared_ptr<const Model> model;
   SchedulerConfig scheduler;
   SchedulerKind scheduler_kind = SchedulerKind::unipc;
 };
@@ -32,27 +23,10 @@ struct ModelConfigs {
 ModelConfigs read_model_configs(const ModelFolder& model);
 
 // The scheduler that a model is sampled with when nobody names one: t2v.json's, else that of the folder.
-std::string default_scheduler(const ModelDefaults& defaults, const ModelConfigs& configs);
+std::string default_scheduler(const ModelConfigs& configs);
 
 // Sizes in pixels are multiples of this.
-int64_t size_multiple(const ModelConfigs& configs);
-
-// Each throws Error{bad_input} with everything that is wrong with the component's weights.
-Umt5Encoder load_text_encoder(const ModelFolder& model, const ModelConfigs& configs, at::Device device,
-                              at::ScalarType dtype);
-WanTransformer load_transformer(const ModelFolder& model, const ModelConfigs& configs, at::Device device,
-                                at::ScalarType dtype);
-WanVae load_vae(const ModelFolder& model, const ModelConfigs& configs, at::Device device);
-
-// Throws Error{bad_input}, also for a tokenizer with more tokens than the text encoder knows.
-std::unique_ptr<Tokenizer> load_tokenizer(const ModelFolder& model, const ModelConfigs& configs);
-
-// Numbers in the weights of each component.
-struct ComponentSizes {
-  int64_t text_encoder = 0, transformer = 0, vae = 0;
-  int64_t total() const { return text_encoder + transformer + vae; }
-};
-ComponentSizes component_sizes(const ModelFolder& model);
+int64_t size_multiple(const Model& model);
 
 // A folder as given, or the name of a model in T2V_MODELS, beside the installed program, or in the source
 // tree the program was built in. A model in the working directory goes before one of the same name elsewhere;

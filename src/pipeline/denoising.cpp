@@ -59,10 +59,10 @@ std::string schedule_of(const ClipTask& task) {
 
 }  // namespace
 
-Denoising::Denoising(const WanTransformer& transformer, const WanVae& vae, const ModelConfigs& configs,
-                     at::Device device, const std::vector<at::Tensor>& texts, DenoisingOptions options,
+Denoising::Denoising(const Denoiser& denoiser, const VideoVae& vae, const ModelConfigs& configs,
+                     at::Device device, const std::vector<TextStates>& texts, DenoisingOptions options,
                      MemoryGate& memory, Reporter& reporter, LatentsReceiver receiver)
-    : transformer_(transformer),
+    : denoiser_(denoiser),
       vae_(vae),
       configs_(configs),
       device_(device),
@@ -73,7 +73,7 @@ Denoising::Denoising(const WanTransformer& transformer, const WanVae& vae, const
       receiver_(std::move(receiver)) {}
 
 bool Denoising::is_quicker_on_one_thread(const ClipTask& task) const {
-  return device_.is_cpu() && !task.plan->threads && is_small_step(configs_.transformer, task.tokens());
+  return device_.is_cpu() && !task.plan->threads && is_small_step(*configs_.model, task.tokens());
 }
 
 void Denoising::run(std::vector<ClipTask>& tasks) {
@@ -82,7 +82,7 @@ void Denoising::run(std::vector<ClipTask>& tasks) {
   // pass, one thread a pack.
   for (const auto& task : tasks)
     items.push_back({task.tokens(), schedule_of(task),
-                     device_.is_cpu() && !is_small_step(configs_.transformer, task.tokens())});
+                     device_.is_cpu() && !is_small_step(*configs_.model, task.tokens())});
   std::vector<Pack> packs;
   for (const auto& indices : make_packs(items, options_.token_budget, options_.workers)) {
     auto& pack = packs.emplace_back();
@@ -201,7 +201,7 @@ std::vector<Denoising::Made> Denoising::make_in_memory(const Pack& pack) {
 }
 
 std::vector<Denoising::Made> Denoising::make(const Pack& pack, bool branches_in_turn) {
-  PackSampler sampler(transformer_, configs_, device_, texts_, options_.checkpoints, pack, branches_in_turn);
+  PackSampler sampler(denoiser_, configs_, device_, texts_, options_.checkpoints, pack, branches_in_turn);
   PackObserver observer(reporter_, static_cast<int64_t>(pack.size()));
   try {
     if (pack.front()->plan->windows.size() > 1) return make_windows(pack, sampler, observer);

@@ -9,7 +9,7 @@
 #include <string>
 #include <vector>
 
-#include "models/wan_transformer.h"
+#include "models/denoiser.h"
 #include "pipeline/clip_writer.h"
 #include "pipeline/components.h"
 #include "pipeline/memory_gate.h"
@@ -39,10 +39,9 @@ struct LatentsReceiver {
 
 class Denoising {
  public:
-  // texts: states [tokens, text_dim], unpadded, which the tasks point into. memory: shared by what runs
-  // side by side, held alone by a clip that found no memory beside the others.
-  Denoising(const WanTransformer& transformer, const WanVae& vae, const ModelConfigs& configs,
-            at::Device device, const std::vector<at::Tensor>& texts, DenoisingOptions options,
+  // texts: which the tasks point into. memory: shared by what runs side by side, held alone by a clip that found no memory beside the others.
+  Denoising(const Denoiser& denoiser, const VideoVae& vae, const ModelConfigs& configs,
+            at::Device device, const std::vector<TextStates>& texts, DenoisingOptions options,
             MemoryGate& memory, Reporter& reporter, LatentsReceiver receiver);
 
   // Denoises all tasks and hands their latents over. A pack that fails is halved until the clip that fails
@@ -67,11 +66,11 @@ class Denoising {
   std::vector<Made> make_windows(const Pack& pack, PackSampler& sampler, Observer& observer);
   void close(const ClipTask& task, ClipStream& stream);
 
-  const WanTransformer& transformer_;
-  const WanVae& vae_;
+  const Denoiser& denoiser_;
+  const VideoVae& vae_;
   const ModelConfigs& configs_;
   at::Device device_;
-  const std::vector<at::Tensor>& texts_;
+  const std::vector<TextStates>& texts_;
   DenoisingOptions options_;
   MemoryGate& memory_;
   Reporter& reporter_;

@@ -28,20 +28,6 @@ int64_t total_steps(const std::vector<GenerationPlan>& plans) {
   return steps;
 }
 
-// The last hidden states of one text, [tokens, d_model], in the encoder's dtype. Source: pipeline_wan.py,
-// _get_t5_prompt_embeds, which pads them with zeros: pack_sampler does that.
-at::Tensor embed_text(const Tokenizer& tokenizer, const Umt5Encoder& encoder, const std::string& text,
-                      int64_t max_tokens, at::Device device) {
-  const auto tokens = tokenizer.encode(text, static_cast<std::size_t>(max_tokens));
-  const auto states = encoder.forward(at::tensor(tokens.ids, at::TensorOptions(at::kLong)).to(device));
-  if (!at::isfinite(states).all().item<bool>())
-    throw Error(ErrorKind::non_finite,
-                "encoding the text: the embedding holds NaN or infinity. Nothing was written. Try --dtype "
-                "float32 or bfloat16, or check "
-                "the weights.");
-  return states;
-}
-
 // Sets libtorch's thread count while it lives.
 class ThreadCount {
  public:
@@ -90,6 +76,8 @@ class ModelRun {
   }
 
  private:
+  const Model& model() const { return *configs_.model; }
+
   void fail(std::vector<ClipTask>& tasks, const Error& error) {
     for (const auto& task : tasks) {
       reporter_.count_steps(task.steps_left());
@@ -103,19 +91,18 @@ class ModelRun {
   }
 
   void open() {
-    model_ = open_model_folder(plan_.model_folder);
-    configs_ = read_model_configs(model_);
+    configs_ = read_model_configs(open_model_folder(plan_.model_folder));
     device_ = parse_device(plan_.device);
     dtype_ = parse_dtype(plan_.dtype, device_);
-    hash_ = model_hash(model_, [this] { reporter_.check_cancelled(); });
-    sizes_ = component_sizes(model_);
-    tokenizer_ = load_tokenizer(model_, configs_);
+    hash_ = model_hash(model().folder(), [this] { reporter_.check_cancelled(); });
+    sizes_ = component_sizes(model());
+    tokenizer_ = model().load_tokenizer();
     drop_what_cannot_fit();
     if (limits_.checkpoint_every) resume();
   }
 
   RunShape shape_of(const std::vector<ClipSize>& clips) const {
-    return shape_run(configs_, sizes_, device_, dtype_, clips, plan_.threads, limits_.token_budget,
+    return shape_run(model(), sizes_, device_, dtype_, clips, plan_.threads, limits_.token_budget,
                      limits_.memory_limit);
   }
 
@@ -138,8 +125,8 @@ class ModelRun {
   Error out_of_memory(const ClipTask& task) const {
     const auto clip = clip_size(*task.plan);
     RunShape shape{.pack_tokens = clip.tokens, .decode_chunk = 1};
-    const auto need = estimate_memory(configs_, sizes_, device_, dtype_, {clip}, shape).peak;
-    const auto flags = fitting_flags(configs_, sizes_, device_, dtype_, clip, need * 2 / 3);
+    const auto need = estimate_memory(model(), sizes_, device_, dtype_, {clip}, shape).peak;
+    const auto flags = fitting_flags(model(), sizes_, device_, dtype_, clip, need * 2 / 3);
     return {ErrorKind::out_of_memory,
             task.clip->output + ": out of memory. A clip of " + std::to_string(clip.width) + "x" +
                 std::to_string(clip.height) + ", " + std::to_string(clip.frames) + " frames, needs about " +
@@ -185,7 +172,7 @@ class ModelRun {
         wanted_texts_.push_back(text);
         const auto tokens = tokenizer_->encode(text, static_cast<std::size_t>(plan_.max_text_tokens))
                                 .ids.size();
-        bytes += static_cast<int64_t>(tokens * c10::elementSize(dtype_)) * configs_.text_encoder.d_model;
+        bytes += static_cast<int64_t>(tokens * c10::elementSize(dtype_)) * model().text_width();
       }
       return found->second;
     };
@@ -211,7 +198,7 @@ class ModelRun {
     fail_where_text_failed(tasks);
     // On the CPU large clips are made after the small ones, which share the cores in another way.
     const auto middle = std::stable_partition(tasks.begin(), tasks.end(), [&](const ClipTask& task) {
-      return device_.is_cuda() || is_small_step(configs_.transformer, task.tokens());
+      return device_.is_cuda() || is_small_step(model(), task.tokens());
     });
     for (const auto& [begin, end] : {std::pair{tasks.begin(), middle}, std::pair{middle, tasks.end()}}) {
       std::vector<ClipTask> alike(std::make_move_iterator(begin), std::make_move_iterator(end));
@@ -226,24 +213,24 @@ class ModelRun {
     const double text_before = times_.text_seconds;
     reporter_.progress({"load", 0, 3});
     if (!vae_) {
-      vae_ = std::make_unique<WanVae>(load_vae(model_, configs_, device_));
-      vae_hash_ = component_hash(model_, "vae");
+      vae_ = load_vae(model(), {device_});
+      vae_hash_ = component_hash(model().folder(), "vae");
     }
     reporter_.progress({"load", 1, 3});
     reporter_.check_cancelled();
-    transformer_.reset();
+    denoiser_.reset();
     embed_texts();
     release_free_memory();
     reporter_.progress({"load", 2, 3});
     reporter_.check_cancelled();
-    transformer_ = std::make_unique<WanTransformer>(load_transformer(model_, configs_, device_, dtype_));
+    denoiser_ = load_denoiser(model(), {device_, dtype_});
     reporter_.progress({"load", 3, 3});
     times_.load_seconds += loading.seconds() - (times_.text_seconds - text_before);
   }
 
   void embed_texts() {
     const Stopwatch encoding;
-    const auto encoder = load_text_encoder(model_, configs_, device_, dtype_);
+    const auto conditioner = load_text(model(), tokenizer_, {device_, dtype_});
     // A small encoder is quicker on one thread, and a short prompt has few rows, which several threads would
     // round differently.
     constexpr int64_t small_encoder = 50'000'000;
@@ -252,10 +239,10 @@ class ModelRun {
     for (std::size_t i = 0; i < wanted_texts_.size(); ++i) {
       reporter_.check_cancelled();
       try {
-        texts_.push_back(
-            embed_text(*tokenizer_, encoder, wanted_texts_[i], plan_.max_text_tokens, device_).cpu());
+        auto& text = texts_.emplace_back(conditioner->encode(wanted_texts_[i]));
+        for (auto& states : text.states) states = states.cpu();
       } catch (const Error& error) {  // of this text, not of the model
-        texts_.emplace_back();
+        texts_.resize(i + 1);
         text_errors_.emplace(i, error);
       }
     }
@@ -306,7 +293,7 @@ class ModelRun {
         .close = [&](const ClipTask& task, ClipStream& stream) { return writer.close(task, stream); },
         .failed = [&](const ClipTask& task, const Error& error) { return writer.failed(task, error); },
         .obstacle = [&](const ClipTask& task) { return writer.obstacle(*task.clip); }};
-    Denoising denoising(*transformer_, *vae_, configs_, device_, texts_, options, memory, reporter_,
+    Denoising denoising(*denoiser_, *vae_, configs_, device_, texts_, options, memory, reporter_,
                         receiver);
     denoising.run(tasks);
     writer.finish();
@@ -319,19 +306,18 @@ class ModelRun {
   bool only_model_;
   Reporter& reporter_;
   PreparationTimes& times_;
-  ModelFolder model_;
   ModelConfigs configs_;
   at::Device device_ = at::kCPU;
   at::ScalarType dtype_ = at::kFloat;
   ComponentSizes sizes_;
   std::string hash_;
-  std::unique_ptr<Tokenizer> tokenizer_;
+  std::shared_ptr<const Tokenizer> tokenizer_;
   std::vector<std::string> wanted_texts_;
-  std::vector<at::Tensor> texts_;             // of wanted_texts_, on the CPU: [tokens, d_model]
+  std::vector<TextStates> texts_;             // of wanted_texts_, on the CPU
   std::map<std::size_t, Error> text_errors_;  // of those that could not be embedded
-  std::unique_ptr<WanVae> vae_;
+  std::unique_ptr<VideoVae> vae_;
   std::string vae_hash_;
-  std::unique_ptr<WanTransformer> transformer_;
+  std::unique_ptr<Denoiser> denoiser_;
 };
 
 }  // namespace

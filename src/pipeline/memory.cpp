@@ -25,46 +25,6 @@ constexpr double running_bytes = 18 * mebi;
 constexpr double context_bytes = 600 * mebi;  // assumed: no card has been measured yet
 constexpr double worker_bytes = 6 * mebi;     // a thread's own pools
 
-// Live activations of a block's forward pass, in floats a token: about twenty rows of the network's width
-// (the sample, its norm, query, key and value before and after their norms, attention, residuals), and the
-// feed-forward's row twice.
-// In a narrower dtype a quarter of the rows stays float32 (norms, modulation, rotary embedding).
-double denoising_bytes(const WanTransformerConfig& config, int64_t tokens, double element) {
-  const auto width = static_cast<double>(config.width());
-  const double floats = 20 * width, islands = std::max(0.0, sizeof(float) - element) * 5 * width;
-  return ((floats + 2.0 * static_cast<double>(config.ffn_dim)) * element + islands) *
-         static_cast<double>(tokens);
-}
-
-// Keys and values of the texts of a pack: each clip has one, and all share the negative one. They are held
-// twice while they are joined.
-double text_bytes(const WanTransformerConfig& config, int64_t clips, int64_t text_tokens, double element) {
-  const auto texts = static_cast<double>(clips + 1);
-  return 2 * texts * 2 * static_cast<double>(config.num_layers * text_tokens * config.width()) * element;
-}
-
-// About 22 tensors as large as the largest level's (a convolution over time puts three frames side by side),
-// for the frames of one chunk.
-double decoding_bytes(const WanVaeConfig& config, const ClipSize& clip, int64_t chunk) {
-  const auto levels = config.dim_mult.size();
-  double floats = 0;  // a pixel of the finished frame
-  double frames = 1.0 / static_cast<double>(config.temporal_ratio());
-  double pixels = 1.0 / static_cast<double>(config.spatial_ratio() * config.spatial_ratio());
-  for (std::size_t level = 0; level < levels; ++level) {
-    floats = std::max(
-        floats,
-        frames * pixels * static_cast<double>(config.decoder_base_dim * config.dim_mult[levels - 1 - level]));
-    pixels *= 4;
-    if (level + 1 < levels && config.temporal_downsample[levels - 2 - level]) frames *= 2;
-  }
-  const auto latent_frames = (clip.frames - 1) / config.temporal_ratio() + 1;
-  const auto at_once = std::min(chunk > 0 ? chunk : quickest_chunk(config, clip),
-                                std::max<int64_t>(1, latent_frames - 1));
-  const auto pixels_at_once = static_cast<double>(
-      clip.width * clip.height * (latent_frames == 1 ? 1 : at_once * config.temporal_ratio()));
-  return 22 * floats * sizeof(float) * pixels_at_once + 12 * mebi;
-}
-
 // x264 keeps some sixty frames to look ahead over.
 double encoding_bytes(const ClipSize& clip) {
   return 10 * mebi + 12.0 * static_cast<double>(clip.written_width * clip.written_height *
@@ -73,18 +33,18 @@ double encoding_bytes(const ClipSize& clip) {
 
 int64_t whole(double bytes) { return static_cast<int64_t>(std::llround(bytes)); }
 
-bool all_small(const ModelConfigs& configs, const std::vector<ClipSize>& clips) {
+bool all_small(const Model& model, const std::vector<ClipSize>& clips) {
   return std::all_of(clips.begin(), clips.end(),
-                     [&](const ClipSize& clip) { return is_small_step(configs.transformer, clip.tokens); });
+                     [&](const ClipSize& clip) { return is_small_step(model, clip.tokens); });
 }
 
 // What comes of a budget: the largest pack, and whether there is more than one.
-void count_packs(RunShape& shape, const ModelConfigs& configs, at::Device device,
+void count_packs(RunShape& shape, const Model& model, at::Device device,
                  const std::vector<ClipSize>& clips, bool may_overlap) {
   std::vector<PackItem> items;
   items.reserve(clips.size());
   for (const auto& clip : clips)
-    items.push_back({clip.tokens, "", device.is_cpu() && !is_small_step(configs.transformer, clip.tokens)});
+    items.push_back({clip.tokens, "", device.is_cpu() && !is_small_step(model, clip.tokens)});
   const auto packs = make_packs(items, shape.token_budget, shape.workers);
   shape.pack_tokens = shape.pack_clips = 0;
   for (const auto& pack : packs) {
@@ -99,17 +59,7 @@ void count_packs(RunShape& shape, const ModelConfigs& configs, at::Device device
 
 }  // namespace
 
-bool is_small_step(const WanTransformerConfig& config, int64_t tokens) {
-  const auto width = static_cast<double>(config.width());
-  const double flops_a_token = 2 * static_cast<double>(config.num_layers) *
-                               (6 * width * width + 2 * width * static_cast<double>(config.ffn_dim));
-  return flops_a_token * static_cast<double>(tokens) < 4e9;
-}
-
-int64_t quickest_chunk(const WanVaeConfig& config, const ClipSize& clip) {
-  const auto ratio = config.spatial_ratio();
-  return std::max<int64_t>(1, 1024 / std::max<int64_t>(1, (clip.width / ratio) * (clip.height / ratio)));
-}
+bool is_small_step(const Model& model, int64_t tokens) { return model.costs().flops(tokens) < 4e9; }
 
 ClipSize clip_size(const GenerationPlan& plan) {
   ClipSize size{plan.width,          plan.height, plan.windows.front().frames,
@@ -123,7 +73,7 @@ ClipSize clip_size(const GenerationPlan& plan) {
   return size;
 }
 
-MemoryEstimate estimate_memory(const ModelConfigs& configs, const ComponentSizes& components,
+MemoryEstimate estimate_memory(const Model& model, const ComponentSizes& components,
                                at::Device device, at::ScalarType dtype, const std::vector<ClipSize>& clips,
                                const RunShape& shape) {
   const auto element = static_cast<double>(c10::elementSize(dtype));
@@ -133,8 +83,9 @@ MemoryEstimate estimate_memory(const ModelConfigs& configs, const ComponentSizes
   const auto vae = static_cast<double>(components.vae) * sizeof(float) * 2;
   double decoding = 0;
   for (const auto& clip : clips)
-    decoding = std::max(decoding, decoding_bytes(configs.vae, clip, shape.decode_chunk) +
-                                      (device.is_cpu() ? encoding_bytes(clip) : 0));
+    decoding = std::max(decoding,
+                        model.decoding_bytes(clip.width, clip.height, clip.frames, shape.decode_chunk) +
+                            (device.is_cpu() ? encoding_bytes(clip) : 0));
   const auto workers = static_cast<double>(shape.workers);
   MemoryEstimate estimate;
   // Of a card's memory: what CUDA's context and its libraries take there.
@@ -143,9 +94,10 @@ MemoryEstimate estimate_memory(const ModelConfigs& configs, const ComponentSizes
   estimate.weights = whole(vae + std::max(text, transformer));
   int64_t text_tokens = 0;
   for (const auto& clip : clips) text_tokens = std::max(text_tokens, clip.text_tokens);
-  estimate.denoising = whole(workers *
-                             (denoising_bytes(configs.transformer, shape.pack_tokens, element) +
-                              text_bytes(configs.transformer, shape.pack_clips, text_tokens, element)));
+  // Each clip has a text in both branches, at most.
+  const auto& costs = model.costs();
+  estimate.denoising = whole(workers * (costs.activation_bytes(shape.pack_tokens, element) +
+                                        costs.conditioning_bytes(2 * shape.pack_clips, text_tokens, element)));
   estimate.decoding = whole(decoding);
   estimate.peak = estimate.program + estimate.weights +
                   (shape.overlap ? estimate.denoising + estimate.decoding
@@ -153,7 +105,7 @@ MemoryEstimate estimate_memory(const ModelConfigs& configs, const ComponentSizes
   return estimate;
 }
 
-RunShape shape_run(const ModelConfigs& configs, const ComponentSizes& components, at::Device device,
+RunShape shape_run(const Model& model, const ComponentSizes& components, at::Device device,
                    at::ScalarType dtype, const std::vector<ClipSize>& clips, std::optional<int64_t> threads,
                    std::optional<int64_t> token_budget, std::optional<int64_t> limit) {
   constexpr int64_t budget_cpu = 1280;    // beyond it a pass leaves the cache and gains nothing
@@ -164,12 +116,12 @@ RunShape shape_run(const ModelConfigs& configs, const ComponentSizes& components
                                          token_budget.value_or(device.is_cpu() ? budget_cpu : budget_cuda));
   // Small clips on the CPU are denoised side by side, on one thread each. Otherwise one pack has all threads,
   // or the device, for itself.
-  if (device.is_cpu() && all_small(configs, clips))
+  if (device.is_cpu() && all_small(model, clips))
     shape.workers = static_cast<std::size_t>(threads.value_or(at::get_num_threads()));
   bool may_overlap = true;
   const auto fits = [&] {
-    count_packs(shape, configs, device, clips, may_overlap);
-    return !limit || estimate_memory(configs, components, device, dtype, clips, shape).peak <= *limit;
+    count_packs(shape, model, device, clips, may_overlap);
+    return !limit || estimate_memory(model, components, device, dtype, clips, shape).peak <= *limit;
   };
   if (fits()) return shape;
   shape.decode_chunk = 1;
@@ -185,14 +137,14 @@ RunShape shape_run(const ModelConfigs& configs, const ComponentSizes& components
     } else {
       const auto& clip = *std::max_element(
           clips.begin(), clips.end(), [&](const ClipSize& a, const ClipSize& b) {
-            return estimate_memory(configs, components, device, dtype, {a}, shape).peak <
-                   estimate_memory(configs, components, device, dtype, {b}, shape).peak;
+            return estimate_memory(model, components, device, dtype, {a}, shape).peak <
+                   estimate_memory(model, components, device, dtype, {b}, shape).peak;
           });
-      const auto flags = fitting_flags(configs, components, device, dtype, clip, *limit);
+      const auto flags = fitting_flags(model, components, device, dtype, clip, *limit);
       throw Error(ErrorKind::out_of_memory,
                   "a clip of " + std::to_string(clip.width) + "x" + std::to_string(clip.height) + ", " +
                       std::to_string(clip.frames) + " frames, needs about " +
-                      bytes_text(estimate_memory(configs, components, device, dtype, {clip}, shape).peak) +
+                      bytes_text(estimate_memory(model, components, device, dtype, {clip}, shape).peak) +
                       " of memory, more than the limit of " + bytes_text(*limit) + "; " +
                       (flags.empty() ? "nothing this model makes would fit" : flags + " would fit"));
     }
@@ -200,35 +152,36 @@ RunShape shape_run(const ModelConfigs& configs, const ComponentSizes& components
   return shape;
 }
 
-std::string fitting_flags(const ModelConfigs& configs, const ComponentSizes& components, at::Device device,
+std::string fitting_flags(const Model& model, const ComponentSizes& components, at::Device device,
                           at::ScalarType dtype, const ClipSize& clip, int64_t limit) {
-  const auto ratio = configs.vae.spatial_ratio();
+  const auto vae = model.vae();
+  // Patches or not: what counts is the share of the clip's own tokens.
+  const auto latents = [&](int64_t width, int64_t height, int64_t frames) {
+    return static_cast<double>((width / vae.spatial_ratio) * (height / vae.spatial_ratio) *
+                               vae.latent_frames(frames));
+  };
   const auto fits = [&](int64_t width, int64_t height, int64_t frames) {
     ClipSize other = clip;
     other.width = width;
     other.height = height;
     other.frames = frames;
-    const auto branches = static_cast<double>(clip.tokens) /
-                          static_cast<double>(std::max<int64_t>(
-                              1, (clip.width / ratio) * (clip.height / ratio) *
-                                     ((clip.frames - 1) / configs.vae.temporal_ratio() + 1)));
-    other.tokens = whole(branches * static_cast<double>((width / ratio) * (height / ratio) *
-                                                        ((frames - 1) / configs.vae.temporal_ratio() + 1)));
+    other.tokens = whole(static_cast<double>(clip.tokens) * latents(width, height, frames) /
+                         std::max(1.0, latents(clip.width, clip.height, clip.frames)));
     if (clip.written_width == clip.width) other.written_width = width;
     if (clip.written_height == clip.height) other.written_height = height;
     RunShape shape;
     shape.pack_tokens = other.tokens;
     shape.decode_chunk = 1;
-    return estimate_memory(configs, components, device, dtype, {other}, shape).peak <= limit;
+    return estimate_memory(model, components, device, dtype, {other}, shape).peak <= limit;
   };
   std::string flags;
-  for (int64_t frames = clip.frames - configs.vae.temporal_ratio(); frames >= 1;
-       frames -= configs.vae.temporal_ratio())
+  for (int64_t frames = clip.frames - vae.temporal_ratio; frames >= 1;
+       frames -= vae.temporal_ratio)
     if (fits(clip.width, clip.height, frames)) {
       flags = "--frames " + std::to_string(frames);
       break;
     }
-  const auto multiple = size_multiple(configs);
+  const auto multiple = size_multiple(model);
   for (int64_t width = clip.width - multiple; width >= multiple; width -= multiple) {
     const auto size = floor_to_multiple({width, std::max(multiple, clip.height * width / clip.width)},
                                         multiple);

@@ -15,7 +15,7 @@ namespace t2v {
 // About what a step costs: below 4 GFLOP one thread is quicker (docs/performance.md). Several threads have to
 // be woken for each of a step's hundreds of operations, which costs a small network more than they save it;
 // clips side by side keep the cores busy without that.
-bool is_small_step(const WanTransformerConfig& config, int64_t tokens);
+bool is_small_step(const Model& model, int64_t tokens);
 
 // How a run uses its cores and memory.
 struct RunShape {
@@ -36,11 +36,8 @@ struct ClipSize {
 };
 ClipSize clip_size(const GenerationPlan& plan);
 
-// Latent frames that WanVae decodes at once when it may choose.
-int64_t quickest_chunk(const WanVaeConfig& config, const ClipSize& clip);
-
 // The peak of a run over these clips (at least one) in that shape. On CUDA: of the device's memory.
-MemoryEstimate estimate_memory(const ModelConfigs& configs, const ComponentSizes& components,
+MemoryEstimate estimate_memory(const Model& model, const ComponentSizes& components,
                                at::Device device, at::ScalarType dtype, const std::vector<ClipSize>& clips,
                                const RunShape& shape);
 
@@ -48,13 +45,13 @@ MemoryEstimate estimate_memory(const ModelConfigs& configs, const ComponentSizes
 // that does not: smaller decoding chunks, smaller packs, fewer at once, one thing after the other. Throws
 // Error{out_of_memory} when none does: with the estimate for the largest clip, and flags for it that would
 // fit.
-RunShape shape_run(const ModelConfigs& configs, const ComponentSizes& components, at::Device device,
+RunShape shape_run(const Model& model, const ComponentSizes& components, at::Device device,
                    at::ScalarType dtype, const std::vector<ClipSize>& clips, std::optional<int64_t> threads,
                    std::optional<int64_t> token_budget, std::optional<int64_t> limit);
 
 // Flags under which a clip would need at most `limit` bytes, as "--frames 17 or --size 128x128"; empty when
 // there are none.
-std::string fitting_flags(const ModelConfigs& configs, const ComponentSizes& components, at::Device device,
+std::string fitting_flags(const Model& model, const ComponentSizes& components, at::Device device,
                           at::ScalarType dtype, const ClipSize& clip, int64_t limit);
 
 // "2GB", "1.5 GiB", "800M", "1000000": bytes; K, M, G, T are powers of 1024 with or without an i. Throws

@@ -4,7 +4,6 @@
 #include <ATen/CPUGeneratorImpl.h>
 
 #include <cstdio>
-#include <map>
 #include <system_error>
 
 #include "pipeline/latents_file.h"
@@ -40,17 +39,18 @@ fs::path trace_folder(const ClipTask& task, std::size_t window) {
   return task.plan->windows.size() == 1 ? folder : folder / numbered("window_%04zu", window);
 }
 
-// A text's states as the network gets them: float32, zeros beyond its tokens. [max_text_tokens, d_model]
-at::Tensor padded(const at::Tensor& states, int64_t length) {
-  return at::constant_pad_nd(states.to(at::kFloat), {0, 0, 0, length - states.size(0)});
+// The states of a text's first encoder as diffusers' pipelines have them: float32, zeros beyond its tokens.
+// [length, dim]
+at::Tensor padded(const TextStates& text) {
+  const auto& states = text.states.front();
+  return at::constant_pad_nd(states.to(at::kFloat), {0, 0, 0, text.length - states.size(0)});
 }
 
-void trace_text(const ClipTask& task, const std::vector<at::Tensor>& texts) {
-  const auto length = task.plan->max_text_tokens;
+void trace_text(const ClipTask& task, const std::vector<TextStates>& texts) {
   std::vector<std::pair<std::string, at::Tensor>> tensors;
-  tensors.emplace_back("prompt_embeds", padded(texts[task.text], length));
+  tensors.emplace_back("prompt_embeds", padded(texts[task.text]));
   if (task.plan->branches == 2)
-    tensors.emplace_back("negative_prompt_embeds", padded(texts[task.negative_text], length));
+    tensors.emplace_back("negative_prompt_embeds", padded(texts[task.negative_text]));
   make_folder(*task.clip->trace);
   save_safetensors(fs::path(*task.clip->trace) / "text.safetensors", tensors);
 }
@@ -62,15 +62,15 @@ ClipNoise::ClipNoise(int64_t seed, std::vector<int64_t> shape)
 
 at::Tensor ClipNoise::next() { return at::randn(shape_, generator_, at::TensorOptions(at::kFloat))[0]; }
 
-PackSampler::PackSampler(const WanTransformer& transformer, const ModelConfigs& configs, at::Device device,
-                         const std::vector<at::Tensor>& texts, const CheckpointOptions& checkpoints,
+PackSampler::PackSampler(const Denoiser& denoiser, const ModelConfigs& configs, at::Device device,
+                         const std::vector<TextStates>& texts, const CheckpointOptions& checkpoints,
                          const Pack& pack, bool branches_in_turn)
-    : transformer_(transformer),
+    : denoiser_(denoiser),
       device_(device),
       texts_(texts),
       checkpoints_(checkpoints),
       pack_(pack),
-      patch_(configs.transformer.patch_size),
+      patch_(denoiser.patch_size()),
       scheduler_config_(configs.scheduler),
       branches_in_turn_(branches_in_turn) {
   const auto& first = *pack.front()->plan;
@@ -89,37 +89,21 @@ PackSampler::PackSampler(const WanTransformer& transformer, const ModelConfigs& 
   }
   if (device.is_cpu() && tokens < least_tokens) padding_ = least_tokens - tokens;
   if (padding_ > 0) guidance_.emplace_back();
-  text_ = text_context();
 }
 
-// Each text by itself, so that on the CPU its keys and values are the same bytes whatever else is in the
-// pack.
-TextContext PackSampler::text_context() const {
-  std::map<std::size_t, int64_t> place_of_text;
-  std::vector<TextContext> contexts;
-  TextContext joined;
-  const auto length = pack_.front()->plan->max_text_tokens;
-  const auto add = [&](std::size_t text) {
-    const auto [found, is_new] = place_of_text.try_emplace(text, static_cast<int64_t>(contexts.size()));
-    if (is_new)
-      contexts.push_back(
-          transformer_.prepare_text(padded(texts_[text].to(device_), length).unsqueeze(0), {}));
-    joined.text_of_segment.push_back(found->second);
-  };
+PackedTokens PackSampler::tokens_of(const std::vector<Clip>& clips) const {
+  auto branches = clips;
+  for (std::size_t i = 0; i < clips.size(); ++i)
+    if (guidance_[i].scale > 1) branches.push_back(clips[i]);
+  auto tokens = t2v::pack(branches, patch_);
+  tokens.known_timestep = static_cast<double>(pack_.front()->plan->context_noise);
+  tokens.texts.clear();
+  const auto add = [&](std::size_t text) { tokens.texts.push_back(static_cast<int64_t>(text)); };
   for (const auto* task : pack_) add(task->text);
   if (padding_ > 0) add(pack_.front()->text);
   for (const auto* task : pack_)
     if (task->plan->branches == 2) add(task->negative_text);
-  for (std::size_t block = 0; block < contexts.front().blocks.size(); ++block) {
-    std::vector<at::Tensor> keys;
-    std::vector<at::Tensor> values;
-    for (const auto& context : contexts) {
-      keys.push_back(context.blocks[block].keys);
-      values.push_back(context.blocks[block].values);
-    }
-    joined.blocks.push_back({at::cat(keys), at::cat(values)});
-  }
-  return joined;
+  return tokens;
 }
 
 PackSampler::Beginning PackSampler::begin(std::size_t window, const std::vector<at::Tensor>& known,
@@ -146,7 +130,7 @@ PackSampler::Beginning PackSampler::begin(std::size_t window, const std::vector<
       }
     }
     if (window > 0)
-      clip.known_frames = at::arange(clip.latents.size(1), at::TensorOptions(device_)) < known[i].size(1);
+      clip.known_frames = at::arange(clip.latents.size(1)) < known[i].size(1);
     beginning.clips.push_back(std::move(clip));
   }
   return beginning;
@@ -202,13 +186,10 @@ std::vector<at::Tensor> PackSampler::sample_window(std::size_t window, const std
   auto beginning = begin(window, known, scheduler->init_noise_sigma());
   if (padding_ > 0) add_padding(beginning);
   if (!beginning.histories.empty()) scheduler->set_history(join_histories(beginning.histories));
-  auto branches = beginning.clips;
-  for (std::size_t i = 0; i < beginning.clips.size(); ++i)
-    if (guidance_[i].scale > 1) branches.push_back(beginning.clips[i]);
-  auto tokens = t2v::pack(branches, patch_);
-  tokens.known_timestep = static_cast<double>(plan.context_noise);
-  const auto values = sample(transformer_, text_, *scheduler, tokens, guidance_, hooks(window, *scheduler),
-                             observer, {beginning.first_step, branches_in_turn_});
+  const auto tokens = tokens_of(beginning.clips);
+  if (passes_.empty()) passes_ = prepare_passes(denoiser_, tokens, texts_, guidance_, branches_in_turn_);
+  const auto values = sample(denoiser_, passes_, *scheduler, tokens, guidance_, hooks(window, *scheduler),
+                             observer, beginning.first_step);
   std::vector<at::Tensor> latents;
   for (std::size_t i = 0; i < pack_.size(); ++i)
     latents.push_back(unpatchify(rows_of(i, values), grids_[i], patch_).contiguous());

@@ -12,7 +12,7 @@
 #include <string>
 #include <vector>
 
-#include "models/wan_transformer.h"
+#include "models/denoiser.h"
 #include "pipeline/clip_task.h"
 #include "pipeline/components.h"
 #include "pipeline/sampling.h"
@@ -45,8 +45,8 @@ class ClipNoise {
 class PackSampler {
  public:
   // texts: as Denoising has them. What is referred to must outlive the sampler.
-  PackSampler(const WanTransformer& transformer, const ModelConfigs& configs, at::Device device,
-              const std::vector<at::Tensor>& texts, const CheckpointOptions& checkpoints, const Pack& pack,
+  PackSampler(const Denoiser& denoiser, const ModelConfigs& configs, at::Device device,
+              const std::vector<TextStates>& texts, const CheckpointOptions& checkpoints, const Pack& pack,
               bool branches_in_turn);
 
   // Denoises one window of each clip; windows come in order. known: the latents of each clip that the window
@@ -65,14 +65,15 @@ class PackSampler {
   Beginning begin(std::size_t window, const std::vector<at::Tensor>& known, double init_noise_sigma);
   void add_padding(Beginning& beginning) const;
   SamplingHooks hooks(std::size_t window, const Scheduler& scheduler);
-  TextContext text_context() const;
+  // The tokens of all branches; each segment reads its clip's text, or the negative one.
+  PackedTokens tokens_of(const std::vector<Clip>& clips) const;
   at::Tensor rows_of(std::size_t clip, const at::Tensor& values) const {
     return values.slice(0, begins_[clip], begins_[clip + 1]);
   }
 
-  const WanTransformer& transformer_;
+  const Denoiser& denoiser_;
   at::Device device_;
-  const std::vector<at::Tensor>& texts_;
+  const std::vector<TextStates>& texts_;
   const CheckpointOptions& checkpoints_;
   const Pack& pack_;
   PatchSize patch_;
@@ -83,7 +84,7 @@ class PackSampler {
   std::vector<int64_t> begins_ = {0};  // of each clip among the values
   int64_t padding_ = 0;                // tokens
   bool branches_in_turn_;
-  TextContext text_;
+  std::vector<Pass> passes_;  // all windows are of one layout
 };
 
 }  // namespace t2v

@@ -31,18 +31,6 @@ namespace fs = std::filesystem;
 
 namespace {
 
-// What Wan 2.1's own pipeline uses where neither the user nor t2v.json says otherwise. Source: diffusers
-// pipeline_wan.py; Wan 2.1 model cards.
-ModelDefaults with_family_defaults(ModelDefaults defaults) {
-  if (!defaults.width || !defaults.height) defaults.width = 832, defaults.height = 480;
-  defaults.frames = defaults.frames.value_or(81);
-  defaults.fps = defaults.fps.value_or(16);
-  defaults.steps = defaults.steps.value_or(50);
-  defaults.guidance_scale = defaults.guidance_scale.value_or(5.0);
-  defaults.max_text_tokens = defaults.max_text_tokens.value_or(512);
-  return defaults;
-}
-
 [[noreturn]] void refuse(const std::string& what) { throw Error(ErrorKind::usage, what); }
 
 void check_text(const std::string& text, const char* flag) {
@@ -136,7 +124,7 @@ void plan_windows(GenerationPlan& plan, const GenerationRequest& request, const 
     plan.windows = windows_of(plan.frames, plan.frames, 0);
     return;
   }
-  const int64_t ratio = configs.vae.temporal_ratio();
+  const int64_t ratio = configs.model->vae().temporal_ratio;
   const auto check = [&](int64_t value, int64_t least, int64_t most, const char* flag) {
     if (value < least || value > most || round_frames(value, ratio) != value)
       refuse(std::string(flag) + " should be 1 + " + std::to_string(ratio) + "·k, from " +
@@ -164,7 +152,7 @@ void plan_sampling(GenerationPlan& plan, const GenerationRequest& request, const
   check_range(plan.guidance_scale, 0, 1000, "--guidance-scale");
   plan.guidance_rescale = request.guidance_rescale.value_or(defaults.guidance_rescale.value_or(0.0));
   check_range(plan.guidance_rescale, 0, 1, "--guidance-rescale");
-  plan.scheduler = request.scheduler ? *request.scheduler : default_scheduler(defaults, configs);
+  plan.scheduler = request.scheduler ? *request.scheduler : default_scheduler(configs);
   plan.eta = request.eta.value_or(0.0);
   auto scheduler = configs.scheduler;
   if (scheduler.use_flow_sigmas) {
@@ -179,18 +167,17 @@ void plan_sampling(GenerationPlan& plan, const GenerationRequest& request, const
   plan.branches = plan.guidance_scale > 1 ? 2 : 1;
 }
 
-void plan_tokens(GenerationPlan& plan, const ModelConfigs& configs) {
-  const auto& patch = configs.transformer.patch_size;
-  const auto shape = configs.vae.latent_shape(plan.windows.front().frames, plan.width, plan.height);
+void plan_tokens(GenerationPlan& plan, const Model& model) {
+  const auto shape = model.vae().latent_shape(plan.windows.front().frames, plan.width, plan.height);
   plan.latent_shape = {1};
   plan.latent_shape.insert(plan.latent_shape.end(), shape.begin(), shape.end());
-  const auto grid = token_grid(shape, patch);
+  const auto grid = token_grid(shape, model.patch_size());
   plan.tokens = grid.count();
   const int64_t longest = std::max({grid.t, grid.h, grid.w});
-  if (longest > configs.transformer.rope_max_seq_len)
+  if (longest > model.longest_axis())
     refuse("the clip would be " + std::to_string(longest) +
            " patches long on one axis; the model knows positions up to " +
-           std::to_string(configs.transformer.rope_max_seq_len) +
+           std::to_string(model.longest_axis()) +
            ". Ask for fewer frames or a smaller size.");
 }
 
@@ -211,16 +198,17 @@ void note_unknown_words(GenerationPlan& plan, const std::string& text,
                        " and will make something else; its words are: " + all);
 }
 
-void plan_text(GenerationPlan& plan, const GenerationRequest& request, const ModelDefaults& defaults,
+void plan_text(GenerationPlan& plan, const GenerationRequest& request, const Model& model,
                const Tokenizer& tokenizer) {
+  const auto& defaults = model.defaults();
   if (!request.prompt) refuse("a prompt is needed: -p \"what the video shows\"");
   check_text(*request.prompt, "--prompt");
   const auto negative = request.negative_prompt.value_or(defaults.negative_prompt.value_or(""));
   check_text(negative, "--negative-prompt");
   plan.prompt = *request.prompt;
   plan.negative_prompt = negative;
-  plan.cleaned_prompt = clean_prompt(plan.prompt);
-  plan.cleaned_negative_prompt = clean_prompt(plan.negative_prompt);
+  plan.cleaned_prompt = model.clean(plan.prompt);
+  plan.cleaned_negative_prompt = model.clean(plan.negative_prompt);
   plan.max_text_tokens = *defaults.max_text_tokens;
   for (const auto& [text, name] : {std::pair{plan.cleaned_prompt, "prompt"},
                                    std::pair{plan.cleaned_negative_prompt, "negative prompt"}}) {
@@ -299,28 +287,25 @@ void plan_outputs(GenerationPlan& plan, const GenerationRequest& request, std::s
 }
 
 // Throws Error{out_of_memory} when no way of making the clips stays within the limit.
-void plan_memory(GenerationPlan& plan, const ModelConfigs& configs, const ComponentSizes& sizes,
+void plan_memory(GenerationPlan& plan, const Model& model, const ComponentSizes& sizes,
                  at::Device device, at::ScalarType dtype) {
   const std::vector<ClipSize> clips(plan.clips.size(), clip_size(plan));
-  const auto shape = shape_run(configs, sizes, device, dtype, clips, plan.threads, plan.token_budget,
+  const auto shape = shape_run(model, sizes, device, dtype, clips, plan.threads, plan.token_budget,
                                plan.memory_limit);
-  plan.memory = estimate_memory(configs, sizes, device, dtype, clips, shape);
+  plan.memory = estimate_memory(model, sizes, device, dtype, clips, shape);
 }
 
 }  // namespace
 
-struct Planner::Model {
-  ModelFolder folder;
+struct Planner::OpenModel {
   ModelConfigs configs;
-  ModelDefaults defaults;
   std::unique_ptr<Tokenizer> tokenizer;
   std::optional<ComponentSizes> sizes;  // once a plan has come so far that weight files are looked at
 
-  Model(const std::string& name, std::vector<std::string>& notes)
-      : folder(open_model_folder(find_model(name, [&](const std::string& line) { notes.push_back(line); }))),
-        configs(read_model_configs(folder)),
-        defaults(with_family_defaults(folder.defaults)),
-        tokenizer(load_tokenizer(folder, configs)) {}
+  OpenModel(const std::string& name, std::vector<std::string>& notes)
+      : configs(read_model_configs(open_model_folder(
+            find_model(name, [&](const std::string& line) { notes.push_back(line); })))),
+        tokenizer(configs.model->load_tokenizer()) {}
 };
 
 Planner::Planner() = default;
@@ -332,23 +317,26 @@ GenerationPlan Planner::plan(const GenerationRequest& request) {
   GenerationPlan plan;
   plan.model = request.model.value_or(kDefaultModel);
   auto& kept = models_[plan.model];
-  if (!kept) kept = std::make_unique<Model>(plan.model, plan.notes);
-  auto& [model, configs, defaults, tokenizer, sizes] = *kept;
-  plan.model_folder = model.root.string();
+  if (!kept) kept = std::make_unique<OpenModel>(plan.model, plan.notes);
+  auto& [configs, tokenizer, sizes] = *kept;
+  const auto& model = *configs.model;
+  const auto& folder = model.folder();
+  const auto& defaults = model.defaults();
+  plan.model_folder = folder.root.string();
   const auto device = parse_device(request.device.value_or("auto"));
   const auto dtype = parse_dtype(request.dtype.value_or("auto"), device);
   plan.device = device.str();
   plan.dtype = dtype_name(dtype);
-  plan_size(plan, request, defaults, size_multiple(configs));
-  plan_length(plan, request, defaults, configs.vae.temporal_ratio());
+  plan_size(plan, request, defaults, size_multiple(model));
+  plan_length(plan, request, defaults, model.vae().temporal_ratio);
   plan_windows(plan, request, defaults, configs);
-  if (plan.windows.size() == 1 && model.defaults.frames && plan.frames > *model.defaults.frames)
+  if (plan.windows.size() == 1 && folder.defaults.frames && plan.frames > *folder.defaults.frames)
     plan.notes.push_back(std::to_string(plan.frames) + " frames are more than the " +
-                         std::to_string(*model.defaults.frames) +
+                         std::to_string(*folder.defaults.frames) +
                          " that the model is made for; the picture may suffer");
   plan_sampling(plan, request, defaults, configs);
-  plan_tokens(plan, configs);
-  plan_text(plan, request, defaults, *tokenizer);
+  plan_tokens(plan, model);
+  plan_text(plan, request, model, *tokenizer);
   plan.resize = request.resize;
   plan.resize_filter = request.resize_filter.value_or("lanczos");
   if (plan.resize_filter != "lanczos" && plan.resize_filter != "nearest")
@@ -362,7 +350,7 @@ GenerationPlan Planner::plan(const GenerationRequest& request) {
            std::to_string(plan.windows.size()));
   if (plan.init_latents) {  // what does not fit is refused before weights load
     read_latents(*plan.init_latents, plan.latent_shape);
-    require_autoencoder(*plan.init_latents, read_provenance(*plan.init_latents), model);
+    require_autoencoder(*plan.init_latents, read_provenance(*plan.init_latents), folder);
   }
   plan.threads = request.threads;
   if (plan.threads) check_range(static_cast<double>(*plan.threads), 1, 1024, "--threads");
@@ -377,7 +365,7 @@ GenerationPlan Planner::plan(const GenerationRequest& request) {
   plan.token_budget = request.token_budget;
   if (plan.token_budget) check_range(static_cast<double>(*plan.token_budget), 1, 1e12, "--token-budget");
   if (request.memory_limit) plan.memory_limit = parse_bytes(*request.memory_limit, "--memory-limit");
-  plan_memory(plan, configs, *sizes, device, dtype);
+  plan_memory(plan, model, *sizes, device, dtype);
   return plan;
 }
 

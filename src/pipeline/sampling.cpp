@@ -10,12 +10,18 @@ namespace t2v {
 
 namespace {
 
-void check_finite(const at::Tensor& values, const char* what, int64_t step, int64_t steps, int64_t timestep) {
-  if (at::isfinite(values).all().item<bool>()) return;
+// One wait for the device, whatever is wrong.
+void check_finite(const at::Tensor& prediction, const at::Tensor& values, int64_t step, int64_t steps,
+                  int64_t timestep) {
+  if (values.is_meta()) return;
+  const auto finite = at::stack({at::isfinite(prediction).all(), at::isfinite(values).all()}).cpu();
+  const auto* fine = finite.const_data_ptr<bool>();
+  if (fine[0] && fine[1]) return;
   throw Error(
       ErrorKind::non_finite,
-      std::string("denoising: ") + what + " holds NaN or infinity at step " + std::to_string(step + 1) +
-          " of " + std::to_string(steps) + " (timestep " + std::to_string(timestep) +
+      std::string("denoising: ") + (fine[0] ? "the sample" : "the network's prediction") +
+          " holds NaN or infinity at step " + std::to_string(step + 1) + " of " + std::to_string(steps) +
+          " (timestep " + std::to_string(timestep) +
           "). Nothing was written. Try --dtype float32, a lower --guidance-scale, or check the weights.");
 }
 
@@ -50,14 +56,16 @@ at::Tensor for_all_branches(const at::Tensor& values, const Branches& branches) 
   return parts.size() == 1 ? values : at::cat(parts);
 }
 
-// The rows of each clip that are not known, where some are: what its rescaling is measured on.
-std::vector<at::Tensor> new_rows(const at::Tensor& known, const Branches& branches) {
+// The rows of each clip that are not known, where some are: what its rescaling is measured on. known: bool
+// [N], on the CPU, or undefined.
+std::vector<at::Tensor> new_rows(const at::Tensor& known, const Branches& branches, at::Device device) {
   std::vector<at::Tensor> rows(branches.unconditional.size());
   for (std::size_t clip = 0; clip < rows.size() && known.defined(); ++clip)
     rows[clip] = known.slice(0, branches.begins[clip], branches.begins[clip + 1])
                      .logical_not()
                      .nonzero()
-                     .squeeze(1);
+                     .squeeze(1)
+                     .to(device);
   return rows;
 }
 
@@ -87,57 +95,48 @@ at::Tensor guided(const at::Tensor& prediction, const Branches& branches,
   return parts.size() == 1 ? parts[0] : at::cat(parts);
 }
 
-// Segments begin ... end - 1 by themselves.
-at::Tensor predict_segments(const Denoiser& denoiser, const PackedTokens& tokens, const TextContext& text,
-                            std::size_t begin, std::size_t end) {
-  const auto first = tokens.segments[begin], last = tokens.segments[end];
-  PackedTokens part = tokens;
-  for (auto* rows : {&part.values, &part.positions, &part.timesteps}) *rows = rows->slice(0, first, last);
-  if (part.known.defined()) part.known = part.known.slice(0, first, last);
-  part.segments.clear();
-  for (auto segment = begin; segment <= end; ++segment)
-    part.segments.push_back(tokens.segments[segment] - first);
-  TextContext texts = text;
-  texts.text_of_segment.assign(text.text_of_segment.begin() + static_cast<std::ptrdiff_t>(begin),
-                               text.text_of_segment.begin() + static_cast<std::ptrdiff_t>(end));
-  return denoiser.predict(part, texts);
-}
-
-// All branches in one pass, or the unconditional ones after the others.
-at::Tensor predict(const Denoiser& denoiser, const PackedTokens& tokens, const TextContext& text,
-                   const Branches& branches, bool in_turn) {
-  const auto clips = branches.unconditional.size(), all = tokens.segments.size() - 1;
-  if (!in_turn || all == clips) return denoiser.predict(tokens, text);
-  return at::cat({predict_segments(denoiser, tokens, text, 0, clips),
-                  predict_segments(denoiser, tokens, text, clips, all)});
+at::Tensor predict(const Denoiser& denoiser, const PackedTokens& tokens, const std::vector<Pass>& passes) {
+  if (passes.size() == 1) return denoiser.predict(tokens, *passes[0].conditioning);
+  std::vector<at::Tensor> parts;
+  for (const auto& pass : passes)
+    parts.push_back(denoiser.predict(segments_of(tokens, pass.begin, pass.end), *pass.conditioning));
+  return at::cat(parts);
 }
 
 }  // namespace
 
-at::Tensor sample(const Denoiser& denoiser, const TextContext& text, Scheduler& scheduler,
+std::vector<Pass> prepare_passes(const Denoiser& denoiser, const PackedTokens& tokens,
+                                 const std::vector<TextStates>& texts, const std::vector<Guidance>& guidance,
+                                 bool branches_in_turn) {
+  const auto clips = guidance.size(), all = tokens.segments.size() - 1;
+  if (!branches_in_turn || all == clips) return {{0, all, denoiser.prepare(tokens, texts)}};
+  return {{0, clips, denoiser.prepare(segments_of(tokens, 0, clips), texts)},
+          {clips, all, denoiser.prepare(segments_of(tokens, clips, all), texts)}};
+}
+
+at::Tensor sample(const Denoiser& denoiser, const std::vector<Pass>& passes, Scheduler& scheduler,
                   PackedTokens tokens, const std::vector<Guidance>& guidance, const SamplingHooks& hooks,
-                  Observer& observer, const SamplingOptions& options) {
+                  Observer& observer, int64_t first_step) {
   const auto branches = branches_of(tokens, guidance);
   const auto& timesteps = scheduler.timesteps();
   const auto steps = static_cast<int64_t>(timesteps.size());
   auto values = tokens.values.narrow(0, 0, branches.count());  // float32 [n, C·pt·ph·pw]
   const auto clean = values;
-  const auto known = tokens.known.defined() ? tokens.known.narrow(0, 0, branches.count()).unsqueeze(1)
-                                            : at::Tensor();
-  const auto rows = new_rows(known.defined() ? known.squeeze(1) : known, branches);
-  for (int64_t step = options.first_step; step < steps; ++step) {
+  at::Tensor known;
+  if (tokens.known.defined()) known = tokens.known.narrow(0, 0, branches.count());
+  const auto rows = new_rows(known, branches, values.device());
+  if (known.defined()) known = known.unsqueeze(1).to(values.device());  // [n, 1]
+  for (int64_t step = first_step; step < steps; ++step) {
     observer.check_cancelled();
     const int64_t timestep = timesteps[static_cast<std::size_t>(step)];
     tokens.values = for_all_branches(values, branches);
     set_timestep(tokens, static_cast<double>(timestep));
-    const auto prediction = guided(predict(denoiser, tokens, text, branches, options.branches_in_turn),
-                                   branches, guidance, rows);
-    check_finite(prediction, "the network's prediction", step, steps, timestep);
+    const auto prediction = guided(predict(denoiser, tokens, passes), branches, guidance, rows);
     const auto noise = scheduler.needs_noise(step) ? std::optional<at::Tensor>(hooks.noise(step))
                                                    : std::nullopt;
     values = scheduler.step(prediction, step, values, noise);
     if (known.defined()) values = at::where(known, clean, values);
-    check_finite(values, "the sample", step, steps, timestep);
+    check_finite(prediction, values, step, steps, timestep);
     if (hooks.after_step) hooks.after_step(step, timestep, values);
     observer.progress({"denoise", step + 1, steps});
   }

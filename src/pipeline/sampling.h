@@ -4,6 +4,7 @@
 #include <ATen/core/Tensor.h>
 
 #include <functional>
+#include <memory>
 #include <vector>
 
 #include "models/denoiser.h"
@@ -27,12 +28,20 @@ struct SamplingHooks {
   std::function<void(int64_t step, int64_t timestep, const at::Tensor& values)> after_step;
 };
 
-struct SamplingOptions {
-  int64_t first_step = 0;
-  bool branches_in_turn = false;  // half of the memory, where all of it does not suffice
+// The segments of a pack that share a forward pass, and what the denoiser made for them.
+struct Pass {
+  std::size_t begin = 0, end = 0;  // segments
+  std::shared_ptr<const Conditioning> conditioning;
 };
 
-// Denoises the clips of a pack together, from options.first_step of the schedule on.
+// One pass for all segments, or, for half of the memory, one for the clips' first branches and one for the
+// unconditional ones. It serves all packs of this layout. tokens, guidance: as sample() has them; texts: as
+// Denoiser::prepare has them.
+std::vector<Pass> prepare_passes(const Denoiser& denoiser, const PackedTokens& tokens,
+                                 const std::vector<TextStates>& texts, const std::vector<Guidance>& guidance,
+                                 bool branches_in_turn = false);
+
+// Denoises the clips of a pack together, from first_step of the schedule on.
 // tokens: the noise (or the sample of an earlier step, and known content) of each clip, one segment a clip,
 // in order; after that, once more each clip whose guidance scale is above 1, in order: its unconditional
 // branch. guidance: one a clip. Returns the clean values [n, C·pt·ph·pw] of the clips' first branches. Known
@@ -40,8 +49,8 @@ struct SamplingOptions {
 // uncond); of the rescaling: Lin et al. 2023 ("Common diffusion noise schedules and sample steps are flawed",
 // section 3.4), diffusers rescale_noise_cfg, over all values of a clip that are new. Throws Error{non_finite}
 // naming the step.
-at::Tensor sample(const Denoiser& denoiser, const TextContext& text, Scheduler& scheduler,
+at::Tensor sample(const Denoiser& denoiser, const std::vector<Pass>& passes, Scheduler& scheduler,
                   PackedTokens tokens, const std::vector<Guidance>& guidance, const SamplingHooks& hooks,
-                  Observer& observer, const SamplingOptions& options = {});
+                  Observer& observer, int64_t first_step = 0);
 
 }  // namespace t2v

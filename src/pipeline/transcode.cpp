@@ -23,16 +23,17 @@ namespace {
 // Encodes the frames that it is given, a group at a time.
 class EncodingSink : public FrameSink {
  public:
-  EncodingSink(const WanVae& vae, at::Device device) : vae_(vae), device_(device), stream_(vae) {}
+  EncodingSink(const VideoVae& vae, at::Device device)
+      : vae_(vae), device_(device), stream_(vae.encode_stream()) {}
 
   void write(const Frame& frame) override {
     pending_.push_back(frame);
     ++frames_;
-    if (static_cast<int64_t>(pending_.size()) == vae_.config().temporal_ratio()) encode();
+    if (static_cast<int64_t>(pending_.size()) == vae_.spec().temporal_ratio) encode();
   }
   void finish() override {
     if (!pending_.empty()) encode();
-    keep(stream_.finish());
+    keep(stream_->finish());
   }
 
   int64_t frames() const { return frames_; }  // written
@@ -41,12 +42,12 @@ class EncodingSink : public FrameSink {
 
  private:
   void encode() {
-    keep(stream_.push(from_frames(pending_).to(device_)));
+    keep(stream_->push(from_frames(pending_).to(device_)));
     pending_.clear();
   }
   // Into one block that grows: small ones, allocated between the large ones of encoding, would keep the heap
   // from being used again.
-  void keep(const WanVae::Posterior& posterior) {
+  void keep(const Posterior& posterior) {
     if (!posterior.mean.defined()) return;
     const auto latents = vae_.normalise(posterior.mean).transpose(0, 1).cpu();  // [t, C, H, W]
     const int64_t count = count_ + latents.size(0);
@@ -61,9 +62,9 @@ class EncodingSink : public FrameSink {
     count_ = count;
   }
 
-  const WanVae& vae_;
+  const VideoVae& vae_;
   at::Device device_;
-  WanVae::EncodeStream stream_;
+  std::unique_ptr<EncodeStream> stream_;
   std::vector<Frame> pending_;
   at::Tensor latents_;  // [at least count_, C, H, W]
   int64_t count_ = 0, frames_ = 0;
@@ -99,9 +100,9 @@ DecodeSettings resolve(const DecodeRequest& request, const DecodeSettings& store
 }
 
 struct VaeModel {
-  ModelFolder folder;
-  ModelConfigs configs;
+  std::unique_ptr<Model> model;
   at::Device device;
+  VaeSpec vae;
 };
 
 VaeModel open_vae_model(const std::string& name, const std::string& device,
@@ -111,8 +112,9 @@ VaeModel open_vae_model(const std::string& name, const std::string& device,
                 "--threads should be between 1 and 1024, found " + std::to_string(*threads));
   if (threads) at::set_num_threads(static_cast<int>(*threads));
   auto folder = open_model_folder(find_model(name, [&](const std::string& line) { observer.note(line); }));
-  auto configs = read_model_configs(folder);
-  return {std::move(folder), std::move(configs), parse_device(device)};
+  auto model = open_model(std::move(folder));
+  const auto vae = model->vae();
+  return {std::move(model), parse_device(device), vae};
 }
 
 // What the video says of itself, and what was encoded.
@@ -124,7 +126,7 @@ Json provenance_of_video(const EncodeRequest& request, const VideoReader& reader
   if (provenance.empty()) provenance["t2v"] = version();
   Json encoded = {{"source", std::filesystem::path(request.input).filename().string()},
                   {"model", request.model},
-                  {"vae_hash", component_hash(model.folder, "vae")},
+                  {"vae_hash", component_hash(model.model->folder(), "vae")},
                   {"frames", frames},
                   {"width", size.width},
                   {"height", size.height}};
@@ -136,9 +138,9 @@ Json provenance_of_video(const EncodeRequest& request, const VideoReader& reader
 
 }  // namespace
 
-int64_t decode_to_file(const WanVae& vae, const at::Tensor& latents, const EncoderOptions& options,
+int64_t decode_to_file(const VideoVae& vae, const at::Tensor& latents, const EncoderOptions& options,
                        Observer& observer) {
-  const int64_t total = (latents.size(1) - 1) * vae.config().temporal_ratio() + 1;
+  const int64_t total = vae.spec().frames(latents.size(1));
   const auto sink = make_threaded_sink(open_encoder(options));
   int64_t written = 0;
   vae.decode(vae.denormalise(latents), [&](const at::Tensor& part) {
@@ -158,10 +160,10 @@ int64_t decode_latents(const DecodeRequest& request, Observer& observer) {
   const auto stored = decode_settings(provenance, request.latents);
   const auto name = request.model ? *request.model : stored.model.value_or(kDefaultModel);
   const auto model = open_vae_model(name, request.device, request.threads, observer);
-  require_autoencoder(request.latents, provenance, model.folder);
-  const auto latents = read_latents(request.latents, {1, model.configs.vae.z_dim, -1, -1, -1});
-  const auto used = resolve(request, stored, model.folder.defaults, name, observer);
-  const int64_t ratio = model.configs.vae.spatial_ratio();
+  require_autoencoder(request.latents, provenance, model.model->folder());
+  const auto latents = read_latents(request.latents, {1, model.vae.channels, -1, -1, -1});
+  const auto used = resolve(request, stored, model.model->folder().defaults, name, observer);
+  const int64_t ratio = model.vae.spatial_ratio;
   EncoderOptions options{.path = request.output,
                          .width = static_cast<int>(latents.size(3) * ratio),
                          .height = static_cast<int>(latents.size(2) * ratio)};
@@ -170,9 +172,9 @@ int64_t decode_latents(const DecodeRequest& request, Observer& observer) {
   options.resize = planned_resize(used.resize, *used.resize_filter);
   set_decode_settings(provenance, used, options.width, options.height);
   options.metadata = container_metadata(provenance);
-  check_output(options, (latents.size(1) - 1) * model.configs.vae.temporal_ratio() + 1);
-  const auto vae = load_vae(model.folder, model.configs, model.device);
-  return decode_to_file(vae, latents.to(model.device), options, observer);
+  check_output(options, model.vae.frames(latents.size(1)));
+  const auto vae = load_vae(*model.model, {model.device});
+  return decode_to_file(*vae, latents.to(model.device), options, observer);
 }
 
 EncodeResult encode_video(const EncodeRequest& request, Observer& observer) {
@@ -186,13 +188,13 @@ EncodeResult encode_video(const EncodeRequest& request, Observer& observer) {
   const auto reader = open_video(request.input);
   const PixelSize native{reader->info().width, reader->info().height};
   const auto wanted = request.size ? parse_size(*request.size, "--size") : native;
-  const auto size = floor_to_multiple(wanted, size_multiple(model.configs));
+  const auto size = floor_to_multiple(wanted, size_multiple(*model.model));
   if (size != native)
     observer.note("resampled from " + std::to_string(native.width) + "x" + std::to_string(native.height) +
                   " to " + std::to_string(size.width) + "x" + std::to_string(size.height) +
-                  " (lanczos): the model takes multiples of " + std::to_string(size_multiple(model.configs)));
-  const auto vae = load_vae(model.folder, model.configs, model.device);
-  auto encoding = std::make_unique<EncodingSink>(vae, model.device);
+                  " (lanczos): the model takes multiples of " + std::to_string(size_multiple(*model.model)));
+  const auto vae = load_vae(*model.model, {model.device});
+  auto encoding = std::make_unique<EncodingSink>(*vae, model.device);
   const auto& encoded = *encoding;
   std::unique_ptr<FrameSink> sink = std::move(encoding);
   if (size != native)
@@ -209,12 +211,11 @@ EncodeResult encode_video(const EncodeRequest& request, Observer& observer) {
   sink->finish();
   const auto latents = encoded.latents();
   for (const auto& note : reader->info().notes) observer.note(request.input + ": " + note);
-  const int64_t ratio = model.configs.vae.temporal_ratio();
-  const auto usable = (latents.size(1) - 1) * ratio + 1;
+  const auto usable = model.vae.frames(latents.size(1));
   observer.progress({"encode", usable, usable});
   if (usable < encoded.frames())
     observer.note("the first " + std::to_string(usable) + " of " + std::to_string(encoded.frames()) +
-                  " frames are encoded: the model takes 1 + " + std::to_string(ratio) + "·k");
+                  " frames are encoded: the model takes 1 + " + std::to_string(model.vae.temporal_ratio) + "·k");
   if (!at::isfinite(latents).all().item<bool>())
     throw Error(ErrorKind::non_finite,
                 request.input + ": its latents hold NaN or infinity; check the autoencoder's weights");

@@ -16,7 +16,7 @@ std::vector<Window> windows_of(int64_t frames, int64_t window, int64_t overlap) 
   return windows;
 }
 
-at::Tensor decode_window(const WanVae& vae, const at::Tensor& latents, const std::vector<Window>& windows,
+at::Tensor decode_window(const VideoVae& vae, const at::Tensor& latents, const std::vector<Window>& windows,
                          std::size_t index, const std::function<void(const at::Tensor&)>& sink) {
   const auto& window = windows[index];
   const int64_t kept = index + 1 < windows.size() ? windows[index + 1].context : 0;

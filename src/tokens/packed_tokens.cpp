@@ -2,6 +2,7 @@
 
 #include <ATen/ATen.h>
 
+#include <algorithm>
 #include <string>
 
 #include "t2v/error.h"
@@ -51,22 +52,60 @@ PackedTokens pack(const std::vector<Clip>& clips, const PatchSize& patch, int64_
       values.push_back(patchify(clip.latents, patch));
       positions.push_back(at::stack(axes, -1).reshape({grid.count(), 3}));
       any_known = any_known || clip.known_frames.defined();
-      const auto frames = clip.known_frames.defined() ? clip.known_frames.reshape({grid.t, patch.t}).all(1)
-                                                      : at::zeros({grid.t}, options.dtype(at::kBool));
+      const auto frames = clip.known_frames.defined()
+                              ? clip.known_frames.reshape({grid.t, patch.t}).all(1)
+                              : at::zeros({grid.t}, at::TensorOptions(at::kBool));
       known.push_back(frames.repeat_interleave(grid.h * grid.w));
+      tokens.texts.push_back(tokens.segment_count());
       tokens.segments.push_back(tokens.segments.back() + grid.count());
+      auto& extent = tokens.extent;
+      extent = {std::max(extent.t, grid.t), std::max(extent.h, grid.h), std::max(extent.w, grid.w)};
     }
   }
+  tokens.text_segments = tokens.segments;
   tokens.values = at::cat(values);
   tokens.positions = at::cat(positions);
-  tokens.timesteps = at::zeros({tokens.values.size(0)}, tokens.values.options().dtype(at::kFloat));
-  if (any_known) tokens.known = at::cat(known);
+  if (any_known) {
+    tokens.known = at::cat(known);
+    tokens.level_of_token = tokens.known.to(at::kLong).to(tokens.values.device());
+  }
+  set_timestep(tokens, 0);
   return tokens;
 }
 
+PackedTokens segments_of(const PackedTokens& tokens, std::size_t begin, std::size_t end) {
+  const auto first = tokens.segments[begin], last = tokens.segments[end];
+  PackedTokens part = tokens;
+  for (auto* rows : {&part.values, &part.positions, &part.level_of_token, &part.known})
+    if (rows->defined()) *rows = rows->slice(0, first, last);
+  part.segments.clear();
+  for (auto segment = begin; segment <= end; ++segment)
+    part.segments.push_back(tokens.segments[segment] - first);
+  part.text_segments = {0};
+  part.texts.clear();
+  for (std::size_t i = 0; i < tokens.texts.size(); ++i) {
+    if (tokens.text_segments[i] < first || tokens.text_segments[i] >= last) continue;
+    part.text_segments.push_back(tokens.text_segments[i + 1] - first);
+    part.texts.push_back(tokens.texts[i]);
+  }
+  return part;
+}
+
 void set_timestep(PackedTokens& tokens, double timestep) {
-  tokens.timesteps = at::full_like(tokens.timesteps, timestep);
-  if (tokens.known.defined()) tokens.timesteps = tokens.timesteps.masked_fill(tokens.known, tokens.known_timestep);
+  const auto options = tokens.values.options().dtype(at::kFloat);
+  tokens.timesteps = at::full({1}, timestep, options);
+  if (tokens.known.defined())
+    tokens.timesteps = at::cat({tokens.timesteps, at::full({1}, tokens.known_timestep, options)});
+}
+
+void set_timesteps(PackedTokens& tokens, const at::Tensor& of_tokens) {
+  const auto device = tokens.values.device();
+  auto levels = of_tokens;
+  auto level_of_token = at::arange(of_tokens.size(0), at::TensorOptions(at::kLong));
+  if (!of_tokens.is_meta())  // which has no values to compare
+    std::tie(levels, level_of_token) = at::_unique(of_tokens, /*sorted=*/true, /*return_inverse=*/true);
+  tokens.timesteps = levels.to(device);
+  tokens.level_of_token = levels.size(0) == 1 ? at::Tensor() : level_of_token.to(device);
 }
 
 }  // namespace t2v

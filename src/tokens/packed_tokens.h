@@ -22,14 +22,20 @@ struct TokenGrid {
 };
 
 // One segment per clip and guidance branch. Linear layers and norms see all N tokens at once; attention stays
-// within a segment.
+// within a segment. Only values and timesteps change while a pack is denoised.
 struct PackedTokens {
   at::Tensor values;  // float32 [N, C·pt·ph·pw], the latents' patches: channel slowest, then t, h, w within
                       // the patch
-  at::Tensor positions;  // int64 [N, 3]: t, h, w in patches
-  at::Tensor timesteps;  // float32 [N]: the noise level of each token, in the model's training timesteps
-  std::vector<int64_t> segments;  // [S + 1] cumulative token counts, from 0 to N
-  at::Tensor known;  // bool [N], or undefined when no token is known. Known tokens are never changed.
+  at::Tensor timesteps;       // float32 [K]: the noise levels that occur, in the model's training timesteps
+  at::Tensor level_of_token;  // int64 [N]: which of them each token has; undefined when K = 1
+
+  at::Tensor positions;                // int64 [N, 3]: t, h, w in patches
+  TokenGrid extent;                    // every position is below it
+  std::vector<int64_t> segments;       // [S + 1] cumulative token counts, from 0 to N
+  std::vector<int64_t> text_segments;  // [R + 1] likewise: tokens that read one text; a segment has one or more
+  std::vector<int64_t> texts;          // [R] the text that each of them reads
+  at::Tensor known;  // bool [N], on the CPU, or undefined when no token is known. Known tokens are never
+                     // changed.
   double known_timestep = 0;  // their noise level: 0 is clean
 
   int64_t segment_count() const { return static_cast<int64_t>(segments.size()) - 1; }
@@ -38,7 +44,7 @@ struct PackedTokens {
 // One clip to pack.
 struct Clip {
   at::Tensor latents;       // float32 [C, T, H, W]
-  at::Tensor known_frames;  // bool [T] in latent frames, or undefined: which frames are known content
+  at::Tensor known_frames;  // bool [T] in latent frames, on the CPU, or undefined: which are known content
 };
 
 // Throws Error{usage} when a latent size is not a multiple of the patch.
@@ -49,10 +55,18 @@ at::Tensor patchify(const at::Tensor& latents, const PatchSize& patch);
 at::Tensor unpatchify(const at::Tensor& values, const TokenGrid& grid, const PatchSize& patch);
 
 // Packs clips of any sizes, one segment each, in order, `branches` times over (2 for classifier-free
-// guidance: all clips, then all clips again). Timesteps are zero until set_timestep.
+// guidance: all clips, then all clips again). Every segment reads a text of its own, 0, 1, …. Timesteps are
+// zero until set_timestep.
 PackedTokens pack(const std::vector<Clip>& clips, const PatchSize& patch, int64_t branches = 1);
 
-// Gives every token the noise level `timestep`, known tokens their own.
+// Segments begin, …, end - 1 by themselves. Views of the same values.
+PackedTokens segments_of(const PackedTokens& tokens, std::size_t begin, std::size_t end);
+
+// Gives every token the noise level `timestep`, known tokens their own. Does not wait for a card.
 void set_timestep(PackedTokens& tokens, double timestep);
+
+// Gives each token its own level: float32 [N], on the CPU (or on the meta device, where every token has one
+// that no other has).
+void set_timesteps(PackedTokens& tokens, const at::Tensor& of_tokens);
 
 }  // namespace t2v

@@ -6,7 +6,6 @@
 
 #include <algorithm>
 #include <map>
-#include <numeric>
 
 #include "nn/ops.h"
 #include "tokens/packed_tokens.h"
@@ -16,47 +15,35 @@ namespace t2v {
 
 namespace {
 
-// The texts of a packed batch: rows of the encoder's output, the last one the zeros that stand for padding. A
-// text is listed for every segment that has it, so that the segments' keys and values need no second
-// gathering.
+// The captions of a batch, each different one once.
 struct EncodedTexts {
-  at::Tensor rows;             // [R, d_model]
-  at::Tensor row_of_position;  // int64 [segments, max_text_tokens]
+  std::vector<TextStates> texts;
+  std::vector<int64_t> text_of_segment;
 };
 
-// Each different caption is encoded once, captions of equal length together.
-EncodedTexts encode_texts(const Umt5Encoder& encoder,
+// Captions of equal length are encoded together.
+EncodedTexts encode_texts(const TextEncoder& encoder,
                           const std::vector<const std::vector<int64_t>*>& captions, int64_t max_tokens,
                           at::Device device) {
   std::map<std::size_t, std::map<std::vector<int64_t>, int64_t>> by_length;  // length → caption → its text
   for (const auto* caption : captions) by_length[caption->size()].emplace(*caption, 0);
-  EncodedTexts texts;
-  std::vector<at::Tensor> rows;
-  std::vector<std::vector<int64_t>> positions;
-  int64_t next_row = 0;
+  EncodedTexts encoded;
   for (auto& [length, members] : by_length) {
     std::vector<int64_t> ids;
-    for (auto& [caption, text] : members) {
-      text = static_cast<int64_t>(positions.size());
-      auto& places = positions.emplace_back();
-      for (std::size_t i = 0; i < length; ++i) places.push_back(next_row++);
-      ids.insert(ids.end(), caption.begin(), caption.end());
-    }
+    for (const auto& [caption, text] : members) ids.insert(ids.end(), caption.begin(), caption.end());
     const auto batch = at::tensor(ids, at::TensorOptions(at::kLong))
                            .view({static_cast<int64_t>(members.size()), -1})
                            .to(device);
-    rows.push_back(encoder.forward(batch).flatten(0, 1));
+    const auto states = encoder.forward(batch).unbind(0);
+    std::size_t next = 0;
+    for (auto& [caption, text] : members) {
+      text = static_cast<int64_t>(encoded.texts.size());
+      encoded.texts.push_back({{states[next++]}, max_tokens});
+    }
   }
-  rows.push_back(at::zeros({1, rows.front().size(1)}, rows.front().options()));
-  texts.rows = at::cat(rows);
-  std::vector<int64_t> flat;
-  for (const auto* caption : captions) {
-    auto& places = positions[static_cast<std::size_t>(by_length[caption->size()][*caption])];
-    places.resize(static_cast<std::size_t>(max_tokens), next_row);
-    flat.insert(flat.end(), places.begin(), places.end());
-  }
-  texts.row_of_position = at::tensor(flat, at::TensorOptions(at::kLong)).view({-1, max_tokens}).to(device);
-  return texts;
+  for (const auto* caption : captions)
+    encoded.text_of_segment.push_back(by_length[caption->size()][*caption]);
+  return encoded;
 }
 
 // The text encoder's outputs at the words that have labels.
@@ -66,22 +53,28 @@ struct LabelledWords {
 };
 
 // words: for each segment word_labels of its caption, or undefined.
-LabelledWords labelled_words(const std::vector<at::Tensor>& words, const EncodedTexts& texts) {
+LabelledWords labelled_words(const std::vector<at::Tensor>& words, const EncodedTexts& encoded) {
+  std::vector<int64_t> begins = {0};  // of the texts' rows below each other
+  std::vector<at::Tensor> rows;
+  for (const auto& text : encoded.texts) {
+    rows.push_back(text.states.front());
+    begins.push_back(begins.back() + rows.back().size(0));
+  }
   std::vector<int64_t> places, labels;
-  const int64_t positions = texts.row_of_position.size(1);
   for (std::size_t segment = 0; segment < words.size(); ++segment) {
     if (!words[segment].defined()) continue;
+    const auto begin = begins[static_cast<std::size_t>(encoded.text_of_segment[segment])];
     const auto of_token = words[segment].accessor<uint8_t, 2>();
     for (int64_t i = 0; i < of_token.size(0); ++i) {
       if (of_token[i][0] == 0) continue;
-      places.push_back(static_cast<int64_t>(segment) * positions + i);
+      places.push_back(begin + i);
       for (int64_t k = 0; k < kWordLabels; ++k) labels.push_back(of_token[i][k]);
     }
   }
   const auto options = at::TensorOptions(at::kLong);
-  const auto device = texts.rows.device();
-  const auto rows = rows_at(texts.row_of_position.flatten(), at::tensor(places, options).to(device));
-  return {rows_at(texts.rows, rows), at::tensor(labels, options).view({-1, kWordLabels}).to(device)};
+  const auto all = at::cat(rows);
+  return {rows_at(all, at::tensor(places, options).to(all.device())),
+          at::tensor(labels, options).view({-1, kWordLabels}).to(all.device())};
 }
 
 // What one of a token's cells shows, any that shows something: what most of them show would miss small
@@ -94,18 +87,16 @@ at::Tensor token_labels(const at::Tensor& patches) {
 
 }  // namespace
 
-DenoiserTask::DenoiserTask(const WanTransformerConfig& transformer, const Umt5Config& text_encoder,
-                           const DenoiserTaskConfig& config, std::shared_ptr<LatentCache> cache,
-                           std::vector<CachedClip> held_out)
-    : transformer_(transformer),
-      text_encoder_(text_encoder),
+DenoiserTask::DenoiserTask(std::shared_ptr<const Model> model, const DenoiserTaskConfig& config,
+                           std::shared_ptr<LatentCache> cache, std::vector<CachedClip> held_out)
+    : model_(std::move(model)),
       config_(config),
       objective_(config.objective),
       cache_(std::move(cache)),
       held_out_(std::move(held_out)) {}
 
 int64_t DenoiserTask::tokens_of(const at::Tensor& latents) const {
-  return token_grid(latents.sizes(), transformer_.patch_size).count();
+  return token_grid(latents.sizes(), model_->patch_size()).count();
 }
 
 int64_t DenoiserTask::draw_length(WorldRandom& random, double progress) const {
@@ -178,8 +169,8 @@ LaneLoss DenoiserTask::loss_of(const ParameterSet& parameters, const std::vector
   const auto device = parameters.device();
   auto transformer_weights = parameters.part("transformer.").weights();
   auto text_weights = parameters.part("text_encoder.").weights();
-  const WanTransformer transformer(transformer_, transformer_weights.root(), device);
-  const Umt5Encoder encoder(text_encoder_, text_weights.root());
+  const auto transformer = model_->make_denoiser(transformer_weights.root(), device, config_.recompute);
+  const auto encoder = model_->make_text_encoder(text_weights.root());
 
   std::vector<const std::vector<int64_t>*> captions;
   std::vector<at::Tensor> words;
@@ -187,11 +178,7 @@ LaneLoss DenoiserTask::loss_of(const ParameterSet& parameters, const std::vector
     captions.push_back(sample.caption);
     words.push_back(sample.words);
   }
-  const auto texts = encode_texts(encoder, captions, config_.max_text_tokens, device);
-  std::vector<int64_t> text_of_segment(captions.size());
-  std::iota(text_of_segment.begin(), text_of_segment.end(), 0);
-  const auto context = transformer.prepare_text_rows(texts.rows, texts.row_of_position,
-                                                     std::move(text_of_segment));
+  const auto texts = encode_texts(*encoder, captions, config_.max_text_tokens, device);
 
   auto generator = at::detail::createCPUGenerator(noise_seed);
   std::vector<Clip> noisy;
@@ -208,34 +195,35 @@ LaneLoss DenoiserTask::loss_of(const ParameterSet& parameters, const std::vector
     for (; end < samples.size() && samples[end].latents.sizes() == at::IntArrayRef(shape); ++end) {
       clips.push_back(samples[end].latents);
       if (helper_weight > 0)
-        labels.push_back(token_labels(patchify(samples[end].labels, transformer_.patch_size)));
+        labels.push_back(token_labels(patchify(samples[end].labels, model_->patch_size())));
       for (const auto& level : samples[end].levels)
         numbers.insert(numbers.end(), {level.timestep, level.alpha, level.sigma, level.weight});
     }
     const auto count = static_cast<int64_t>(end - begin);
-    const auto levels = at::tensor(numbers, at::TensorOptions(at::kFloat))
-                            .view({count * shape[1], 4})
-                            .to(device);  // [B·T, 4]
+    const auto table = at::tensor(numbers, at::TensorOptions(at::kFloat)).view({count * shape[1], 4});
+    const auto levels = table.to(device);  // [B·T, 4]
     const auto per_frame = [&](int64_t column) { return levels.select(1, column).view({1, -1, 1, 1}); };
     // [C, B·T, H, W]
     const auto clean = at::stack(clips).to(device, at::kFloat).transpose(0, 1).flatten(1, 2);
     const auto noise = at::randn(clean.sizes(), generator, at::TensorOptions(at::kFloat)).to(device);
-    const auto grid = token_grid(shape, transformer_.patch_size);
+    const auto grid = token_grid(shape, model_->patch_size());
     const int64_t in_frame = grid.h * grid.w;
     for (const auto& clip : (per_frame(1) * clean + per_frame(2) * noise).split(shape[1], 1))
       noisy.push_back({clip, {}});
     targets.push_back(
-        patchify(objective_.target(clean, noise, per_frame(1), per_frame(2)), transformer_.patch_size));
-    timesteps.push_back(levels.select(1, 0).repeat_interleave(in_frame));
+        patchify(objective_.target(clean, noise, per_frame(1), per_frame(2)), model_->patch_size()));
+    timesteps.push_back(table.select(1, 0).repeat_interleave(in_frame));
     weights.push_back(levels.select(1, 3).repeat_interleave(in_frame));
     groups.push_back({samples[begin].frames, count * grid.count()});
     begin = end;
   }
-  auto tokens = pack(noisy, transformer_.patch_size);
-  tokens.timesteps = at::cat(timesteps);
+  auto tokens = pack(noisy, model_->patch_size());
+  tokens.texts = texts.text_of_segment;
+  set_timesteps(tokens, at::cat(timesteps));
+  const auto conditioning = transformer->prepare(tokens, texts.texts);
   const auto weight = at::cat(weights);
   at::Tensor middle;
-  const auto predicted = transformer.predict(tokens, context, helper_weight > 0 ? &middle : nullptr);
+  const auto predicted = transformer->predict(tokens, *conditioning, helper_weight > 0 ? &middle : nullptr);
   const auto errors = (predicted - at::cat(targets)).square().mean(1) * weight;  // [N]
   LaneLoss found{errors.sum(),
                  {{"clips", at::scalar_tensor(static_cast<int64_t>(samples.size()))},

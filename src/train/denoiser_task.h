@@ -5,8 +5,7 @@
 #include <memory>
 #include <vector>
 
-#include "models/umt5_encoder.h"
-#include "models/wan_transformer.h"
+#include "models/model.h"
 #include "train/latent_cache.h"
 #include "train/objective.h"
 #include "train/task.h"
@@ -28,6 +27,7 @@ struct DenoiserTaskConfig {
   ObjectiveConfig objective;
   double caption_dropout = 0.1;
   int64_t max_text_tokens = 32;
+  bool recompute = false;  // gradient checkpointing
   std::vector<int64_t> empty_caption;  // its token ids
   int64_t first_shards = 32,
           steps_per_shard = 0;  // of the cache: there from the start; one more every so many steps (0: none)
@@ -41,9 +41,8 @@ struct DenoiserTaskConfig {
 // (scene_helper_parameters) if it has a weight.
 class DenoiserTask : public TrainingTask {
  public:
-  DenoiserTask(const WanTransformerConfig& transformer, const Umt5Config& text_encoder,
-               const DenoiserTaskConfig& config, std::shared_ptr<LatentCache> cache,
-               std::vector<CachedClip> held_out);
+  DenoiserTask(std::shared_ptr<const Model> model, const DenoiserTaskConfig& config,
+               std::shared_ptr<LatentCache> cache, std::vector<CachedClip> held_out);
 
   Preparation prepare(int64_t step, Workers& workers) override;  // shards of the cache
   void begin_step(int64_t step, double progress, Workers& workers) override;
@@ -71,8 +70,7 @@ class DenoiserTask : public TrainingTask {
   int64_t tokens_of(const at::Tensor& latents) const;
   int64_t draw_length(WorldRandom& random, double progress) const;
 
-  WanTransformerConfig transformer_;
-  Umt5Config text_encoder_;
+  std::shared_ptr<const Model> model_;
   DenoiserTaskConfig config_;
   Objective objective_;
   std::shared_ptr<LatentCache> cache_;

@@ -15,7 +15,7 @@
 
 namespace t2v {
 
-LatentCache::LatentCache(const LatentCacheConfig& config, const WanVae& vae, const Tokenizer& tokenizer,
+LatentCache::LatentCache(const LatentCacheConfig& config, const VideoVae& vae, const Tokenizer& tokenizer,
                          std::shared_ptr<const ClipSource> source, const Processes& processes)
     : config_(config), vae_(vae), tokenizer_(tokenizer), source_(std::move(source)), processes_(processes) {}
 

@@ -9,7 +9,7 @@
 #include <string>
 #include <vector>
 
-#include "models/wan_vae.h"
+#include "models/video_vae.h"
 #include "text/tokenizer.h"
 #include "train/clip_source.h"
 #include "train/distributed.h"
@@ -39,7 +39,7 @@ struct LatentCacheConfig {
 // the files: each encodes its part of the shards, and maps all of them.
 class LatentCache {
  public:
-  LatentCache(const LatentCacheConfig& config, const WanVae& vae, const Tokenizer& tokenizer,
+  LatentCache(const LatentCacheConfig& config, const VideoVae& vae, const Tokenizer& tokenizer,
               std::shared_ptr<const ClipSource> source, const Processes& processes);
 
   // Makes sure that there are so many shards: those that are not on disk are encoded on the workers' threads
@@ -53,7 +53,7 @@ class LatentCache {
   const CachedClip& operator[](std::size_t index) const { return clips_[index]; }
   const Processes& processes() const { return processes_; }
   // Frames to a latent frame, after the first.
-  int64_t temporal_ratio() const { return vae_.config().temporal_ratio(); }
+  int64_t temporal_ratio() const { return vae_.spec().temporal_ratio; }
 
  private:
   // The clips of a shard on disk; nothing when it is not there or is of other settings.
@@ -62,7 +62,7 @@ class LatentCache {
   std::filesystem::path shard_path(int64_t shard) const;
 
   LatentCacheConfig config_;
-  const WanVae& vae_;
+  const VideoVae& vae_;
   const Tokenizer& tokenizer_;
   std::shared_ptr<const ClipSource> source_;
   const Processes& processes_;

@@ -56,7 +56,7 @@ at::Tensor initial_value(const std::string& name, const std::vector<int64_t>& sh
   return (at::rand(shape, generator, options) * 2 - 1) / std::sqrt(static_cast<double>(fan_in));
 }
 
-ParameterSet ParameterSet::initialise(const ParameterShapes& wanted, uint64_t seed) {
+ParameterSet ParameterSet::initialise(const TensorShapes& wanted, uint64_t seed) {
   int64_t t5_heads = 1;
   for (const auto& [name, shape] : wanted)
     if (has(name, "relative_attention_bias")) t5_heads = shape.back();  // [buckets, heads]
@@ -66,14 +66,14 @@ ParameterSet ParameterSet::initialise(const ParameterShapes& wanted, uint64_t se
   return set;
 }
 
-ParameterSet ParameterSet::zeros(const ParameterShapes& wanted) {
+ParameterSet ParameterSet::zeros(const TensorShapes& wanted) {
   ParameterSet set;
   for (const auto& [name, shape] : wanted)
     set.parameters_.push_back(leaf(name, at::zeros(shape, at::TensorOptions(at::kFloat))));
   return set;
 }
 
-ParameterSet ParameterSet::load(const ParameterShapes& wanted, const std::filesystem::path& folder,
+ParameterSet ParameterSet::load(const TensorShapes& wanted, const std::filesystem::path& folder,
                                 const std::string& stem) {
   auto weights = Weights::open(folder, stem, at::kCPU, at::kFloat);
   ParameterSet set;

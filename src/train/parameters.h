@@ -19,20 +19,17 @@ struct Parameter {
   at::Tensor value;  // float32, requires_grad
 };
 
-// {name, shape} of every parameter of a network.
-using ParameterShapes = std::vector<std::pair<std::string, std::vector<int64_t>>>;
-
 class ParameterSet {
  public:
   ParameterSet() = default;
 
   // `wanted`: as Weights::asked() lists them after a network was built on the meta device. Each gets the
   // value that initial_value draws for it.
-  static ParameterSet initialise(const ParameterShapes& wanted, uint64_t seed);
-  static ParameterSet zeros(const ParameterShapes& wanted);
+  static ParameterSet initialise(const TensorShapes& wanted, uint64_t seed);
+  static ParameterSet zeros(const TensorShapes& wanted);
   // The tensors of a safetensors file or sharded index (Weights::open's folder and stem), cast to float32.
   // Throws Error{bad_input} for what is missing or misshaped.
-  static ParameterSet load(const ParameterShapes& wanted, const std::filesystem::path& folder,
+  static ParameterSet load(const TensorShapes& wanted, const std::filesystem::path& folder,
                            const std::string& stem);
 
   // The mean of sets of the same parameters: of models that were trained on from one another (Wortsman et al.

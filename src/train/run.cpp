@@ -59,10 +59,10 @@ class TrainingRun {
         folder_(request.out),
         model_folder_(request.out / "model") {
     const auto architecture = open_model_folder(find_model(config_.architecture));
-    configs_ = read_model_configs(architecture);
     change_configs(architecture);
     if (!config_.sizes.empty()) config_.defaults["sizes"] = config_.sizes;
     merge_defaults(architecture);
+    open(architecture);
     config_.sizes = defaults_.sizes;
     if (config_.sizes.empty())
       throw Error(ErrorKind::usage, request.config + ": 'sizes' should list the trained sizes; " +
@@ -70,7 +70,7 @@ class TrainingRun {
     check_sizes();
     check_stages();
     source_ = config_.data ? make_folder_source(*config_.data, config_.sizes, defaults_.fps.value_or(16),
-                                                configs_.vae.temporal_ratio(), observer_)
+                                                model().vae().temporal_ratio, observer_)
                            : make_world_source(config_.sizes, config_.world);
     if (processes_.rank() == 0 && is_absent(model_folder_ / "model_index.json")) begin(architecture.root);
     processes_.wait_for_all();
@@ -146,11 +146,21 @@ class TrainingRun {
     };
     transformer_json_ = changed("transformer", config_.transformer);
     vae_json_ = changed("vae", config_.vae);
-    configs_.transformer = parse_wan_transformer_config(transformer_json_, request_.config + ", transformer");
-    configs_.vae = parse_wan_vae_config(vae_json_, request_.config + ", vae");
   } catch (const Error& error) {
     throw Error(ErrorKind::usage, error.what());
   }
+
+  // The architecture with the config's changes.
+  void open(ModelFolder architecture) try {
+    architecture.given_configs["transformer"] = {transformer_json_, request_.config + ", transformer"};
+    architecture.given_configs["vae"] = {vae_json_, request_.config + ", vae"};
+    architecture.defaults = defaults_;
+    configs_ = read_model_configs(architecture);
+  } catch (const Error& error) {
+    throw Error(ErrorKind::usage, error.what());
+  }
+
+  const Model& model() const { return *configs_.model; }
 
   // What the run's model was made of stays as it is when the run goes on.
   void check_begun_with(const std::string& component, const Json& changes, const Json& begun) const {
@@ -163,7 +173,7 @@ class TrainingRun {
   }
 
   void check_sizes() const {
-    const auto multiple = size_multiple(configs_);
+    const auto multiple = size_multiple(model());
     auto smallest = config_.sizes.front();
     for (const auto& [width, height] : config_.sizes) {
       if (width < multiple || height < multiple || width % multiple != 0 || height % multiple != 0)
@@ -179,7 +189,7 @@ class TrainingRun {
   }
 
   void check_frames(int64_t frames, const char* key) const {
-    const int64_t ratio = configs_.vae.temporal_ratio();
+    const int64_t ratio = model().vae().temporal_ratio;
     if ((frames - 1) % ratio != 0)
       throw Error(ErrorKind::usage, request_.config + ": " + key + " should be 1 + " + std::to_string(ratio) +
                                         "·k frames, found " + std::to_string(frames));
@@ -188,13 +198,13 @@ class TrainingRun {
   // How long held-out clips are in a stage that is trained on clips of up to `longest` frames: as the model's
   // own, where they are that long.
   int64_t evaluation_frames(int64_t longest) const {
-    const int64_t ratio = configs_.vae.temporal_ratio();
+    const int64_t ratio = model().vae().temporal_ratio;
     return (std::min(longest, defaults_.frames.value_or(longest)) - 1) / ratio * ratio + 1;
   }
 
   void check_kind(const VaeClipKind& kind, const std::array<int64_t, 2>& smallest) const {
     check_frames(kind.frames, "'frames' of 'clips'");
-    const auto ratio = configs_.vae.spatial_ratio();
+    const auto ratio = model().vae().spatial_ratio;
     const auto size = std::to_string(kind.width) + "x" + std::to_string(kind.height);
     if (kind.crop && (kind.width > smallest[0] || kind.height > smallest[1] || kind.width % ratio != 0 ||
                       kind.height % ratio != 0))
@@ -232,8 +242,7 @@ class TrainingRun {
   }
 
   void check_fits_lane(int64_t width, int64_t height, int64_t frames, int64_t tokens_per_lane) const {
-    const int64_t tokens = token_grid(configs_.vae.latent_shape(frames, width, height),
-                                      configs_.transformer.patch_size)
+    const int64_t tokens = token_grid(model().vae().latent_shape(frames, width, height), model().patch_size())
                                .count();
     if (tokens > tokens_per_lane)
       throw Error(ErrorKind::usage, request_.config + ": " + std::to_string(frames) + " frames of " +
@@ -249,7 +258,7 @@ class TrainingRun {
     options.prompts = stage.adherence_prompts;
     options.sizes.clear();
     for (const auto& [width, height] : config_.sizes) options.sizes.push_back({width, height});
-    options.sampling = default_sampling(defaults_, default_scheduler(defaults_, configs_));
+    options.sampling = default_sampling(configs_);
     return options;
   }
 
@@ -297,24 +306,21 @@ class TrainingRun {
       texts.insert(texts.end(), captions.begin(), captions.end());
       write_words(partial, words_of_captions(texts, most_words));
     }
-    const auto write = [&](const std::string& name, const ParameterShapes& wanted, uint64_t stream,
+    const auto write = [&](const std::string& name, const TensorShapes& wanted, uint64_t stream,
                            const auto& going_on) {
       std::vector<ParameterSet> sets;
       for (const auto& model : config_.weights)
-        sets.push_back(going_on(open_model_folder(find_model(model))));
+        sets.push_back(going_on(*read_model_configs(open_model_folder(find_model(model))).model));
       write_component(
           partial, name,
           sets.empty() ? ParameterSet::initialise(wanted, config_.seed + stream) : ParameterSet::mean(sets));
     };
-    write("vae", vae_parameters(configs_.vae), 1,
-          [&](const ModelFolder& model) { return vae_for(configs_.vae, model); });
-    write("transformer", transformer_parameters(configs_.transformer), 2,
-          [&](const ModelFolder& model) { return transformer_for(configs_.transformer, model); });
-    const auto wanted = text_parameters(configs_.text_encoder);
-    write("text_encoder", wanted, 3, [&](const ModelFolder& model) {
-      return tokenizer
-                 ? text_encoder_for(*tokenizer, model)
-                 : ParameterSet::load(wanted, model.component("text_encoder"), weights_stem("text_encoder"));
+    write("vae", vae_shapes(model()), 1, [&](const Model& from) { return vae_from(model(), from); });
+    write("transformer", denoiser_shapes(model()), 2,
+          [&](const Model& from) { return denoiser_from(model(), from); });
+    const auto wanted = text_encoder_shapes(model());
+    write("text_encoder", wanted, 3, [&](const Model& from) {
+      return tokenizer ? text_encoder_for(*tokenizer, from) : load_parameters(from, "text_encoder", wanted);
     });
     fs::rename(partial, model_folder_, failed);
     if (failed)
@@ -326,10 +332,9 @@ class TrainingRun {
     write_tokenizer(folder / "tokenizer", trained);
     write_vocab_size(folder, trained.vocab_size);
     write_words(folder, words_of_captions(captions, most_words));
-    const auto model = open_model_folder(folder);
-    configs_ = read_model_configs(model);
-    const auto tokenizer = load_tokenizer(model, configs_);
-    const auto most = static_cast<std::size_t>(model.defaults.max_text_tokens.value_or(512));
+    configs_ = read_model_configs(open_model_folder(folder));
+    const auto tokenizer = model().load_tokenizer();
+    const auto most = static_cast<std::size_t>(*model().defaults().max_text_tokens);
     std::size_t longest = 0, cut = 0;
     for (const auto& caption : captions) {
       const auto count = tokenizer->encode(caption, most).tokens_in_prompt;
@@ -376,8 +381,7 @@ class TrainingRun {
   }
 
   void train_vae(const StageConfig& stage, const std::string& name) {
-    const auto model = open_model_folder(model_folder_);
-    auto all = ParameterSet::load(vae_parameters(configs_.vae), model.component("vae"), weights_stem("vae"));
+    auto all = load_parameters(model(), "vae", vae_shapes(model()));
     all.move_to(device_);
     ParameterSet frozen, trained;
     for (const auto& parameter : all.list()) {
@@ -388,7 +392,7 @@ class TrainingRun {
     for (const auto& kind : stage.vae.kinds) longest = std::max(longest, kind.frames);
     auto task_config = stage.vae;
     task_config.evaluation_frames = evaluation_frames(longest);
-    VaeTask task(configs_.vae, task_config, frozen, source_);
+    VaeTask task(configs_.model, task_config, frozen, source_);
     trained.compute_in(stage.precision);
     const auto whole = [&](const ParameterSet& part) {
       ParameterSet set = frozen;
@@ -407,28 +411,23 @@ class TrainingRun {
     if (!stage.vae.decoder_only) {
       auto weights = whole(average).weights();
       write_latent_statistics(model_folder_,
-                              measure_latents(WanVae(configs_.vae, weights.root()), device_, *source_,
+                              measure_latents(*model().make_vae(weights.root()), device_, *source_,
                                               config_.seed, 64, task_config.evaluation_frames));
     }
   }
 
   void train_denoiser(const StageConfig& stage, const std::string& name) {
-    const auto model = open_model_folder(model_folder_);
-    configs_ = read_model_configs(model);  // with the statistics that a stage before has measured
-    const auto vae = load_vae(model, configs_, device_);
-    const auto tokenizer = load_tokenizer(model, configs_);
-    const auto max_tokens = model.defaults.max_text_tokens.value_or(512);
+    // With the statistics that a stage before has measured.
+    configs_ = read_model_configs(open_model_folder(model_folder_));
+    const auto vae = load_vae(model(), {device_});
+    const auto tokenizer = model().load_tokenizer();
+    const auto max_tokens = *model().defaults().max_text_tokens;
     ParameterSet parameters;
-    parameters.add("transformer.",
-                   ParameterSet::load(transformer_parameters(configs_.transformer),
-                                      model.component("transformer"), weights_stem("transformer")));
-    parameters.add("text_encoder.",
-                   ParameterSet::load(text_parameters(configs_.text_encoder), model.component("text_encoder"),
-                                      weights_stem("text_encoder")));
+    parameters.add("transformer.", load_parameters(model(), "transformer", denoiser_shapes(model())));
+    parameters.add("text_encoder.", load_parameters(model(), "text_encoder", text_encoder_shapes(model())));
 
     if (stage.denoiser.helper_weight > 0)
-      parameters.add("helper.", ParameterSet::zeros(scene_helper_parameters(configs_.transformer.width(),
-                                                                            configs_.text_encoder.d_model)));
+      parameters.add("helper.", ParameterSet::zeros(scene_helper_parameters(model().width(), model().text_width())));
 
     parameters.move_to(device_);
     parameters.compute_in(stage.precision);
@@ -441,23 +440,22 @@ class TrainingRun {
     cache_config.max_text_tokens = max_tokens;
     cache_config.device = device_;
     cache_config.fingerprint = Json{
-        {"vae", component_hash(model, "vae")},
+        {"vae", component_hash(model().folder(), "vae")},
         {"frames", stage.cached_frames},
         {"max_text_tokens", max_tokens},
         {"source", source_->fingerprint()},
         {"labels", kSceneLabels},
         {"seed", config_.seed}}.dump();
-    const auto cache = std::make_shared<LatentCache>(cache_config, vae, *tokenizer, source_, processes_);
+    const auto cache = std::make_shared<LatentCache>(cache_config, *vae, *tokenizer, source_, processes_);
 
     auto task_config = stage.denoiser;
     task_config.objective.scheduler = configs_.scheduler;
     task_config.max_text_tokens = max_tokens;
     task_config.empty_caption = tokenizer->encode("", static_cast<std::size_t>(max_tokens)).ids;
-    auto transformer = configs_.transformer;
-    transformer.recompute = stage.gradient_checkpointing;
+    task_config.recompute = stage.gradient_checkpointing;
     std::vector<CachedClip> held_out;
-    if (processes_.rank() == 0) held_out = held_out_clips(vae, *tokenizer, stage, max_tokens);
-    DenoiserTask task(transformer, configs_.text_encoder, task_config, cache, std::move(held_out));
+    if (processes_.rank() == 0) held_out = held_out_clips(*vae, *tokenizer, stage, max_tokens);
+    DenoiserTask task(configs_.model, task_config, cache, std::move(held_out));
 
     TrainerHooks hooks;
     hooks.evaluated = [&](const Metrics& metrics, const ParameterSet& average, int64_t step) {
@@ -477,7 +475,7 @@ class TrainingRun {
     write_per_frame_timesteps(model_folder_, trains_levels_per_frame(task));
   }
 
-  std::vector<CachedClip> held_out_clips(const WanVae& vae, const Tokenizer& tokenizer,
+  std::vector<CachedClip> held_out_clips(const VideoVae& vae, const Tokenizer& tokenizer,
                                          const StageConfig& stage, int64_t max_tokens) const {
     const at::NoGradGuard no_grad;
     const int64_t frames = evaluation_frames(stage.cached_frames);

@@ -120,7 +120,7 @@ at::Tensor word_labels(const std::vector<WorldObject>& objects, const std::vecto
   return labels;
 }
 
-ParameterShapes scene_helper_parameters(int64_t width, int64_t text_width) {
+TensorShapes scene_helper_parameters(int64_t width, int64_t text_width) {
   const auto sum = [](const std::vector<int64_t>& classes) {
     return std::accumulate(classes.begin(), classes.end(), int64_t{0});
   };

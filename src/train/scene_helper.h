@@ -37,7 +37,7 @@ at::Tensor word_labels(const std::vector<WorldObject>& objects, const std::vecto
 
 // The helper's parameters, {name, shape}, for tokens and texts of these widths: weight and bias of the layer
 // on tokens, and of the one on words.
-ParameterShapes scene_helper_parameters(int64_t width, int64_t text_width);
+TensorShapes scene_helper_parameters(int64_t width, int64_t text_width);
 
 // Cross entropies summed over tokens and labels: tokens [N, D], labels int64 [N, kSceneLabels].
 at::Tensor scene_helper_loss(const at::Tensor& tokens, const at::Tensor& weight, const at::Tensor& bias,

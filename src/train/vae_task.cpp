@@ -64,16 +64,16 @@ bool belongs_to_decoder(const std::string& name) {
   return name.starts_with("decoder.") || name.starts_with("post_quant_conv.");
 }
 
-VaeTask::VaeTask(const WanVaeConfig& model, const VaeTaskConfig& config, ParameterSet frozen,
+VaeTask::VaeTask(std::shared_ptr<const Model> model, const VaeTaskConfig& config, ParameterSet frozen,
                  std::shared_ptr<ClipSource> source)
-    : model_(model), config_(config), frozen_(std::move(frozen)), source_(std::move(source)) {}
+    : model_(std::move(model)), config_(config), frozen_(std::move(frozen)), source_(std::move(source)) {}
 
-WanVae VaeTask::network(const ParameterSet& parameters) const {
+std::unique_ptr<VideoVae> VaeTask::network(const ParameterSet& parameters) const {
   ParameterSet all = frozen_;
   all.add("", parameters);
   all.compute_in(parameters.dtypes());
   auto weights = all.weights();
-  return WanVae(model_, weights.root());
+  return model_->make_vae(weights.root());
 }
 
 void VaeTask::begin_step(int64_t step, double, Workers&) { step_ = step; }
@@ -109,14 +109,14 @@ LaneLoss VaeTask::lane_loss(int64_t lane, const ParameterSet& replica) {
   at::Tensor mean, logvar;
   {
     const at::AutoGradMode with_encoder(!config_.decoder_only);
-    const auto posterior = vae.encode_clips(frames);
+    const auto posterior = vae->encode_clips(frames);
     mean = posterior.mean;
     logvar = posterior.logvar;
   }
   const auto latents = mean +
                        config_.latent_noise *
                            at::randn(mean.sizes(), generator, at::TensorOptions(at::kFloat)).to(device);
-  const auto error = vae.decode_clips(latents) - frames;
+  const auto error = vae->decode_clips(latents) - frames;
   const auto weights = motion_weights(frames, config_.motion_weight);
   const auto penalty = config_.charbonnier > 0
                            ? (error.square() + config_.charbonnier * config_.charbonnier).sqrt() -
@@ -148,13 +148,13 @@ Metrics VaeTask::evaluate(const ParameterSet& average) {
                             ->held_out_clip(config_.seed, static_cast<uint64_t>(i), size,
                                             config_.evaluation_frames)
                             .frames.to(average.device());
-    sum += psnr(vae.decode(vae.encode(frames).mean), frames);
+    sum += psnr(vae->decode(vae->encode(frames).mean), frames);
   }
   metrics["psnr"] = sum / static_cast<double>(config_.evaluation_clips);
   return metrics;
 }
 
-LatentStatistics measure_latents(const WanVae& vae, at::Device device, ClipSource& source, uint64_t seed,
+LatentStatistics measure_latents(const VideoVae& vae, at::Device device, ClipSource& source, uint64_t seed,
                                  int64_t clips, int64_t frames) {
   const at::NoGradGuard no_grad;
   at::Tensor sum, squares;

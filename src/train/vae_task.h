@@ -6,7 +6,7 @@
 #include <string>
 #include <vector>
 
-#include "models/wan_vae.h"
+#include "models/model.h"
 #include "train/clip_source.h"
 #include "train/task.h"
 
@@ -41,7 +41,7 @@ bool belongs_to_decoder(const std::string& name);
 class VaeTask : public TrainingTask {
  public:
   // frozen: the encoder's parameters with decoder_only, else empty.
-  VaeTask(const WanVaeConfig& model, const VaeTaskConfig& config, ParameterSet frozen,
+  VaeTask(std::shared_ptr<const Model> model, const VaeTaskConfig& config, ParameterSet frozen,
           std::shared_ptr<ClipSource> source);
 
   void begin_step(int64_t step, double progress, Workers& workers) override;
@@ -51,9 +51,9 @@ class VaeTask : public TrainingTask {
   Metrics evaluate(const ParameterSet& average) override;
 
  private:
-  WanVae network(const ParameterSet& parameters) const;
+  std::unique_ptr<VideoVae> network(const ParameterSet& parameters) const;
 
-  WanVaeConfig model_;
+  std::shared_ptr<const Model> model_;
   VaeTaskConfig config_;
   ParameterSet frozen_;
   std::shared_ptr<ClipSource> source_;
@@ -65,7 +65,7 @@ class VaeTask : public TrainingTask {
 struct LatentStatistics {
   std::vector<double> mean, deviation;
 };
-LatentStatistics measure_latents(const WanVae& vae, at::Device device, ClipSource& source, uint64_t seed,
+LatentStatistics measure_latents(const VideoVae& vae, at::Device device, ClipSource& source, uint64_t seed,
                                  int64_t clips, int64_t frames);
 
 }  // namespace t2v

@@ -122,7 +122,14 @@ void add_components(Hash& hash, const ModelFolder& model, const std::vector<std:
 }  // namespace
 
 Json ModelFolder::config(const std::string& name) const {
-  return read_json(component(name) / (name == "scheduler" ? "scheduler_config.json" : "config.json"));
+  const auto given = given_configs.find(name);
+  return given == given_configs.end() ? read_json(config_name(name)) : given->second.json;
+}
+
+std::string ModelFolder::config_name(const std::string& name) const {
+  const auto given = given_configs.find(name);
+  if (given != given_configs.end()) return given->second.where;
+  return (component(name) / (name == "scheduler" ? "scheduler_config.json" : "config.json")).string();
 }
 
 ModelDefaults parse_defaults(const Json& json, const std::string& where) {

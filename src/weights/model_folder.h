@@ -5,6 +5,7 @@
 #include <array>
 #include <filesystem>
 #include <functional>
+#include <map>
 #include <optional>
 #include <string>
 #include <vector>
@@ -35,9 +36,18 @@ struct ModelFolder {
   Json index;                  // model_index.json
   ModelDefaults defaults;
 
+  // Of components whose config is to be another than the file's, and what messages call it.
+  struct GivenConfig {
+    Json json;
+    std::string where;
+  };
+  std::map<std::string, GivenConfig> given_configs = {};
+
   std::filesystem::path component(const std::string& name) const { return root / name; }
-  // A component's config.json (scheduler_config.json for the scheduler). Throws Error{bad_input}.
+  // A component's config.json (scheduler_config.json for the scheduler), and its name. Throws
+  // Error{bad_input}.
   Json config(const std::string& component) const;
+  std::string config_name(const std::string& component) const;
 };
 
 // Name of a component's weight files before number and ending: transformers' for the text encoder, diffusers'

@@ -27,6 +27,9 @@ struct RunDtypes {
   at::ScalarType model = at::kFloat, products = at::kFloat;
 };
 
+// {name, shape} of the tensors of a network.
+using TensorShapes = std::vector<std::pair<std::string, std::vector<int64_t>>>;
+
 class WeightScope;
 
 class Weights {
@@ -57,7 +60,7 @@ class Weights {
   void finish() const;
 
   // {name, shape} of what was asked for, in order of asking.
-  const std::vector<std::pair<std::string, std::vector<int64_t>>>& asked() const { return asked_; }
+  const TensorShapes& asked() const { return asked_; }
 
  private:
   Weights() = default;
@@ -70,7 +73,7 @@ class Weights {
   std::map<std::string, std::shared_ptr<const SafetensorsFile>> entries_;
   std::map<std::string, at::Tensor> tensors_;
   std::set<std::string> taken_;
-  std::vector<std::pair<std::string, std::vector<int64_t>>> asked_;
+  TensorShapes asked_;
   std::vector<std::string> problems_;
 };
 

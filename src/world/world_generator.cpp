@@ -7,46 +7,39 @@
 #include "pipeline/sampling.h"
 #include "pipeline/windows.h"
 #include "t2v/error.h"
-#include "text/prompt.h"
 #include "world/world.h"
 
 namespace t2v {
 
 namespace {
 
-// Last hidden states, zeros beyond the text's tokens: [max_text_tokens, d_model]. Source: pipeline_wan.py,
-// _get_t5_prompt_embeds.
-at::Tensor embed(const WorldNetworks& networks, const std::string& text) {
-  const auto tokens = networks.tokenizer->encode(clean_prompt(text),
-                                                 static_cast<std::size_t>(networks.max_text_tokens));
-  const auto states = networks.text_encoder
-                          ->forward(at::tensor(tokens.ids, at::TensorOptions(at::kLong)).to(networks.device))
-                          .to(at::kFloat);
-  return at::constant_pad_nd(states, {0, 0, 0, networks.max_text_tokens - states.size(0)});
+TextStates embed(const WorldNetworks& networks, const std::string& text) {
+  return networks.text->encode(networks.model->clean(text));
 }
 
 std::vector<int64_t> latent_shape(const WorldNetworks& networks, PixelSize size, int64_t length) {
-  const auto& vae = networks.vae->config();
+  const auto& vae = networks.vae->spec();
   const auto patch = networks.denoiser->patch_size();
-  const int64_t multiple_w = vae.spatial_ratio() * patch.w, multiple_h = vae.spatial_ratio() * patch.h;
+  const int64_t multiple_w = vae.spatial_ratio * patch.w, multiple_h = vae.spatial_ratio * patch.h;
   const auto [width, height] = size;
   if (width < 1 || height < 1 || width % multiple_w != 0 || height % multiple_h != 0)
     throw Error(ErrorKind::usage, "the size " + std::to_string(width) + "x" + std::to_string(height) +
                                       " should be multiples of " + std::to_string(multiple_w) + "x" +
                                       std::to_string(multiple_h) + " for this model");
-  if (length < 1 || round_frames(length, vae.temporal_ratio()) != length)
+  if (length < 1 || round_frames(length, vae.temporal_ratio) != length)
     throw Error(ErrorKind::usage, std::to_string(length) + " frames: this model makes 1 + " +
-                                      std::to_string(vae.temporal_ratio()) + "·k; ask for " +
-                                      std::to_string(round_frames(length, vae.temporal_ratio())));
+                                      std::to_string(vae.temporal_ratio) + "·k; ask for " +
+                                      std::to_string(round_frames(length, vae.temporal_ratio)));
   const auto [channels, frames, rows, columns] = vae.latent_shape(length, width, height);
   return {1, channels, frames, rows, columns};
 }
 
 }  // namespace
 
-WorldSampling default_sampling(const ModelDefaults& defaults, const std::string& scheduler) {
+WorldSampling default_sampling(const ModelConfigs& configs) {
+  const auto& defaults = configs.model->folder().defaults;
   WorldSampling sampling;
-  sampling.scheduler = scheduler;
+  sampling.scheduler = default_scheduler(configs);
   sampling.steps = defaults.steps.value_or(sampling.steps);
   sampling.guidance_scale = defaults.guidance_scale.value_or(sampling.guidance_scale);
   sampling.guidance_rescale = defaults.guidance_rescale.value_or(sampling.guidance_rescale);
@@ -60,31 +53,25 @@ WorldSampling default_sampling(const ModelDefaults& defaults, const std::string&
 }
 
 WorldNetworks LoadedWorldModel::networks() const {
-  WorldNetworks networks{
-      tokenizer.get(), text_encoder.get(), transformer.get(), vae.get(), configs.scheduler, 0, device};
-  networks.max_text_tokens = folder.defaults.max_text_tokens.value_or(512);
-  return networks;
+  return {configs.model.get(), text.get(), denoiser.get(), vae.get(), configs.scheduler, device};
 }
 
 LoadedWorldModel load_world_model(const std::string& name_or_folder, const std::string& device,
                                   const std::string& dtype, bool only_autoencoder) {
   LoadedWorldModel model;
-  model.folder = open_model_folder(find_model(name_or_folder));
-  const auto fps = model.folder.defaults.fps;
+  const auto folder = open_model_folder(find_model(name_or_folder));
+  const auto fps = folder.defaults.fps;
   if (fps && *fps != kWorldFps)
     throw Error(ErrorKind::bad_input,
-                (model.folder.root / "t2v.json").string() + ": fps is " + Json(*fps).dump() +
+                (folder.root / "t2v.json").string() + ": fps is " + Json(*fps).dump() +
                     "; clips of the procedural world have 8 frames per second, and only such can be judged");
-  model.configs = read_model_configs(model.folder);
+  model.configs = read_model_configs(folder);
   model.device = parse_device(device);
-  model.vae = std::make_unique<WanVae>(load_vae(model.folder, model.configs, model.device));
+  model.vae = load_vae(*model.configs.model, {model.device});
   if (only_autoencoder) return model;
-  const auto type = parse_dtype(dtype, model.device);
-  model.tokenizer = load_tokenizer(model.folder, model.configs);
-  model.text_encoder = std::make_unique<Umt5Encoder>(
-      load_text_encoder(model.folder, model.configs, model.device, type));
-  model.transformer = std::make_unique<WanTransformer>(
-      load_transformer(model.folder, model.configs, model.device, type));
+  const Placement placement{model.device, parse_dtype(dtype, model.device)};
+  model.text = load_text(*model.configs.model, model.configs.model->load_tokenizer(), placement);
+  model.denoiser = load_denoiser(*model.configs.model, placement);
   return model;
 }
 
@@ -96,7 +83,7 @@ std::vector<at::Tensor> generate_world_clips(const WorldNetworks& networks,
   const auto patch = networks.denoiser->patch_size();
   const auto level = training_level(networks.scheduler, sampling.context_noise);
 
-  std::vector<at::Tensor> texts;
+  std::vector<TextStates> texts;
   std::vector<at::Generator> generators;
   std::vector<std::vector<Window>> windows;
   for (const auto& request : requests) {
@@ -108,7 +95,6 @@ std::vector<at::Tensor> generate_world_clips(const WorldNetworks& networks,
   }
   const auto no_text = static_cast<int64_t>(texts.size());  // one text for all unconditional halves
   if (guided) texts.push_back(embed(networks, sampling.negative_prompt));
-  auto context = networks.denoiser->prepare_text(at::stack(texts), {});
 
   std::vector<std::vector<at::Tensor>> videos(requests.size());  // the parts of each
   std::vector<at::Tensor> known(requests.size());
@@ -118,7 +104,7 @@ std::vector<at::Tensor> generate_world_clips(const WorldNetworks& networks,
     std::vector<std::size_t> active;  // requests that have such a window
     std::vector<std::vector<int64_t>> shapes;
     std::vector<Clip> clips;
-    context.text_of_segment.clear();
+    std::vector<int64_t> text_of_segment;
     for (std::size_t i = 0; i < requests.size(); ++i) {
       if (w >= windows[i].size()) continue;
       active.push_back(i);
@@ -128,13 +114,14 @@ std::vector<at::Tensor> generate_world_clips(const WorldNetworks& networks,
       clip.latents = (noise * scheduler->init_noise_sigma()).to(networks.device);  // [C, T, H, W]
       if (w > 0) {
         clip.latents = with_context(clip.latents, known[i], level.alpha, level.sigma);
-        clip.known_frames = at::arange(noise.size(1), at::TensorOptions(networks.device)) < known[i].size(1);
+        clip.known_frames = at::arange(noise.size(1)) < known[i].size(1);
       }
-      context.text_of_segment.push_back(static_cast<int64_t>(i));
+      text_of_segment.push_back(static_cast<int64_t>(i));
     }
     if (active.empty()) break;
-    if (guided) context.text_of_segment.insert(context.text_of_segment.end(), active.size(), no_text);
+    if (guided) text_of_segment.insert(text_of_segment.end(), active.size(), no_text);
     auto tokens = pack(clips, patch, guided ? 2 : 1);
+    tokens.texts = std::move(text_of_segment);
     tokens.known_timestep = static_cast<double>(sampling.context_noise);
     SamplingHooks hooks;
     hooks.noise = [&](int64_t) {
@@ -145,7 +132,8 @@ std::vector<at::Tensor> generate_world_clips(const WorldNetworks& networks,
       return at::cat(parts).to(networks.device);
     };
     const std::vector<Guidance> guidance(active.size(), {sampling.guidance_scale, sampling.guidance_rescale});
-    const auto values = sample(*networks.denoiser, context, *scheduler, tokens, guidance, hooks, observer);
+    const auto passes = prepare_passes(*networks.denoiser, tokens, texts, guidance);
+    const auto values = sample(*networks.denoiser, passes, *scheduler, tokens, guidance, hooks, observer);
     for (std::size_t i = 0; i < active.size(); ++i) {
       const auto latents = unpatchify(values.slice(0, tokens.segments[i], tokens.segments[i + 1]),
                                       token_grid(clips[i].latents.sizes(), patch), patch);
@@ -160,7 +148,7 @@ std::vector<at::Tensor> generate_world_clips(const WorldNetworks& networks,
   return clips;
 }
 
-at::Tensor through_autoencoder(const WanVae& vae, const at::Tensor& clip) {
+at::Tensor through_autoencoder(const VideoVae& vae, const at::Tensor& clip) {
   const at::NoGradGuard no_grad;
   return vae.decode(vae.encode(clip).mean).to(at::kCPU);
 }

@@ -8,8 +8,6 @@
 #include <string>
 #include <vector>
 
-#include "models/denoiser.h"
-#include "models/wan_vae.h"
 #include "pipeline/components.h"
 #include "pipeline/sizes.h"
 #include "t2v/observer.h"
@@ -18,12 +16,11 @@ namespace t2v {
 
 // The networks to be judged, wherever they come from: a model folder or a trainer.
 struct WorldNetworks {
-  const Tokenizer* tokenizer = nullptr;
-  const Umt5Encoder* text_encoder = nullptr;
+  const Model* model = nullptr;
+  const TextConditioner* text = nullptr;
   const Denoiser* denoiser = nullptr;
-  const WanVae* vae = nullptr;
+  const VideoVae* vae = nullptr;
   SchedulerConfig scheduler;
-  int64_t max_text_tokens = 32;
   at::Device device = at::kCPU;
 };
 
@@ -36,18 +33,15 @@ struct WorldSampling {
   int64_t window = 0, overlap = 5, context_noise = 0;
 };
 
-// What the model's t2v.json says, and the above where it says nothing. scheduler: default_scheduler of the
-// model.
-WorldSampling default_sampling(const ModelDefaults& defaults, const std::string& scheduler);
+// What the model's t2v.json says, and the above where it says nothing.
+WorldSampling default_sampling(const ModelConfigs& configs);
 
 // A model folder with its networks loaded.
 struct LoadedWorldModel {
-  ModelFolder folder;
   ModelConfigs configs;
-  std::unique_ptr<Tokenizer> tokenizer;
-  std::unique_ptr<Umt5Encoder> text_encoder;
-  std::unique_ptr<WanTransformer> transformer;
-  std::unique_ptr<WanVae> vae;
+  std::unique_ptr<TextConditioner> text;
+  std::unique_ptr<Denoiser> denoiser;
+  std::unique_ptr<VideoVae> vae;
   at::Device device = at::kCPU;
   WorldNetworks networks() const;
 };
@@ -72,6 +66,6 @@ std::vector<at::Tensor> generate_world_clips(const WorldNetworks& networks,
                                              const WorldSampling& sampling, Observer& observer);
 
 // A clip as the autoencoder gives it back.
-at::Tensor through_autoencoder(const WanVae& vae, const at::Tensor& clip);
+at::Tensor through_autoencoder(const VideoVae& vae, const at::Tensor& clip);
 
 }  // namespace t2v

@@ -129,10 +129,10 @@ TEST_P(Trajectory, FollowsTheReferenceFromTheTextToTheFrames) {
   expect_steps();
   expect_frames();
   if (golden->entries().contains(run + ".frames_float")) {  // before rounding
-    const auto model = open_model_folder(plan_generation(request("float")).model_folder);
-    const auto vae = load_vae(model, read_model_configs(model), at::kCPU);
+    const auto vae = load_vae(
+        *open_model(open_model_folder(plan_generation(request("float")).model_folder)), {});
     const auto latents = traced_step("run", reference("timesteps").size(0) - 1)->tensor("latents")[0];
-    const auto frames = vae.decode(vae.denormalise(latents)).permute({1, 2, 3, 0}) / 2 +
+    const auto frames = vae->decode(vae->denormalise(latents)).permute({1, 2, 3, 0}) / 2 +
                         0.5;  // [T, H, W, 3] in 0..1
     const double worst = (frames - reference("frames_float")).abs().max().item<double>();
     std::printf("%-14s %-28s %.1e of 1/255\n", run.c_str(), "frames before rounding", worst);

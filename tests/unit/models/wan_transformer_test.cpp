@@ -5,6 +5,7 @@
 
 #include "errors.h"
 #include "golden.h"
+#include "texts.h"
 #include "weights.h"
 
 namespace t2v {
@@ -19,8 +20,8 @@ class WanTransformerTest : public testing::Test {
   // One clip, with the timesteps given, attending to one text [L, D].
   at::Tensor predict_alone(const Clip& clip, const at::Tensor& timesteps, const at::Tensor& text) const {
     auto tokens = pack({clip}, config.patch_size);
-    tokens.timesteps = timesteps;
-    return network.predict(tokens, network.prepare_text(text.unsqueeze(0), {0}));
+    set_timesteps(tokens, timesteps);
+    return test::predict_with(network, tokens, text.unsqueeze(0), {0});
   }
 
   WanTransformerConfig config = parse_wan_transformer_config(test::tiny_config("transformer"), "config.json");
@@ -42,8 +43,8 @@ TEST_F(WanTransformerTest, PacksClipsOfUnlikeSizeAndTimestepAndBothBranchesIntoO
     timesteps.push_back(s % 3 == 2 ? at::arange(count).to(at::kFloat) * 17
                                    : at::full({count}, 900.0 - 300 * static_cast<double>(s % 3)));
   }
-  tokens.timesteps = at::cat(timesteps);
-  const auto packed = network.predict(tokens, network.prepare_text(texts, text_of_segment));
+  set_timesteps(tokens, at::cat(timesteps));
+  const auto packed = test::predict_with(network, tokens, texts, text_of_segment);
   for (std::size_t s = 0; s < 6; ++s) {
     const auto alone = predict_alone(clips[s % 3], timesteps[s], texts[text_of_segment[s]]);
     EXPECT_LE(test::relative_error(packed.slice(0, tokens.segments[s], tokens.segments[s + 1]), alone), close)
@@ -58,7 +59,7 @@ TEST_F(WanTransformerTest, PacksClipsOfEqualSizeAsABatch) {
   for (const auto& text_of_segment : {std::vector<int64_t>{0, 1}, {1, 0}, {1, 1}}) {
     auto tokens = pack(clips, config.patch_size);
     set_timestep(tokens, 500);
-    const auto packed = network.predict(tokens, network.prepare_text(texts, text_of_segment));
+    const auto packed = test::predict_with(network, tokens, texts, text_of_segment);
     for (std::size_t s = 0; s < 2; ++s)
       EXPECT_LE(
           test::relative_error(packed.slice(0, tokens.segments[s], tokens.segments[s + 1]),
@@ -67,18 +68,33 @@ TEST_F(WanTransformerTest, PacksClipsOfEqualSizeAsABatch) {
   }
 }
 
-TEST_F(WanTransformerTest, TextsThatShareRowsAreTextsThatHoldThem) {
-  const auto rows = test::random_normal({6, config.text_dim}, 1);
-  const auto row_of_position = at::tensor(std::vector<int64_t>{0, 1, 5, 5, 2, 3, 4, 5}).view({2, 4});
-  const auto texts = rows.index_select(0, row_of_position.flatten()).view({2, 4, config.text_dim});
-  const auto shared = network.prepare_text_rows(rows, row_of_position, {1, 0});
-  const auto whole = network.prepare_text(texts, {1, 0});
-  EXPECT_EQ(shared.text_of_segment, whole.text_of_segment);
-  ASSERT_EQ(shared.blocks.size(), whole.blocks.size());
-  for (std::size_t i = 0; i < whole.blocks.size(); ++i) {
-    EXPECT_LE(test::relative_error(shared.blocks[i].keys, whole.blocks[i].keys), close) << i;
-    EXPECT_LE(test::relative_error(shared.blocks[i].values, whole.blocks[i].values), close) << i;
+TEST_F(WanTransformerTest, PadsTextsWithZeros) {
+  const auto latents = test::random_normal({16, 2, 4, 6}, 1);
+  auto tokens = pack({{latents, {}}, {latents, {}}}, config.patch_size);
+  set_timestep(tokens, 500);
+  const auto states = test::random_normal({3, config.text_dim}, 2);
+  const std::vector<TextStates> texts = {{{states}, 9}, {{states.slice(0, 0, 2)}, 9}};
+  const auto found = network.predict(tokens, *network.prepare(tokens, texts));
+  for (int64_t s = 0; s < 2; ++s) {
+    const auto padded = at::constant_pad_nd(states.slice(0, 0, 3 - s), {0, 0, 0, 6 + s});
+    EXPECT_LE(test::relative_error(found.slice(0, 12 * s, 12 * s + 12),
+                                   predict_alone({latents, {}}, at::full({12}, 500.0), padded)),
+              close);
   }
+}
+
+TEST_F(WanTransformerTest, AClipMayReadOneTextAfterAnother) {
+  const auto latents = test::random_normal({16, 3, 4, 6}, 1);
+  auto tokens = pack({{latents, {}}}, config.patch_size);
+  set_timestep(tokens, 500);
+  const auto texts = test::random_normal({2, 9, config.text_dim}, 2);
+  const auto with_texts = [&](std::vector<int64_t> segments, std::vector<int64_t> read) {
+    tokens.text_segments = std::move(segments);
+    return test::predict_with(network, tokens, texts, std::move(read));
+  };
+  const auto one = with_texts({0, 18}, {0});
+  EXPECT_LE(test::relative_error(with_texts({0, 6, 18}, {0, 0}), one), close);
+  EXPECT_GT(test::relative_error(with_texts({0, 6, 18}, {0, 1}), one), 0.001);
 }
 
 TEST_F(WanTransformerTest, ReadsTheTimestepOfEveryToken) {
@@ -92,9 +108,9 @@ TEST_F(WanTransformerTest, ReadsTheTimestepOfEveryToken) {
 
 TEST_F(WanTransformerTest, RefusesAClipBeyondItsPositions) {
   auto tokens = pack({{test::random_normal({16, 1, 2, 2}, 1), {}}}, config.patch_size);
-  tokens.positions = tokens.positions + 1024;
+  tokens.extent.w = 1025;
   test::expect_error(ErrorKind::usage, {"1025 patches"}, [&] {
-    network.predict(tokens, network.prepare_text(test::random_normal({1, 2, config.text_dim}, 2), {0}));
+    network.prepare(tokens, test::text_states(test::random_normal({1, 2, config.text_dim}, 2)));
   });
 }
 
@@ -112,8 +128,8 @@ TEST(WanTransformerMeta, GivesShapesWithoutWeights) {
       const auto tokens = pack(clips, config.patch_size, 2);
       std::vector<int64_t> text_of_segment;
       for (int64_t s = 0; s < tokens.segment_count(); ++s) text_of_segment.push_back(s % 2);
-      const auto found = network.predict(
-          tokens, network.prepare_text(at::empty({2, 9, config.text_dim}, at::kMeta), text_of_segment));
+      const auto found = test::predict_with(network, tokens, at::empty({2, 9, config.text_dim}, at::kMeta),
+                                            text_of_segment);
       EXPECT_TRUE(found.is_meta());
       EXPECT_EQ(found.sizes(), tokens.values.sizes());
       EXPECT_EQ(found.scalar_type(), at::kFloat);

@@ -94,24 +94,24 @@ TEST(WanVaeStreams, GiveTheBitsOfOnePieceWhateverThePieces) {
     const auto decoded = vae.decode(mean);
     for (const int64_t piece : {1, 3, 4, 11, 29}) {
       SCOPED_TRACE(piece);
-      WanVae::EncodeStream encoding(vae);
-      WanVae::DecodeStream decoding(vae);
+      const auto encoding = vae.encode_stream();
+      const auto decoding = vae.decode_stream();
       std::vector<at::Tensor> means, logvars, parts;
-      const auto keep = [&](const WanVae::Posterior& posterior) {
+      const auto keep = [&](const Posterior& posterior) {
         if (!posterior.mean.defined()) return;
         means.push_back(posterior.mean);
         logvars.push_back(posterior.logvar);
       };
       for (int64_t begin = 0; begin < 29; begin += piece)
-        keep(encoding.push(frames.narrow(1, begin, std::min(piece, 29 - begin))));
-      keep(encoding.finish());
+        keep(encoding->push(frames.narrow(1, begin, std::min(piece, 29 - begin))));
+      keep(encoding->finish());
       EXPECT_TRUE(at::equal(at::cat(means, 1), mean));
       EXPECT_TRUE(at::equal(at::cat(logvars, 1), logvar));
       for (int64_t begin = 0; begin < mean.size(1); begin += piece)
-        if (const auto part = decoding.push(mean.narrow(1, begin, std::min(piece, mean.size(1) - begin)));
+        if (const auto part = decoding->push(mean.narrow(1, begin, std::min(piece, mean.size(1) - begin)));
             part.defined())
           parts.push_back(part);
-      if (const auto rest = decoding.finish(); rest.defined()) parts.push_back(rest);
+      if (const auto rest = decoding->finish(); rest.defined()) parts.push_back(rest);
       EXPECT_TRUE(at::equal(at::cat(parts, 1), decoded));
     }
   }
@@ -119,11 +119,11 @@ TEST(WanVaeStreams, GiveTheBitsOfOnePieceWhateverThePieces) {
 
 TEST_F(WanVaeTest, AStreamDropsFramesThatMakeNoWholeLatent) {
   const auto frames = test::random_normal({3, 8, 16, 16}, 1).clamp(-1, 1);
-  WanVae::EncodeStream stream(vae);
-  EXPECT_EQ(stream.push(frames).mean.size(1), 1);
-  EXPECT_TRUE(at::equal(stream.finish().mean, vae.encode(frames.narrow(1, 0, 5)).mean.narrow(1, 1, 1)));
-  EXPECT_FALSE(stream.finish().mean.defined());
-  EXPECT_FALSE(WanVae::EncodeStream(vae).finish().mean.defined());
+  const auto stream = vae.encode_stream();
+  EXPECT_EQ(stream->push(frames).mean.size(1), 1);
+  EXPECT_TRUE(at::equal(stream->finish().mean, vae.encode(frames.narrow(1, 0, 5)).mean.narrow(1, 1, 1)));
+  EXPECT_FALSE(stream->finish().mean.defined());
+  EXPECT_FALSE(vae.encode_stream()->finish().mean.defined());
 }
 
 // What is held at once does not grow with the clip.
@@ -175,7 +175,7 @@ TEST(WanVaeMeta, GivesShapesWithoutWeights) {
     const auto config_file = test::model_named(name) / "vae" / "config.json";
     auto weights = Weights::meta();
     const WanVae vae(parse_wan_vae_config(read_json(config_file), "config.json"), weights.root());
-    const auto channels = vae.config().z_dim, ratio = vae.config().spatial_ratio();
+    const auto channels = vae.spec().channels, ratio = vae.spec().spatial_ratio;
     const auto frames = vae.decode(vae.denormalise(at::empty({channels, 4, 6, 10}, at::kMeta)));
     EXPECT_TRUE(frames.is_meta());
     EXPECT_EQ(frames.sizes(), (std::vector<int64_t>{3, 13, 6 * ratio, 10 * ratio}));

@@ -55,8 +55,9 @@ TEST(SegmentCrossAttention, GivesEachSegmentItsText) {
       expected.push_back(plain_attention(q.slice(0, segments[s], segments[s + 1]),
                                          text.keys[texts[s]].transpose(0, 1),
                                          text.values[texts[s]].transpose(0, 1)));
-    EXPECT_LE(test::relative_error(segment_cross_attention(q, text, texts, segments), at::cat(expected)),
-              close);
+    const auto of_segments = at::tensor(texts);
+    const KeyValues given{text.keys.index_select(0, of_segments), text.values.index_select(0, of_segments)};
+    EXPECT_LE(test::relative_error(segment_cross_attention(q, given, segments), at::cat(expected)), close);
   }
 }
 
@@ -162,7 +163,7 @@ TEST(Rotary, TurnsEachPairByPositionTimesFrequency) {
   const Rotary rotary(head_dim, 16, at::kCPU);
   const auto x = test::random_normal({1, 2, head_dim}, 1);
   const std::vector<int64_t> position = {3, 11, 7};
-  const auto found = apply_rotary(x, rotary.at_positions(at::tensor(position).view({1, 3})));
+  const auto found = apply_rotary(x, rotary.at_positions(at::tensor(position).view({1, 3}), 12));
   const std::vector<int64_t> dims = {8, 6, 6};
   int64_t pair = 0;
   for (std::size_t axis = 0; axis < 3; ++axis) {
@@ -182,9 +183,9 @@ TEST(Rotary, TurnsEachPairByPositionTimesFrequency) {
 
 TEST(Rotary, RefusesAPositionBeyondItsTable) {
   const Rotary rotary(20, 16, at::kCPU);
-  EXPECT_NO_THROW(rotary.at_positions(at::tensor(std::vector<int64_t>{15, 15, 15}).view({1, 3})));
+  EXPECT_NO_THROW(rotary.at_positions(at::tensor(std::vector<int64_t>{15, 15, 15}).view({1, 3}), 16));
   test::expect_error(ErrorKind::usage, {"17 patches", "ends at 16"}, [&] {
-    rotary.at_positions(at::tensor(std::vector<int64_t>{0, 16, 0}).view({1, 3}));
+    rotary.at_positions(at::tensor(std::vector<int64_t>{0, 16, 0}).view({1, 3}), 17);
   });
 }
 

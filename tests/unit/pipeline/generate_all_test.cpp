@@ -212,8 +212,7 @@ TEST(GenerateAll, ATextWhoseEmbeddingIsNotFiniteFailsItsClipsOnly) {
   const test::TemporaryFolder folder;
   fs::copy(test::shipped_model(), folder / "model", fs::copy_options::recursive);
   const std::string good = "a red circle", bad = "a red circle on a navy background";
-  const auto model = open_model_folder(folder / "model");
-  const auto tokenizer = load_tokenizer(model, read_model_configs(model));
+  const auto tokenizer = open_model(open_model_folder(folder / "model"))->load_tokenizer();
   const auto harmless = tokenizer->encode(good, 56).ids, harmful = tokenizer->encode(bad, 56).ids;
   const auto token = std::find_if(harmful.begin(), harmful.end(), [&](int64_t id) {
     return !std::count(harmless.begin(), harmless.end(), id);

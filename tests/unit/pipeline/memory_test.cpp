@@ -9,15 +9,14 @@ namespace t2v {
 namespace {
 
 struct Shipped {
-  ModelFolder folder = open_model_folder(test::shipped_model());
-  ModelConfigs configs = read_model_configs(folder);
-  ComponentSizes sizes = component_sizes(folder);
+  std::unique_ptr<Model> model = open_model(open_model_folder(test::shipped_model()));
+  ComponentSizes sizes = component_sizes(*model);
   RunShape shape(const std::vector<ClipSize>& clips, std::optional<int64_t> limit,
                  std::optional<int64_t> threads = 2) const {
-    return shape_run(configs, sizes, at::kCPU, at::kFloat, clips, threads, std::nullopt, limit);
+    return shape_run(*model, sizes, at::kCPU, at::kFloat, clips, threads, std::nullopt, limit);
   }
   int64_t peak(const std::vector<ClipSize>& clips, const RunShape& shape) const {
-    return estimate_memory(configs, sizes, at::kCPU, at::kFloat, clips, shape).peak;
+    return estimate_memory(*model, sizes, at::kCPU, at::kFloat, clips, shape).peak;
   }
 };
 
@@ -72,7 +71,7 @@ TEST(ShapeRun, RefusesWhatCannotFitAndNamesFlagsThatWould) {
 
 TEST(FittingFlags, FitInTurn) {
   const Shipped model;
-  const auto flags = fitting_flags(model.configs, model.sizes, at::kCPU, at::kFloat, square(512, 33),
+  const auto flags = fitting_flags(*model.model, model.sizes, at::kCPU, at::kFloat, square(512, 33),
                                    int64_t{450} << 20);
   const auto size = flags.find("--size ");
   ASSERT_NE(size, std::string::npos) << flags;

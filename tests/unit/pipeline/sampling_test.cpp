@@ -8,6 +8,7 @@
 #include "errors.h"
 #include "golden.h"
 #include "models/wan_transformer.h"
+#include "texts.h"
 #include "weights.h"
 
 namespace t2v {
@@ -20,10 +21,11 @@ class ConstantDenoiser : public Denoiser {
  public:
   PatchSize patch_size() const override { return patch; }
   int64_t in_channels() const override { return 4; }
-  TextContext prepare_text(const at::Tensor&, std::vector<int64_t> text_of_segment) const override {
-    return {{}, std::move(text_of_segment)};
+  std::shared_ptr<const Conditioning> prepare(const PackedTokens&,
+                                              const std::vector<TextStates>&) const override {
+    return std::make_shared<Conditioning>();
   }
-  at::Tensor predict(const PackedTokens& tokens, const TextContext&) const override {
+  at::Tensor predict(const PackedTokens& tokens, const Conditioning&, at::Tensor*) const override {
     shown.push_back(tokens);
     auto prediction = at::full_like(tokens.values, conditional);
     if (tokens.segment_count() == 2) prediction.slice(0, tokens.segments[1]).fill_(unconditional);
@@ -47,6 +49,14 @@ class AddingScheduler : public Scheduler {
   }
 };
 
+// With whatever the denoiser makes of no texts.
+at::Tensor sample_with(const Denoiser& denoiser, Scheduler& scheduler, const PackedTokens& tokens,
+                       const std::vector<Guidance>& guidance, const SamplingHooks& hooks,
+                       Observer& observer) {
+  return sample(denoiser, prepare_passes(denoiser, tokens, {}, guidance), scheduler, tokens, guidance, hooks,
+                observer);
+}
+
 SamplingHooks hooks_with_zero_noise() {
   SamplingHooks hooks;
   hooks.noise = [](int64_t) { return at::zeros({6, 16}); };
@@ -60,7 +70,7 @@ TEST(Sample, GuidesAwayFromTheUnconditionalPrediction) {
   denoiser.unconditional = 1;
   AddingScheduler scheduler;
   Observer observer;
-  const auto result = sample(denoiser, {}, scheduler, pack({{latents, {}}}, patch, 2), {{5.0}},
+  const auto result = sample_with(denoiser, scheduler, pack({{latents, {}}}, patch, 2), {{5.0}},
                              hooks_with_zero_noise(), observer);
   EXPECT_LE(test::relative_error(result, patchify(latents, patch) + 3 * (1 + 5.0 * (3 - 1))), 1e-6);
   ASSERT_EQ(denoiser.shown.size(), 3U);
@@ -73,7 +83,7 @@ TEST(Sample, GuidesAwayFromTheUnconditionalPrediction) {
 class GivenDenoiser : public ConstantDenoiser {
  public:
   explicit GivenDenoiser(at::Tensor given) : given_(std::move(given)) {}
-  at::Tensor predict(const PackedTokens&, const TextContext&) const override {
+  at::Tensor predict(const PackedTokens&, const Conditioning&, at::Tensor*) const override {
     return at::cat({given_, at::zeros_like(given_)});
   }
 
@@ -88,7 +98,7 @@ TEST(Sample, RescalesGuidanceToTheSpreadOfTheConditionalPrediction) {
   for (const auto& [rescale, factor] : {std::pair(0.0, 5.0), std::pair(0.7, 2.2), std::pair(1.0, 1.0)}) {
     AddingScheduler scheduler;
     Observer observer;
-    const auto result = sample(GivenDenoiser(conditional), {}, scheduler, pack({{latents, {}}}, patch, 2),
+    const auto result = sample_with(GivenDenoiser(conditional), scheduler, pack({{latents, {}}}, patch, 2),
                                {{5.0, rescale}}, hooks_with_zero_noise(), observer);
     EXPECT_LE(test::relative_error(result, 3 * factor * conditional), 1e-5) << rescale;
   }
@@ -99,7 +109,7 @@ TEST(Sample, RunsOneBranchWithoutGuidance) {
   const ConstantDenoiser denoiser;
   AddingScheduler scheduler;
   Observer observer;
-  const auto result = sample(denoiser, {}, scheduler, pack({{latents, {}}}, patch), {{1.0}},
+  const auto result = sample_with(denoiser, scheduler, pack({{latents, {}}}, patch), {{1.0}},
                              hooks_with_zero_noise(), observer);
   EXPECT_LE(test::relative_error(result, patchify(latents, patch) + 3), 1e-6);
 }
@@ -125,7 +135,7 @@ TEST(Sample, TellsEachStepAndAsksForNoiseOnlyWhenTheSchedulerNeedsIt) {
     timesteps.push_back(timestep);
     values.push_back(x);
   };
-  const auto result = sample(denoiser, {}, scheduler, pack({{at::zeros({4, 1, 4, 6}), {}}}, patch), {{1.0}},
+  const auto result = sample_with(denoiser, scheduler, pack({{at::zeros({4, 1, 4, 6}), {}}}, patch), {{1.0}},
                              hooks, observer);
   EXPECT_EQ(noise_at, (std::vector<int64_t>{2}));
   EXPECT_EQ(timesteps, (std::vector<int64_t>{900, 500, 100}));
@@ -144,14 +154,14 @@ TEST(Sample, LeavesKnownTokensAsTheyAreAndTellsTheNetworkTheyAreClean) {
   SamplingHooks hooks;
   hooks.noise = [](int64_t) { return at::zeros({18, 16}); };
   const auto result = unpatchify(
-      sample(denoiser, {}, scheduler, pack({{latents, known_frames}}, patch, 2), {{2.0}}, hooks, observer),
+      sample_with(denoiser, scheduler, pack({{latents, known_frames}}, patch, 2), {{2.0}}, hooks, observer),
       {3, 2, 3}, patch);
   EXPECT_TRUE(at::equal(result.narrow(1, 0, 1), latents.narrow(1, 0, 1)));
   EXPECT_LE(test::relative_error(result.narrow(1, 1, 2), latents.narrow(1, 1, 2) + 6), 1e-6);
   for (std::size_t step = 0; step < 3; ++step) {
     const auto expected = at::cat(
         {at::zeros({6}), at::full({12}, static_cast<double>(scheduler.timesteps()[step]))});
-    EXPECT_TRUE(at::equal(denoiser.shown[step].timesteps, at::cat({expected, expected})));
+    EXPECT_TRUE(at::equal(test::timestep_of_tokens(denoiser.shown[step]), at::cat({expected, expected})));
   }
 }
 
@@ -163,10 +173,10 @@ TEST(Sample, TellsTheNetworkTheLevelOfKnownTokens) {
   Observer observer;
   SamplingHooks hooks;
   hooks.noise = [](int64_t) { return at::zeros({18, 16}); };
-  sample(denoiser, {}, scheduler, tokens, {{1.0}}, hooks, observer);
+  sample_with(denoiser, scheduler, tokens, {{1.0}}, hooks, observer);
   for (std::size_t step = 0; step < 3; ++step)
     EXPECT_TRUE(at::equal(
-        denoiser.shown[step].timesteps,
+        test::timestep_of_tokens(denoiser.shown[step]),
         at::cat({at::full({6}, 60.0), at::full({12}, static_cast<double>(scheduler.timesteps()[step]))})));
 }
 
@@ -179,7 +189,7 @@ TEST(Sample, RescalesOverTheTokensThatAreNew) {
     Observer observer;
     SamplingHooks hooks;
     hooks.noise = [](int64_t) { return at::zeros({18, 16}); };
-    return sample(GivenDenoiser(conditional), {}, scheduler,
+    return sample_with(GivenDenoiser(conditional), scheduler,
                   pack({{at::zeros({4, 3, 4, 6}), known}}, patch, 2), {{5.0, 1.0}}, hooks, observer);
   };
   const auto known = at::tensor({1, 0, 0}).to(at::kBool);
@@ -195,11 +205,13 @@ TEST(Sample, KeepsKnownTokensBitForBitWithARealNetwork) {
       read_json(test::golden("wan-tiny") / "scheduler" / "scheduler_config.json"), "scheduler_config.json");
   const auto latents = test::random_normal({16, 3, 4, 6}, 1);
   const auto known_frames = at::tensor(std::vector<int64_t>{1, 0, 1}).to(at::kBool);
-  const auto context = network.prepare_text(test::random_normal({2, 9, config.text_dim}, 2), {0, 1});
+  const auto texts = test::text_states(test::random_normal({2, 9, config.text_dim}, 2));
+  const auto tokens = pack({{latents, known_frames}}, config.patch_size, 2);
+  const std::vector<Guidance> guidance = {{5.0}};
   const auto scheduler = make_scheduler(SchedulerKind::unipc, scheduler_config, 6, 0);
   Observer observer;
-  const auto values = sample(network, context, *scheduler,
-                             pack({{latents, known_frames}}, config.patch_size, 2), {{5.0}}, {}, observer);
+  const auto values = sample(network, prepare_passes(network, tokens, texts, guidance), *scheduler, tokens,
+                             guidance, {}, observer);
   const auto result = unpatchify(values, {3, 2, 3}, config.patch_size);
   EXPECT_TRUE(at::equal(result.select(1, 0), latents.select(1, 0)));
   EXPECT_TRUE(at::equal(result.select(1, 2), latents.select(1, 2)));
@@ -216,20 +228,22 @@ TEST(Sample, BranchesInTurnMakeTheSame) {
   const auto known = at::tensor(std::vector<int64_t>{1, 0, 0}).to(at::kBool);
   const Clip first{test::random_normal({16, 3, 8, 8}, 1), known},
       second{test::random_normal({16, 2, 12, 8}, 2), {}};
-  const auto context = network.prepare_text(test::random_normal({3, 9, config.text_dim}, 3), {0, 1, 2});
+  const auto texts = test::text_states(test::random_normal({3, 9, config.text_dim}, 3));
+  const auto tokens = pack({first, second, second}, config.patch_size);
+  const std::vector<Guidance> guidance = {{1.0}, {5.0, 0.7}};
   const auto made = [&](bool in_turn) {
     const auto scheduler = make_scheduler(SchedulerKind::unipc, scheduler_config, 3, 0);
     Observer observer;
-    return sample(network, context, *scheduler, pack({first, second, second}, config.patch_size),
-                  {{1.0}, {5.0, 0.7}}, {}, observer, {0, in_turn});
+    return sample(network, prepare_passes(network, tokens, texts, guidance, in_turn), *scheduler, tokens,
+                  guidance, {}, observer);
   };
   EXPECT_LE(test::relative_error(made(true), made(false)), 1e-5);
 }
 
 TEST(Sample, StopsAtTheStepThatIsNotFinite) {
   class Breaking : public ConstantDenoiser {
-    at::Tensor predict(const PackedTokens& tokens, const TextContext& text) const override {
-      auto prediction = ConstantDenoiser::predict(tokens, text);
+    at::Tensor predict(const PackedTokens& tokens, const Conditioning& text, at::Tensor*) const override {
+      auto prediction = ConstantDenoiser::predict(tokens, text, nullptr);
       if (shown.size() == 2) prediction[3][5] = std::numeric_limits<float>::quiet_NaN();
       return prediction;
     }
@@ -238,7 +252,7 @@ TEST(Sample, StopsAtTheStepThatIsNotFinite) {
   AddingScheduler scheduler;
   Observer observer;
   test::expect_error(ErrorKind::non_finite, {"denoising", "step 2 of 3", "timestep 500"}, [&] {
-    sample(denoiser, {}, scheduler, pack({{at::zeros({4, 1, 4, 6}), {}}}, patch), {{1.0}},
+    sample_with(denoiser, scheduler, pack({{at::zeros({4, 1, 4, 6}), {}}}, patch), {{1.0}},
            hooks_with_zero_noise(), observer);
   });
 }
@@ -253,7 +267,7 @@ TEST(Sample, StopsBetweenStepsWhenCancelled) {
   const ConstantDenoiser denoiser;
   AddingScheduler scheduler;
   test::expect_error(ErrorKind::interrupted, {"stopped"}, [&] {
-    sample(denoiser, {}, scheduler, pack({{at::zeros({4, 1, 4, 6}), {}}}, patch), {{1.0}},
+    sample_with(denoiser, scheduler, pack({{at::zeros({4, 1, 4, 6}), {}}}, patch), {{1.0}},
            hooks_with_zero_noise(), observer);
   });
   EXPECT_EQ(denoiser.shown.size(), 2U);

@@ -5,6 +5,7 @@
 #include <gtest/gtest.h>
 
 #include "golden.h"
+#include "models/wan_vae.h"
 #include "weights.h"
 
 namespace t2v {

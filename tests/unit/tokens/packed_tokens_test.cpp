@@ -89,11 +89,37 @@ TEST(Pack, KnowsAPatchOnlyWhenAllItsFramesAreKnown) {
 TEST(SetTimestep, LeavesKnownTokensAtZero) {
   auto tokens = pack(two_clips(), {1, 2, 2}, 2);
   set_timestep(tokens, 875);
-  EXPECT_TRUE(tokens.timesteps.masked_select(tokens.known).eq(0).all().item<bool>());
-  EXPECT_TRUE(tokens.timesteps.masked_select(tokens.known.logical_not()).eq(875).all().item<bool>());
+  const auto levels = tokens.timesteps.index_select(0, tokens.level_of_token);
+  EXPECT_TRUE(levels.masked_select(tokens.known).eq(0).all().item<bool>());
+  EXPECT_TRUE(levels.masked_select(tokens.known.logical_not()).eq(875).all().item<bool>());
   auto free = pack({{test::random_normal({4, 1, 2, 2}, 1), {}}}, {1, 2, 2});
   set_timestep(free, 3);
   EXPECT_EQ(free.timesteps.item<double>(), 3);
+}
+
+TEST(SetTimesteps, NamesEachLevelOnce) {
+  auto tokens = pack({{test::random_normal({4, 1, 2, 8}, 1), {}}}, {1, 2, 2});
+  const auto wanted = at::tensor({5.0F, 900.0F, 5.0F, 40.5F});
+  set_timesteps(tokens, wanted);
+  EXPECT_EQ(tokens.timesteps.numel(), 3);
+  EXPECT_TRUE(at::equal(tokens.timesteps.index_select(0, tokens.level_of_token), wanted));
+  set_timesteps(tokens, at::full({4}, 7.0F));
+  EXPECT_EQ(tokens.timesteps.item<float>(), 7);
+  EXPECT_FALSE(tokens.level_of_token.defined());
+}
+
+TEST(SegmentsOf, AreThoseSegmentsByThemselves) {
+  auto tokens = pack(two_clips(), {1, 2, 2}, 2);
+  tokens.text_segments = {0, 6, 18, 22, 40, 44};
+  tokens.texts = {4, 5, 6, 7, 7};
+  const auto part = segments_of(tokens, 1, 3);
+  EXPECT_EQ(part.segments, (std::vector<int64_t>{0, 4, 22}));
+  EXPECT_EQ(part.text_segments, part.segments);
+  EXPECT_EQ(part.texts, (std::vector<int64_t>{6, 7}));
+  EXPECT_TRUE(at::equal(part.values, tokens.values.slice(0, 18, 40)));
+  EXPECT_TRUE(at::equal(part.known, tokens.known.slice(0, 18, 40)));
+  EXPECT_TRUE(at::equal(part.level_of_token, tokens.level_of_token.slice(0, 18, 40)));
+  EXPECT_EQ(segments_of(tokens, 0, 1).texts, (std::vector<int64_t>{4, 5}));
 }
 
 }  // namespace

@@ -6,23 +6,31 @@
 #include <gtest/gtest.h>
 
 #include "golden.h"
+#include "models.h"
 #include "parameters.h"
 #include "train/initial_weights.h"
+#include "models/wan_vae.h"
 #include "train/scene_helper.h"
 #include "weights.h"
 
 namespace t2v {
 namespace {
 
+TensorShapes shapes_of(const WanVaeConfig& config) {
+  auto meta = Weights::meta();
+  const WanVae network(config, meta.root());
+  return meta.asked();
+}
+
 class DenoiserTaskTest : public testing::Test {
  protected:
   DenoiserTaskTest() {
     at::set_num_threads(1);  // as in training
     parameters.add("transformer.", test::tiny_parameters("transformer", [&](const WeightScope& scope) {
-                     const WanTransformer network(transformer, scope, at::kMeta);
+                     model->make_denoiser(scope, at::kMeta);
                    }));
     parameters.add("text_encoder.", test::tiny_parameters("text_encoder", [&](const WeightScope& scope) {
-                     const Umt5Encoder network(text_encoder, scope);
+                     model->make_text_encoder(scope);
                    }));
     config.tokens_per_lane = 40;
     config.lanes = 3;
@@ -34,14 +42,12 @@ class DenoiserTaskTest : public testing::Test {
   }
 
   DenoiserTask task() { return task(vae, {{32, 32}, {48, 16}}); }
-  DenoiserTask task(const WanVae& network, std::vector<std::array<int64_t, 2>> sizes) {
+  DenoiserTask task(const VideoVae& network, std::vector<std::array<int64_t, 2>> sizes) {
     LatentCacheConfig cache;
     cache.folder = folder.path();
     cache.clips_per_shard = 12;
     cache.frames = 9;
-    return {transformer,
-            text_encoder,
-            config,
+    return {model, config,
             std::make_shared<LatentCache>(cache, network, *tokenizer, make_world_source(std::move(sizes), {}),
                                           alone),
             {}};
@@ -52,9 +58,7 @@ class DenoiserTaskTest : public testing::Test {
   Weights weights = test::tiny_weights("vae");
   WanVae vae{parse_wan_vae_config(test::tiny_config("vae"), "config.json"), weights.root()};
   std::unique_ptr<Tokenizer> tokenizer = load_t5_tokenizer(test::shipped_model() / "tokenizer");
-  WanTransformerConfig transformer = parse_wan_transformer_config(test::tiny_config("transformer"),
-                                                                  "config.json");
-  Umt5Config text_encoder = parse_umt5_config(test::tiny_config("text_encoder"), "config.json");
+  std::shared_ptr<const Model> model = test::tiny_model();
   ParameterSet parameters;
   DenoiserTaskConfig config;
   Workers workers{2};
@@ -79,12 +83,12 @@ TEST_F(DenoiserTaskTest, FillsEveryLaneWithinItsBudgetAndPadsNothing) {
 TEST_F(DenoiserTaskTest, CutsClipsByTheTemporalRatioOfTheAutoencoder) {
   auto twice = vae.config();
   twice.temporal_downsample = {false, false, true};
-  auto twice_weights = ParameterSet::initialise(vae_parameters(twice), 1).weights();
+  auto twice_weights = ParameterSet::initialise(shapes_of(twice), 1).weights();
   const WanVae network(twice, twice_weights.root());
   config.lengths = {{5, 1, 1}};
   config.helper_weight = 0.1;  // its labels are cut with the latents
   parameters.add("helper.", ParameterSet::initialise(
-                                scene_helper_parameters(transformer.width(), text_encoder.d_model), 4));
+                                scene_helper_parameters(model->width(), model->text_width()), 4));
   auto packed = task(network, {{32, 32}});
   packed.begin_step(0, 0, workers);
   const auto metrics = run_lane(packed, 0, parameters.replica());
@@ -104,7 +108,7 @@ TEST_F(DenoiserTaskTest, AStepIsTheSameWhateverRanBefore) {
 TEST_F(DenoiserTaskTest, BFloat16AndItsProductsAloneAreNearFloat32WithFloat32Gradients) {
   config.helper_weight = 0.1;
   parameters.add("helper.", ParameterSet::initialise(
-                                scene_helper_parameters(transformer.width(), text_encoder.d_model), 4));
+                                scene_helper_parameters(model->width(), model->text_width()), 4));
   auto packed = task();
   packed.begin_step(0, 0, workers);
   auto wide = parameters.replica();
@@ -151,7 +155,7 @@ TEST_F(DenoiserTaskTest, TheHelperReadsTokensAndWords) {
   config.helper_weight = 0.1;
   config.caption_dropout = 0;
   parameters.add("helper.", ParameterSet::initialise(
-                                scene_helper_parameters(transformer.width(), text_encoder.d_model), 4));
+                                scene_helper_parameters(model->width(), model->text_width()), 4));
   auto packed = task();
   packed.begin_step(0, 0, workers);
   const auto replica = parameters.replica();
@@ -170,7 +174,7 @@ TEST_F(DenoiserTaskTest, ItsLossIsWhereItsParametersAre) {
   config.helper_weight = 0.1;
   config.objective.first_clean_share = 0.5;
   parameters.add("helper.", ParameterSet::initialise(
-                                scene_helper_parameters(transformer.width(), text_encoder.d_model), 4));
+                                scene_helper_parameters(model->width(), model->text_width()), 4));
   parameters.move_to(at::kMeta);
   auto packed = task();
   packed.begin_step(0, 0, workers);

@@ -18,6 +18,7 @@
 #include "models/wan_vae.h"
 #include "parameters.h"
 #include "tokens/packed_tokens.h"
+#include "texts.h"
 #include "weights.h"
 
 namespace t2v {
@@ -76,8 +77,8 @@ std::size_t expect_gradients(const ParameterSet& parameters, const Loss& loss) {
 PackedTokens unlike_clips(PatchSize patch_size) {
   auto tokens = pack(
       {{test::random_normal({16, 3, 4, 6}, 1), {}}, {test::random_normal({16, 1, 4, 4}, 2), {}}}, patch_size);
-  tokens.timesteps = at::arange(tokens.values.size(0)).to(at::kFloat).remainder(5) * 190 +
-                     20;  // several levels in one clip
+  set_timesteps(tokens, at::arange(tokens.values.size(0)).to(at::kFloat).remainder(5) * 190 +
+                            20);  // several levels in one clip
   return tokens;
 }
 
@@ -87,14 +88,12 @@ TEST(Gradients, OfTheWholeTransformer) {
     const WanTransformer network(config, weights, at::kMeta);
   });
   const auto tokens = unlike_clips(config.patch_size);
-  const auto rows = test::random_normal({7, config.text_dim}, 3);
-  const auto row_of_position = at::tensor(std::vector<int64_t>{0, 1, 2, 6, 3, 4, 5, 6})
-                                   .view({2, 4});  // the last row is padding
+  const std::vector<TextStates> texts = {{{test::random_normal({3, config.text_dim}, 3)}, 4},
+                                         {{test::random_normal({2, config.text_dim}, 5)}, 4}};
   const auto with_gradient = expect_gradients(parameters, [&](const ParameterSet& set) {
     auto weights = set.weights();
     const WanTransformer network(config, weights.root(), at::kCPU);
-    return squared_error(network.predict(tokens, network.prepare_text_rows(rows, row_of_position, {0, 1})),
-                         4);
+    return squared_error(network.predict(tokens, *network.prepare(tokens, texts)), 4);
   });
   EXPECT_EQ(with_gradient, parameters.list().size());
 }
@@ -112,7 +111,7 @@ TEST(Gradients, OfRecomputedBlocksHaveTheSameBits) {
                                                                     // begins, as in training
       auto weights = set.weights();
       const WanTransformer network(config, weights.root(), at::kCPU);
-      return squared_error(network.predict(tokens, network.prepare_text(texts, {0, 1})), 4);
+      return squared_error(test::predict_with(network, tokens, texts, {0, 1}), 4);
     });
   };
   const auto kept = gradients(false), recomputed = gradients(true);
@@ -154,7 +153,7 @@ TEST(Gradients, DoNotLeakBetweenTheClipsOfAPack) {
   auto tokens = unlike_clips(config.patch_size);
   tokens.values.requires_grad_(true);
   const auto texts = test::random_normal({2, 5, config.text_dim}, 3).requires_grad_(true);
-  network.predict(tokens, network.prepare_text(texts, {0, 1}))
+  test::predict_with(network, tokens, texts, {0, 1})
       .slice(0, 0, tokens.segments[1])
       .square()
       .sum()
@@ -179,15 +178,15 @@ TEST(Gradients, OfClipsInOnePackOrInTwoAreTheSame) {
     auto tokens = whole;
     tokens.values = whole.values.slice(0, begin, end);
     tokens.positions = whole.positions.slice(0, begin, end);
-    tokens.timesteps = whole.timesteps.slice(0, begin, end);
-    tokens.segments = {0, end - begin};
+    tokens.level_of_token = whole.level_of_token.slice(0, begin, end);
+    tokens.segments = tokens.text_segments = {0, end - begin};
     return tokens;
   };
   const auto gradients = [&](const PackedTokens& tokens, const std::vector<int64_t>& text_of_segment) {
     return gradients_of(parameters, [&](const ParameterSet& set) {
       auto weights = set.weights();
       const WanTransformer network(config, weights.root(), at::kCPU);
-      return network.predict(tokens, network.prepare_text(texts, text_of_segment))
+      return test::predict_with(network, tokens, texts, text_of_segment)
           .to(at::kDouble)
           .square()
           .sum();

@@ -5,6 +5,7 @@
 #include <ATen/Parallel.h>
 #include <gtest/gtest.h>
 
+#include "models.h"
 #include "parameters.h"
 #include "weights.h"
 
@@ -16,13 +17,13 @@ class VaeTaskTest : public testing::Test {
   VaeTaskTest() {
     at::set_num_threads(1);  // as in training
     parameters = test::tiny_parameters(
-        "vae", [&](const WeightScope& weights) { const WanVae network(vae, weights); });
+        "vae", [&](const WeightScope& weights) { model->make_vae(weights); });
     config.lanes = 2;
     config.pixels_per_lane = 32 * 32 * 9 * 2;
     config.kinds = {{32, 32, 9, 1, true}};
   }
 
-  WanVaeConfig vae = parse_wan_vae_config(test::tiny_config("vae"), "config.json");
+  std::shared_ptr<const Model> model = test::tiny_model();
   ParameterSet parameters;
   VaeTaskConfig config;
   std::shared_ptr<ClipSource> source = make_world_source({{32, 32}, {48, 32}}, {});
@@ -33,7 +34,7 @@ TEST_F(VaeTaskTest, TheNoiseOnItsLatentsIsPartOfTheLoss) {
   const auto loss = [&](double noise) {
     config.latent_noise = noise;
     config.kl_weight = 0;
-    VaeTask task(vae, config, {}, source);
+    VaeTask task(model, config, {}, source);
     task.begin_step(0, 0, workers);
     return run_lane(task, 0, parameters.replica());
   };
@@ -48,7 +49,7 @@ TEST_F(VaeTaskTest, ADecodersStageLeavesTheEncoderAsItIs) {
   for (const auto& parameter : parameters.list())
     (belongs_to_decoder(parameter.name) ? decoder : encoder).add(parameter);
   config.decoder_only = true;
-  VaeTask task(vae, config, encoder, source);
+  VaeTask task(model, config, encoder, source);
   task.begin_step(0, 0, workers);
   const auto replica = decoder.replica();
   run_lane(task, 0, replica);
@@ -59,7 +60,7 @@ TEST_F(VaeTaskTest, ADecodersStageLeavesTheEncoderAsItIs) {
 }
 
 TEST_F(VaeTaskTest, ProductsInBFloat16AreNearFloat32WithFloat32Gradients) {
-  VaeTask task(vae, config, {}, source);
+  VaeTask task(model, config, {}, source);
   task.begin_step(0, 0, workers);
   const auto wide = parameters.replica();
   auto mixed = parameters.replica();
@@ -75,7 +76,7 @@ TEST_F(VaeTaskTest, ProductsInBFloat16AreNearFloat32WithFloat32Gradients) {
 // layers hold no graph.
 TEST_F(VaeTaskTest, ItsLossIsWhereItsParametersAre) {
   parameters.move_to(at::kMeta);
-  VaeTask task(vae, config, {}, source);
+  VaeTask task(model, config, {}, source);
   task.begin_step(0, 0, workers);
   const auto found = task.lane_loss(1, parameters.replica());
   EXPECT_TRUE(found.loss.is_meta());

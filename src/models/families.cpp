@@ -1,0 +1,13 @@
+#include "models/model.h"
+#include "models/wan_model.h"
+
+namespace t2v {
+
+const std::vector<Family>& families() {
+  static const std::vector<Family> all = {
+      {"WanPipeline", "Wan 2.1 text to video", open_wan},
+  };
+  return all;
+}
+
+}  // namespace t2v

@@ -1,0 +1,121 @@
+#include "models/model.h"
+
+#include <ATen/ATen.h>
+
+#include "t2v/error.h"
+
+namespace t2v {
+
+namespace {
+
+// What the family says where t2v.json says nothing; a size has two sides.
+ModelDefaults with_family_defaults(ModelDefaults defaults, const ModelDefaults& family) {
+  if (!defaults.width || !defaults.height) defaults.width = family.width, defaults.height = family.height;
+  const auto fill = [](auto& value, const auto& other) {
+    if (!value) value = other;
+  };
+  fill(defaults.frames, family.frames);
+  fill(defaults.fps, family.fps);
+  fill(defaults.steps, family.steps);
+  fill(defaults.guidance_scale, family.guidance_scale);
+  fill(defaults.max_text_tokens, family.max_text_tokens);
+  return defaults;
+}
+
+Weights open_weights(const Model& model, const std::string& component, Placement placement) {
+  return Weights::open(model.folder().component(component), weights_stem(component), placement.device,
+                       placement.dtype);
+}
+
+// One tokenizer and one encoder.
+class SingleEncoder : public TextConditioner {
+ public:
+  SingleEncoder(std::shared_ptr<const Tokenizer> tokenizer, std::unique_ptr<TextEncoder> encoder,
+                int64_t max_tokens, at::Device device)
+      : tokenizer_(std::move(tokenizer)),
+        encoder_(std::move(encoder)),
+        max_tokens_(max_tokens),
+        device_(device) {}
+
+  TextStates encode(const std::string& text) const override {
+    const auto tokens = tokenizer_->encode(text, static_cast<std::size_t>(max_tokens_));
+    const auto states = encoder_->forward(at::tensor(tokens.ids, at::TensorOptions(at::kLong)).to(device_));
+    if (!at::isfinite(states).all().item<bool>())
+      throw Error(ErrorKind::non_finite,
+                  "encoding the text: the embedding holds NaN or infinity. Nothing was written. Try --dtype "
+                  "float32 or bfloat16, or check the weights.");
+    return {{states}, max_tokens_};
+  }
+
+ private:
+  std::shared_ptr<const Tokenizer> tokenizer_;
+  std::unique_ptr<TextEncoder> encoder_;
+  int64_t max_tokens_;
+  at::Device device_;
+};
+
+}  // namespace
+
+Model::Model(ModelFolder folder, const ModelDefaults& family)
+    : folder_(std::move(folder)), defaults_(with_family_defaults(folder_.defaults, family)) {}
+
+std::unique_ptr<Model> open_model(ModelFolder folder) {
+  std::string known;
+  for (const auto& family : families()) {
+    if (folder.pipeline_class == family.pipeline_class) return family.open(std::move(folder));
+    known += std::string(known.empty() ? "'" : ", '") + family.pipeline_class + "' (" + family.what + ")";
+  }
+  throw Error(ErrorKind::bad_input, (folder.root / "model_index.json").string() + ": _class_name '" +
+                                        folder.pipeline_class + "' is not supported; this version runs " +
+                                        known);
+}
+
+std::unique_ptr<TextConditioner> load_text(const Model& model, std::shared_ptr<const Tokenizer> tokenizer,
+                                           Placement placement) {
+  auto weights = open_weights(model, "text_encoder", placement);
+  auto encoder = model.make_text_encoder(weights.root());
+  weights.finish();
+  return std::make_unique<SingleEncoder>(std::move(tokenizer), std::move(encoder),
+                                         *model.defaults().max_text_tokens, placement.device);
+}
+
+std::unique_ptr<Denoiser> load_denoiser(const Model& model, Placement placement) {
+  auto weights = open_weights(model, "transformer", placement);
+  auto network = model.make_denoiser(weights.root(), placement.device);
+  weights.finish();
+  return network;
+}
+
+std::unique_ptr<VideoVae> load_vae(const Model& model, Placement placement) {
+  auto weights = open_weights(model, "vae", placement);
+  auto network = model.make_vae(weights.root());
+  weights.finish();
+  return network;
+}
+
+ComponentSizes component_sizes(const Model& model) {
+  const auto count = [&](const char* component) {
+    return open_weights(model, component, {}).element_count();
+  };
+  return {count("text_encoder"), count("transformer"), count("vae")};
+}
+
+TensorShapes text_encoder_shapes(const Model& model) {
+  auto meta = Weights::meta();
+  model.make_text_encoder(meta.root());
+  return meta.asked();
+}
+
+TensorShapes denoiser_shapes(const Model& model) {
+  auto meta = Weights::meta();
+  model.make_denoiser(meta.root(), at::kMeta);
+  return meta.asked();
+}
+
+TensorShapes vae_shapes(const Model& model) {
+  auto meta = Weights::meta();
+  model.make_vae(meta.root());
+  return meta.asked();
+}
+
+}  // namespace t2v

@@ -1,0 +1,121 @@
+// A model of any family: configs that were read and found to agree, and the networks that they describe.
+#pragma once
+
+#include <ATen/core/Tensor.h>
+
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "models/denoiser.h"
+#include "models/text_encoder.h"
+#include "models/video_vae.h"
+#include "text/tokenizer.h"
+#include "weights/model_folder.h"
+#include "weights/weights.h"
+
+namespace t2v {
+
+// Where a component is, and what it computes in.
+struct Placement {
+  at::Device device = at::kCPU;
+  at::ScalarType dtype = at::kFloat;
+};
+
+// Numbers in the weights of each component.
+struct ComponentSizes {
+  int64_t text_encoder = 0, transformer = 0, vae = 0;
+  int64_t total() const { return text_encoder + transformer + vae; }
+};
+
+// What a step of the denoiser costs; from the configs alone.
+class DenoiserCosts {
+ public:
+  virtual ~DenoiserCosts() = default;
+  // Of the products of all blocks, of one forward pass over so many tokens.
+  virtual double flops(int64_t tokens) const = 0;
+  // At the peak of a forward pass, in a dtype of so many bytes; conditioning_bytes: of what prepare() keeps
+  // for segments that read texts of so many tokens.
+  virtual double activation_bytes(int64_t tokens, double element) const = 0;
+  virtual double conditioning_bytes(int64_t segments, int64_t text_tokens, double element) const = 0;
+};
+
+class Model {
+ public:
+  virtual ~Model() = default;
+  const ModelFolder& folder() const { return folder_; }
+  // t2v.json's, and the family's where it says nothing.
+  const ModelDefaults& defaults() const { return defaults_; }
+
+  virtual VaeSpec vae() const = 0;
+  virtual PatchSize patch_size() const = 0;
+  virtual int64_t longest_axis() const = 0;  // patches that the denoiser's positions reach on each axis
+  virtual const DenoiserCosts& costs() const = 0;
+  // At the peak of decoding in chunks of so many latent frames (0: as many as the family likes best), in
+  // float32.
+  virtual double decoding_bytes(int64_t width, int64_t height, int64_t frames, int64_t chunk) const = 0;
+  // {component, what it is}, for people.
+  virtual std::vector<std::pair<std::string, std::string>> describe() const = 0;
+
+  // The widths of a token's hidden state and of a text token's.
+  virtual int64_t width() const = 0;
+  virtual int64_t text_width() const = 0;
+
+  // A prompt as the family's pipeline cleans it.
+  virtual std::string clean(const std::string& prompt) const = 0;
+  // Throws Error{bad_input}, also for a tokenizer with more tokens than the text encoder knows.
+  virtual std::unique_ptr<Tokenizer> load_tokenizer() const = 0;
+
+  // The networks over whatever tensors: files, a trainer's parameters, or none (Weights::meta), which tells
+  // what they ask for.
+  virtual std::unique_ptr<TextEncoder> make_text_encoder(const WeightScope& weights) const = 0;
+  // recompute: gradients keep a block's inputs alone and run it again (gradient checkpointing).
+  virtual std::unique_ptr<Denoiser> make_denoiser(const WeightScope& weights, at::Device device,
+                                                  bool recompute = false) const = 0;
+  virtual std::unique_ptr<VideoVae> make_vae(const WeightScope& weights) const = 0;
+
+  // The weights of another model's component for this model's, which differs in a way that training can go on
+  // from (a deeper transformer, an autoencoder that folds more pixels). Throws Error{bad_input} where the
+  // family knows no such way.
+  using Tensors = std::map<std::string, at::Tensor>;
+  virtual Tensors adapt_denoiser(const Model& from, const Tensors& weights) const = 0;
+  virtual Tensors adapt_vae(const Model& from, const Tensors& weights) const = 0;
+
+ protected:
+  Model(ModelFolder folder, const ModelDefaults& family);
+
+ private:
+  ModelFolder folder_;
+  ModelDefaults defaults_;
+};
+
+// One line for each pipeline class.
+struct Family {
+  const char* pipeline_class;  // "_class_name" in model_index.json
+  const char* what;            // that this version runs, for messages
+  // Reads the configs and checks that they agree. Throws Error{bad_input} when a config is bad, contradicts
+  // another one, or asks for what t2v does not have.
+  std::unique_ptr<Model> (*open)(ModelFolder folder);
+};
+const std::vector<Family>& families();
+
+// The model of a folder, by its pipeline class. Throws Error{bad_input}.
+std::unique_ptr<Model> open_model(ModelFolder folder);
+
+// Each throws Error{bad_input} with everything that is wrong with the component's weights. The autoencoder
+// computes in float32 unless placed otherwise.
+std::unique_ptr<TextConditioner> load_text(const Model& model, std::shared_ptr<const Tokenizer> tokenizer,
+                                           Placement placement);
+std::unique_ptr<Denoiser> load_denoiser(const Model& model, Placement placement);
+std::unique_ptr<VideoVae> load_vae(const Model& model, Placement placement);
+ComponentSizes component_sizes(const Model& model);
+
+// What a component's network asks for.
+TensorShapes text_encoder_shapes(const Model& model);
+TensorShapes denoiser_shapes(const Model& model);
+TensorShapes vae_shapes(const Model& model);
+
+}  // namespace t2v

@@ -1,0 +1,47 @@
+#include "models/video_vae.h"
+
+#include <ATen/ATen.h>
+
+#include <string>
+#include <vector>
+
+#include "t2v/error.h"
+
+namespace t2v {
+
+void VideoVae::refuse_frames(const at::Tensor& frames) const {
+  const auto shape = frames.sizes().vec();
+  throw Error(ErrorKind::usage,
+              "the autoencoder takes 1 + " + std::to_string(spec_.temporal_ratio) +
+                  "·k frames whose width and height are multiples of " +
+                  std::to_string(spec_.spatial_ratio) + ", found " +
+                  (shape.size() == 4 ? std::to_string(shape[1]) + " of " + std::to_string(shape[3]) + "x" +
+                                           std::to_string(shape[2])
+                                     : std::to_string(shape.size()) + " dimensions"));
+}
+
+Posterior VideoVae::encode(const at::Tensor& frames) const {
+  if (frames.dim() != 4 || frames.size(1) < 1 || (frames.size(1) - 1) % spec_.temporal_ratio != 0)
+    refuse_frames(frames);
+  const auto stream = encode_stream();
+  const auto begin = stream->push(frames), rest = stream->finish();
+  if (!begin.mean.defined()) return rest;
+  if (!rest.mean.defined()) return begin;
+  return {at::cat({begin.mean, rest.mean}, 1), at::cat({begin.logvar, rest.logvar}, 1)};
+}
+
+void VideoVae::decode(const at::Tensor& latents, const std::function<void(const at::Tensor&)>& sink) const {
+  const auto stream = decode_stream();
+  // Frame by frame: the stream puts together what it works on at once.
+  for (int64_t frame = 0; frame < latents.size(1); ++frame)
+    if (const auto frames = stream->push(latents.narrow(1, frame, 1)); frames.defined()) sink(frames);
+  if (const auto frames = stream->finish(); frames.defined()) sink(frames);
+}
+
+at::Tensor VideoVae::decode(const at::Tensor& latents) const {
+  std::vector<at::Tensor> parts;
+  decode(latents, [&](const at::Tensor& frames) { parts.push_back(frames); });
+  return at::cat(parts, 1);
+}
+
+}  // namespace t2v
