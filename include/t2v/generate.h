@@ -59,6 +59,15 @@ struct ClipOutcome {
   std::optional<Error> error;
 };
 
+// Frames of a clip, in order, as they are made.
+struct FrameBlock {
+  int64_t first = 0;  // its number in the clip; 0 begins the clip, and begins it anew where memory did not
+                      // suffice
+  int64_t frames = 0, height = 0, width = 0;
+  const float* values = nullptr;  // [3, frames, height, width]: red, green and blue in [-1, 1], during the call
+};
+using FrameReceiver = std::function<void(std::size_t plan, std::size_t clip, const FrameBlock& frames)>;
+
 // Makes the clips of all plans. Plans of one model, device and dtype share the loaded networks; clips of any
 // order, size, length and prompt are denoised together where that is quicker, and handed to `finished` as
 // each has its final name or has failed. On the CPU a clip's bytes do not depend on what else the run makes.
@@ -70,10 +79,13 @@ struct ClipOutcome {
 // what `finished` itself throws, and, where all clips are of one model, what is wrong with that model. Every
 // clip has one outcome, unless the run ended early. Observer and `finished` are called from threads other
 // than the caller's: clip_started and `finished` one call at a time, and the observer's other functions one
-// call at a time, but the two may overlap, so that denoising does not wait while a clip is received.
+// call at a time, but the two may overlap, so that denoising does not wait while a clip is received. Clips
+// that were planned to_receiver go to `frames`: the blocks of one clip one after the other, those of several
+// clips side by side.
 T2V_API PreparationTimes generate_all(const std::vector<GenerationPlan>& plans, const BatchLimits& limits,
                                       Observer& observer,
-                                      const std::function<void(const ClipOutcome&)>& finished);
+                                      const std::function<void(const ClipOutcome&)>& finished,
+                                      const FrameReceiver& frames = {});
 
 // Makes the clips of one plan by generate_all; the observer's calls come one at a time, `finished` may run
 // beside them. A clip that fails does not stop the others: with several clips each failure is a note, and

@@ -27,6 +27,7 @@ struct GenerationRequest {
   std::optional<int64_t> seed;  // of the first clip; the next ones count up
   std::optional<int64_t> count;
   std::optional<std::string> output;         // template: {index} {seed} {prompt} {date}
+  bool to_receiver = false;                  // no output: the frames go to the receiver of generate_all
   std::optional<std::string> resize;         // "WxH": resampling of the finished frames
   std::optional<std::string> resize_filter;  // lanczos, nearest
   std::optional<int64_t> crf;
@@ -58,7 +59,7 @@ struct Window {
 // One clip of a plan.
 struct PlannedClip {
   int64_t seed = 0;
-  std::string output;
+  std::string output;  // empty: the frames go to a receiver
   std::optional<std::string> save_latents, trace;
 };
 

@@ -91,8 +91,7 @@ void make_folder(const fs::path& folder) {
 
 // What the flags leave open comes from the model's t2v.json.
 // scheduler: default_scheduler.
-void resolve(EvalOptions& options, const ModelConfigs& configs) {
-  const auto& defaults = configs.model->folder().defaults;
+void resolve(EvalOptions& options, const ModelDefaults& defaults) {
   auto& adherence = options.adherence;
   if (options.side != "held-out" && options.side != "training" && options.side != "any")
     throw Error(ErrorKind::usage, "--side should be held-out, training or any, found '" + options.side + "'");
@@ -119,15 +118,17 @@ void resolve(EvalOptions& options, const ModelConfigs& configs) {
   } else if (defaults.width && defaults.height) {
     adherence.sizes = {{*defaults.width, *defaults.height}};
   }
-  auto& sampling = adherence.sampling;
-  sampling = default_sampling(configs);
-  sampling.scheduler = options.scheduler.value_or(sampling.scheduler);
-  sampling.steps = options.steps.value_or(sampling.steps);
-  sampling.window = options.window.value_or(sampling.window);
-  sampling.overlap = options.overlap.value_or(sampling.overlap);
-  sampling.context_noise = options.context_noise.value_or(sampling.context_noise);
-  sampling.guidance_scale = options.guidance_scale.value_or(sampling.guidance_scale);
-  sampling.guidance_rescale = options.guidance_rescale.value_or(sampling.guidance_rescale);
+  auto& request = adherence.request;
+  request.model = options.model;
+  request.device = options.device;
+  request.dtype = options.dtype;
+  request.scheduler = options.scheduler;
+  request.steps = options.steps;
+  request.window = options.window == 0 ? adherence.frames : options.window;
+  request.overlap = options.overlap;
+  request.context_noise = options.context_noise;
+  request.guidance_scale = options.guidance_scale;
+  request.guidance_rescale = options.guidance_rescale;
   adherence.out = options.out;
 }
 
@@ -136,14 +137,10 @@ void run_eval(EvalOptions& options) {
   const auto observer = make_progress(options.progress);
   const auto folder = open_model_folder(
       find_model(options.model, [&](const std::string& line) { observer->note(line); }));
-  resolve(options, read_model_configs(folder));
+  resolve(options, folder.defaults);
   check_adherence(options.adherence);
   if (!options.out.empty()) make_folder(options.out);
-  std::optional<LoadedWorldModel> model;
-  if (!options.ground_truth)
-    model = load_world_model(options.model, options.device, options.dtype, options.vae);
-  const auto networks = model ? model->networks() : WorldNetworks();
-  const auto reports = judge_model(model ? &networks : nullptr, options.adherence, *observer);
+  const auto reports = judge_model(options.adherence, *observer);
   const bool parts = !options.adherence.parts.empty();
   Json json = Json::array();
   for (const auto& report : reports) json.push_back(report_to_json(report, options.adherence));
@@ -195,8 +192,6 @@ void add_eval_command(CLI::App& app) {
   command->add_option("--motions", options->motions, "Only scenes with these: \"bouncing,pulsing\"")
       ->delimiter(',');
   command->add_option("--size", options->size, "WxH (the model's sizes in turn)");
-  command->add_option("--pack", adherence.clips_per_forward, "Clips that share each forward pass")
-      ->capture_default_str();
   command->add_flag("--ground-truth", options->ground_truth,
                     "Judge the scenes' own pictures: how far the judge is to be believed");
   command->add_flag(

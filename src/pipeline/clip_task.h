@@ -3,6 +3,7 @@
 
 #include <cstddef>
 #include <optional>
+#include <string>
 
 #include "pipeline/checkpoint.h"
 #include "t2v/generate.h"
@@ -18,6 +19,10 @@ struct ClipTask {
               negative_text = 0;  // among the embeddings of the run; negative_text only with guidance
   double denoise_seconds = 0;
 
+  // What messages call it.
+  std::string name() const {
+    return clip->output.empty() ? "the clip of seed " + std::to_string(clip->seed) : clip->output;
+  }
   std::size_t first_window() const { return checkpoint ? static_cast<std::size_t>(checkpoint->window) : 0; }
   int64_t first_step() const { return checkpoint ? checkpoint->step : 0; }  // of that window
   int64_t steps() const {

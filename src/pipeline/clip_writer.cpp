@@ -15,7 +15,6 @@
 #include "pipeline/memory.h"
 #include "pipeline/provenance.h"
 #include "pipeline/stopwatch.h"
-#include "pipeline/transcode.h"
 
 namespace t2v {
 
@@ -114,20 +113,19 @@ Json ClipWriter::provenance(const ClipTask& task) const {
   return provenance_of_clip(*task.plan, *task.clip, {options_.model_hash, options_.vae_hash});
 }
 
-void ClipStream::write(const at::Tensor& part) {
-  for (const auto& frame : to_frames(part)) sink->write(frame);
-  frames += part.size(1);
+std::unique_ptr<ClipSink> ClipWriter::sink_of(const ClipTask& task) const {
+  if (task.clip->output.empty())
+    return make_receiver_sink([&frames = options_.frames, plan = task.plan_index, clip = task.clip_index](
+                                  const FrameBlock& block) { frames(plan, clip, block); });
+  return make_file_sink(encoder_options(task));
 }
 
-ClipStream ClipWriter::open(const ClipTask& task) {
-  return {.sink = make_threaded_sink(open_encoder(encoder_options(task)))};
-}
+ClipStream ClipWriter::open(const ClipTask& task) { return {.sink = sink_of(task)}; }
 
 ClipOutcome ClipWriter::close(const ClipTask& task, ClipStream& stream) {
   const Stopwatch closing;
   stream.sink->finish();
-  if (const auto leftovers = note_on_leftovers(task.clip->output, stream.frames)) reporter_.note(*leftovers);
-  return finished(task, stream.frames, stream.decode_seconds + closing.seconds());
+  return finished(task, stream.sink->frames(), stream.decode_seconds + closing.seconds());
 }
 
 ClipOutcome ClipWriter::failed(const ClipTask& task, const Error& error) {
@@ -138,6 +136,8 @@ ClipOutcome ClipWriter::failed(const ClipTask& task, const Error& error) {
 // The video is there under its name: what goes with it.
 ClipOutcome ClipWriter::finished(const ClipTask& task, int64_t frames, double decode_seconds) {
   const auto& clip = *task.clip;
+  if (!clip.output.empty())
+    if (const auto leftovers = note_on_leftovers(clip.output, frames)) reporter_.note(*leftovers);
   if (task.plan->sidecar)
     write_file_atomically(clip.output + ".json", json_text(provenance(task), 2) + "\n");
   remove_checkpoint(options_.checkpoint_path(clip));
@@ -180,26 +180,30 @@ EncoderOptions ClipWriter::encoder_options(const ClipTask& task) const {
 // Decodes a few frames at a time while the encoder's thread compresses the ones before; once more with the
 // smallest chunks, and nothing beside it, when memory does not suffice.
 int64_t ClipWriter::decode(const ClipTask& task, const at::Tensor& latents) {
-  const auto options = encoder_options(task);
+  const auto decode_once = [&] {
+    const auto sink = sink_of(task);
+    decode_to(*sink, vae_, latents, reporter_);
+    return sink->frames();
+  };
   try {
     const auto beside = memory_.beside();
-    return decode_to_file(vae_, latents, options, reporter_);
+    return decode_once();
   } catch (...) {
-    if (as_error(std::current_exception()).kind() != ErrorKind::out_of_memory || options.path == "-") throw;
+    if (as_error(std::current_exception()).kind() != ErrorKind::out_of_memory || task.clip->output == "-") throw;
   }
-  reporter_.note("memory did not suffice to decode " + task.clip->output +
+  reporter_.note("memory did not suffice to decode " + task.name() +
                  "; decoding goes on one latent frame at a time, while nothing is denoised");
   const auto alone = memory_.alone();
   vae_.set_chunk(1);
   release_free_memory();
-  return decode_to_file(vae_, latents, options, reporter_);
+  return decode_once();
 }
 
 // What took long to make is not thrown away with a file that could not be written. Returns what to add to the
 // message.
 std::string ClipWriter::keep_latents(const ClipTask& task, const at::Tensor& latents) {
   const auto& clip = *task.clip;
-  if (clip.output == "-") return "";
+  if (clip.output.empty() || clip.output == "-") return "";
   const auto path = clip.save_latents.value_or(kept_latents_path(clip.output).string());
   try {
     if (!clip.save_latents || !is_there(path, ErrorKind::output)) save_latents(path, latents, provenance(task));
@@ -211,7 +215,7 @@ std::string ClipWriter::keep_latents(const ClipTask& task, const at::Tensor& lat
 
 void ClipWriter::look_for_obstacle(const ClipTask& task, const std::string& message) {
   const auto folder = folder_of(*task.clip);
-  if (task.clip->output == "-" || is_writable(folder)) return;
+  if (task.clip->output.empty() || task.clip->output == "-" || is_writable(folder)) return;
   const std::lock_guard lock(mutex_);
   obstacles_.emplace(folder, message);
 }

@@ -12,10 +12,10 @@
 #include <thread>
 
 #include "models/video_vae.h"
+#include "pipeline/clip_sink.h"
 #include "pipeline/clip_task.h"
 #include "pipeline/memory_gate.h"
 #include "pipeline/reporter.h"
-#include "video/encoder.h"
 
 namespace t2v {
 
@@ -25,16 +25,13 @@ struct WriterOptions {
   std::function<std::filesystem::path(const PlannedClip&)> checkpoint_path;
   std::function<Error(const ClipTask&)> out_of_memory;  // what is said of a clip that does not fit even in
                                                         // small parts
+  FrameReceiver frames;  // of clips without an output
 };
 
-// The file of a clip that is written while it is made, a few frames at a time.
+// A clip that is written while it is made.
 struct ClipStream {
-  std::unique_ptr<FrameSink> sink;
-  int64_t frames = 0;  // written so far
+  std::unique_ptr<ClipSink> sink;
   double decode_seconds = 0;
-
-  // frames float32 [3, t, H, W] in [-1, 1]. Throws Error{non_finite, output}.
-  void write(const at::Tensor& frames);
 };
 
 class ClipWriter {
@@ -74,6 +71,7 @@ class ClipWriter {
   ClipOutcome write(const ClipTask& task, const at::Tensor& latents);
   Json provenance(const ClipTask& task) const;
   int64_t decode(const ClipTask& task, const at::Tensor& latents);
+  std::unique_ptr<ClipSink> sink_of(const ClipTask& task) const;
   EncoderOptions encoder_options(const ClipTask& task) const;
   ClipOutcome finished(const ClipTask& task, int64_t frames, double decode_seconds);
   std::string keep_latents(const ClipTask& task, const at::Tensor& latents);

@@ -122,7 +122,7 @@ void Denoising::denoise(const Pack& whole) {
     reporter_.count_steps(task->steps_left());
     reporter_.finished(
         task->failed({ErrorKind::output,
-                      task->clip->output + ": was not begun, after another clip failed there: " + obstacle}));
+                      task->name() + ": was not begun, after another clip failed there: " + obstacle}));
   }
   if (pack.empty()) return;
   for (const auto* task : pack) reporter_.clip_started(task->plan_index, task->clip_index);
@@ -195,7 +195,7 @@ std::vector<Denoising::Made> Denoising::make_in_memory(const Pack& pack) {
     if (!no_memory()) throw;
   }
   release_free_memory();
-  reporter_.note("memory did not suffice for both branches of the guidance of " + task.clip->output +
+  reporter_.note("memory did not suffice for both branches of the guidance of " + task.name() +
                  " at once; they take turns");
   return make(pack, true);
 }
@@ -224,7 +224,7 @@ std::vector<Denoising::Made> Denoising::make_windows(const Pack& pack, PackSampl
     const Stopwatch decoding;
     auto& stream = made[clip].stream;
     known[clip] = decode_window(vae_, latents, plan.windows, window,
-                                [&](const at::Tensor& frames) { stream.write(frames); });
+                                [&](const at::Tensor& frames) { stream.sink->write(frames); });
     stream.decode_seconds += decoding.seconds();
   };
   for (std::size_t i = 0; i < pack.size(); ++i) {

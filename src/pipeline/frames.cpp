@@ -10,11 +10,15 @@
 
 namespace t2v {
 
-std::vector<Frame> to_frames(const at::Tensor& frames) {
+void require_finite(const at::Tensor& frames) {
   if (!at::isfinite(frames).all().item<bool>())
     throw Error(ErrorKind::non_finite,
                 "decoding: the autoencoder's frames hold NaN or infinity. Nothing was written. Check the "
                 "weights, or the latents given to it.");
+}
+
+std::vector<Frame> to_frames(const at::Tensor& frames) {
+  require_finite(frames);
   const auto bytes = frames.mul(0.5)
                          .add(0.5)
                          .clamp(0, 1)

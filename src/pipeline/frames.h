@@ -11,9 +11,11 @@
 
 namespace t2v {
 
+// Throws Error{non_finite} when a value of decoded frames is NaN or infinite.
+void require_finite(const at::Tensor& frames);
+
 // frames float32 [3, T, H, W] in [-1, 1] → T frames of 8-bit RGB: (x / 2 + 1/2) · 255, rounded. Source:
-// diffusers image_processor.py, denormalize, numpy_to_pil. Throws Error{non_finite} when a value is NaN or
-// infinite.
+// diffusers image_processor.py, denormalize, numpy_to_pil. Throws as require_finite.
 std::vector<Frame> to_frames(const at::Tensor& frames);
 
 // 8-bit RGB → float32 [3, T, H, W] in [-1, 1].

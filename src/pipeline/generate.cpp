@@ -48,12 +48,13 @@ class ModelRun {
   // only_model: all clips of the run are of this model, so that what is wrong with it is the run's failure
   // and not each clip's.
   ModelRun(std::vector<ClipTask> tasks, BatchLimits limits, bool only_model, Reporter& reporter,
-           PreparationTimes& times)
+           const FrameReceiver& frames, PreparationTimes& times)
       : tasks_(std::move(tasks)),
         plan_(*tasks_.front().plan),
         limits_(std::move(limits)),
         only_model_(only_model),
         reporter_(reporter),
+        frames_(frames),
         times_(times) {
     if (!limits_.memory_limit) limits_.memory_limit = plan_.memory_limit;
     if (!limits_.token_budget) limits_.token_budget = plan_.token_budget;
@@ -128,7 +129,7 @@ class ModelRun {
     const auto need = estimate_memory(model(), sizes_, device_, dtype_, {clip}, shape).peak;
     const auto flags = fitting_flags(model(), sizes_, device_, dtype_, clip, need * 2 / 3);
     return {ErrorKind::out_of_memory,
-            task.clip->output + ": out of memory. A clip of " + std::to_string(clip.width) + "x" +
+            task.name() + ": out of memory. A clip of " + std::to_string(clip.width) + "x" +
                 std::to_string(clip.height) + ", " + std::to_string(clip.frames) + " frames, needs about " +
                 bytes_text(need) + (flags.empty() ? "" : "; with a third less, " + flags + " would fit") +
                 (device_.is_cuda() && dtype_ == at::kFloat ? ". --dtype bfloat16 halves the weights" : "")};
@@ -141,7 +142,7 @@ class ModelRun {
       try {
         task.checkpoint = read_checkpoint(path, *task.plan, *task.clip, hash_);
         if (task.checkpoint) {
-          reporter_.note(task.clip->output + ": goes on after step " + std::to_string(task.steps_done()) +
+          reporter_.note(task.name() + ": goes on after step " + std::to_string(task.steps_done()) +
                          " of " + std::to_string(task.steps()));
           reporter_.count_steps(task.steps_done());
         }
@@ -151,7 +152,7 @@ class ModelRun {
           reporter_.finished(task.failed(error));
           continue;
         }
-        reporter_.note(task.clip->output + ": starts anew, its checkpoint is of other settings");
+        reporter_.note(task.name() + ": starts anew, its checkpoint is of other settings");
       }
       fitting.push_back(std::move(task));
     }
@@ -275,7 +276,7 @@ class ModelRun {
     vae_->set_chunk(shape.decode_chunk);
     const int threads = at::get_num_threads();
     MemoryGate memory;
-    ClipWriter writer(*vae_, {shape.workers > 1 ? 1 : threads, hash_, vae_hash_, path, no_memory}, memory,
+    ClipWriter writer(*vae_, {shape.workers > 1 ? 1 : threads, hash_, vae_hash_, path, no_memory, frames_}, memory,
                       reporter_);
     const DenoisingOptions options{.workers = shape.workers,
                                    .threads = std::max(1, threads / static_cast<int>(shape.workers)),
@@ -305,6 +306,7 @@ class ModelRun {
   BatchLimits limits_;
   bool only_model_;
   Reporter& reporter_;
+  const FrameReceiver& frames_;
   PreparationTimes& times_;
   ModelConfigs configs_;
   at::Device device_ = at::kCPU;
@@ -323,7 +325,8 @@ class ModelRun {
 }  // namespace
 
 PreparationTimes generate_all(const std::vector<GenerationPlan>& plans, const BatchLimits& limits,
-                              Observer& observer, const std::function<void(const ClipOutcome&)>& finished) {
+                              Observer& observer, const std::function<void(const ClipOutcome&)>& finished,
+                              const FrameReceiver& frames) {
   const at::NoGradGuard no_grad;
   Reporter reporter(observer, finished, total_steps(plans));
   std::map<std::string, std::size_t> place;
@@ -331,6 +334,9 @@ PreparationTimes generate_all(const std::vector<GenerationPlan>& plans, const Ba
   for (std::size_t p = 0; p < plans.size(); ++p) {
     const auto& plan = plans[p];
     for (const auto& note : plan.notes) reporter.note(note);
+    for (const auto& clip : plan.clips)
+      if (clip.output.empty() && !frames)
+        throw Error(ErrorKind::usage, "a clip without an output needs a receiver of its frames");
     const auto key = plan.model_folder + "\n" + plan.device + " " + plan.dtype + " " +
                      std::to_string(plan.threads.value_or(0)) + " " +
                      std::to_string(plan.memory_limit.value_or(0)) + " " +
@@ -354,7 +360,7 @@ PreparationTimes generate_all(const std::vector<GenerationPlan>& plans, const Ba
   for (auto& group : groups) {
     if (group.empty()) continue;
     const ThreadCount threads(group.front().plan->threads);
-    ModelRun(std::move(group), limits, only_model, reporter, times).run();
+    ModelRun(std::move(group), limits, only_model, reporter, frames, times).run();
   }
   return times;
 }

@@ -236,6 +236,20 @@ void check_trace_folder(const fs::path& folder) {
   check_writable_folder(nearest);
 }
 
+// Whether a clip's file could be written. check_folder: of a file's folder.
+void check_output(const GenerationPlan& plan, const PlannedClip& clip,
+                  const std::function<void(const std::string&)>& check_folder) {
+  check_output_name({.path = clip.output,
+                     .width = static_cast<int>(plan.width),
+                     .height = static_cast<int>(plan.height),
+                     .fps = to_rational(plan.fps),
+                     .resize = planned_resize(plan.resize, plan.resize_filter)},
+                    plan.frames);
+  if (clip.output != "-") check_folder(clip.output);
+  if (plan.sidecar) check_name_length(clip.output + ".json");
+  check_name_length(kept_latents_path(clip.output));
+}
+
 // writable: folders that need not be probed again.
 void plan_outputs(GenerationPlan& plan, const GenerationRequest& request, std::set<std::string>& writable) {
   const int64_t count = request.count.value_or(1);
@@ -244,9 +258,10 @@ void plan_outputs(GenerationPlan& plan, const GenerationRequest& request, std::s
   if (seed < 0) refuse("--seed should be 0 or more, found " + std::to_string(seed));
   if (seed > std::numeric_limits<int64_t>::max() - count)
     refuse("--seed " + std::to_string(seed) + " is too large to count up from");
-  const auto output = request.output.value_or("{prompt}-{seed}.mp4");
+  std::optional<std::string> output;
+  if (!request.to_receiver) output = request.output.value_or("{prompt}-{seed}.mp4");
   for (const auto& [pattern, flag] :
-       {std::pair{std::optional(output), "--output"}, std::pair{request.save_latents, "--save-latents"},
+       {std::pair{output, "--output"}, std::pair{request.save_latents, "--save-latents"},
         std::pair{request.trace, "--trace"}})
     if (count > 1 && pattern && !distinguishes_clips(*pattern))
       refuse(std::string(flag) + " '" + *pattern + "' would be written " + std::to_string(count) +
@@ -264,22 +279,14 @@ void plan_outputs(GenerationPlan& plan, const GenerationRequest& request, std::s
     const auto expand = [&](const std::optional<std::string>& pattern) {
       return pattern ? std::optional(expand_output(*pattern, fields)) : std::nullopt;
     };
-    PlannedClip clip{fields.seed, expand_output(output, fields), expand(request.save_latents),
+    PlannedClip clip{fields.seed, expand(output).value_or(""), expand(request.save_latents),
                      expand(request.trace)};
-    check_output_name({.path = clip.output,
-                       .width = static_cast<int>(plan.width),
-                       .height = static_cast<int>(plan.height),
-                       .fps = to_rational(plan.fps),
-                       .resize = planned_resize(plan.resize, plan.resize_filter)},
-                      plan.frames);
-    if (clip.output != "-") check_folder(clip.output);
-    if (clip.save_latents) check_latents_name(*clip.save_latents, "--save-latents");
+    if (output) check_output(plan, clip, check_folder);
     if (clip.save_latents) {
+      check_latents_name(*clip.save_latents, "--save-latents");
       check_writable_name(*clip.save_latents);
       check_folder(*clip.save_latents);
     }
-    if (plan.sidecar) check_name_length(clip.output + ".json");
-    check_name_length(kept_latents_path(clip.output));
     if (clip.trace) check_name_length(fs::path(*clip.trace) / "step_100000.safetensors");
     if (clip.trace) check_trace_folder(*clip.trace);
     plan.clips.push_back(std::move(clip));

@@ -8,6 +8,7 @@
 #include <filesystem>
 
 #include "base/atomic_file.h"
+#include "pipeline/clip_sink.h"
 #include "pipeline/components.h"
 #include "pipeline/frames.h"
 #include "pipeline/latents_file.h"
@@ -138,22 +139,6 @@ Json provenance_of_video(const EncodeRequest& request, const VideoReader& reader
 
 }  // namespace
 
-int64_t decode_to_file(const VideoVae& vae, const at::Tensor& latents, const EncoderOptions& options,
-                       Observer& observer) {
-  const int64_t total = vae.spec().frames(latents.size(1));
-  const auto sink = make_threaded_sink(open_encoder(options));
-  int64_t written = 0;
-  vae.decode(vae.denormalise(latents), [&](const at::Tensor& part) {
-    observer.check_cancelled();
-    for (const auto& frame : to_frames(part)) sink->write(frame);
-    written += part.size(1);
-    observer.progress({"decode", written, total});
-  });
-  sink->finish();
-  if (const auto leftovers = note_on_leftovers(options.path, written)) observer.note(*leftovers);
-  return written;
-}
-
 int64_t decode_latents(const DecodeRequest& request, Observer& observer) {
   const at::NoGradGuard no_grad;
   auto provenance = read_provenance(request.latents);
@@ -174,7 +159,10 @@ int64_t decode_latents(const DecodeRequest& request, Observer& observer) {
   options.metadata = container_metadata(provenance);
   check_output(options, model.vae.frames(latents.size(1)));
   const auto vae = load_vae(*model.model, {model.device});
-  return decode_to_file(*vae, latents.to(model.device), options, observer);
+  const auto sink = make_file_sink(options);
+  decode_to(*sink, *vae, latents.to(model.device), observer);
+  if (const auto leftovers = note_on_leftovers(options.path, sink->frames())) observer.note(*leftovers);
+  return sink->frames();
 }
 
 EncodeResult encode_video(const EncodeRequest& request, Observer& observer) {

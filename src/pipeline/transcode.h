@@ -12,12 +12,6 @@
 
 namespace t2v {
 
-// latents [C, T, H, W] in the sampler's space → a finished file; the encoder works on a thread of its own
-// while the next frames are decoded. Returns the number of frames. Throws Error{non_finite, output}; then
-// nothing stays under the file's name.
-int64_t decode_to_file(const VideoVae& vae, const at::Tensor& latents, const EncoderOptions& options,
-                       Observer& observer);
-
 // What is absent comes from the latents file, then from the model's t2v.json, then from what generate takes.
 struct DecodeRequest {
   std::optional<std::string> model;

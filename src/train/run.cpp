@@ -258,15 +258,18 @@ class TrainingRun {
     options.prompts = stage.adherence_prompts;
     options.sizes.clear();
     for (const auto& [width, height] : config_.sizes) options.sizes.push_back({width, height});
-    options.sampling = default_sampling(configs_);
+    options.request.model = model_folder_.string();
+    options.request.device = device_.str();
+    options.request.dtype = "float32";
+    if (device_.is_cpu()) options.request.threads = workers_;
     return options;
   }
 
   void check_judging(const StageConfig& stage) const {
     const auto options = adherence_options(stage);
     check_adherence(options);
-    make_scheduler(parse_scheduler_kind(options.sampling.scheduler), configs_.scheduler,
-                   options.sampling.steps, /*eta=*/0);
+    make_scheduler(parse_scheduler_kind(default_scheduler(configs_)), configs_.scheduler,
+                   *model().defaults().steps, /*eta=*/0);
     if (defaults_.fps.value_or(kWorldFps) != kWorldFps)
       throw Error(
           ErrorKind::usage,
@@ -494,12 +497,10 @@ class TrainingRun {
   // The share of held-out prompts with all four attributes right, the same prompts each time; the clips stay
   // in a folder of the step's name for the report.
   double judge(const StageConfig& stage, const std::string& name, int64_t step) {
-    const auto loaded = load_world_model(model_folder_.string(), device_.str(), "float32", false);
     auto options = adherence_options(stage);
     options.out = folder_ / "samples" / sample_folder_name(name, step);
     make_folder(options.out);
-    const auto networks = loaded.networks();
-    const auto report = judge_model(&networks, options, observer_).front();
+    const auto report = judge_model(options, observer_).front();
     const Json line = {{"stage", name},
                        {"event", "adherence"},
                        {"clips", report.clips.size()},

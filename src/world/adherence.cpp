@@ -1,14 +1,16 @@
 #include "world/adherence.h"
 
 #include <ATen/ATen.h>
-#include <ATen/Parallel.h>
+#include <ATen/core/grad_mode.h>
 
 #include <algorithm>
 #include <cmath>
 #include <cstdio>
 
 #include "base/atomic_file.h"
+#include "pipeline/components.h"
 #include "pipeline/frames.h"
+#include "pipeline/reporter.h"
 #include "t2v/error.h"
 #include "video/encoder.h"
 
@@ -61,20 +63,69 @@ std::vector<Task> make_tasks(const AdherenceOptions& options) {
   return tasks;
 }
 
-std::vector<at::Tensor> make_clips(const std::vector<Task>& tasks, const WorldNetworks* networks,
-                                   const AdherenceOptions& options, Observer& observer) {
-  if (options.source == AdherenceSource::model) {
-    std::vector<WorldClipRequest> requests;
-    for (const auto& task : tasks) requests.push_back({task.caption, task.size, options.frames, task.seed});
-    return generate_world_clips(*networks, requests, options.sampling, observer);
+// t2v generate's plan for a clip. What it rounds would be another clip than the one that is judged.
+GenerationPlan plan_clip(Planner& planner, const Task& task, const AdherenceOptions& options) {
+  auto request = options.request;
+  request.prompt = task.caption;
+  request.width = task.size.width;
+  request.height = task.size.height;
+  request.frames = options.frames;
+  request.fps = kWorldFps;
+  request.seed = static_cast<int64_t>(task.seed);
+  request.to_receiver = true;
+  auto plan = planner.plan(request);
+  if (PixelSize{plan.width, plan.height} != task.size || plan.frames != options.frames)
+    throw Error(ErrorKind::usage, plan.notes.front() + "; ask for that, to be judged");
+  plan.notes.clear();
+  return plan;
+}
+
+// Hands each clip [3, T, H, W] to `made` as it is complete, in any order.
+using ClipReceiver = std::function<void(std::size_t task, const at::Tensor& clip)>;
+
+void generate_clips(const std::vector<GenerationPlan>& plans, Observer& observer, const ClipReceiver& made) {
+  std::vector<std::vector<at::Tensor>> parts(plans.size());
+  const auto keep = [&](std::size_t plan, std::size_t, const FrameBlock& block) {
+    if (block.first == 0) parts[plan].clear();
+    const std::array<int64_t, 4> shape = {3, block.frames, block.height, block.width};
+    parts[plan].push_back(at::from_blob(const_cast<float*>(block.values), shape).clone());
+  };
+  generate_all(
+      plans, {}, observer,
+      [&](const ClipOutcome& outcome) {
+        if (outcome.error) throw Error(*outcome.error);
+        made(outcome.plan, at::cat(parts[outcome.plan], 1));
+        parts[outcome.plan].clear();
+      },
+      keep);
+}
+
+void require_world_fps(const ModelFolder& folder) {
+  const auto fps = folder.defaults.fps;
+  if (fps && *fps != kWorldFps)
+    throw Error(ErrorKind::bad_input,
+                (folder.root / "t2v.json").string() + ": fps is " + Json(*fps).dump() +
+                    "; clips of the procedural world have 8 frames per second, and only such can be judged");
+}
+
+// The scenes' own pictures, or those as an autoencoder gives them back.
+void render_clips(const std::vector<Task>& tasks, const AdherenceOptions& options, Observer& observer,
+                  const ClipReceiver& made) {
+  const at::NoGradGuard no_grad;
+  const bool through_autoencoder = options.source == AdherenceSource::autoencoder;
+  const auto device = parse_device(options.request.device.value_or("auto"));
+  std::unique_ptr<VideoVae> vae;
+  if (through_autoencoder) {
+    const auto folder = open_model_folder(find_model(options.request.model.value_or(kDefaultModel)));
+    require_world_fps(folder);
+    vae = load_vae(*open_model(folder), {device});
   }
-  std::vector<at::Tensor> clips;
-  for (const auto& task : tasks) {
-    clips.push_back(render_world(task.scene, options.frames, task.size.width, task.size.height));
-    if (options.source == AdherenceSource::autoencoder)
-      clips.back() = through_autoencoder(*networks->vae, clips.back().to(networks->device));
+  for (std::size_t i = 0; i < tasks.size(); ++i) {
+    observer.check_cancelled();
+    auto clip = render_world(tasks[i].scene, options.frames, tasks[i].size.width, tasks[i].size.height);
+    if (vae) clip = vae->decode(vae->encode(clip.to(device)).mean).cpu();
+    made(i, clip);
   }
-  return clips;
 }
 
 void keep_clip(const at::Tensor& clip, const JudgedClip& judged, const fs::path& path) {
@@ -185,7 +236,7 @@ void check_adherence(const AdherenceOptions& options) {
     refuse("objects should be 1 or 2, found " + std::to_string(options.objects));
   if (options.frames < 1 || options.frames > 1000)
     refuse("frames should be between 1 and 1000, found " + std::to_string(options.frames));
-  if (options.sizes.empty() || options.clips_per_forward < 1)
+  if (options.sizes.empty())
     refuse("judging needs a frame size, and at least one clip a forward pass");
   for (const auto& [from, to] : options.parts)
     if (!(from >= 0 && from < to && frame_at(to) <= options.frames))
@@ -198,54 +249,52 @@ void check_adherence(const AdherenceOptions& options) {
              " cannot be judged; sides of 32 to 4096 pixels can");
 }
 
-std::vector<AdherenceReport> judge_model(const WorldNetworks* networks, const AdherenceOptions& options,
-                                         Observer& observer) {
+std::vector<AdherenceReport> judge_model(const AdherenceOptions& options, Observer& observer) {
   check_adherence(options);
-  if (options.source != AdherenceSource::ground_truth && networks == nullptr)
-    throw Error(ErrorKind::internal, "judge_model: only ground truth can be judged without networks");
   const auto tasks = make_tasks(options);
+  std::vector<GenerationPlan> plans;
+  if (options.source == AdherenceSource::model) {
+    require_world_fps(open_model_folder(find_model(options.request.model.value_or(kDefaultModel))));
+    Planner planner;
+    for (const auto& task : tasks) plans.push_back(plan_clip(planner, task, options));
+  }
   std::vector<AdherenceReport> reports;
   for (const auto& part : options.parts) reports.emplace_back().part = part;
   if (reports.empty()) reports.emplace_back().part.to = static_cast<double>(options.frames) / kWorldFps;
-  std::string lines;
-  WithoutSteps generating(observer);
-  observer.progress({"judge", 0, options.prompts});
-  for (std::size_t first = 0; first < tasks.size();
-       first += static_cast<std::size_t>(options.clips_per_forward)) {
-    const std::size_t last = std::min(tasks.size(),
-                                      first + static_cast<std::size_t>(options.clips_per_forward));
-    const auto clips = make_clips({tasks.begin() + static_cast<std::ptrdiff_t>(first),
-                                   tasks.begin() + static_cast<std::ptrdiff_t>(last)},
-                                  networks, options, generating);
-    observer.check_cancelled();
-    const auto parts = reports.size();
-    std::vector<JudgedClip> judged(clips.size() * parts);
-    at::parallel_for(0, static_cast<int64_t>(judged.size()), 1, [&](int64_t begin, int64_t end) {
-      for (auto i = static_cast<std::size_t>(begin); i < static_cast<std::size_t>(end); ++i) {
-        const auto& [from, to] = reports[i % parts].part;
-        const auto& task = tasks[first + i / parts];
-        const auto frames = clips[i / parts].slice(1, frame_at(from), frame_at(to));
-        judged[i] = judge_clip(task.scene, judge_world(frames));
-        judged[i].background_error = plain_background_error(frames, task.scene.background);
-        judged[i].caption = task.caption;
-        judged[i].size = task.size;
-      }
-    });
-    for (std::size_t i = first; i < last; ++i) {
-      for (std::size_t part = 0; part < parts; ++part) {
-        auto& clip = judged[(i - first) * parts + part];
-        if (!options.out.empty()) {
-          clip.file = clip_name(i, options.frames);
-          if (part == 0) keep_clip(clips[i - first], clip, options.out / clip.file);
-          auto line = clip_to_json(clip);
-          if (!options.parts.empty()) line["part"] = {reports[part].part.from, reports[part].part.to};
-          lines += line.dump() + "\n";
-        }
-        count(reports[part], std::move(clip));
-      }
-      observer.progress({"judge", static_cast<int64_t>(i) + 1, options.prompts});
+  std::vector<std::vector<JudgedClip>> judged(tasks.size());  // the parts of each
+  int64_t done = 0;
+  SerialObserver voice(observer);  // clips are judged beside denoising
+  voice.progress({"judge", 0, options.prompts});
+  const auto judge = [&](std::size_t i, const at::Tensor& clip) {
+    const auto& task = tasks[i];
+    const auto file = options.out.empty() ? "" : clip_name(i, options.frames);
+    for (const auto& report : reports) {
+      const auto& [from, to] = report.part;
+      const auto frames = clip.slice(1, frame_at(from), frame_at(to));
+      auto& part = judged[i].emplace_back(judge_clip(task.scene, judge_world(frames)));
+      part.background_error = plain_background_error(frames, task.scene.background);
+      part.caption = task.caption;
+      part.size = task.size;
+      part.file = file;
     }
-  }
+    if (!options.out.empty()) keep_clip(clip, judged[i].front(), options.out / file);
+    voice.progress({"judge", ++done, options.prompts});
+  };
+  WithoutSteps generating(voice);
+  if (options.source == AdherenceSource::model)
+    generate_clips(plans, generating, judge);
+  else
+    render_clips(tasks, options, generating, judge);
+  std::string lines;
+  for (auto& parts : judged)
+    for (std::size_t part = 0; part < parts.size(); ++part) {
+      auto line = clip_to_json(parts[part]);
+      if (!options.parts.empty()) line["part"] = {reports[part].part.from, reports[part].part.to};
+      lines += line.dump() + "\n";
+      count(reports[part], std::move(parts[part]));
+    }
+  if (!plans.empty())
+    for (auto& report : reports) report.plan = plans.front();
   if (!options.out.empty()) write_file_atomically(options.out / "judged.jsonl", lines);
   return reports;
 }
@@ -305,14 +354,14 @@ Json report_to_json(const AdherenceReport& report, const AdherenceOptions& optio
                {"shapes", confusion_to_json(report.shapes, world_shapes())},
                {"motions", confusion_to_json(report.motions, world_motions())}};
   for (const auto& size : options.sizes) json["sizes"].push_back({size.width, size.height});
-  if (options.source == AdherenceSource::model)
-    json["sampling"] = {{"scheduler", options.sampling.scheduler},
-                        {"steps", options.sampling.steps},
-                        {"guidance_scale", options.sampling.guidance_scale},
-                        {"guidance_rescale", options.sampling.guidance_rescale},
-                        {"window", options.sampling.window},
-                        {"overlap", options.sampling.overlap},
-                        {"context_noise", options.sampling.context_noise}};
+  if (report.plan)
+    json["sampling"] = {{"scheduler", report.plan->scheduler},
+                        {"steps", report.plan->steps},
+                        {"guidance_scale", report.plan->guidance_scale},
+                        {"guidance_rescale", report.plan->guidance_rescale},
+                        {"window", report.plan->window},
+                        {"overlap", report.plan->overlap},
+                        {"context_noise", report.plan->context_noise}};
   return json;
 }
 

@@ -3,6 +3,7 @@
 #include <ATen/Parallel.h>
 #include <gtest/gtest.h>
 
+#include <array>
 #include <filesystem>
 #include <limits>
 #include <map>
@@ -13,7 +14,9 @@
 #include "paths.h"
 #include "pipeline/checkpoint.h"
 #include "pipeline/components.h"
+#include "pipeline/frames.h"
 #include "t2v/generate.h"
+#include "video/decoder.h"
 #include "weights/safetensors.h"
 
 namespace t2v {
@@ -206,6 +209,48 @@ void let_token_overflow(const fs::path& file, int64_t token) {
     tensors.emplace_back(name, tensor);
   }
   save_safetensors(file, tensors, original->metadata());
+}
+
+TEST(GenerateAll, ClipsWithoutAnOutputGoToAReceiver) {
+  const test::TemporaryFolder folder;
+  auto short_clip = small_request(folder / "a.y4m", 3), long_clip = small_request(folder / "b.y4m", 4);
+  long_clip.window = 9;
+  long_clip.overlap = 5;
+  long_clip.frames = 21;
+  std::vector<GenerationPlan> files, received;
+  for (auto request : {short_clip, long_clip}) {
+    files.push_back(plan_generation(request));
+    request.to_receiver = true;
+    received.push_back(plan_generation(request));
+    EXPECT_EQ(received.back().clips.front().output, "");
+  }
+  Observer observer;
+  int64_t outcomes = 0;
+  const auto count = [&](const ClipOutcome& outcome) { outcomes += outcome.result.has_value() ? 1 : 0; };
+  generate_all(files, {}, observer, count);
+  fs::create_directory(folder / "empty");
+  std::vector<std::vector<at::Tensor>> parts(2);
+  generate_all(received, {}, observer, count, [&](std::size_t plan, std::size_t, const FrameBlock& block) {
+    int64_t frames = 0;
+    for (const auto& part : parts[plan]) frames += part.size(1);
+    EXPECT_EQ(block.first, frames);
+    const std::array<int64_t, 4> shape = {3, block.frames, block.height, block.width};
+    parts[plan].push_back(at::from_blob(const_cast<float*>(block.values), shape).clone());
+  });
+  EXPECT_EQ(outcomes, 4);
+  EXPECT_EQ(std::distance(fs::directory_iterator(folder.path()), fs::directory_iterator{}), 3);
+  for (std::size_t i = 0; i < 2; ++i) {
+    const auto reader = open_video(folder / (i == 0 ? "a.y4m" : "b.y4m"));
+    std::vector<Frame> frames;
+    while (auto frame = reader->read()) frames.push_back(std::move(*frame));
+    const auto clip = at::cat(parts[i], 1);
+    ASSERT_EQ(clip.size(1), static_cast<int64_t>(frames.size()));
+    // y4m holds half of the colours.
+    const auto grey = [](const at::Tensor& x) { return x.mean(0); };
+    EXPECT_LT((grey(clip) - grey(from_frames(frames))).abs().mean().item<double>(), 0.03);
+  }
+  test::expect_error(ErrorKind::usage, {"needs a receiver"},
+                     [&] { generate_all(received, {}, observer, count); });
 }
 
 TEST(GenerateAll, ATextWhoseEmbeddingIsNotFiniteFailsItsClipsOnly) {
