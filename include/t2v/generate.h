@@ -31,7 +31,9 @@ class T2V_API Planner {
 
  private:
   struct OpenModel;
+  struct Sources;
   std::map<std::string, std::unique_ptr<OpenModel>> models_;  // by name or folder, as asked for
+  std::unique_ptr<Sources> sources_;                      // what was read of pictures and videos, by rate
   std::set<std::string> writable_;                        // folders that files could be created in
 };
 

@@ -20,6 +20,14 @@ struct GenerationRequest {
   std::optional<int64_t> window, overlap;  // frames: of each part of a long clip, and that it shares with the
                                            // part before
   std::optional<int64_t> context_noise;    // timestep that the shared frames are noised to
+  std::optional<std::string> image, last_image;  // the first and the last frame
+  std::optional<std::string> extend;             // video to go on from; backward: to come before
+  std::optional<bool> backward;
+  std::optional<std::vector<std::string>> connect;  // two videos to make a transition between
+  std::optional<std::string> fill, missing;  // video of which the seconds "1.0-2.5" are made anew
+  std::optional<std::string> edit, mask;     // video, or picture, to make anew; where the mask is white
+  std::optional<double> strength;            // how much anew: 1 is all, 0 nothing
+  std::optional<std::string> fit;            // crop, pad, stretch: what is of another shape
   std::optional<int64_t> steps;
   std::optional<double> guidance_scale, guidance_rescale;
   std::optional<std::string> scheduler;  // ddpm, ddim, unipc
@@ -56,6 +64,18 @@ struct Window {
   int64_t begin = 0, context = 0, frames = 0;
 };
 
+// Frames of a file that a clip must agree with. The clip's timeline goes on beyond its ends: frames before its
+// first and after its last are written as they are.
+struct Condition {
+  std::string source;       // image, video or pattern of images
+  int64_t from = 0;         // frame of the source, at the clip's rate
+  int64_t frames = 1;
+  int64_t at = 0;           // frame of the clip at which the first of them is
+  int64_t hold = 0;         // so many frames of the clip before that one are to look like it
+  double strength = 0;      // 0: the frames stay; above: they are where the clip begins from, noised to so much
+                            // of the schedule (SDEdit: Meng et al. 2022); 1 is all new
+};
+
 // One clip of a plan.
 struct PlannedClip {
   int64_t seed = 0;
@@ -73,6 +93,13 @@ struct GenerationPlan {
   std::vector<Window> windows;      // in order; one when the clip is made in one pass
   int64_t window = 0, overlap = 0;  // frames
   int64_t context_noise = 0;        // timestep
+  std::vector<Condition> conditions;
+  std::optional<std::string> mask;  // of the conditions: white is made anew, black is kept
+  std::string fit;                  // crop, pad, stretch
+  bool levels_per_token = false;    // the network is told that known content is clean; otherwise RePaint
+  int64_t first_step = 0;           // of the schedule: above 0 where the clip begins from content
+  int64_t written_frames = 0;       // of the file, with what the conditions have beyond the clip's ends
+  GenerationRequest task;           // what of the request the conditions come from
   int64_t steps = 0;
   double guidance_scale = 0, guidance_rescale = 0;
   std::string scheduler;

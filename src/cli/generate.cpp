@@ -26,8 +26,9 @@ std::string seconds(double value) {
 }
 
 void run_generate(const GenerateOptions& options) {
-  if (options.text && !options.settings->given.emplace("prompt", *options.text).second)
+  if (options.text && options.settings->given.contains("prompt"))
     throw Error(ErrorKind::usage, "the prompt is given twice: with --prompt and as '" + *options.text + "'");
+  if (options.text) options.settings->given.emplace("prompt", *options.text);
   const auto request = request_from(*options.settings);
   if (options.print_config) return print_line(request_to_json(request).dump(2));
   const auto observer = make_progress(options.progress);

@@ -62,9 +62,8 @@ std::string long_flag(const Setting& setting) {
 GenerationRequest from_flags(const SettingFlags& flags) {
   GenerationRequest request;
   for (const auto& setting : generation_settings())
-    if (const auto found = flags.given.find(setting.key); found != flags.given.end()) {
-      set_from_text(request, setting, found->second, long_flag(setting));
-    }
+    for (auto [given, last] = flags.given.equal_range(setting.key); given != last; ++given)
+      set_from_text(request, setting, given->second, long_flag(setting));
   return request;
 }
 
@@ -89,12 +88,18 @@ std::shared_ptr<SettingFlags> add_setting_flags(CLI::App& command) {
     auto* option = is_flag ? command.add_flag(setting.flags, setting.help)
                            : command.add_option(setting.flags, setting.help);
     option->group(setting.group);
-    option->each(
-        [flags, key = std::string(setting.key)](const std::string& value) { flags->given[key] = value; });
+    const bool is_list = std::holds_alternative<std::optional<std::vector<std::string>> GenerationRequest::*>(
+        setting.field);
+    option->each([flags, is_list, key = std::string(setting.key)](const std::string& value) {
+      if (!is_list) flags->given.erase(key);
+      flags->given.emplace(key, value);
+    });
     if (!is_flag) {
       option->expected(1);
+      if (is_list) option->take_all();
       option->type_name(
-          std::holds_alternative<std::optional<std::string> GenerationRequest::*>(setting.field) ? "TEXT"
+          is_list || std::holds_alternative<std::optional<std::string> GenerationRequest::*>(setting.field)
+              ? "TEXT"
           : std::holds_alternative<std::optional<double> GenerationRequest::*>(setting.field)    ? "NUMBER"
                                                                                                  : "INT");
     }

@@ -12,7 +12,7 @@
 namespace t2v {
 
 struct SettingFlags {
-  std::map<std::string, std::string> given;  // setting key → text
+  std::multimap<std::string, std::string> given;  // setting key → text; several of a list
   std::string config;
 };
 

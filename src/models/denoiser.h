@@ -16,8 +16,8 @@ struct TextStates {
   int64_t length = 0;              // in tokens, with the padding that the denoiser is to see
 };
 
-// What a denoiser made of a pack's texts and positions, once for all of its steps. Only the denoiser that made
-// it reads it.
+// What a denoiser made of a pack's texts and positions, once for all of its steps. Only the denoiser that
+// made it reads it.
 struct Conditioning {
   virtual ~Conditioning() = default;
 };

@@ -13,8 +13,8 @@ void VideoVae::refuse_frames(const at::Tensor& frames) const {
   const auto shape = frames.sizes().vec();
   throw Error(ErrorKind::usage,
               "the autoencoder takes 1 + " + std::to_string(spec_.temporal_ratio) +
-                  "·k frames whose width and height are multiples of " +
-                  std::to_string(spec_.spatial_ratio) + ", found " +
+                  "·k frames whose width and height are multiples of " + std::to_string(spec_.spatial_ratio) +
+                  ", found " +
                   (shape.size() == 4 ? std::to_string(shape[1]) + " of " + std::to_string(shape[3]) + "x" +
                                            std::to_string(shape[2])
                                      : std::to_string(shape.size()) + " dimensions"));

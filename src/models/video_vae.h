@@ -10,8 +10,8 @@
 
 namespace t2v {
 
-// Sizes and rules, known from the config alone. A clip has 1 + temporal_ratio·k frames: the first latent frame
-// holds one, each of the others temporal_ratio.
+// Sizes and rules, known from the config alone. A clip has 1 + temporal_ratio·k frames: the first latent
+// frame holds one, each of the others temporal_ratio.
 struct VaeSpec {
   int64_t channels = 0;        // of a latent
   int64_t spatial_ratio = 1;   // pixels to a latent, on each axis
@@ -35,7 +35,8 @@ class EncodeStream {
  public:
   virtual ~EncodeStream() = default;
   // frames float32 [3, t, H, W] in [-1, 1], t any, H and W multiples of spatial_ratio and the same in all
-  // calls. Returns the latents that are complete by now; undefined tensors when none are. Throws Error{usage}.
+  // calls. Returns the latents that are complete by now; undefined tensors when none are. Throws
+  // Error{usage}.
   virtual Posterior push(const at::Tensor& frames) = 0;
   // The latents that push() held back; the clip is over. Frames beyond 1 + temporal_ratio·k are dropped.
   virtual Posterior finish() = 0;
@@ -70,7 +71,8 @@ class VideoVae {
 
   // A whole clip. frames: 1 + temporal_ratio·k. Throws Error{usage} otherwise.
   Posterior encode(const at::Tensor& frames) const;
-  // latents not normalised. `sink` receives float32 frames [3, t, H, W] in [-1, 1], in order, a few at a time.
+  // latents not normalised. `sink` receives float32 frames [3, t, H, W] in [-1, 1], in order, a few at a
+  // time.
   void decode(const at::Tensor& latents, const std::function<void(const at::Tensor&)>& sink) const;
   at::Tensor decode(const at::Tensor& latents) const;  // all frames at once: [3, T, H, W]
 

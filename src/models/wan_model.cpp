@@ -39,8 +39,8 @@ class WanCosts : public DenoiserCosts {
     return 2 * layers_ * (6 * width_ * width_ + 2 * width_ * ffn_) * static_cast<double>(tokens);
   }
   // In floats a token: about twenty rows of the network's width (the sample, its norm, query, key and value
-  // before and after their norms, attention, residuals), and the feed-forward's row twice. In a narrower dtype
-  // a quarter of the rows stays float32 (norms, modulation, rotary embedding).
+  // before and after their norms, attention, residuals), and the feed-forward's row twice. In a narrower
+  // dtype a quarter of the rows stays float32 (norms, modulation, rotary embedding).
   double activation_bytes(int64_t tokens, double element) const override {
     const double floats = 20 * width_, islands = std::max(0.0, sizeof(float) - element) * 5 * width_;
     return ((floats + 2.0 * ffn_) * element + islands) * static_cast<double>(tokens);
@@ -114,11 +114,12 @@ class WanModel : public Model {
   }
 
   // Deeper: the added blocks lie evenly between the old ones, each a copy of the block before it that adds
-  // nothing yet (output layers 0), so that the transformer begins as the other one (Chen et al. 2016, Net2Net;
-  // Bachlechner et al. 2021, ReZero).
+  // nothing yet (output layers 0), so that the transformer begins as the other one (Chen et al. 2016,
+  // Net2Net; Bachlechner et al. 2021, ReZero).
   Tensors adapt_denoiser(const Model& from, const Tensors& weights) const override;
-  // Folding a multiple k of the pixels: a model of k times the width and height on the same latents. It begins
-  // as the other autoencoder on the means of k x k pixels, and gives back each of its pixels k x k times.
+  // Folding a multiple k of the pixels: a model of k times the width and height on the same latents. It
+  // begins as the other autoencoder on the means of k x k pixels, and gives back each of its pixels k x k
+  // times.
   Tensors adapt_vae(const Model& from, const Tensors& weights) const override;
 
  private:
@@ -186,8 +187,7 @@ Model::Tensors WanModel::adapt_denoiser(const Model& from, const Tensors& weight
   Tensors adapted;
   for (const auto& [name, shape] : denoiser_shapes(*this)) {
     const auto [block, part] = block_of(name);
-    const auto& value = weights.at(block < 0 ? name
-                                             : "blocks." + std::to_string(source(block)) + "." + part);
+    const auto& value = weights.at(block < 0 ? name : "blocks." + std::to_string(source(block)) + "." + part);
     const bool added = block > 0 && source(block) == source(block - 1);
     adapted[name] = added && is_block_output(part) ? at::zeros_like(value) : value.clone();
   }
@@ -229,8 +229,8 @@ std::unique_ptr<Model> open_wan(ModelFolder folder) {
     refuse("text_dim " + std::to_string(transformer.text_dim) + " contradicts the text encoder's d_model " +
            std::to_string(text_encoder.d_model));
   if (transformer.in_channels != vae.z_dim)
-    refuse("in_channels " + std::to_string(transformer.in_channels) + " contradicts the autoencoder's z_dim " +
-           std::to_string(vae.z_dim));
+    refuse("in_channels " + std::to_string(transformer.in_channels) +
+           " contradicts the autoencoder's z_dim " + std::to_string(vae.z_dim));
   if (transformer.patch_size.t != 1)
     refuse("a patch of " + std::to_string(transformer.patch_size.t) +
            " latent frames is not supported; Wan has 1");

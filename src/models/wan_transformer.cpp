@@ -21,8 +21,8 @@ struct WanConditioning : Conditioning {
   at::Tensor rotary;              // complex64 [N, head_dim / 2]
 };
 
-// The states of the texts that are read, below each other, and zeros. Segments that read the same text share its
-// rows, and all share those of the padding.
+// The states of the texts that are read, below each other, and zeros. Segments that read the same text share
+// its rows, and all share those of the padding.
 struct TextRows {
   at::Tensor rows;                       // float32 [rows, text_dim]
   std::vector<int64_t> row_of_position;  // [R, L], flat
@@ -52,8 +52,8 @@ TextRows rows_of_texts(const std::vector<int64_t>& wanted, const std::vector<Tex
     for (int64_t i = 0; i < length; ++i)
       index.row_of_position.push_back(i < tokens ? begin_of_text.at(text) + i : count);
   }
-  parts.push_back(at::zeros({std::max<int64_t>(1, least_rows - count), parts.front().size(1)},
-                            parts.front().options()));
+  parts.push_back(
+      at::zeros({std::max<int64_t>(1, least_rows - count), parts.front().size(1)}, parts.front().options()));
   index.rows = at::cat(parts);
   return index;
 }

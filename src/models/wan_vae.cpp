@@ -39,8 +39,8 @@ at::Tensor per_channel(const std::vector<double>& values, const at::Tensor& like
 VaeSpec WanVaeConfig::spec() const {
   return {.channels = z_dim,
           .spatial_ratio = patch_size * (int64_t{1} << (dim_mult.size() - 1)),
-          .temporal_ratio = int64_t{1} << std::count(temporal_downsample.begin(), temporal_downsample.end(),
-                                                     true)};
+          .temporal_ratio = int64_t{1}
+                            << std::count(temporal_downsample.begin(), temporal_downsample.end(), true)};
 }
 
 WanVaeConfig parse_wan_vae_config(const Json& config, const std::string& where) {
@@ -237,7 +237,8 @@ class WanVae::Encoding : public EncodeStream {
 
   Posterior push(const at::Tensor& frames) override {
     const auto& [channels, ratio, temporal_ratio] = vae_.spec();
-    if (frames.dim() != 4 || frames.size(0) != 3 || frames.size(2) % ratio != 0 || frames.size(3) % ratio != 0)
+    if (frames.dim() != 4 || frames.size(0) != 3 || frames.size(2) % ratio != 0 ||
+        frames.size(3) % ratio != 0)
       vae_.refuse_frames(frames);
     chunk_ = temporal_ratio * vae_.chunk_for(frames.size(2) / ratio * (frames.size(3) / ratio));
     state_.add(fold_pixels(frames.transpose(0, 1), vae_.config_.patch_size));  // [t, 3·p·p, H / p, W / p]

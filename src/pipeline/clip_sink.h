@@ -23,7 +23,9 @@ class ClipSink {
   }
   // The clip is whole; a file gets its name.
   virtual void finish() = 0;
-  int64_t frames() const { return frames_; }  // written so far
+  int64_t frames() const { return frames_; }  // taken so far
+  // Frames of the finished clip.
+  virtual int64_t written() const { return frames_; }
 
  protected:
   virtual void take(const at::Tensor& frames) = 0;
@@ -32,8 +34,8 @@ class ClipSink {
   int64_t frames_ = 0;
 };
 
-// A video file or image sequence; the encoder works on a thread of its own. Nothing stays under the file's name
-// where finish() is not reached.
+// A video file or image sequence; the encoder works on a thread of its own. Nothing stays under the file's
+// name where finish() is not reached.
 std::unique_ptr<ClipSink> make_file_sink(const EncoderOptions& options);
 
 std::unique_ptr<ClipSink> make_receiver_sink(std::function<void(const FrameBlock&)> receiver);

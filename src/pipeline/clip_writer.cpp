@@ -114,10 +114,11 @@ Json ClipWriter::provenance(const ClipTask& task) const {
 }
 
 std::unique_ptr<ClipSink> ClipWriter::sink_of(const ClipTask& task) const {
-  if (task.clip->output.empty())
-    return make_receiver_sink([&frames = options_.frames, plan = task.plan_index, clip = task.clip_index](
-                                  const FrameBlock& block) { frames(plan, clip, block); });
-  return make_file_sink(encoder_options(task));
+  const auto receiver = [&frames = options_.frames, plan = task.plan_index,
+                         clip = task.clip_index](const FrameBlock& block) { frames(plan, clip, block); };
+  auto sink = task.clip->output.empty() ? make_receiver_sink(receiver)
+                                        : make_file_sink(encoder_options(task));
+  return make_splicing_sink(std::move(sink), *task.plan, *task.content);
 }
 
 ClipStream ClipWriter::open(const ClipTask& task) { return {.sink = sink_of(task)}; }
@@ -125,7 +126,7 @@ ClipStream ClipWriter::open(const ClipTask& task) { return {.sink = sink_of(task
 ClipOutcome ClipWriter::close(const ClipTask& task, ClipStream& stream) {
   const Stopwatch closing;
   stream.sink->finish();
-  return finished(task, stream.sink->frames(), stream.decode_seconds + closing.seconds());
+  return finished(task, stream.sink->written(), stream.decode_seconds + closing.seconds());
 }
 
 ClipOutcome ClipWriter::failed(const ClipTask& task, const Error& error) {
@@ -138,8 +139,7 @@ ClipOutcome ClipWriter::finished(const ClipTask& task, int64_t frames, double de
   const auto& clip = *task.clip;
   if (!clip.output.empty())
     if (const auto leftovers = note_on_leftovers(clip.output, frames)) reporter_.note(*leftovers);
-  if (task.plan->sidecar)
-    write_file_atomically(clip.output + ".json", json_text(provenance(task), 2) + "\n");
+  if (task.plan->sidecar) write_file_atomically(clip.output + ".json", json_text(provenance(task), 2) + "\n");
   remove_checkpoint(options_.checkpoint_path(clip));
   return {task.plan_index, task.clip_index,
           ClipResult{clip.output, clip.seed, frames, task.denoise_seconds, decode_seconds}, std::nullopt};
@@ -183,13 +183,14 @@ int64_t ClipWriter::decode(const ClipTask& task, const at::Tensor& latents) {
   const auto decode_once = [&] {
     const auto sink = sink_of(task);
     decode_to(*sink, vae_, latents, reporter_);
-    return sink->frames();
+    return sink->written();
   };
   try {
     const auto beside = memory_.beside();
     return decode_once();
   } catch (...) {
-    if (as_error(std::current_exception()).kind() != ErrorKind::out_of_memory || task.clip->output == "-") throw;
+    if (as_error(std::current_exception()).kind() != ErrorKind::out_of_memory || task.clip->output == "-")
+      throw;
   }
   reporter_.note("memory did not suffice to decode " + task.name() +
                  "; decoding goes on one latent frame at a time, while nothing is denoised");
@@ -206,7 +207,8 @@ std::string ClipWriter::keep_latents(const ClipTask& task, const at::Tensor& lat
   if (clip.output.empty() || clip.output == "-") return "";
   const auto path = clip.save_latents.value_or(kept_latents_path(clip.output).string());
   try {
-    if (!clip.save_latents || !is_there(path, ErrorKind::output)) save_latents(path, latents, provenance(task));
+    if (!clip.save_latents || !is_there(path, ErrorKind::output))
+      save_latents(path, latents, provenance(task));
   } catch (const Error&) {
     return ". Its latents could not be kept either";
   }

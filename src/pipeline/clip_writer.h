@@ -25,7 +25,7 @@ struct WriterOptions {
   std::function<std::filesystem::path(const PlannedClip&)> checkpoint_path;
   std::function<Error(const ClipTask&)> out_of_memory;  // what is said of a clip that does not fit even in
                                                         // small parts
-  FrameReceiver frames;  // of clips without an output
+  FrameReceiver frames;                                 // of clips without an output
 };
 
 // A clip that is written while it is made.

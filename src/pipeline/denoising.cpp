@@ -54,6 +54,8 @@ std::string schedule_of(const ClipTask& task) {
   if (plan.windows.size() > 1)
     for (const auto number : {plan.frames, plan.window, plan.overlap, plan.context_noise, task.steps_done()})
       schedule += " " + std::to_string(number);
+  if (!plan.conditions.empty())
+    schedule += " known " + std::to_string(plan.first_step) + " " + std::to_string(plan.levels_per_token);
   return schedule;
 }
 
@@ -120,9 +122,8 @@ void Denoising::denoise(const Pack& whole) {
       continue;
     }
     reporter_.count_steps(task->steps_left());
-    reporter_.finished(
-        task->failed({ErrorKind::output,
-                      task->name() + ": was not begun, after another clip failed there: " + obstacle}));
+    reporter_.finished(task->failed(
+        {ErrorKind::output, task->name() + ": was not begun, after another clip failed there: " + obstacle}));
   }
   if (pack.empty()) return;
   for (const auto* task : pack) reporter_.clip_started(task->plan_index, task->clip_index);
@@ -201,12 +202,16 @@ std::vector<Denoising::Made> Denoising::make_in_memory(const Pack& pack) {
 }
 
 std::vector<Denoising::Made> Denoising::make(const Pack& pack, bool branches_in_turn) {
+  for (auto* task : pack)
+    if (!task->content->frames.defined())
+      task->content = std::make_shared<ClipContent>(read_content(*task->plan, reporter_));
   PackSampler sampler(denoiser_, configs_, device_, texts_, options_.checkpoints, pack, branches_in_turn);
   PackObserver observer(reporter_, static_cast<int64_t>(pack.size()));
   try {
     if (pack.front()->plan->windows.size() > 1) return make_windows(pack, sampler, observer);
     std::vector<Made> made;
-    for (auto& latents : sampler.sample_window(0, {}, observer)) made.push_back({std::move(latents), {}});
+    for (auto& latents : sampler.sample_window(0, known_of(pack, 0, {}), observer))
+      made.push_back({std::move(latents), {}});
     return made;
   } catch (...) {
     observer.take_back();
@@ -214,17 +219,26 @@ std::vector<Denoising::Made> Denoising::make(const Pack& pack, bool branches_in_
   }
 }
 
+std::vector<KnownLatents> Denoising::known_of(const Pack& pack, std::size_t window,
+                                              const std::vector<at::Tensor>& contexts) const {
+  std::vector<KnownLatents> known;
+  for (std::size_t i = 0; i < pack.size(); ++i)
+    known.push_back(known_latents(vae_, device_, *pack[i]->content, pack[i]->plan->windows[window],
+                                  window == 0 ? at::Tensor() : contexts[i]));
+  return known;
+}
+
 std::vector<Denoising::Made> Denoising::make_windows(const Pack& pack, PackSampler& sampler,
                                                      Observer& observer) {
   const auto& plan = *pack.front()->plan;
   const auto first = pack.front()->first_window();
   std::vector<Made> made(pack.size());
-  std::vector<at::Tensor> known(pack.size());
+  std::vector<at::Tensor> contexts(pack.size());  // frames that the next window begins with
   const auto decode = [&](std::size_t clip, const at::Tensor& latents, std::size_t window) {
     const Stopwatch decoding;
     auto& stream = made[clip].stream;
-    known[clip] = decode_window(vae_, latents, plan.windows, window,
-                                [&](const at::Tensor& frames) { stream.sink->write(frames); });
+    contexts[clip] = decode_window(vae_, latents, plan.windows, window,
+                                   [&](const at::Tensor& frames) { stream.sink->write(frames); });
     stream.decode_seconds += decoding.seconds();
   };
   for (std::size_t i = 0; i < pack.size(); ++i) {
@@ -236,7 +250,7 @@ std::vector<Denoising::Made> Denoising::make_windows(const Pack& pack, PackSampl
     }
   }
   for (auto window = first; window < plan.windows.size(); ++window) {
-    const auto latents = sampler.sample_window(window, known, observer);
+    const auto latents = sampler.sample_window(window, known_of(pack, window, contexts), observer);
     for (std::size_t i = 0; i < pack.size(); ++i) {
       decode(i, latents[i], window);
       if (options_.checkpoints.every && window + 1 < plan.windows.size())

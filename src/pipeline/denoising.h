@@ -39,10 +39,11 @@ struct LatentsReceiver {
 
 class Denoising {
  public:
-  // texts: which the tasks point into. memory: shared by what runs side by side, held alone by a clip that found no memory beside the others.
-  Denoising(const Denoiser& denoiser, const VideoVae& vae, const ModelConfigs& configs,
-            at::Device device, const std::vector<TextStates>& texts, DenoisingOptions options,
-            MemoryGate& memory, Reporter& reporter, LatentsReceiver receiver);
+  // texts: which the tasks point into. memory: shared by what runs side by side, held alone by a clip that
+  // found no memory beside the others.
+  Denoising(const Denoiser& denoiser, const VideoVae& vae, const ModelConfigs& configs, at::Device device,
+            const std::vector<TextStates>& texts, DenoisingOptions options, MemoryGate& memory,
+            Reporter& reporter, LatentsReceiver receiver);
 
   // Denoises all tasks and hands their latents over. A pack that fails is halved until the clip that fails
   // stands alone; its error goes to the reporter.
@@ -63,6 +64,10 @@ class Denoising {
   // not suffice.
   std::vector<Made> make_in_memory(const Pack& pack);
   std::vector<Made> make(const Pack& pack, bool branches_in_turn);
+  // What is known of a window. contexts: the frames that each clip's window begins with, for all but the
+  // first.
+  std::vector<KnownLatents> known_of(const Pack& pack, std::size_t window,
+                                     const std::vector<at::Tensor>& contexts) const;
   std::vector<Made> make_windows(const Pack& pack, PackSampler& sampler, Observer& observer);
   void close(const ClipTask& task, ClipStream& stream);
 

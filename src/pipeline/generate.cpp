@@ -24,7 +24,7 @@ constexpr int64_t text_bytes_at_once = int64_t{256} << 20;
 int64_t total_steps(const std::vector<GenerationPlan>& plans) {
   int64_t steps = 0;
   for (const auto& plan : plans)
-    steps += plan.steps * static_cast<int64_t>(plan.windows.size() * plan.clips.size());
+    steps += (plan.steps - plan.first_step) * static_cast<int64_t>(plan.windows.size() * plan.clips.size());
   return steps;
 }
 
@@ -140,10 +140,10 @@ class ModelRun {
     for (auto& task : tasks_) {
       const auto path = checkpoint_of(*task.clip);
       try {
-        task.checkpoint = read_checkpoint(path, *task.plan, *task.clip, hash_);
-        if (task.checkpoint) {
-          reporter_.note(task.name() + ": goes on after step " + std::to_string(task.steps_done()) +
-                         " of " + std::to_string(task.steps()));
+        if (auto found = read_checkpoint(path, *task.plan, *task.clip, hash_)) {
+          task.checkpoint = std::make_shared<Checkpoint>(std::move(*found));
+          reporter_.note(task.name() + ": goes on after step " + std::to_string(task.steps_done()) + " of " +
+                         std::to_string(task.steps()));
           reporter_.count_steps(task.steps_done());
         }
       } catch (const Error& error) {
@@ -276,8 +276,8 @@ class ModelRun {
     vae_->set_chunk(shape.decode_chunk);
     const int threads = at::get_num_threads();
     MemoryGate memory;
-    ClipWriter writer(*vae_, {shape.workers > 1 ? 1 : threads, hash_, vae_hash_, path, no_memory, frames_}, memory,
-                      reporter_);
+    ClipWriter writer(*vae_, {shape.workers > 1 ? 1 : threads, hash_, vae_hash_, path, no_memory, frames_},
+                      memory, reporter_);
     const DenoisingOptions options{.workers = shape.workers,
                                    .threads = std::max(1, threads / static_cast<int>(shape.workers)),
                                    .token_budget = shape.token_budget,
@@ -294,8 +294,7 @@ class ModelRun {
         .close = [&](const ClipTask& task, ClipStream& stream) { return writer.close(task, stream); },
         .failed = [&](const ClipTask& task, const Error& error) { return writer.failed(task, error); },
         .obstacle = [&](const ClipTask& task) { return writer.obstacle(*task.clip); }};
-    Denoising denoising(*denoiser_, *vae_, configs_, device_, texts_, options, memory, reporter_,
-                        receiver);
+    Denoising denoising(*denoiser_, *vae_, configs_, device_, texts_, options, memory, reporter_, receiver);
     denoising.run(tasks);
     writer.finish();
     reporter_.rethrow_reason();

@@ -95,7 +95,7 @@ PackedTokens PackSampler::tokens_of(const std::vector<Clip>& clips) const {
   auto branches = clips;
   for (std::size_t i = 0; i < clips.size(); ++i)
     if (guidance_[i].scale > 1) branches.push_back(clips[i]);
-  auto tokens = t2v::pack(branches, patch_);
+  auto tokens = t2v::pack(branches, patch_, 1, pack_.front()->plan->levels_per_token);
   tokens.known_timestep = static_cast<double>(pack_.front()->plan->context_noise);
   tokens.texts.clear();
   const auto add = [&](std::size_t text) { tokens.texts.push_back(static_cast<int64_t>(text)); };
@@ -106,14 +106,17 @@ PackedTokens PackSampler::tokens_of(const std::vector<Clip>& clips) const {
   return tokens;
 }
 
-PackSampler::Beginning PackSampler::begin(std::size_t window, const std::vector<at::Tensor>& known,
-                                          double init_noise_sigma) {
+PackSampler::Beginning PackSampler::begin(std::size_t window, const std::vector<KnownLatents>& known,
+                                          const Scheduler& scheduler) {
   Beginning beginning;
+  beginning.first_step = pack_.front()->plan->first_step;
+  bool any_known = false;
   for (std::size_t i = 0; i < pack_.size(); ++i) {
     const auto& task = *pack_[i];
     const auto& plan = *task.plan;
     Clip clip;
-    if (task.checkpoint && task.checkpoint->window == static_cast<int64_t>(window)) {
+    const bool goes_on = task.checkpoint && task.checkpoint->window == static_cast<int64_t>(window);
+    if (goes_on) {
       beginning.first_step = task.checkpoint->step;
       clip.latents = unpatchify(task.checkpoint->values, grids_[i], patch_).to(device_);
       auto history = task.checkpoint->history;
@@ -123,17 +126,49 @@ PackSampler::Beginning PackSampler::begin(std::size_t window, const std::vector<
     } else {
       const auto drawn = plan.init_latents ? read_latents(*plan.init_latents, plan.latent_shape)
                                            : noises_[i].next();
-      clip.latents = (drawn * init_noise_sigma).to(device_);
-      if (window > 0) {
-        const auto level = training_level(scheduler_config_, plan.context_noise);
-        clip.latents = with_context(clip.latents, known[i], level.alpha, level.sigma);
-      }
+      clip.latents = (drawn * scheduler.init_noise_sigma()).to(device_);
     }
-    if (window > 0)
-      clip.known_frames = at::arange(clip.latents.size(1)) < known[i].size(1);
+    if (known[i].latents.defined()) {
+      if (!goes_on) put_known(clip, known[i], scheduler, beginning.first_step);
+      if (known[i].cells.any().item<bool>()) clip.known = known[i].cells;
+      any_known = true;
+    }
     beginning.clips.push_back(std::move(clip));
   }
+  if (any_known) beginning.known = content_of(beginning.clips, known, window);
   return beginning;
+}
+
+void PackSampler::put_known(Clip& clip, const KnownLatents& known, const Scheduler& scheduler,
+                            int64_t first_step) const {
+  const auto& plan = *pack_.front()->plan;
+  const auto count = known.latents.size(1);
+  const auto noise = clip.latents;
+  auto begun = noise;
+  if (first_step > 0) begun = scheduler.add_noise(known.latents, noise, first_step);
+  const auto level = training_level(scheduler_config_, plan.context_noise);
+  const auto held = known.latents * level.alpha + noise.slice(1, 0, count) * level.sigma;
+  const auto cells = known.cells.narrow(0, 0, count).unsqueeze(0).to(device_);  // [1, T', h, w]
+  clip.latents = at::cat({at::where(cells, held, begun.slice(1, 0, count)), begun.slice(1, count)}, 1);
+}
+
+// Noise of its own: what is known is the same however often a run was begun again.
+KnownContent PackSampler::content_of(const std::vector<Clip>& clips, const std::vector<KnownLatents>& known,
+                                     std::size_t window) const {
+  std::vector<at::Tensor> clean, noise;
+  for (std::size_t i = 0; i < clips.size(); ++i) {
+    const auto shape = clips[i].latents.sizes();
+    const auto seed = static_cast<uint64_t>(pack_[i]->clip->seed) ^ (0x9E3779B97F4A7C15U * (window + 1));
+    auto generator = at::detail::createCPUGenerator(seed);
+    noise.push_back(patchify(at::randn(shape, generator, at::TensorOptions(at::kFloat)).to(device_), patch_));
+    auto whole = at::zeros(shape, clips[i].latents.options());
+    if (known[i].latents.defined()) whole.slice(1, 0, known[i].latents.size(1)).copy_(known[i].latents);
+    clean.push_back(patchify(whole, patch_));
+  }
+  if (padding_ > 0)
+    for (auto* parts : {&clean, &noise})
+      parts->push_back(at::zeros({padding_, clean.front().size(1)}, clean.front().options()));
+  return {at::cat(clean), at::cat(noise)};
 }
 
 void PackSampler::add_padding(Beginning& beginning) const {
@@ -178,18 +213,18 @@ SamplingHooks PackSampler::hooks(std::size_t window, const Scheduler& scheduler)
   return hooks;
 }
 
-std::vector<at::Tensor> PackSampler::sample_window(std::size_t window, const std::vector<at::Tensor>& known,
+std::vector<at::Tensor> PackSampler::sample_window(std::size_t window, const std::vector<KnownLatents>& known,
                                                    Observer& observer) {
   const auto& plan = *pack_.front()->plan;
   const auto scheduler = make_scheduler(parse_scheduler_kind(plan.scheduler), scheduler_config_, plan.steps,
                                         plan.eta);
-  auto beginning = begin(window, known, scheduler->init_noise_sigma());
+  auto beginning = begin(window, known, *scheduler);
   if (padding_ > 0) add_padding(beginning);
   if (!beginning.histories.empty()) scheduler->set_history(join_histories(beginning.histories));
   const auto tokens = tokens_of(beginning.clips);
   if (passes_.empty()) passes_ = prepare_passes(denoiser_, tokens, texts_, guidance_, branches_in_turn_);
   const auto values = sample(denoiser_, passes_, *scheduler, tokens, guidance_, hooks(window, *scheduler),
-                             observer, beginning.first_step);
+                             observer, beginning.first_step, beginning.known);
   std::vector<at::Tensor> latents;
   for (std::size_t i = 0; i < pack_.size(); ++i)
     latents.push_back(unpatchify(rows_of(i, values), grids_[i], patch_).contiguous());

@@ -15,6 +15,7 @@
 #include "models/denoiser.h"
 #include "pipeline/clip_task.h"
 #include "pipeline/components.h"
+#include "pipeline/conditions.h"
 #include "pipeline/sampling.h"
 
 namespace t2v {
@@ -49,10 +50,10 @@ class PackSampler {
               const std::vector<TextStates>& texts, const CheckpointOptions& checkpoints, const Pack& pack,
               bool branches_in_turn);
 
-  // Denoises one window of each clip; windows come in order. known: the latents of each clip that the window
-  // begins with [C, T', h, w], none for the first window. The window in which the clips' checkpoints stand
-  // goes on from there. Returns the latents of each clip [C, T, h, w].
-  std::vector<at::Tensor> sample_window(std::size_t window, const std::vector<at::Tensor>& known,
+  // Denoises one window of each clip; windows come in order. known: what each clip knows of the window. The
+  // window in which the clips' checkpoints stand goes on from there. Returns the latents of each clip [C, T,
+  // h, w].
+  std::vector<at::Tensor> sample_window(std::size_t window, const std::vector<KnownLatents>& known,
                                         Observer& observer);
 
  private:
@@ -61,8 +62,13 @@ class PackSampler {
     std::vector<Clip> clips;
     std::vector<SchedulerHistory> histories;  // of each clip, or none
     int64_t first_step = 0;
+    std::optional<KnownContent> known;
   };
-  Beginning begin(std::size_t window, const std::vector<at::Tensor>& known, double init_noise_sigma);
+  Beginning begin(std::size_t window, const std::vector<KnownLatents>& known, const Scheduler& scheduler);
+  // What is known of one clip, put into what it begins from.
+  void put_known(Clip& clip, const KnownLatents& known, const Scheduler& scheduler, int64_t first_step) const;
+  KnownContent content_of(const std::vector<Clip>& clips, const std::vector<KnownLatents>& known,
+                          std::size_t window) const;
   void add_padding(Beginning& beginning) const;
   SamplingHooks hooks(std::size_t window, const Scheduler& scheduler);
   // The tokens of all branches; each segment reads its clip's text, or the negative one.

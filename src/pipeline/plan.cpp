@@ -16,6 +16,7 @@
 #include "pipeline/latents_file.h"
 #include "pipeline/memory.h"
 #include "pipeline/output_template.h"
+#include "pipeline/plan_conditions.h"
 #include "pipeline/settings.h"
 #include "pipeline/sizes.h"
 #include "pipeline/windows.h"
@@ -74,9 +75,11 @@ PixelSize wanted_size(const GenerationRequest& request, const ModelDefaults& def
   return {*defaults.width, *defaults.height};
 }
 
+// aspect: of what the clip is made from, where nothing else says its size.
 void plan_size(GenerationPlan& plan, const GenerationRequest& request, const ModelDefaults& defaults,
-               int64_t multiple) {
-  const auto wanted = wanted_size(request, defaults, multiple);
+               int64_t multiple, std::optional<double> aspect) {
+  const auto wanted = aspect ? size_for_aspect(*aspect, *defaults.width * *defaults.height, multiple)
+                             : wanted_size(request, defaults, multiple);
   const auto size = floor_to_multiple(wanted, multiple);
   plan.width = size.width;
   plan.height = size.height;
@@ -92,21 +95,48 @@ void plan_size(GenerationPlan& plan, const GenerationRequest& request, const Mod
   }
 }
 
-void plan_length(GenerationPlan& plan, const GenerationRequest& request, const ModelDefaults& defaults,
-                 int64_t temporal_ratio) {
-  if (request.seconds && request.frames) refuse("--seconds and --frames both set the length; leave out one");
+void plan_rate(GenerationPlan& plan, const GenerationRequest& request, const ModelDefaults& defaults) {
   plan.fps = request.fps.value_or(*defaults.fps);
   check_range(plan.fps, 0.1, 1000, "--fps");
-  int64_t wanted = request.frames.value_or(*defaults.frames);
+}
+
+// Frames that are asked for, where they are.
+std::optional<int64_t> wanted_frames(const GenerationPlan& plan, const GenerationRequest& request) {
+  if (request.seconds && request.frames) refuse("--seconds and --frames both set the length; leave out one");
+  auto wanted = request.frames;
   if (request.seconds) {
     check_range(*request.seconds, 0.001, 86400, "--seconds");
     wanted = std::max<int64_t>(1, std::llround(*request.seconds * plan.fps));
   }
-  check_range(static_cast<double>(wanted), 1, 1'000'000, "--frames");
+  if (wanted) check_range(static_cast<double>(*wanted), 1, 1'000'000, "--frames");
+  return wanted;
+}
+
+void plan_length(GenerationPlan& plan, int64_t wanted, int64_t temporal_ratio) {
   plan.frames = round_frames(wanted, temporal_ratio);
   if (plan.frames != wanted)
     plan.notes.push_back(std::to_string(wanted) + " frames became " + std::to_string(plan.frames) +
                          ": the model makes 1 + " + std::to_string(temporal_ratio) + "·k");
+}
+
+// With what the conditions have beyond the clip's ends.
+void plan_written_frames(GenerationPlan& plan) {
+  int64_t begin = 0, end = plan.frames;
+  for (const auto& condition : plan.conditions) {
+    begin = std::min(begin, condition.at);
+    end = std::max(end, condition.at + condition.frames);
+  }
+  plan.written_frames = end - begin;
+}
+
+// Where in the schedule a clip begins that is made from content. Source: diffusers
+// pipeline_wan_video2video.py, get_timesteps.
+void plan_first_step(GenerationPlan& plan) {
+  for (const auto& condition : plan.conditions)
+    if (condition.strength > 0)
+      plan.first_step = plan.steps -
+                        std::max<int64_t>(
+                            1, static_cast<int64_t>(static_cast<double>(plan.steps) * condition.strength));
 }
 
 // In how many windows the clip is made. A model without a noise level per frame makes it in one pass.
@@ -177,8 +207,7 @@ void plan_tokens(GenerationPlan& plan, const Model& model) {
   if (longest > model.longest_axis())
     refuse("the clip would be " + std::to_string(longest) +
            " patches long on one axis; the model knows positions up to " +
-           std::to_string(model.longest_axis()) +
-           ". Ask for fewer frames or a smaller size.");
+           std::to_string(model.longest_axis()) + ". Ask for fewer frames or a smaller size.");
 }
 
 // One line that names the words of a text that a model of few words has never seen.
@@ -244,7 +273,7 @@ void check_output(const GenerationPlan& plan, const PlannedClip& clip,
                      .height = static_cast<int>(plan.height),
                      .fps = to_rational(plan.fps),
                      .resize = planned_resize(plan.resize, plan.resize_filter)},
-                    plan.frames);
+                    plan.written_frames);
   if (clip.output != "-") check_folder(clip.output);
   if (plan.sidecar) check_name_length(clip.output + ".json");
   check_name_length(kept_latents_path(clip.output));
@@ -294,8 +323,8 @@ void plan_outputs(GenerationPlan& plan, const GenerationRequest& request, std::s
 }
 
 // Throws Error{out_of_memory} when no way of making the clips stays within the limit.
-void plan_memory(GenerationPlan& plan, const Model& model, const ComponentSizes& sizes,
-                 at::Device device, at::ScalarType dtype) {
+void plan_memory(GenerationPlan& plan, const Model& model, const ComponentSizes& sizes, at::Device device,
+                 at::ScalarType dtype) {
   const std::vector<ClipSize> clips(plan.clips.size(), clip_size(plan));
   const auto shape = shape_run(model, sizes, device, dtype, clips, plan.threads, plan.token_budget,
                                plan.memory_limit);
@@ -310,12 +339,14 @@ struct Planner::OpenModel {
   std::optional<ComponentSizes> sizes;  // once a plan has come so far that weight files are looked at
 
   OpenModel(const std::string& name, std::vector<std::string>& notes)
-      : configs(read_model_configs(open_model_folder(
-            find_model(name, [&](const std::string& line) { notes.push_back(line); })))),
+      : configs(read_model_configs(
+            open_model_folder(find_model(name, [&](const std::string& line) { notes.push_back(line); })))),
         tokenizer(configs.model->load_tokenizer()) {}
 };
 
-Planner::Planner() = default;
+struct Planner::Sources : std::map<double, std::map<std::string, SourceInfo>> {};
+
+Planner::Planner() : sources_(std::make_unique<Sources>()) {}
 Planner::~Planner() = default;
 
 GenerationPlan plan_generation(const GenerationRequest& request) { return Planner().plan(request); }
@@ -334,14 +365,25 @@ GenerationPlan Planner::plan(const GenerationRequest& request) {
   const auto dtype = parse_dtype(request.dtype.value_or("auto"), device);
   plan.device = device.str();
   plan.dtype = dtype_name(dtype);
-  plan_size(plan, request, defaults, size_multiple(model));
-  plan_length(plan, request, defaults, model.vae().temporal_ratio);
+  plan_rate(plan, request, defaults);
+  const auto wanted = wanted_frames(plan, request);
+  const bool is_task = has_task(request);
+  auto& sources = (*sources_)[plan.fps];
+  if (is_task) look_at_sources(request, plan.fps, sources);
+  plan_size(plan, request, defaults, size_multiple(model),
+            is_task ? aspect_of_task(request, sources) : std::nullopt);
+  if (is_task)
+    plan_conditions(plan, request, model, sources, wanted);
+  else
+    plan_length(plan, wanted.value_or(*defaults.frames), model.vae().temporal_ratio);
+  plan_written_frames(plan);
   plan_windows(plan, request, defaults, configs);
   if (plan.windows.size() == 1 && folder.defaults.frames && plan.frames > *folder.defaults.frames)
     plan.notes.push_back(std::to_string(plan.frames) + " frames are more than the " +
                          std::to_string(*folder.defaults.frames) +
                          " that the model is made for; the picture may suffer");
   plan_sampling(plan, request, defaults, configs);
+  plan_first_step(plan);
   plan_tokens(plan, model);
   plan_text(plan, request, model, *tokenizer);
   plan.resize = request.resize;
@@ -394,7 +436,7 @@ std::string plan_to_json(const GenerationPlan& plan) {
                                  {"height", plan.height},
                                  {"frames", plan.frames},
                                  {"fps", plan.fps},
-                                 {"seconds", static_cast<double>(plan.frames) / plan.fps},
+                                 {"seconds", static_cast<double>(plan.written_frames) / plan.fps},
                                  {"steps", plan.steps},
                                  {"guidance_scale", plan.guidance_scale},
                                  {"guidance_rescale", plan.guidance_rescale},
@@ -406,6 +448,19 @@ std::string plan_to_json(const GenerationPlan& plan) {
     json["overlap"] = plan.overlap;
     json["context_noise"] = plan.context_noise;
     json["windows"] = plan.windows.size();
+  }
+  for (const auto& c : plan.conditions)
+    json["conditions"].push_back({{"source", c.source},
+                                  {"from", c.from},
+                                  {"frames", c.frames},
+                                  {"at", c.at},
+                                  {"hold", c.hold},
+                                  {"strength", c.strength}});
+  if (!plan.conditions.empty()) {
+    json["written_frames"] = plan.written_frames;
+    json["fit"] = plan.fit;
+    json["first_step"] = plan.first_step;
+    if (plan.mask) json["mask"] = *plan.mask;
   }
   json["device"] = plan.device;
   json["dtype"] = plan.dtype;

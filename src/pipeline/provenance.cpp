@@ -3,6 +3,7 @@
 #include <torch/headeronly/version.h>
 
 #include "base/json_text.h"
+#include "pipeline/settings.h"
 #include "t2v/generate.h"
 
 namespace t2v {
@@ -46,6 +47,10 @@ Json settings_of_clip(const GenerationPlan& plan, const PlannedClip& clip) {
     settings["context_noise"] = plan.context_noise;
   }
   if (plan.init_latents) settings["init_latents"] = *plan.init_latents;
+  if (!plan.conditions.empty()) {
+    settings.erase("frames");
+    settings.update(request_to_json(plan.task));
+  }
   return settings;
 }
 

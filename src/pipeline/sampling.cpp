@@ -56,16 +56,18 @@ at::Tensor for_all_branches(const at::Tensor& values, const Branches& branches) 
   return parts.size() == 1 ? values : at::cat(parts);
 }
 
-// The rows of each clip that are not known, where some are: what its rescaling is measured on. known: bool
-// [N], on the CPU, or undefined.
+// The rows of each clip that are not known in all cells, where some are: what its rescaling is measured on.
+// known: as PackedTokens has it.
 std::vector<at::Tensor> new_rows(const at::Tensor& known, const Branches& branches, at::Device device) {
   std::vector<at::Tensor> rows(branches.unconditional.size());
-  for (std::size_t clip = 0; clip < rows.size() && known.defined(); ++clip)
-    rows[clip] = known.slice(0, branches.begins[clip], branches.begins[clip + 1])
-                     .logical_not()
-                     .nonzero()
-                     .squeeze(1)
-                     .to(device);
+  for (std::size_t clip = 0; clip < rows.size() && known.defined(); ++clip) {
+    const auto is_new = known.slice(0, branches.begins[clip], branches.begins[clip + 1])
+                            .all(1)
+                            .logical_not()
+                            .nonzero()
+                            .squeeze(1);
+    if (is_new.numel() > 0) rows[clip] = is_new.to(device);  // else nothing of the clip is made
+  }
   return rows;
 }
 
@@ -114,18 +116,50 @@ std::vector<Pass> prepare_passes(const Denoiser& denoiser, const PackedTokens& t
           {clips, all, denoiser.prepare(segments_of(tokens, clips, all), texts)}};
 }
 
+namespace {
+
+// What is put back after each step.
+class Restoring {
+ public:
+  Restoring(const PackedTokens& tokens, const at::Tensor& values, const std::optional<KnownContent>& known)
+      : given_(values), known_(known) {
+    if (!tokens.known.defined()) return;
+    const auto cells = tokens.known.narrow(0, 0, values.size(0));  // [n, pt·ph·pw]
+    const auto whole = cells.all(1, /*keepdim=*/true);
+    const bool has_levels = tokens.level_of_token.defined();
+    if (has_levels) held_ = whole.to(values.device());
+    const auto partly = has_levels ? cells.logical_and(whole.logical_not()) : cells;
+    if (!known_ || !partly.any().item<bool>()) return;
+    const auto channels = values.size(1) / cells.size(1);
+    noised_ = partly.repeat({1, channels}).to(values.device());  // channel slowest
+  }
+
+  at::Tensor operator()(const at::Tensor& values, const Scheduler& scheduler, int64_t step) const {
+    auto restored = held_.defined() ? at::where(held_, given_, values) : values;
+    if (noised_.defined())
+      restored = at::where(noised_, scheduler.add_noise(known_->clean, known_->noise, step), restored);
+    return restored;
+  }
+
+ private:
+  at::Tensor given_;
+  std::optional<KnownContent> known_;
+  at::Tensor held_;    // bool [n, 1]: tokens with a level of their own
+  at::Tensor noised_;  // bool [n, C·pt·ph·pw]: known cells of all other tokens
+};
+
+}  // namespace
+
 at::Tensor sample(const Denoiser& denoiser, const std::vector<Pass>& passes, Scheduler& scheduler,
                   PackedTokens tokens, const std::vector<Guidance>& guidance, const SamplingHooks& hooks,
-                  Observer& observer, int64_t first_step) {
+                  Observer& observer, int64_t first_step, const std::optional<KnownContent>& known) {
   const auto branches = branches_of(tokens, guidance);
   const auto& timesteps = scheduler.timesteps();
   const auto steps = static_cast<int64_t>(timesteps.size());
   auto values = tokens.values.narrow(0, 0, branches.count());  // float32 [n, C·pt·ph·pw]
-  const auto clean = values;
-  at::Tensor known;
-  if (tokens.known.defined()) known = tokens.known.narrow(0, 0, branches.count());
-  const auto rows = new_rows(known, branches, values.device());
-  if (known.defined()) known = known.unsqueeze(1).to(values.device());  // [n, 1]
+  const Restoring restoring(tokens, values, known);
+  const auto rows = new_rows(tokens.known, branches, values.device());
+  values = restoring(values, scheduler, first_step);
   for (int64_t step = first_step; step < steps; ++step) {
     observer.check_cancelled();
     const int64_t timestep = timesteps[static_cast<std::size_t>(step)];
@@ -134,8 +168,7 @@ at::Tensor sample(const Denoiser& denoiser, const std::vector<Pass>& passes, Sch
     const auto prediction = guided(predict(denoiser, tokens, passes), branches, guidance, rows);
     const auto noise = scheduler.needs_noise(step) ? std::optional<at::Tensor>(hooks.noise(step))
                                                    : std::nullopt;
-    values = scheduler.step(prediction, step, values, noise);
-    if (known.defined()) values = at::where(known, clean, values);
+    values = restoring(scheduler.step(prediction, step, values, noise), scheduler, step + 1);
     check_finite(prediction, values, step, steps, timestep);
     if (hooks.after_step) hooks.after_step(step, timestep, values);
     observer.progress({"denoise", step + 1, steps});

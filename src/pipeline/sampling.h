@@ -5,6 +5,7 @@
 
 #include <functional>
 #include <memory>
+#include <optional>
 #include <vector>
 
 #include "models/denoiser.h"
@@ -41,16 +42,24 @@ std::vector<Pass> prepare_passes(const Denoiser& denoiser, const PackedTokens& t
                                  const std::vector<TextStates>& texts, const std::vector<Guidance>& guidance,
                                  bool branches_in_turn = false);
 
+// What is known of the clips of a pack, laid out as the values of their first branches, [n, C·pt·ph·pw].
+struct KnownContent {
+  at::Tensor clean, noise;
+};
+
 // Denoises the clips of a pack together, from first_step of the schedule on.
 // tokens: the noise (or the sample of an earlier step, and known content) of each clip, one segment a clip,
 // in order; after that, once more each clip whose guidance scale is above 1, in order: its unconditional
-// branch. guidance: one a clip. Returns the clean values [n, C·pt·ph·pw] of the clips' first branches. Known
-// tokens come back as they were. Sources of the guidance: diffusers pipeline_wan.py, uncond + scale · (cond -
-// uncond); of the rescaling: Lin et al. 2023 ("Common diffusion noise schedules and sample steps are flawed",
+// branch. guidance: one a clip. Returns the clean values [n, C·pt·ph·pw] of the clips' first branches. Tokens
+// that are known in all cells, and whose level the network is told, stay as they are given. All other known
+// cells are `known` at the level of their token after each step (RePaint: Lugmayr et al. 2022), and at the
+// end as `known` is. Sources of the guidance: diffusers pipeline_wan.py, uncond + scale · (cond - uncond); of
+// the rescaling: Lin et al. 2023 ("Common diffusion noise schedules and sample steps are flawed",
 // section 3.4), diffusers rescale_noise_cfg, over all values of a clip that are new. Throws Error{non_finite}
 // naming the step.
 at::Tensor sample(const Denoiser& denoiser, const std::vector<Pass>& passes, Scheduler& scheduler,
                   PackedTokens tokens, const std::vector<Guidance>& guidance, const SamplingHooks& hooks,
-                  Observer& observer, int64_t first_step = 0);
+                  Observer& observer, int64_t first_step = 0,
+                  const std::optional<KnownContent>& known = std::nullopt);
 
 }  // namespace t2v

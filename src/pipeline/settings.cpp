@@ -65,6 +65,26 @@ const std::vector<Setting>& generation_settings() {
       {"context_noise", "--context-noise", "What to make",
        "Timestep that the shared frames are noised to; 0 keeps them clean (t2v.json)", &R::context_noise},
       {"fps", "--fps", "What to make", "Frames per second", &R::fps},
+      {"image", "--image", "From pictures and videos", "Picture that the clip begins with", &R::image},
+      {"last_image", "--last-image", "From pictures and videos", "Picture that it ends with", &R::last_image},
+      {"extend", "--extend", "From pictures and videos",
+       "Video to go on from; --seconds or --frames is what comes on", &R::extend},
+      {"backward", "--backward", "From pictures and videos", "With --extend: what comes before it",
+       &R::backward},
+      {"connect", "--connect", "From pictures and videos",
+       "Video; given twice, makes the transition of --seconds or --frames from the one to the other",
+       &R::connect},
+      {"fill", "--fill", "From pictures and videos", "Video of which a part is made anew: --missing",
+       &R::fill},
+      {"missing", "--missing", "From pictures and videos", "Its part, seconds: 1.0-2.5", &R::missing},
+      {"edit", "--edit", "From pictures and videos", "Video or picture to make anew: --strength, --mask",
+       &R::edit},
+      {"mask", "--mask", "From pictures and videos",
+       "With --edit: picture or video; white is made anew, black is kept", &R::mask},
+      {"strength", "--strength", "From pictures and videos",
+       "With --edit: how much is new, 0 to 1 (0.6; with --mask 1)", &R::strength},
+      {"fit", "--fit", "From pictures and videos",
+       "What is of another shape: crop, pad or stretch (crop)", &R::fit},
       {"count", "--count", "What to make", "How many clips; each next one has the next seed", &R::count},
       {"seed", "-s,--seed", "What to make", "Seed of the initial noise (random when absent; always printed)",
        &R::seed},
@@ -126,6 +146,8 @@ void set_from_json(R& request, const Setting& setting, const Json& value, const 
   }
   if (const auto* field = std::get_if<std::optional<std::string> R::*>(&setting.field))
     checked_text(*(request.**field), where + ": '" + setting.key + "'");
+  if (const auto* field = std::get_if<std::optional<std::vector<std::string>> R::*>(&setting.field))
+    for (const auto& text : *(request.**field)) checked_text(text, where + ": '" + setting.key + "'");
 }
 
 void set_from_text(R& request, const Setting& setting, const std::string& text, const std::string& where) {
@@ -137,6 +159,11 @@ void set_from_text(R& request, const Setting& setting, const std::string& text, 
     request.** field = parse_number<double>(text, where, "a number");
   if (const auto* field = std::get_if<std::optional<bool> R::*>(&setting.field))
     request.** field = parse_bool(text, where);
+  if (const auto* field = std::get_if<std::optional<std::vector<std::string>> R::*>(&setting.field)) {
+    auto& list = request.** field;
+    if (!list) list.emplace();
+    list->push_back(checked_text(text, where));
+  }
 }
 
 R request_from_json(const Json& object, const std::string& where) {

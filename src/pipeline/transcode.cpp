@@ -161,8 +161,8 @@ int64_t decode_latents(const DecodeRequest& request, Observer& observer) {
   const auto vae = load_vae(*model.model, {model.device});
   const auto sink = make_file_sink(options);
   decode_to(*sink, *vae, latents.to(model.device), observer);
-  if (const auto leftovers = note_on_leftovers(options.path, sink->frames())) observer.note(*leftovers);
-  return sink->frames();
+  if (const auto leftovers = note_on_leftovers(options.path, sink->written())) observer.note(*leftovers);
+  return sink->written();
 }
 
 EncodeResult encode_video(const EncodeRequest& request, Observer& observer) {
@@ -203,7 +203,8 @@ EncodeResult encode_video(const EncodeRequest& request, Observer& observer) {
   observer.progress({"encode", usable, usable});
   if (usable < encoded.frames())
     observer.note("the first " + std::to_string(usable) + " of " + std::to_string(encoded.frames()) +
-                  " frames are encoded: the model takes 1 + " + std::to_string(model.vae.temporal_ratio) + "·k");
+                  " frames are encoded: the model takes 1 + " + std::to_string(model.vae.temporal_ratio) +
+                  "·k");
   if (!at::isfinite(latents).all().item<bool>())
     throw Error(ErrorKind::non_finite,
                 request.input + ": its latents hold NaN or infinity; check the autoencoder's weights");

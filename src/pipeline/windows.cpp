@@ -29,13 +29,7 @@ at::Tensor decode_window(const VideoVae& vae, const at::Tensor& latents, const s
     if (kept > 0) last.push_back(part.slice(1, from(window.frames - kept)).clone());
     decoded += part.size(1);
   });
-  return kept == 0 ? at::Tensor() : vae.normalise(vae.encode(at::cat(last, 1)).mean);
-}
-
-at::Tensor with_context(const at::Tensor& noise, const at::Tensor& known, double alpha, double sigma) {
-  const auto frames = known.size(1);
-  const auto context = known * alpha + noise.slice(1, 0, frames) * sigma;
-  return at::cat({context, noise.slice(1, frames)}, 1);
+  return kept == 0 ? at::Tensor() : at::cat(last, 1);
 }
 
 }  // namespace t2v

@@ -21,12 +21,9 @@ namespace t2v {
 std::vector<Window> windows_of(int64_t frames, int64_t window, int64_t overlap);
 
 // Decodes window `index`: its new frames go to `sink`, float32 [3, t, H, W] in [-1, 1], in order, a few at a
-// time. latents [C, T, h, w] in the sampler's space. Returns the known latents of the next window [C, T', h,
-// w] (undefined after the last one).
+// time. latents [C, T, h, w] in the sampler's space. Returns the frames that the next window begins with
+// (undefined after the last one).
 at::Tensor decode_window(const VideoVae& vae, const at::Tensor& latents, const std::vector<Window>& windows,
                          std::size_t index, const std::function<void(const at::Tensor&)>& sink);
-
-// A window's known latents in the place of its first ones: known · alpha + noise · sigma.
-at::Tensor with_context(const at::Tensor& noise, const at::Tensor& known, double alpha, double sigma);
 
 }  // namespace t2v

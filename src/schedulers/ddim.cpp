@@ -54,6 +54,7 @@ class Ddim final : public Scheduler {
   }
 
   bool needs_noise(int64_t) const override { return eta_ > 0; }
+  NoiseLevel level(int64_t step_index) const override { return steps_.at(step_index).level; }
 
  private:
   at::Tensor predicted_noise(NoiseLevel level, const at::Tensor& prediction, const at::Tensor& sample) const {

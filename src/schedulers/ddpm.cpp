@@ -67,6 +67,7 @@ class Ddpm final : public Scheduler {
   }
 
   bool needs_noise(int64_t step_index) const override { return timesteps().at(step_index) > 0; }
+  NoiseLevel level(int64_t step_index) const override { return steps_.at(step_index).level; }
 
  private:
   at::Tensor advance(const at::Tensor& prediction, int64_t step_index, const at::Tensor& sample,

@@ -42,6 +42,12 @@ at::Tensor Scheduler::step(const at::Tensor& prediction, int64_t step_index, con
   return advance(prediction, step_index, sample, *noise);
 }
 
+at::Tensor Scheduler::add_noise(const at::Tensor& clean, const at::Tensor& noise, int64_t step_index) const {
+  if (step_index == static_cast<int64_t>(timesteps_.size())) return clean;
+  const auto [alpha, sigma] = level(step_index);
+  return clean * alpha + noise * sigma;
+}
+
 NoiseLevel training_level(const SchedulerConfig& config, int64_t timestep) {
   if (timestep < 0 || timestep >= config.num_train_timesteps)
     throw Error(ErrorKind::usage, "a timestep should be between 0 and " +

@@ -26,6 +26,12 @@ struct SchedulerHistory {
   int64_t next_step = 0;                  // the step that may follow
 };
 
+// sample = alpha * clean + sigma * noise.
+struct NoiseLevel {
+  float alpha;
+  float sigma;
+};
+
 class Scheduler {
  public:
   virtual ~Scheduler() = default;
@@ -43,6 +49,11 @@ class Scheduler {
 
   virtual bool needs_noise(int64_t step_index) const = 0;
 
+  // The level of the sample before a step; after the last one it is clean.
+  virtual NoiseLevel level(int64_t step_index) const = 0;
+  // Content as the sample would be before a step: alpha · clean + sigma · noise. Any shape.
+  at::Tensor add_noise(const at::Tensor& clean, const at::Tensor& noise, int64_t step_index) const;
+
   // The standard deviation of the noise that sampling starts from.
   virtual double init_noise_sigma() const { return 1.0; }
 
@@ -57,12 +68,6 @@ class Scheduler {
 
  private:
   std::vector<int64_t> timesteps_;
-};
-
-// sample = alpha * clean + sigma * noise.
-struct NoiseLevel {
-  float alpha;
-  float sigma;
 };
 
 // What the network was trained to see at a timestep from 0 to num_train_timesteps - 1: of a flow

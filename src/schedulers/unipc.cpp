@@ -82,6 +82,9 @@ class UniPc final : public Scheduler {
   }
 
   bool needs_noise(int64_t) const override { return false; }
+  NoiseLevel level(int64_t step_index) const override {
+    return {alphas_.at(step_index), sigmas_.at(step_index)};
+  }
   SchedulerHistory history() const override { return history_; }
   void set_history(SchedulerHistory history) override { history_ = std::move(history); }
 

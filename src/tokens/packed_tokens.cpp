@@ -36,7 +36,8 @@ at::Tensor unpatchify(const at::Tensor& values, const TokenGrid& grid, const Pat
       .reshape({channels, grid.t * patch.t, grid.h * patch.h, grid.w * patch.w});
 }
 
-PackedTokens pack(const std::vector<Clip>& clips, const PatchSize& patch, int64_t branches) {
+PackedTokens pack(const std::vector<Clip>& clips, const PatchSize& patch, int64_t branches,
+                  bool levels_per_token) {
   std::vector<at::Tensor> values;
   std::vector<at::Tensor> positions;
   std::vector<at::Tensor> known;
@@ -51,11 +52,10 @@ PackedTokens pack(const std::vector<Clip>& clips, const PatchSize& patch, int64_
           {at::arange(grid.t, options), at::arange(grid.h, options), at::arange(grid.w, options)}, "ij");
       values.push_back(patchify(clip.latents, patch));
       positions.push_back(at::stack(axes, -1).reshape({grid.count(), 3}));
-      any_known = any_known || clip.known_frames.defined();
-      const auto frames = clip.known_frames.defined()
-                              ? clip.known_frames.reshape({grid.t, patch.t}).all(1)
-                              : at::zeros({grid.t}, at::TensorOptions(at::kBool));
-      known.push_back(frames.repeat_interleave(grid.h * grid.w));
+      any_known = any_known || clip.known.defined();
+      auto cells = clip.known.defined() ? clip.known : at::zeros({1}, at::TensorOptions(at::kBool));
+      if (cells.dim() == 1) cells = cells.view({-1, 1, 1});
+      known.push_back(patchify(cells.expand(clip.latents.sizes().slice(1)).unsqueeze(0), patch));
       tokens.texts.push_back(tokens.segment_count());
       tokens.segments.push_back(tokens.segments.back() + grid.count());
       auto& extent = tokens.extent;
@@ -67,7 +67,8 @@ PackedTokens pack(const std::vector<Clip>& clips, const PatchSize& patch, int64_
   tokens.positions = at::cat(positions);
   if (any_known) {
     tokens.known = at::cat(known);
-    tokens.level_of_token = tokens.known.to(at::kLong).to(tokens.values.device());
+    if (levels_per_token)
+      tokens.level_of_token = tokens.known.all(1).to(at::kLong).to(tokens.values.device());
   }
   set_timestep(tokens, 0);
   return tokens;
@@ -94,7 +95,7 @@ PackedTokens segments_of(const PackedTokens& tokens, std::size_t begin, std::siz
 void set_timestep(PackedTokens& tokens, double timestep) {
   const auto options = tokens.values.options().dtype(at::kFloat);
   tokens.timesteps = at::full({1}, timestep, options);
-  if (tokens.known.defined())
+  if (tokens.level_of_token.defined())
     tokens.timesteps = at::cat({tokens.timesteps, at::full({1}, tokens.known_timestep, options)});
 }
 

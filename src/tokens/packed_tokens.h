@@ -32,19 +32,21 @@ struct PackedTokens {
   at::Tensor positions;                // int64 [N, 3]: t, h, w in patches
   TokenGrid extent;                    // every position is below it
   std::vector<int64_t> segments;       // [S + 1] cumulative token counts, from 0 to N
-  std::vector<int64_t> text_segments;  // [R + 1] likewise: tokens that read one text; a segment has one or more
+  std::vector<int64_t> text_segments;  // [R + 1] likewise: tokens that read one text; a segment has one or
+                                       // more
   std::vector<int64_t> texts;          // [R] the text that each of them reads
-  at::Tensor known;  // bool [N], on the CPU, or undefined when no token is known. Known tokens are never
-                     // changed.
-  double known_timestep = 0;  // their noise level: 0 is clean
+  at::Tensor known;  // bool [N, pt·ph·pw], on the CPU: which cells of a token are known content; undefined
+                     // when none are
+  double known_timestep = 0;  // the noise level of tokens that are known in all cells, where the network is
+                              // told of it: 0 is clean
 
   int64_t segment_count() const { return static_cast<int64_t>(segments.size()) - 1; }
 };
 
 // One clip to pack.
 struct Clip {
-  at::Tensor latents;       // float32 [C, T, H, W]
-  at::Tensor known_frames;  // bool [T] in latent frames, on the CPU, or undefined: which are known content
+  at::Tensor latents;  // float32 [C, T, H, W]
+  at::Tensor known;    // bool [T], or [T, H, W], in latents, on the CPU, or undefined: what is known content
 };
 
 // Throws Error{usage} when a latent size is not a multiple of the patch.
@@ -56,13 +58,16 @@ at::Tensor unpatchify(const at::Tensor& values, const TokenGrid& grid, const Pat
 
 // Packs clips of any sizes, one segment each, in order, `branches` times over (2 for classifier-free
 // guidance: all clips, then all clips again). Every segment reads a text of its own, 0, 1, …. Timesteps are
-// zero until set_timestep.
-PackedTokens pack(const std::vector<Clip>& clips, const PatchSize& patch, int64_t branches = 1);
+// zero until set_timestep. levels_per_token: the network is told that known tokens have a noise level of
+// their own; otherwise all tokens have one.
+PackedTokens pack(const std::vector<Clip>& clips, const PatchSize& patch, int64_t branches = 1,
+                  bool levels_per_token = true);
 
 // Segments begin, …, end - 1 by themselves. Views of the same values.
 PackedTokens segments_of(const PackedTokens& tokens, std::size_t begin, std::size_t end);
 
-// Gives every token the noise level `timestep`, known tokens their own. Does not wait for a card.
+// Gives every token the noise level `timestep`; tokens that are known in all cells keep theirs, where they
+// have one. Does not wait for a card.
 void set_timestep(PackedTokens& tokens, double timestep);
 
 // Gives each token its own level: float32 [N], on the CPU (or on the meta device, where every token has one

@@ -236,8 +236,7 @@ void check_adherence(const AdherenceOptions& options) {
     refuse("objects should be 1 or 2, found " + std::to_string(options.objects));
   if (options.frames < 1 || options.frames > 1000)
     refuse("frames should be between 1 and 1000, found " + std::to_string(options.frames));
-  if (options.sizes.empty())
-    refuse("judging needs a frame size, and at least one clip a forward pass");
+  if (options.sizes.empty()) refuse("judging needs a frame size, and at least one clip a forward pass");
   for (const auto& [from, to] : options.parts)
     if (!(from >= 0 && from < to && frame_at(to) <= options.frames))
       refuse("a part from " + Json(from).dump() + " s to " + Json(to).dump() +

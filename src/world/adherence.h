@@ -11,11 +11,10 @@
 
 #include "base/json.h"
 #include "pipeline/sizes.h"
+#include "t2v/generate.h"
 #include "t2v/observer.h"
 #include "world/judge.h"
 #include "world/world.h"
-#include "pipeline/sizes.h"
-#include "t2v/generate.h"
 
 namespace t2v {
 
@@ -41,8 +40,8 @@ struct AdherenceOptions {
   std::vector<ClipPart> parts;  // each judged as if it were a clip of its own; none: the whole clip
   std::vector<int> motions;     // only scenes with these; empty: all
   std::vector<PixelSize> sizes = {{64, 64}, {80, 48}, {48, 80}};  // in turn
-  GenerationRequest request;   // model, device, dtype and sampling; the judge adds what a clip shows, its size,
-                               // length and noise
+  GenerationRequest request;  // model, device, dtype and sampling; the judge adds what a clip shows, its
+                              // size, length and noise
   std::filesystem::path out;  // where the clips and judged.jsonl are kept; nowhere when empty
 };
 
@@ -60,7 +59,7 @@ struct JudgedClip {
 };
 
 struct AdherenceReport {
-  ClipPart part;  // of the clips
+  ClipPart part;                       // of the clips
   std::optional<GenerationPlan> plan;  // of the first clip, where a model made it
   std::vector<JudgedClip> clips;
   int64_t background = 0, count = 0, colour = 0, shape = 0, motion = 0, object_size = 0, all_four = 0;
@@ -90,8 +89,8 @@ void check_adherence(const AdherenceOptions& options);
 
 // One report for each part of the clips, which are made as t2v generate makes them. Progress: stage "judge",
 // clips. Throws Error{usage} for options that make no sense and for sizes and lengths that the model does not
-// make, Error{bad_input} for a model that does not run at the world's 8 frames per second, Error{output} for a
-// folder that cannot be written, and what generating throws.
+// make, Error{bad_input} for a model that does not run at the world's 8 frames per second, Error{output} for
+// a folder that cannot be written, and what generating throws.
 std::vector<AdherenceReport> judge_model(const AdherenceOptions& options, Observer& observer);
 
 Json clip_to_json(const JudgedClip& clip);

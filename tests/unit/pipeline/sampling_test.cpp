@@ -41,6 +41,7 @@ class AddingScheduler : public Scheduler {
  public:
   AddingScheduler() : Scheduler({900, 500, 100}) {}
   bool needs_noise(int64_t step) const override { return step == 2; }
+  NoiseLevel level(int64_t step) const override { return {1, 3 - static_cast<float>(step)}; }
 
  protected:
   at::Tensor advance(const at::Tensor& prediction, int64_t, const at::Tensor& sample,
@@ -162,6 +163,51 @@ TEST(Sample, LeavesKnownTokensAsTheyAreAndTellsTheNetworkTheyAreClean) {
     const auto expected = at::cat(
         {at::zeros({6}), at::full({12}, static_cast<double>(scheduler.timesteps()[step]))});
     EXPECT_TRUE(at::equal(test::timestep_of_tokens(denoiser.shown[step]), at::cat({expected, expected})));
+  }
+}
+
+// One cell in each token of the first frame, at the level of each step in turn, and as it is in the end.
+TEST(Sample, PutsKnownCellsBackAtTheLevelOfTheirToken) {
+  auto cells = at::zeros({2, 4, 6}, at::kBool);
+  cells[0].slice(0, 0, 4, 2).slice(1, 0, 6, 2).fill_(true);
+  const auto clean = test::random_normal({4, 2, 4, 6}, 1), noise = test::random_normal({4, 2, 4, 6}, 2);
+  for (const bool levels_per_token : {true, false}) {
+    const auto tokens = pack({{at::zeros({4, 2, 4, 6}), cells}}, patch, 1, levels_per_token);
+    const ConstantDenoiser denoiser;
+    AddingScheduler scheduler;
+    Observer observer;
+    SamplingHooks hooks;
+    hooks.noise = [](int64_t) { return at::zeros({12, 16}); };
+    const KnownContent known{patchify(clean, patch), patchify(noise, patch)};
+    const auto values = sample(denoiser, prepare_passes(denoiser, tokens, {}, {{1.0}}), scheduler, tokens,
+                               {{1.0}}, hooks, observer, 0, known);
+    const auto mask = cells.unsqueeze(0);
+    const auto kept = [&](const at::Tensor& latents) { return latents.masked_select(mask); };
+    EXPECT_TRUE(at::equal(kept(unpatchify(values, {2, 2, 3}, patch)), kept(clean)));
+    EXPECT_TRUE(unpatchify(values, {2, 2, 3}, patch).masked_select(mask.logical_not()).eq(3).all().item<bool>());
+    for (std::size_t step = 0; step < 3; ++step)
+      EXPECT_TRUE(at::equal(kept(unpatchify(denoiser.shown[step].values, {2, 2, 3}, patch)),
+                            kept(clean + noise * (3 - static_cast<double>(step)))));
+  }
+}
+
+// RePaint, for a network that has one level for all tokens.
+TEST(Sample, WithOneLevelForAllTokensKnownTokensHaveItToo) {
+  const auto clean = test::random_normal({4, 2, 4, 6}, 1), noise = test::random_normal({4, 2, 4, 6}, 2);
+  const auto tokens = pack({{at::zeros({4, 2, 4, 6}), at::tensor({1, 0}).to(at::kBool)}}, patch, 1, false);
+  const ConstantDenoiser denoiser;
+  AddingScheduler scheduler;
+  Observer observer;
+  SamplingHooks hooks;
+  hooks.noise = [](int64_t) { return at::zeros({12, 16}); };
+  const KnownContent known{patchify(clean, patch), patchify(noise, patch)};
+  const auto values = sample(denoiser, prepare_passes(denoiser, tokens, {}, {{1.0}}), scheduler, tokens, {{1.0}},
+                             hooks, observer, 0, known);
+  EXPECT_TRUE(at::equal(values.slice(0, 0, 6), known.clean.slice(0, 0, 6)));
+  for (std::size_t step = 0; step < 3; ++step) {
+    EXPECT_EQ(denoiser.shown[step].timesteps.numel(), 1);
+    EXPECT_TRUE(at::equal(denoiser.shown[step].values.slice(0, 0, 6),
+                          (known.clean + known.noise * (3 - static_cast<double>(step))).slice(0, 0, 6)));
   }
 }
 

@@ -23,6 +23,8 @@ Json full_object() {
                                                                   field)>::value_type;
           if constexpr (std::is_same_v<Value, std::string>)
             return Json("text of " + std::string(setting.key));
+          else if constexpr (std::is_same_v<Value, std::vector<std::string>>)
+            return Json({"one", "two"});
           else if constexpr (std::is_same_v<Value, bool>)
             return Json(true);
           else if constexpr (std::is_same_v<Value, double>)

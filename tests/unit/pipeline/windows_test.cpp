@@ -51,7 +51,7 @@ class DecodeWindow : public testing::Test {
   WanVae vae_{parse_wan_vae_config(test::tiny_config("vae"), "config.json"), weights_.root()};
 };
 
-TEST_F(DecodeWindow, GivesTheNewFramesAndEncodesTheLastOnes) {
+TEST_F(DecodeWindow, GivesTheNewFramesAndKeepsTheLastOnes) {
   const at::NoGradGuard no_grad;
   const auto latents = test::random_normal({vae_.config().z_dim, 5, 4, 4}, 1);
   const auto whole = vae_.decode(vae_.denormalise(latents));
@@ -64,15 +64,8 @@ TEST_F(DecodeWindow, GivesTheNewFramesAndEncodesTheLastOnes) {
     EXPECT_FALSE(known.defined());
     EXPECT_TRUE(at::equal(at::cat(parts, 1), whole.slice(1, 5)));
     const auto first = decode_window(vae_, latents, windows, 0, [](const auto&) {});
-    EXPECT_TRUE(at::equal(first, vae_.normalise(vae_.encode(whole.slice(1, 12)).mean)));
+    EXPECT_TRUE(at::equal(first, whole.slice(1, 12)));
   }
-}
-
-TEST(WithContext, NoisesTheKnownFramesAndLeavesTheOthersAlone) {
-  const auto noise = test::random_normal({4, 5, 2, 2}, 1), known = test::random_normal({4, 2, 2, 2}, 2);
-  const auto begun = with_context(noise, known, 0.8, 0.6);
-  EXPECT_LE(test::relative_error(begun.slice(1, 0, 2), known * 0.8 + noise.slice(1, 0, 2) * 0.6), 1e-6);
-  EXPECT_TRUE(at::equal(begun.slice(1, 2), noise.slice(1, 2)));
 }
 
 }  // namespace

@@ -75,7 +75,7 @@ TEST(Pack, NumbersPositionsWithinEachClip) {
 TEST(Pack, KnowsTheTokensOfKnownFrames) {
   const auto known = pack(two_clips(), {1, 2, 2}, 2).known;
   const auto expected = at::cat({at::ones({6}), at::zeros({6}), at::ones({6}), at::zeros({4})}).to(at::kBool);
-  EXPECT_TRUE(at::equal(known, at::cat({expected, expected})));
+  EXPECT_TRUE(at::equal(known, at::cat({expected, expected}).unsqueeze(1).expand({44, 4})));
   EXPECT_FALSE(pack({{test::random_normal({4, 1, 2, 2}, 1), {}}}, {1, 2, 2}).known.defined());
 }
 
@@ -83,15 +83,28 @@ TEST(Pack, KnowsAPatchOnlyWhenAllItsFramesAreKnown) {
   const auto tokens = pack(
       {{test::random_normal({4, 4, 2, 2}, 1), at::tensor(std::vector<int64_t>{1, 1, 1, 0}).to(at::kBool)}},
       {2, 2, 2});
-  EXPECT_TRUE(at::equal(tokens.known, at::tensor(std::vector<int64_t>{1, 0}).to(at::kBool)));
+  EXPECT_TRUE(at::equal(tokens.known.all(1), at::tensor(std::vector<int64_t>{1, 0}).to(at::kBool)));
+  EXPECT_TRUE(at::equal(tokens.known.sum(1), at::tensor(std::vector<int64_t>{8, 4})));
+}
+
+TEST(Pack, KnowsCellsOfATokenInPart) {
+  auto cells = at::zeros({1, 4, 2}, at::kBool);
+  cells[0][0][1] = true;
+  cells[0].slice(0, 2).fill_(true);
+  const auto tokens = pack({{test::random_normal({4, 1, 4, 2}, 1), cells}}, {1, 2, 2});
+  EXPECT_TRUE(at::equal(tokens.known.to(at::kLong),
+                        at::tensor(std::vector<int64_t>{0, 1, 0, 0, 1, 1, 1, 1}).view({2, 4})));
+  EXPECT_TRUE(at::equal(tokens.level_of_token, at::tensor(std::vector<int64_t>{0, 1})));
+  EXPECT_FALSE(pack({{test::random_normal({4, 1, 4, 2}, 1), cells}}, {1, 2, 2}, 1, false).level_of_token.defined());
 }
 
 TEST(SetTimestep, LeavesKnownTokensAtZero) {
   auto tokens = pack(two_clips(), {1, 2, 2}, 2);
   set_timestep(tokens, 875);
   const auto levels = tokens.timesteps.index_select(0, tokens.level_of_token);
-  EXPECT_TRUE(levels.masked_select(tokens.known).eq(0).all().item<bool>());
-  EXPECT_TRUE(levels.masked_select(tokens.known.logical_not()).eq(875).all().item<bool>());
+  const auto known = tokens.known.all(1);
+  EXPECT_TRUE(levels.masked_select(known).eq(0).all().item<bool>());
+  EXPECT_TRUE(levels.masked_select(known.logical_not()).eq(875).all().item<bool>());
   auto free = pack({{test::random_normal({4, 1, 2, 2}, 1), {}}}, {1, 2, 2});
   set_timestep(free, 3);
   EXPECT_EQ(free.timesteps.item<double>(), 3);

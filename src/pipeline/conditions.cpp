@@ -1,0 +1,173 @@
+#include "pipeline/conditions.h"
+
+#include <ATen/ATen.h>
+
+#include <algorithm>
+
+#include "pipeline/frames.h"
+#include "pipeline/source_frames.h"
+
+namespace t2v {
+
+namespace {
+
+SourceFrames open_source(const GenerationPlan& plan, const Condition& condition, int64_t from) {
+  return {condition.source, plan.fps, {plan.width, plan.height}, parse_fit(plan.fit), from};
+}
+
+Frame next_of(SourceFrames& source, const Condition& condition) {
+  auto frame = source.next();
+  if (!frame)
+    throw Error(ErrorKind::bad_input, condition.source + ": has become shorter since it was looked at");
+  return std::move(*frame);
+}
+
+at::Tensor bytes_of(const Frame& frame) {                // uint8 [3, H, W]
+  auto* bytes = const_cast<uint8_t*>(frame.rgb.data());  // which are only read
+  return at::from_blob(bytes, {frame.height, frame.width, 3}, at::TensorOptions(at::kByte))
+      .permute({2, 0, 1});
+}
+
+at::Tensor as_float(const at::Tensor& bytes) { return bytes.to(at::kFloat).div_(127.5).sub_(1); }
+
+// Of each pixel of a mask's frames whether it is black: bool [F, H, W]. A mask that is shorter than the clip
+// goes on with its last frame.
+at::Tensor black_of_mask(const GenerationPlan& plan) {
+  SourceFrames source(*plan.mask, plan.fps, {plan.width, plan.height}, parse_fit(plan.fit));
+  const auto black = at::zeros({plan.frames, plan.height, plan.width}, at::kBool);
+  at::Tensor last;
+  for (int64_t i = 0; i < plan.frames; ++i) {
+    if (const auto frame = source.next()) last = bytes_of(*frame).to(at::kFloat).mean(0).lt(127.5);
+    black[i].copy_(last);
+  }
+  return black;
+}
+
+// Frames of which nothing is known look like the nearest one that is.
+void hold_nearest(const at::Tensor& frames, const std::vector<bool>& there) {
+  const auto count = static_cast<int64_t>(there.size());
+  for (int64_t i = 0; i < count; ++i) {
+    if (there[static_cast<std::size_t>(i)]) continue;
+    int64_t nearest = -1;
+    for (int64_t k = 0; k < count; ++k)
+      if (there[static_cast<std::size_t>(k)] && (nearest < 0 || std::abs(k - i) < std::abs(nearest - i)))
+        nearest = k;
+    frames.select(1, i).copy_(frames.select(1, nearest));
+  }
+}
+
+// The parts of a clip and of what lies beyond its ends, to one sink.
+class SplicedClip : public ClipSink {
+ public:
+  SplicedClip(std::unique_ptr<ClipSink> sink, const GenerationPlan& plan, const ClipContent& content)
+      : sink_(std::move(sink)), plan_(plan), content_(content) {}
+
+  void finish() override {
+    for (const auto& condition : plan_.conditions)
+      hand_on(condition, plan_.frames, condition.at + condition.frames);
+    sink_->finish();
+  }
+  int64_t written() const override { return sink_->written(); }
+
+ protected:
+  void take(const at::Tensor& frames) override {
+    if (this->frames() == 0)
+      for (const auto& condition : plan_.conditions) hand_on(condition, condition.at, 0);
+    if (!content_.shown.defined()) return sink_->write(frames);
+    const auto part = [&](const at::Tensor& x, int64_t dim) {
+      return x.narrow(dim, this->frames(), frames.size(1));
+    };
+    const auto source = as_float(part(content_.frames, 1)).to(frames.device());
+    const auto shown = part(content_.shown, 0).unsqueeze(0).to(frames.device());  // [1, t, H or 1, W or 1]
+    sink_->write(at::where(shown, source, frames));
+  }
+
+ private:
+  // Frames begin, …, end - 1 of the clip, as far as the condition has them.
+  void hand_on(const Condition& condition, int64_t begin, int64_t end) {
+    begin = std::max(begin, condition.at);
+    end = std::min(end, condition.at + condition.frames);
+    if (begin >= end) return;
+    auto source = open_source(plan_, condition, condition.from + begin - condition.at);
+    for (; begin < end; ++begin) sink_->write(as_float(bytes_of(next_of(source, condition))).unsqueeze(1));
+  }
+
+  std::unique_ptr<ClipSink> sink_;
+  const GenerationPlan& plan_;
+  const ClipContent& content_;
+};
+
+}  // namespace
+
+ClipContent read_content(const GenerationPlan& plan, Observer& observer) {
+  if (plan.conditions.empty()) return {};
+  ClipContent content;
+  content.frames = at::zeros({3, plan.frames, plan.height, plan.width}, at::kByte);
+  content.kept = at::zeros({plan.frames, 1, 1}, at::kBool);
+  content.shown = at::zeros({plan.frames, 1, 1}, at::kBool);
+  std::vector<bool> there(static_cast<std::size_t>(plan.frames));
+  for (const auto& condition : plan.conditions) {
+    const auto begin = std::max<int64_t>(0, condition.at);
+    const auto end = std::min(plan.frames, condition.at + condition.frames);
+    if (begin >= end) continue;
+    auto source = open_source(plan, condition, condition.from + begin - condition.at);
+    for (auto i = begin; i < end; ++i) {
+      observer.check_cancelled();
+      content.frames.select(1, i).copy_(bytes_of(next_of(source, condition)));
+      there[static_cast<std::size_t>(i)] = true;
+    }
+    if (condition.strength > 0 && !plan.mask) continue;  // a beginning, of which nothing stays
+    content.kept.slice(0, std::max<int64_t>(0, begin - condition.hold), end).fill_(true);
+    content.shown.slice(0, begin, end).fill_(true);
+  }
+  hold_nearest(content.frames, there);
+  if (plan.mask) {
+    const auto black = black_of_mask(plan);
+    content.kept = content.kept.logical_and(black);
+    content.shown = content.shown.logical_and(black);
+  }
+  return content;
+}
+
+KnownLatents known_latents(const VideoVae& vae, at::Device device, const ClipContent& content,
+                           const Window& window, const at::Tensor& context) {
+  const auto& spec = vae.spec();
+  const auto latent_frames = spec.latent_frames(window.frames);
+  const auto encoded = [&](const at::Tensor& frames) {
+    return vae.normalise(vae.encode(frames.to(device)).mean);
+  };
+  const auto context_frames = context.defined() ? context.size(1) : 0;
+  if (!content.frames.defined()) {
+    if (context_frames == 0) return {};
+    const auto latents = encoded(context);
+    const auto cells = at::arange(latent_frames).lt(latents.size(1)).view({-1, 1, 1});
+    return {latents, cells.expand({latent_frames, latents.size(2), latents.size(3)})};
+  }
+  auto frames = as_float(content.frames.narrow(1, window.begin, window.frames));
+  auto kept = content.kept.narrow(0, window.begin, window.frames).clone();  // [n, H or 1, W or 1]
+  if (context_frames > 0) {
+    frames.narrow(1, 0, context_frames).copy_(context);
+    kept.narrow(0, 0, context_frames).fill_(true);
+  }
+  const auto latents = encoded(frames);
+  const auto height = latents.size(2), width = latents.size(3);
+  // The first latent has one frame, each of the others temporal_ratio.
+  const auto of_latents = at::cat({kept.narrow(0, 0, 1).expand({spec.temporal_ratio, -1, -1}),
+                                   kept.narrow(0, 1, window.frames - 1)})
+                              .unflatten(0, {latent_frames, spec.temporal_ratio})
+                              .all(1);  // [T, H or 1, W or 1]
+  const auto cells = of_latents
+                         .expand({latent_frames, height * spec.spatial_ratio, width * spec.spatial_ratio})
+                         .reshape({latent_frames, height, spec.spatial_ratio, width, spec.spatial_ratio})
+                         .all(4)
+                         .all(2);
+  return {latents, cells};
+}
+
+std::unique_ptr<ClipSink> make_splicing_sink(std::unique_ptr<ClipSink> sink, const GenerationPlan& plan,
+                                             const ClipContent& content) {
+  if (plan.conditions.empty()) return sink;
+  return std::make_unique<SplicedClip>(std::move(sink), plan, content);
+}
+
+}  // namespace t2v

@@ -1,0 +1,42 @@
+// Frames of pictures and videos as a clip takes them: at its rate and size.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "pipeline/sizes.h"
+#include "video/decoder.h"
+
+namespace t2v {
+
+// How a picture of another shape becomes the clip's: cut to its shape, put between black bars, or stretched.
+enum class Fit { crop, pad, stretch };
+Fit parse_fit(const std::string& name);  // Throws Error{usage}.
+
+struct SourceInfo {
+  PixelSize size;
+  int64_t frames = 0;              // at the clip's rate
+  bool is_video = false;           // more than one frame
+  std::vector<std::string> notes;  // what was read otherwise than it is stored
+};
+
+// Reads the whole file, so that what is wrong with it is found before weights load. Throws Error{bad_input}.
+SourceInfo look_at_source(const std::string& path, double fps);
+
+// The frames of a file from a frame on, resampled in time (the nearest one) and space (lanczos).
+class SourceFrames {
+ public:
+  SourceFrames(const std::string& path, double fps, PixelSize size, Fit fit, int64_t from = 0);
+  ~SourceFrames();
+  // The next frame, or nothing at the end. A still picture has no end.
+  std::optional<Frame> next();
+
+ private:
+  struct State;
+  std::unique_ptr<State> state_;
+};
+
+}  // namespace t2v

@@ -1,0 +1,254 @@
+// Clips from pictures and videos: what is kept is kept to the last bit, what is new is new.
+#include <algorithm>
+#include <cmath>
+#include <fstream>
+
+#include "expect.h"
+#include "paths.h"
+#include "video/decoder.h"
+#include "video/encoder.h"
+
+namespace t2v::test {
+
+namespace {
+
+namespace fs = std::filesystem;
+
+constexpr const char* prompt = "a red circle moving right on a navy background";
+
+// A red circle that moves right on navy.
+Frame drawn(int index) {
+  Frame frame{64, 64, std::vector<uint8_t>(64 * 64 * 3)};
+  for (int y = 0; y < 64; ++y)
+    for (int x = 0; x < 64; ++x) {
+      const double inside = 12 - std::hypot(x - 16 - 1.3 * index, y - 32);  // antialiased rim
+      const double red = std::clamp(inside + 0.5, 0.0, 1.0);
+      auto* rgb = frame.rgb.data() + (y * 64 + x) * 3;
+      rgb[0] = static_cast<uint8_t>(std::lround(220 * red));
+      rgb[1] = static_cast<uint8_t>(std::lround(30 * red));
+      rgb[2] = static_cast<uint8_t>(std::lround(30 * red + 100 * (1 - red)));
+    }
+  return frame;
+}
+
+class Tasks : public testing::Test {
+ protected:
+  Tasks() {
+    for (int i = 0; i < 25; ++i) truth.push_back(drawn(i));
+    write(video, 0, 17);
+    write(folder / "first.png", 0, 1);
+    write(folder / "last.png", 16, 17);
+  }
+
+  void write(const fs::path& path, std::size_t begin, std::size_t end) const {
+    fs::create_directories(path.parent_path());
+    const auto sink = open_encoder({.path = path.string(), .width = 64, .height = 64, .fps = {8, 1}});
+    for (auto i = begin; i < end; ++i) sink->write(truth[i]);
+    sink->finish();
+  }
+
+  // Frames of the clip that the program makes of these flags.
+  std::vector<Frame> make(Arguments flags, const std::string& name = "clip", int64_t steps = 4) {
+    const auto pattern = folder / name / "%03d.png";
+    fs::create_directories(pattern.parent_path());
+    Arguments arguments = {"generate",   prompt, "-m",      "world-64",
+                           "--seed",     "3",    "--steps", std::to_string(steps),
+                           "--progress", "none", "-o",      pattern.string()};
+    arguments.insert(arguments.end(), flags.begin(), flags.end());
+    const auto result = run_program(arguments);
+    expect_done(result);
+    said = result.err;
+    return frames_of(pattern);
+  }
+
+  static std::vector<Frame> frames_of(const fs::path& path) {
+    const auto reader = open_video(path);
+    std::vector<Frame> frames;
+    while (auto frame = reader->read()) frames.push_back(std::move(*frame));
+    return frames;
+  }
+
+  void expect_truth(const std::vector<Frame>& clip, std::size_t at, std::size_t from,
+                    std::size_t count) const {
+    for (std::size_t i = 0; i < count; ++i)
+      EXPECT_TRUE(clip.at(at + i).rgb == truth.at(from + i).rgb) << "frame " << at + i;
+  }
+
+  TemporaryFolder folder;
+  fs::path video = folder / "in" / "%03d.png";
+  std::vector<Frame> truth;
+  std::string said;
+};
+
+// Mean difference of a value, of 255, in columns begin to end - 1.
+double distance(const Frame& a, const Frame& b, int begin = 0, int end = 64) {
+  double sum = 0;
+  for (int y = 0; y < 64; ++y)
+    for (int i = 3 * begin; i < 3 * end; ++i)
+      sum += std::abs(a.rgb[static_cast<std::size_t>(y * 192 + i)] -
+                      b.rgb[static_cast<std::size_t>(y * 192 + i)]);
+  return sum / (64.0 * 3 * (end - begin));
+}
+
+}  // namespace
+
+TEST_F(Tasks, AnImageIsTheFirstFrame) {
+  const auto clip = make({"--image", (folder / "first.png").string(), "--frames", "9"});
+  ASSERT_EQ(clip.size(), 9U);
+  expect_truth(clip, 0, 0, 1);
+  EXPECT_FALSE(clip[1].rgb == truth[0].rgb);
+  EXPECT_LT(distance(clip[1], truth[1]), 25);  // it goes on from there
+}
+
+TEST_F(Tasks, FirstAndLastImageAreTheEndsOfTheClip) {
+  const auto clip = make({"--image", (folder / "first.png").string(), "--last-image",
+                          (folder / "last.png").string(), "--frames", "17"});
+  ASSERT_EQ(clip.size(), 17U);
+  expect_truth(clip, 0, 0, 1);
+  expect_truth(clip, 16, 16, 1);
+  EXPECT_LT(distance(clip[15], truth[16]), distance(clip[1], truth[16]));
+}
+
+TEST_F(Tasks, ExtendKeepsTheVideoAndGoesOn) {
+  const auto clip = make({"--extend", video.string(), "--frames", "8"});
+  ASSERT_EQ(clip.size(), 25U);
+  expect_truth(clip, 0, 0, 17);
+  EXPECT_NE(said.find("17 frames at 8.0 per second"), std::string::npos) << said;
+  const auto long_clip = make({"--extend", video.string(), "--seconds", "4"}, "long");
+  EXPECT_EQ(long_clip.size(), 17U + 32U);
+  expect_truth(long_clip, 0, 0, 17);
+}
+
+TEST_F(Tasks, ExtendBackwardPutsNewFramesBeforeTheVideo) {
+  const auto clip = make({"--extend", video.string(), "--backward", "--frames", "9"});
+  ASSERT_EQ(clip.size(), 26U);
+  expect_truth(clip, 9, 0, 17);
+}
+
+TEST_F(Tasks, ConnectPutsATransitionBetweenTwoVideos) {
+  write(folder / "after" / "%03d.png", 12, 25);
+  const auto clip = make(
+      {"--connect", video.string(), "--connect", (folder / "after" / "%03d.png").string(), "--frames", "8"});
+  ASSERT_EQ(clip.size(), 17U + 8U + 13U);
+  expect_truth(clip, 0, 0, 17);
+  expect_truth(clip, 25, 12, 13);
+}
+
+TEST_F(Tasks, FillMakesTheMissingPartAnew) {
+  // A bright square where the frames are bad: nothing of it may come through.
+  auto damaged = truth;
+  for (std::size_t i = 6; i < 9; ++i) std::fill(damaged[i].rgb.begin(), damaged[i].rgb.end(), 255);
+  std::swap(truth, damaged);
+  write(folder / "damaged" / "%03d.png", 0, 17);
+  std::swap(truth, damaged);
+  const auto clip = make({"--fill", (folder / "damaged" / "%03d.png").string(), "--missing", "0.75-1.125"});
+  ASSERT_EQ(clip.size(), 17U);
+  expect_truth(clip, 0, 0, 6);
+  expect_truth(clip, 9, 9, 8);
+  for (std::size_t i = 6; i < 9; ++i)
+    EXPECT_LT(distance(clip[i], truth[i]), distance(damaged[i], truth[i]) / 2);
+}
+
+TEST_F(Tasks, EditKeepsMoreTheLessIsNew) {
+  double before = 0;
+  for (const char* strength : {"0.1", "0.5", "1"}) {
+    const auto clip = make({"--edit", video.string(), "--strength", strength}, strength, 20);
+    ASSERT_EQ(clip.size(), 17U);
+    const auto far = distance(clip[8], truth[8]);
+    EXPECT_GT(far, before) << strength;
+    before = far;
+  }
+}
+
+TEST_F(Tasks, EditWithAMaskKeepsWhatIsBlack) {
+  Frame mask{64, 64, std::vector<uint8_t>(64 * 64 * 3, 0)};
+  for (int y = 0; y < 64; ++y)
+    std::fill_n(mask.rgb.begin() + y * 64 * 3, 32 * 3, uint8_t{255});  // the left half is made anew
+  const auto file = folder / "mask.png";
+  const auto sink = open_encoder({.path = file.string(), .width = 64, .height = 64, .fps = {1, 1}});
+  sink->write(mask);
+  sink->finish();
+  const auto clip = make({"--edit", video.string(), "--mask", file.string()});
+  ASSERT_EQ(clip.size(), 17U);
+  for (std::size_t i = 0; i < clip.size(); ++i) {
+    EXPECT_EQ(distance(clip[i], truth[i], 32, 64), 0) << i;
+    EXPECT_GT(distance(clip[i], truth[i], 0, 32), 0) << i;
+  }
+}
+
+TEST_F(Tasks, APictureGivesItsShapeAndIsCutToAnother) {
+  auto wide = truth[0];
+  wide.width = 128, wide.height = 32;
+  const auto sink = open_encoder(
+      {.path = (folder / "wide.png").string(), .width = 128, .height = 32, .fps = {1, 1}});
+  sink->write(wide);
+  sink->finish();
+  const auto size_of = [&](const Arguments& flags, const std::string& name) {
+    auto arguments = flags;
+    arguments.insert(arguments.end(), {"--image", (folder / "wide.png").string(), "--frames", "1"});
+    const auto frame = make(arguments, name).at(0);
+    return std::pair(frame.width, frame.height);
+  };
+  EXPECT_EQ(size_of({}, "own"), std::pair(128, 32));
+  for (const char* fit : {"crop", "pad", "stretch"})
+    EXPECT_EQ(size_of({"--size", "64x64", "--fit", fit}, fit), std::pair(64, 64));
+}
+
+TEST_F(Tasks, SeveralClipsOfATaskAreTheClipsByThemselves) {
+  const auto make_clips = [&](const std::string& seed, const std::string& count, const fs::path& out) {
+    expect_done(run_program({"generate", prompt, "-m", "world-64", "--extend", video.string(), "--frames",
+                             "8", "--seed", seed, "--count", count, "--steps", "3", "--progress", "none",
+                             "-o", (out / "{seed}.y4m").string()}));
+  };
+  fs::create_directories(folder / "packed");
+  fs::create_directories(folder / "alone");
+  make_clips("5", "3", folder / "packed");
+  for (const char* seed : {"5", "6", "7"}) {
+    make_clips(seed, "1", folder / "alone");
+    const auto name = std::string(seed) + ".y4m";
+    EXPECT_TRUE(bytes_of(folder / "packed" / name) == bytes_of(folder / "alone" / name)) << seed;
+  }
+}
+
+TEST_F(Tasks, ASidecarMakesTheClipAgain) {
+  const auto first = folder / "a.y4m", again = folder / "b.y4m";
+  expect_done(run_program({"generate", prompt, "-m", "world-64", "--extend", video.string(), "--frames", "8",
+                           "--steps", "3", "--sidecar", "--progress", "none", "-o", first.string()}));
+  expect_done(run_program(
+      {"generate", "--config", first.string() + ".json", "--progress", "none", "-o", again.string()}));
+  EXPECT_TRUE(bytes_of(first) == bytes_of(again));
+}
+
+TEST_F(Tasks, AModelOfOneLevelForAllFramesUsesRePaint) {
+  const auto out = folder / "tiny.y4m";
+  const auto result = run_program({"generate", prompt, "-m", golden("wan-tiny").string(), "--image",
+                                   (folder / "first.png").string(), "--frames", "5", "--steps", "2", "--size",
+                                   "64x64", "--progress", "none", "-o", out.string()});
+  expect_done(result);
+  EXPECT_NE(result.err.find("RePaint"), std::string::npos) << result.err;
+  EXPECT_EQ(frames_of(out).size(), 5U);
+}
+
+TEST_F(Tasks, WhatMakesNoSenseIsRefused) {
+  const auto refused = [&](Arguments flags, int code, const std::vector<std::string>& parts) {
+    Arguments arguments = {"generate",   prompt, "-m", "world-64",
+                           "--progress", "none", "-o", (folder / "no.mp4").string()};
+    arguments.insert(arguments.end(), flags.begin(), flags.end());
+    expect_refused(run_program(arguments), code, parts);
+  };
+  const auto file = video.string(), image = (folder / "first.png").string();
+  refused({"--image", image, "--extend", file}, 2, {"--image", "--extend", "two tasks"});
+  refused({"--backward"}, 2, {"--backward belongs to --extend"});
+  refused({"--fill", file}, 2, {"--missing"});
+  refused({"--fill", file, "--missing", "2-1"}, 2, {"'2-1'", "1.0-2.5"});
+  refused({"--fill", file, "--missing", "1-9"}, 2, {"1-9", "17 frames"});
+  refused({"--connect", file}, 2, {"--connect should be given twice"});
+  refused({"--edit", file, "--strength", "0"}, 2, {"--strength"});
+  refused({"--image", image, "--fit", "squeeze"}, 2, {"--fit", "'squeeze'"});
+  refused({"--image", (folder / "none.png").string()}, 3, {"none.png"});
+  std::ofstream(folder / "text.png") << "no picture";
+  refused({"--image", (folder / "text.png").string()}, 3, {"text.png"});
+  EXPECT_FALSE(fs::exists(folder / "no.mp4"));
+}
+
+}  // namespace t2v::test
