@@ -8,6 +8,17 @@ target_include_directories(t2v INTERFACE $<INSTALL_INTERFACE:${CMAKE_INSTALL_INC
 
 install(TARGETS t2v_cli_program RUNTIME DESTINATION ${CMAKE_INSTALL_BINDIR})
 install(TARGETS t2v EXPORT t2vTargets LIBRARY DESTINATION ${CMAKE_INSTALL_LIBDIR})
+# Completions and the manual page, from the program's own options.
+set(T2V_SHELL_FILES ${CMAKE_BINARY_DIR}/shell)
+install(CODE "
+  file(MAKE_DIRECTORY ${T2V_SHELL_FILES})
+  foreach(what bash zsh fish man)
+    execute_process(COMMAND $<TARGET_FILE:t2v_cli_program> completion \${what} OUTPUT_FILE ${T2V_SHELL_FILES}/\${what} COMMAND_ERROR_IS_FATAL ANY)
+  endforeach()")
+install(FILES ${T2V_SHELL_FILES}/bash DESTINATION ${CMAKE_INSTALL_DATADIR}/bash-completion/completions RENAME t2v)
+install(FILES ${T2V_SHELL_FILES}/zsh DESTINATION ${CMAKE_INSTALL_DATADIR}/zsh/site-functions RENAME _t2v)
+install(FILES ${T2V_SHELL_FILES}/fish DESTINATION ${CMAKE_INSTALL_DATADIR}/fish/vendor_completions.d RENAME t2v.fish)
+install(FILES ${T2V_SHELL_FILES}/man DESTINATION ${CMAKE_INSTALL_MANDIR}/man1 RENAME t2v.1)
 install(DIRECTORY include/t2v DESTINATION ${CMAKE_INSTALL_INCLUDEDIR} FILES_MATCHING PATTERN "*.h")
 install(DIRECTORY models/ DESTINATION ${CMAKE_INSTALL_DATADIR}/t2v/models)
 install(FILES LICENSE README.md DESTINATION ${CMAKE_INSTALL_DOCDIR})

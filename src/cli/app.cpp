@@ -67,6 +67,18 @@ std::string usage_message(const CLI::App& app, const CLI::ParseError& error) {
          (used.empty() ? "" : command.get_name() + " ") + "--help";
 }
 
+// What `t2v` alone says.
+int report_first_words() {
+  log_error("t2v needs a subcommand. A first clip:");
+  std::fputs(
+      "  t2v generate \"a red circle bouncing on a navy background\" -o clip.mp4\n"
+      "t2v --help lists the subcommands, t2v generate --help every flag of one.\n"
+      "t2v info shows the program, its devices and its model; t2v info clip.mp4 how a clip was made.\n"
+      "man t2v and README.md, with docs/ beside it, have the rest.\n",
+      stderr);
+  return static_cast<int>(ErrorKind::usage);
+}
+
 int report(ErrorKind kind, const std::string& message) {
   log_error(message);
   return static_cast<int>(kind);
@@ -84,6 +96,7 @@ void print_line(const std::string& line) {
 
 int run_command_line(int argc, char** argv) {
   set_up_logging();
+  if (argc == 1) return report_first_words();
   install_signal_handlers();
   CLI::App app("t2v " + version() + ": text to video", "t2v");
   app.set_version_flag("--version", "t2v " + version());
@@ -102,6 +115,7 @@ int run_command_line(int argc, char** argv) {
   add_info_command(app);
   add_eval_command(app);
   add_train_command(app);
+  add_completion_command(app);
   try {
     app.parse(reversed_arguments(argc, argv));
     return 0;

@@ -21,6 +21,8 @@ void add_info_command(CLI::App& app);
 void add_eval_command(CLI::App& app);
 void add_train_command(CLI::App& app);
 void add_report_command(CLI::App& app);
+// After the others, which it describes.
+void add_completion_command(CLI::App& app);
 
 // One line of data on stdout, flushed. Throws Error{output} when stdout is closed or full.
 void print_line(const std::string& line);

@@ -8,7 +8,7 @@ namespace t2v::test {
 
 TEST(CliHelp, EverySubcommandHasHelpWithAnExample) {
   for (const std::string command :
-       {"generate", "batch", "report", "decode", "encode", "info", "eval", "train"}) {
+       {"generate", "batch", "report", "decode", "encode", "info", "eval", "train", "completion"}) {
     const auto help = run_program({command, "--help"});
     expect_done(help);
     EXPECT_EQ(help.err, "");
@@ -22,8 +22,8 @@ TEST(CliHelp, EverySubcommandHasHelpWithAnExample) {
     EXPECT_NE(generate.find(flag), std::string::npos) << flag;
   const auto program = run_program({"--help"});
   expect_done(program);
-  for (const char* command :
-       {"generate", "batch", "report", "decode", "encode", "info", "eval", "train", "129 / 130 / 143"})
+  for (const char* command : {"generate", "batch", "report", "decode", "encode", "info", "eval", "train",
+                              "completion", "129 / 130 / 143"})
     EXPECT_NE(program.out.find(command), std::string::npos) << command;
 }
 
@@ -34,7 +34,21 @@ TEST(CliHelp, VersionIsOneLine) {
   EXPECT_EQ(lines_of(result.out).size(), 1U);
 }
 
-TEST(CliHelp, NoSubcommandIsAUsageError) { expect_refused(run_program({}), 2, {"subcommand", "t2v --help"}); }
+TEST(CliHelp, NoSubcommandIsAUsageErrorThatSaysInFiveLinesWhatToType) {
+  const auto result = run_program({});
+  expect_refused(result, 2, {"subcommand", "t2v --help", "t2v info", "README.md"});
+  const auto lines = lines_of(result.err);
+  ASSERT_EQ(lines.size(), 5U) << result.err;
+  // What it says works as it stands.
+  const TemporaryFolder folder;
+  const auto begin = lines[1].find('"'), end = lines[1].rfind('"');
+  ASSERT_LT(begin, end) << lines[1];
+  EXPECT_EQ(lines[1].substr(0, begin), "  t2v generate ");
+  EXPECT_EQ(lines[1].substr(end + 1), " -o clip.mp4");
+  expect_done(run_program({"generate", lines[1].substr(begin + 1, end - begin - 1), "-o", "clip.mp4"},
+                          {{"T2V_STEPS", "1"}}, folder.path()));
+  EXPECT_EQ(names_in(folder.path()), std::vector<std::string>{"clip.mp4"});
+}
 
 TEST(CliInfo, DescribesProgramModelAndTensors) {
   const auto program = run_program({"info", "--json"});

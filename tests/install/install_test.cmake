@@ -21,12 +21,12 @@ file(REMOVE_RECURSE ${work})
 run("install" ${CMAKE_COMMAND} --install ${BUILD_DIR} --prefix ${work}/first)
 file(RENAME ${work}/first ${prefix})
 
-foreach(path bin/t2v ${LIBDIR}/libt2v.so include/t2v/error.h ${LIBDIR}/cmake/t2v/t2vConfig.cmake share/t2v/models/world-64/model_index.json share/t2v/models/world-128/model_index.json share/doc/t2v/LICENSE)
+foreach(path bin/t2v ${LIBDIR}/libt2v.so include/t2v/error.h ${LIBDIR}/cmake/t2v/t2vConfig.cmake share/t2v/models/world-64/model_index.json share/t2v/models/world-128/model_index.json share/doc/t2v/LICENSE share/bash-completion/completions/t2v share/zsh/site-functions/_t2v share/fish/vendor_completions.d/t2v.fish share/man/man1/t2v.1)
   expect_file(${path})
 endforeach()
 
 # Nothing in the tree refers to the machine it was built on.
-foreach(path bin/t2v ${LIBDIR}/libt2v.so ${LIBDIR}/cmake/t2v/t2vTargets.cmake ${LIBDIR}/cmake/t2v/t2vConfig.cmake)
+foreach(path bin/t2v ${LIBDIR}/libt2v.so share/bash-completion/completions/t2v share/man/man1/t2v.1 ${LIBDIR}/cmake/t2v/t2vTargets.cmake ${LIBDIR}/cmake/t2v/t2vConfig.cmake)
   foreach(folder ${SOURCE_DIR} ${BUILD_DIR} ${TORCH_ROOT} ${T2V_CACHE})
     execute_process(COMMAND grep -c -a -F ${folder}/ ${prefix}/${path} OUTPUT_VARIABLE count OUTPUT_STRIP_TRAILING_WHITESPACE)
     if(NOT count EQUAL 0)
