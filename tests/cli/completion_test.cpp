@@ -231,7 +231,8 @@ TEST(CliCompletion, WorksInZsh) {
   // limit's.
   printed.say("zsh -f script", R"(zmodload zsh/zpty
 zpty z zsh -f -i
-zpty -w z 'autoload -Uz compinit; compinit -u -D; stty cols 200 rows 200; source ./t2v.zsh; bindkey "^I" complete-word; PS1="READ""Y> "'
+zpty -w z 'autoload -Uz compinit; compinit -u -D; stty cols 200 rows 200'
+zpty -w z 'source ./t2v.zsh; bindkey "^I" complete-word; PS1="READ""Y> "'
 zpty -r -m z line '*READY> *'
 try() {
   zpty -w -n z "$1"$'\t\t'
