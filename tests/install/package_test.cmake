@@ -1,0 +1,56 @@
+# cmake -P script of the test install.debian_package; see CMakeLists.txt.
+set(work ${BUILD_DIR}/package-test)
+
+# run(WHAT COMMAND...): stops the test when the command fails; its output is in `output`.
+function(run what)
+  execute_process(COMMAND ${ARGN} RESULT_VARIABLE status OUTPUT_VARIABLE text ERROR_VARIABLE text)
+  if(NOT status EQUAL 0)
+    message(FATAL_ERROR "${what}: ${status}\n${text}")
+  endif()
+  set(output "${text}" PARENT_SCOPE)
+endfunction()
+
+file(REMOVE_RECURSE ${work})
+file(MAKE_DIRECTORY ${work})
+run("cpack" ${CMAKE_CPACK_COMMAND} --config ${BUILD_DIR}/CPackConfig.cmake -B ${work})
+file(GLOB package ${work}/t2v_${VERSION}_*.deb)
+
+run("dpkg-deb -f" dpkg-deb -f ${package})
+foreach(field "Package: t2v\n" "Version: ${VERSION}\n" "Depends: [^\n]*libavcodec[0-9]+ \\(" "Depends: [^\n]*libsqlite3-0" "Depends: [^\n]*libc6 \\(")
+  if(NOT output MATCHES "${field}")
+    message(FATAL_ERROR "no '${field}' in the package's fields:\n${output}")
+  endif()
+endforeach()
+
+run("dpkg-deb -x" dpkg-deb -x ${package} ${work}/root)
+foreach(path bin/t2v lib/libt2v.so.0 lib/t2v/libtorch_cpu.so share/t2v/models/world-128/model_index.json share/doc/t2v/copyright
+    share/doc/t2v/LICENSE.libtorch share/man/man1/t2v.1 share/bash-completion/completions/t2v)
+  if(NOT EXISTS ${work}/root/usr/${path})
+    message(FATAL_ERROR "not in the package: ${path}")
+  endif()
+endforeach()
+# Every library that the package holds is in its copyright file.
+file(GLOB libraries RELATIVE ${work}/root/usr/lib/t2v ${work}/root/usr/lib/t2v/*)
+file(READ ${work}/root/usr/share/doc/t2v/copyright copyright)
+string(REGEX MATCHALL "usr/lib/t2v/[^ \n]*" patterns "${copyright}")
+foreach(library IN LISTS libraries)
+  set(found NO)
+  foreach(pattern IN LISTS patterns)
+    string(REPLACE "usr/lib/t2v/" "" pattern ${pattern})
+    string(REPLACE "." "\\." pattern ${pattern})
+    string(REPLACE "*" ".*" pattern ${pattern})
+    if(library MATCHES "^${pattern}$")
+      set(found YES)
+    endif()
+  endforeach()
+  if(NOT found)
+    message(FATAL_ERROR "share/doc/t2v/copyright says nothing about lib/t2v/${library}")
+  endif()
+endforeach()
+
+run("bin/t2v generate" ${CMAKE_COMMAND} -E env --unset=LD_LIBRARY_PATH --unset=T2V_MODELS
+  ${work}/root/usr/bin/t2v generate --prompt "a red circle" --steps 2 --frames 1 --seed 1 -o ${work}/clip.mp4)
+if(NOT EXISTS ${work}/clip.mp4)
+  message(FATAL_ERROR "bin/t2v generate wrote no clip.mp4:\n${output}")
+endif()
+file(REMOVE_RECURSE ${work})
