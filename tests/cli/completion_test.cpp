@@ -56,13 +56,17 @@ class Printed {
   TemporaryFolder folder_;
 };
 
-// The flags at the beginning of the lines of a command's --help.
-Words flags_in_help(const Arguments& command) {
-  auto arguments = command;
-  arguments.push_back("--help");
+// One for all tests: starting libtorch takes most of their time.
+const Printed& printed_once() {
+  static const Printed printed;
+  return printed;
+}
+
+// The flags at the beginning of the lines of a --help.
+Words flags_in(const std::string& help) {
   const std::regex flag("-[-a-zA-Z0-9]+");
   Words flags;
-  for (const auto& line : lines_of(run_program(arguments).out)) {
+  for (const auto& line : lines_of(help)) {
     if (!line.starts_with("  -")) continue;
     const auto names = line.substr(2, line.find(' ', 2) - 2);
     for (std::sregex_iterator found(names.begin(), names.end(), flag), end; found != end; ++found)
@@ -71,17 +75,22 @@ Words flags_in_help(const Arguments& command) {
   return flags;
 }
 
-// Every command, by the lists of subcommands in --help: {"eval", "world"}; the program itself is {}.
-std::vector<Arguments> all_commands(const Arguments& command = {}) {
-  std::vector<Arguments> all = {command};
+struct Help {
+  Arguments command;  // {"eval", "world"}; empty for the program itself
+  std::string text;
+};
+
+// The --help of every command, by the lists of subcommands in it.
+std::vector<Help> all_helps(const Arguments& command = {}) {
   auto arguments = command;
   arguments.push_back("--help");
+  std::vector<Help> all = {{command, run_program(arguments).out}};
   bool in_list = false;
-  for (const auto& line : lines_of(run_program(arguments).out)) {
+  for (const auto& line : lines_of(all.front().text)) {
     if (line.empty()) in_list = false;
     if (in_list) {
       arguments.back() = line.substr(2, line.find(' ', 2) - 2);
-      for (const auto& below : all_commands(arguments)) all.push_back(below);
+      for (const auto& below : all_helps(arguments)) all.push_back(below);
     }
     if (line == "Subcommands:") in_list = true;
   }
@@ -113,15 +122,15 @@ std::string replaced(const std::string& text, const std::string& from, const std
 }  // namespace
 
 TEST(CliCompletion, KnowsEveryFlagOfEveryHelp) {
-  const Printed printed;
+  const auto& printed = printed_once();
   const bool fish = is_installed("fish");
   const auto zsh = printed.text("zsh");
   const auto man = replaced(printed.text("man"), "\\\\-", "-");
-  const auto commands = all_commands();
-  EXPECT_GE(commands.size(), 10U);
-  for (const auto& command : commands) {
+  const auto helps = all_helps();
+  EXPECT_GE(helps.size(), 10U);
+  for (const auto& [command, help] : helps) {
     const auto path = joined(command, " ");
-    const auto flags = flags_in_help(command);
+    const auto flags = flags_in(help);
     EXPECT_TRUE(flags.contains("--help")) << path;
     auto words = command;
     words.push_back("-");
@@ -143,7 +152,7 @@ TEST(CliCompletion, KnowsEveryFlagOfEveryHelp) {
 }
 
 TEST(CliCompletion, CompletesSubcommandsValuesModelsAndFiles) {
-  const Printed printed;
+  const auto& printed = printed_once();
   EXPECT_TRUE(printed.in_bash({"gen"}) == Words{"generate"});
   EXPECT_TRUE(printed.in_bash({""}).contains("completion"));
   EXPECT_EQ(printed.in_bash({"eval", ""}), Words{"world"});
@@ -161,7 +170,7 @@ TEST(CliCompletion, CompletesSubcommandsValuesModelsAndFiles) {
 }
 
 TEST(CliCompletion, OffersTheValuesThatAreAccepted) {
-  const Printed printed;
+  const auto& printed = printed_once();
   const TemporaryFolder folder;
   write_bytes(folder / "prompts.txt", "a red circle\n");
   const Arguments generate = {"generate", "a red circle", "--dry-run"};
@@ -192,7 +201,7 @@ TEST(CliCompletion, OffersTheValuesThatAreAccepted) {
 }
 
 TEST(CliCompletion, ScriptsAndManualPageHaveNoMistakes) {
-  const Printed printed;
+  const auto& printed = printed_once();
   EXPECT_EQ(printed.say("bash -n t2v.bash", ""), "");
   if (is_installed("zsh")) {
     EXPECT_EQ(printed.say("zsh -n t2v.zsh", ""), "");
@@ -215,7 +224,7 @@ TEST(CliCompletion, ScriptsAndManualPageHaveNoMistakes) {
 
 TEST(CliCompletion, WorksInFish) {
   if (!is_installed("fish")) GTEST_SKIP() << "fish is not installed";
-  const Printed printed;
+  const auto& printed = printed_once();
   EXPECT_TRUE(printed.in_fish("t2v ").contains("generate"));
   EXPECT_EQ(printed.in_fish("t2v generate --scheduler d"), (Words{"ddim", "ddpm"}));
   EXPECT_EQ(printed.in_fish("t2v generate -m world-1"), Words{"world-128"});
@@ -226,7 +235,7 @@ TEST(CliCompletion, WorksInFish) {
 
 TEST(CliCompletion, WorksInZsh) {
   if (!is_installed("zsh")) GTEST_SKIP() << "zsh is not installed";
-  const Printed printed;
+  const auto& printed = printed_once();
   // Completion needs a terminal and an interactive shell behind it. A line that never comes is the time
   // limit's.
   printed.say("zsh -f script", R"(zmodload zsh/zpty
