@@ -1,10 +1,11 @@
 #!/usr/bin/env bash
-# Installs the .deb of cpack on a bare Debian, made by debootstrap for this, and makes a clip there. As root; needs a network and 2 GB in $TMPDIR.
+# Installs the .deb of cpack on a bare Debian, made by debootstrap for this, and makes a clip there.
+# As root; needs a network and 2 GB in $TMPDIR. The mirror is the one that apt has here.
 #
 #   tests/install/bare_debian.sh DEB SUITE [OTHER]     OTHER: a second suite that apt may take packages from
 set -euo pipefail
 deb=$(realpath "$1") suite=$2 other=${3:-}
-mirror=${DEBIAN_MIRROR:-http://deb.debian.org/debian}
+mirror=$(apt-get indextargets --format '$(REPO_URI)' 'Created-By: Packages' | sed -n '\|/debian/*$|p' | tail -n 1)
 
 # In a mount namespace of its own, so that /proc goes when the script ends.
 if [ "${T2V_BARE_DEBIAN:-}" != inside ]; then exec env T2V_BARE_DEBIAN=inside unshare -m "$0" "$@"; fi
@@ -20,7 +21,9 @@ mount -t proc proc "$root/proc"
 if [ -n "$other" ]; then echo "deb $mirror $other main" >"$root/etc/apt/sources.list.d/$other.list"; fi
 cp "$deb" "$root/t2v.deb"
 
-inside() { chroot "$root" env -i PATH=/usr/sbin:/usr/bin:/sbin:/bin HOME=/root DEBIAN_FRONTEND=noninteractive LC_ALL=C.UTF-8 "$@"; }
+inside() {
+  chroot "$root" env -i PATH=/usr/sbin:/usr/bin:/sbin:/bin HOME=/root DEBIAN_FRONTEND=noninteractive LC_ALL=C.UTF-8 "$@"
+}
 inside apt-get -q update
 inside apt-get -q install --yes --no-install-recommends /t2v.deb
 cat "$root/etc/debian_version"
