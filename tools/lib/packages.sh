@@ -12,9 +12,9 @@ build_packages=(
 )
 
 # For tools/test and tools/fuzz besides: the fuzz targets, the system calls of a run, a browser that looks at reports, render farms, other
-# clocks, media files of other programs, shells that complete and readers of the manual page.
+# clocks, media files of other programs, shells that complete, readers of the manual page, what cpack needs.
 test_packages=(clang libclang-rt-14-dev strace chromium-headless-shell slurm-client slurmctld slurmd slurm-wlm-basic-plugins munge parallel faketime ffmpeg
-  zsh fish groff-base mandoc)
+  zsh fish groff-base mandoc dpkg-dev file)
 
 # The same things, as seen without Debian's package manager.
 build_commands=(g++ cmake ninja pkg-config unzip)
