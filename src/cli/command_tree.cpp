@@ -11,6 +11,7 @@ namespace {
 // The choices of options that check their values themselves. What CLI11 checks (CLI::IsMember) it knows.
 const std::map<std::string, std::vector<std::string>> known_choices = {
     {"scheduler", {"ddpm", "ddim", "unipc"}},
+    {"fit", {"crop", "pad", "stretch"}},
     {"resize-filter", {"lanczos", "nearest"}},
     {"device", {"auto", "cpu", "cuda"}},
     {"dtype", {"auto", "float32", "bfloat16", "float16"}},

@@ -72,6 +72,9 @@ void add_generate_command(CLI::App& app) {
       "'{index}-{seed}.mp4'\n"
       "  t2v generate -p \"...\" -m Wan2.1-T2V-1.3B-Diffusers --size 832x480 --frames 81 --steps 50 -o "
       "clip.mp4\n"
+      "  t2v generate -p \"...\" --image first.png --last-image last.png -o clip.mp4\n"
+      "  t2v generate -p \"...\" --extend clip.mp4 --seconds 5 -o longer.mp4\n"
+      "  t2v generate -p \"...\" --edit clip.mp4 --mask mask.png -o edited.mp4\n"
       "  t2v generate -p \"...\" -o - | ffplay -");
   command->callback([options] { telling_failure(options->progress, [&] { run_generate(*options); }); });
 }
