@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <map>
 #include <optional>
 #include <string>
 #include <vector>
@@ -11,6 +12,8 @@ namespace t2v {
 // Everything a user may set. What is absent comes from the model's t2v.json, then from the model family.
 struct GenerationRequest {
   std::optional<std::string> model;                    // folder, or name of a shipped model
+  std::optional<std::string> transformer, vae, text_encoder;  // safetensors files in place of the folder's
+  std::optional<std::vector<std::string>> lora;               // "FILE" or "FILE:SCALE"
   std::optional<std::string> prompt, negative_prompt;  // UTF-8
   std::optional<std::string> size, aspect;             // "WxH" in pixels; "W:H"
   std::optional<int64_t> width, height;                // pixels
@@ -86,6 +89,8 @@ struct PlannedClip {
 // The request with every default resolved.
 struct GenerationPlan {
   std::string model, model_folder;
+  std::map<std::string, std::string> weights;  // component → file in place of the folder's
+  std::vector<std::string> loras;              // "FILE" or "FILE:SCALE"
   std::string prompt, negative_prompt;                  // as given
   std::string cleaned_prompt, cleaned_negative_prompt;  // as the text encoder gets them
   int64_t width = 0, height = 0, frames = 0;

@@ -23,8 +23,25 @@ ModelDefaults with_family_defaults(ModelDefaults defaults, const ModelDefaults& 
 }
 
 Weights open_weights(const Model& model, const std::string& component, Placement placement) {
-  return Weights::open(model.folder().component(component), weights_stem(component), placement.device,
-                       placement.dtype);
+  return Weights::open(weights_of(model, component), placement.device, placement.dtype);
+}
+
+TensorShapes shapes_of(const Model& model, const std::string& component) {
+  return component == "transformer" ? denoiser_shapes(model)
+         : component == "vae"       ? vae_shapes(model)
+                                    : text_encoder_shapes(model);
+}
+
+// A file's names → the network's, where a file has those of the family's original checkpoints.
+std::map<std::string, std::string> renamed(const Model& model, const std::string& component,
+                                           const TensorSource& file) {
+  std::map<std::string, std::string> names;
+  for (const auto& [name, shape] : shapes_of(model, component))
+    for (const auto& original : {name, model.original_name(component, name)})
+      for (const char* prefix : {"", "model.diffusion_model.", "diffusion_model.", "first_stage_model."})
+        if (const auto key = prefix + original; key != name && !names.contains(key) && file.find(key))
+          names[key] = name;
+  return names;
 }
 
 // One tokenizer and one encoder.
@@ -68,6 +85,32 @@ std::unique_ptr<Model> open_model(ModelFolder folder) {
   throw Error(ErrorKind::bad_input, (folder.root / "model_index.json").string() + ": _class_name '" +
                                         folder.pipeline_class + "' is not supported; this version runs " +
                                         known);
+}
+
+std::shared_ptr<const TensorSource> weights_of(const Model& model, const std::string& component) {
+  const auto& folder = model.folder();
+  const auto given = folder.given_weights.find(component);
+  std::shared_ptr<const TensorSource> source;
+  if (given == folder.given_weights.end()) {
+    source = open_weight_folder(folder.component(component), weights_stem(component));
+  } else {
+    source = apply_scales(open_weight_file(given->second));
+    source = rename_tensors(source, renamed(model, component, *source));
+  }
+  return component == "transformer" ? add_loras(source, folder.loras, lora_names(model)) : source;
+}
+
+LayerNames lora_names(const Model& model) {
+  LayerNames names;
+  for (const auto& [name, shape] : denoiser_shapes(model)) {
+    const auto stem = [](const std::string& x) {
+      return x.ends_with(".weight") ? x.substr(0, x.size() - 7)
+             : x.ends_with(".bias") ? x.substr(0, x.size() - 5)
+                                    : x;
+    };
+    add_layer_names(names, stem(name), stem(model.original_name("transformer", name)));
+  }
+  return names;
 }
 
 std::unique_ptr<TextConditioner> load_text(const Model& model, std::shared_ptr<const Tokenizer> tokenizer,

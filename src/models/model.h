@@ -64,6 +64,10 @@ class Model {
   virtual int64_t width() const = 0;
   virtual int64_t text_width() const = 0;
 
+  // What the family's original checkpoints, which single files follow, call a tensor of a component: of this
+  // name here. The same where they have no other name.
+  virtual std::string original_name(const std::string& component, const std::string& name) const = 0;
+
   // A prompt as the family's pipeline cleans it.
   virtual std::string clean(const std::string& prompt) const = 0;
   // Throws Error{bad_input}, also for a tokenizer with more tokens than the text encoder knows.
@@ -104,6 +108,12 @@ const std::vector<Family>& families();
 
 // The model of a folder, by its pipeline class. Throws Error{bad_input}.
 std::unique_ptr<Model> open_model(ModelFolder folder);
+
+// The tensors of a component by the names that its network asks for: of the folder or of the file in its
+// place, with their scales and the LoRAs. Throws Error{bad_input}.
+std::shared_ptr<const TensorSource> weights_of(const Model& model, const std::string& component);
+// Of the transformer's layers.
+LayerNames lora_names(const Model& model);
 
 // Each throws Error{bad_input} with everything that is wrong with the component's weights. The autoencoder
 // computes in float32 unless placed otherwise.

@@ -6,6 +6,7 @@
 #include <string_view>
 
 #include "models/umt5_encoder.h"
+#include "models/wan_names.h"
 #include "models/wan_transformer.h"
 #include "models/wan_vae.h"
 #include "t2v/error.h"
@@ -97,6 +98,10 @@ class WanModel : public Model {
   double decoding_bytes(int64_t width, int64_t height, int64_t frames, int64_t chunk) const override;
   std::vector<std::pair<std::string, std::string>> describe() const override;
 
+  std::string original_name(const std::string& component, const std::string& name) const override {
+    if (component == "transformer") return original_wan_transformer_name(name);
+    return component == "vae" ? original_wan_vae_name(name, vae_.num_res_blocks + 1) : name;
+  }
   std::string clean(const std::string& prompt) const override { return clean_prompt(prompt); }
   std::unique_ptr<Tokenizer> load_tokenizer() const override;
 

@@ -32,6 +32,20 @@ std::vector<fs::path> model_places() {
 
 }  // namespace
 
+ModelFolder open_planned_folder(const GenerationPlan& plan) {
+  auto folder = open_model_folder(plan.model_folder);
+  for (const auto& [component, file] : plan.weights) folder.given_weights[component] = file;
+  for (const auto& lora : plan.loras) folder.loras.push_back(parse_lora(lora));
+  return folder;
+}
+
+std::string files_key(const GenerationPlan& plan) {
+  auto key = plan.model_folder;
+  for (const auto& [component, file] : plan.weights) key.append("\n").append(component).append("=").append(file);
+  for (const auto& lora : plan.loras) key.append("\n").append(lora);
+  return key;
+}
+
 ModelConfigs read_model_configs(const ModelFolder& model) {
   ModelConfigs configs;
   configs.model = open_model(model);

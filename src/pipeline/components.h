@@ -7,6 +7,7 @@
 
 #include "models/model.h"
 #include "schedulers/config.h"
+#include "t2v/request.h"
 
 namespace t2v {
 
@@ -18,6 +19,11 @@ struct ModelConfigs {
   SchedulerConfig scheduler;
   SchedulerKind scheduler_kind = SchedulerKind::unipc;
 };
+
+// The folder of a plan, with the files that it puts in place of the folder's own. Throws Error{usage, bad_input}.
+ModelFolder open_planned_folder(const GenerationPlan& plan);
+// Alike for plans of the same folder and files.
+std::string files_key(const GenerationPlan& plan);
 
 // Throws Error{bad_input} when a config is bad, contradicts another one, or asks for what t2v does not have.
 ModelConfigs read_model_configs(const ModelFolder& model);

@@ -92,7 +92,7 @@ class ModelRun {
   }
 
   void open() {
-    configs_ = read_model_configs(open_model_folder(plan_.model_folder));
+    configs_ = read_model_configs(open_planned_folder(plan_));
     device_ = parse_device(plan_.device);
     dtype_ = parse_dtype(plan_.dtype, device_);
     hash_ = model_hash(model().folder(), [this] { reporter_.check_cancelled(); });
@@ -336,7 +336,7 @@ PreparationTimes generate_all(const std::vector<GenerationPlan>& plans, const Ba
     for (const auto& clip : plan.clips)
       if (clip.output.empty() && !frames)
         throw Error(ErrorKind::usage, "a clip without an output needs a receiver of its frames");
-    const auto key = plan.model_folder + "\n" + plan.device + " " + plan.dtype + " " +
+    const auto key = files_key(plan) + "\n" + plan.device + " " + plan.dtype + " " +
                      std::to_string(plan.threads.value_or(0)) + " " +
                      std::to_string(plan.memory_limit.value_or(0)) + " " +
                      std::to_string(plan.token_budget.value_or(0)) + " " +

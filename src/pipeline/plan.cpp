@@ -322,6 +322,29 @@ void plan_outputs(GenerationPlan& plan, const GenerationRequest& request, std::s
   }
 }
 
+// Where the model's weights are.
+void plan_files(GenerationPlan& plan, const GenerationRequest& request) {
+  plan.model_folder = find_model(plan.model, [&](const std::string& line) { plan.notes.push_back(line); });
+  for (const auto& [component, file] :
+       {std::pair{"transformer", request.transformer}, std::pair{"vae", request.vae},
+        std::pair{"text_encoder", request.text_encoder}})
+    if (file) plan.weights[component] = *file;
+  plan.loras = request.lora.value_or(std::vector<std::string>());
+}
+
+// One line a LoRA on what of it belongs to no layer.
+void note_unused_keys(GenerationPlan& plan, const Model& model) {
+  if (plan.loras.empty()) return;
+  const auto names = lora_names(model);
+  for (const auto& lora : model.folder().loras) {
+    const auto unused = unused_keys(lora, names);
+    if (!unused.empty())
+      plan.notes.push_back(lora.file.string() + ": " + std::to_string(unused.size()) +
+                           " of its tensors belong to no layer of the transformer and are left out, as '" +
+                           unused.front() + "'");
+  }
+}
+
 // Throws Error{out_of_memory} when no way of making the clips stays within the limit.
 void plan_memory(GenerationPlan& plan, const Model& model, const ComponentSizes& sizes, at::Device device,
                  at::ScalarType dtype) {
@@ -338,10 +361,8 @@ struct Planner::OpenModel {
   std::unique_ptr<Tokenizer> tokenizer;
   std::optional<ComponentSizes> sizes;  // once a plan has come so far that weight files are looked at
 
-  OpenModel(const std::string& name, std::vector<std::string>& notes)
-      : configs(read_model_configs(
-            open_model_folder(find_model(name, [&](const std::string& line) { notes.push_back(line); })))),
-        tokenizer(configs.model->load_tokenizer()) {}
+  explicit OpenModel(const GenerationPlan& plan)
+      : configs(read_model_configs(open_planned_folder(plan))), tokenizer(configs.model->load_tokenizer()) {}
 };
 
 struct Planner::Sources : std::map<double, std::map<std::string, SourceInfo>> {};
@@ -354,13 +375,14 @@ GenerationPlan plan_generation(const GenerationRequest& request) { return Planne
 GenerationPlan Planner::plan(const GenerationRequest& request) {
   GenerationPlan plan;
   plan.model = request.model.value_or(kDefaultModel);
-  auto& kept = models_[plan.model];
-  if (!kept) kept = std::make_unique<OpenModel>(plan.model, plan.notes);
+  plan_files(plan, request);
+  auto& kept = models_[files_key(plan)];
+  if (!kept) kept = std::make_unique<OpenModel>(plan);
   auto& [configs, tokenizer, sizes] = *kept;
   const auto& model = *configs.model;
   const auto& folder = model.folder();
   const auto& defaults = model.defaults();
-  plan.model_folder = folder.root.string();
+  note_unused_keys(plan, model);
   const auto device = parse_device(request.device.value_or("auto"));
   const auto dtype = parse_dtype(request.dtype.value_or("auto"), device);
   plan.device = device.str();
@@ -481,6 +503,8 @@ std::string plan_to_json(const GenerationPlan& plan) {
   json["crf"] = plan.crf;
   json["sidecar"] = plan.sidecar;
   if (plan.init_latents) json["init_latents"] = *plan.init_latents;
+  for (const auto& [component, file] : plan.weights) json[component] = file;
+  if (!plan.loras.empty()) json["lora"] = plan.loras;
   json["clips"] = std::move(clips);
   json["notes"] = plan.notes;
   return json_text(json, 2);

@@ -47,6 +47,8 @@ Json settings_of_clip(const GenerationPlan& plan, const PlannedClip& clip) {
     settings["context_noise"] = plan.context_noise;
   }
   if (plan.init_latents) settings["init_latents"] = *plan.init_latents;
+  for (const auto& [component, file] : plan.weights) settings[component] = file;
+  if (!plan.loras.empty()) settings["lora"] = plan.loras;
   if (!plan.conditions.empty()) {
     settings.erase("frames");
     settings.update(request_to_json(plan.task));

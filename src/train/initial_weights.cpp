@@ -21,7 +21,8 @@ ParameterSet as_parameters(const Model::Tensors& tensors, const TensorShapes& wa
     const auto found = tensors.find(name);
     if (found == tensors.end() || found->second.sizes() != at::IntArrayRef(shape))
       throw Error(ErrorKind::bad_input,
-                  from.string() + ": its '" + name + "' is " + (found == tensors.end() ? "missing" : "misshaped") +
+                  from.string() + ": its '" + name + "' is " +
+                      (found == tensors.end() ? "missing" : "misshaped") +
                       " for a model that goes on from it; only what the family can enlarge may differ");
     set.add({name, found->second.clone().requires_grad_(true)});
   }

@@ -102,10 +102,18 @@ void add_components(Hash& hash, const ModelFolder& model, const std::vector<std:
   for (const auto& component : components) {
     const fs::path folder = component;
     add_small_file(hash, model, folder / "config.json", between_files);
-    const auto found = find_weight_files(model.component(component), weights_stem(component));
+    const auto given = model.given_weights.find(component);
+    const auto found = given == model.given_weights.end()
+                           ? find_weight_files(model.component(component), weights_stem(component))
+                           : WeightFiles{.files = {given->second}, .index = {}, .shard_of = {}};
     if (!found.index.empty()) add_small_file(hash, model, folder / found.index.filename(), between_files);
     for (const auto& path : found.files) {
       weights.emplace_back(folder / path.filename(), SafetensorsFile::open(path));
+      bytes += weights.back().second->size_in_bytes();
+    }
+    for (const auto& lora : component == "transformer" ? model.loras : std::vector<Lora>()) {
+      weights.emplace_back(folder / ("lora:" + std::to_string(lora.scale)) / lora.file.filename(),
+                           SafetensorsFile::open(lora.file));
       bytes += weights.back().second->size_in_bytes();
     }
   }

@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "base/json.h"
+#include "weights/lora.h"
 
 namespace t2v {
 
@@ -42,6 +43,8 @@ struct ModelFolder {
     std::string where;
   };
   std::map<std::string, GivenConfig> given_configs = {};
+  std::map<std::string, std::filesystem::path> given_weights = {};  // files in place of a component's own
+  std::vector<Lora> loras = {};                                     // of the transformer
 
   std::filesystem::path component(const std::string& name) const { return root / name; }
   // A component's config.json (scheduler_config.json for the scheduler), and its name. Throws

@@ -6,7 +6,6 @@
 #include <numeric>
 
 #include "t2v/error.h"
-#include "weights/weight_files.h"
 
 namespace t2v {
 
@@ -37,26 +36,18 @@ bool all_finite(const at::Tensor& stored, at::ScalarType type) {
 
 }  // namespace
 
-Weights Weights::open(const fs::path& folder, const std::string& stem, at::Device device,
-                      at::ScalarType dtype) {
+Weights Weights::open(std::shared_ptr<const TensorSource> source, at::Device device, at::ScalarType dtype) {
   Weights weights;
-  weights.where_ = folder.string();
+  weights.where_ = source->where();
   weights.device_ = device;
   weights.dtypes_ = {dtype, dtype};
-  const auto found = find_weight_files(folder, stem);
-  std::map<std::string, std::shared_ptr<const SafetensorsFile>> files;
-  for (const auto& path : found.files) files[path.filename().string()] = SafetensorsFile::open(path);
-  if (found.index.empty())
-    for (const auto& [name, entry] : files.begin()->second->entries())
-      weights.entries_[name] = files.begin()->second;
-  for (const auto& [name, shard] : found.shard_of) {
-    const auto& file = files.at(shard);
-    if (!file->entries().contains(name))
-      throw Error(ErrorKind::bad_input, found.index.string() + ": tensor '" + name + "' should be in " +
-                                            shard + ", which does not have it");
-    weights.entries_[name] = file;
-  }
+  weights.source_ = std::move(source);
   return weights;
+}
+
+Weights Weights::open(const fs::path& folder, const std::string& stem, at::Device device,
+                      at::ScalarType dtype) {
+  return open(open_weight_folder(folder, stem), device, dtype);
 }
 
 Weights Weights::meta(at::ScalarType dtype) {
@@ -77,8 +68,8 @@ Weights Weights::from_tensors(std::map<std::string, at::Tensor> tensors, RunDtyp
 
 int64_t Weights::element_count() const {
   int64_t count = 0;
-  for (const auto& [name, file] : entries_) {
-    const auto& shape = file->entries().at(name).shape;
+  for (const auto& name : source_ ? source_->names() : std::vector<std::string>()) {
+    const auto shape = source_->find(name)->shape;
     count += std::accumulate(shape.begin(), shape.end(), int64_t{1}, std::multiplies<>());
   }
   for (const auto& [name, tensor] : tensors_) count += tensor.numel();
@@ -105,10 +96,10 @@ at::Tensor Weights::take(const std::string& name, at::IntArrayRef shape, Precisi
         "shape: " + name + " should be " + shape_text(shape) + ", found " + shape_text(held->second.sizes()),
         shape, type);
   }
-  const auto found = entries_.find(name);
-  if (found == entries_.end()) return refuse("missing: " + name + " " + shape_text(shape), shape, type);
+  const auto found = source_ ? source_->find(name) : std::nullopt;
+  if (!found) return refuse("missing: " + name + " " + shape_text(shape), shape, type);
   taken_.insert(name);
-  const auto& entry = found->second->entries().at(name);
+  const auto& entry = *found;
   if (at::IntArrayRef(entry.shape) != shape)
     return refuse("shape: " + name + " should be " + shape_text(shape) + ", found " + shape_text(entry.shape),
                   shape, type);
@@ -119,7 +110,7 @@ at::Tensor Weights::take(const std::string& name, at::IntArrayRef shape, Precisi
     return refuse("dtype: " + name + " is " + entry.dtype +
                       ", which is meaningless without the scales of its quantisation scheme",
                   shape, type);
-  const auto stored = found->second->tensor(name);
+  const auto stored = source_->read(name);
   auto tensor = stored.to(at::TensorOptions(type).device(device_));
   // On another device the copy is looked at there, which is quicker.
   if (!all_finite(device_.is_cpu() ? stored : tensor, type))
@@ -132,9 +123,9 @@ at::Tensor Weights::take(const std::string& name, at::IntArrayRef shape, Precisi
 void Weights::finish() const {
   if (meta_) return;
   auto problems = problems_;
-  for (const auto& [name, file] : entries_)
+  for (const auto& name : source_ ? source_->names() : std::vector<std::string>())
     if (!taken_.contains(name))
-      problems.push_back("unexpected: " + name + " " + shape_text(file->entries().at(name).shape));
+      problems.push_back("unexpected: " + name + " " + shape_text(source_->find(name)->shape));
   for (const auto& [name, tensor] : tensors_)
     if (!taken_.contains(name)) problems.push_back("unexpected: " + name + " " + shape_text(tensor.sizes()));
   if (problems.empty()) return;

@@ -14,6 +14,7 @@
 #include <vector>
 
 #include "weights/safetensors.h"
+#include "weights/tensor_source.h"
 
 namespace t2v {
 
@@ -34,7 +35,8 @@ class WeightScope;
 
 class Weights {
  public:
-  // `folder` holds STEM.safetensors, or STEM.safetensors.index.json with its shards. Throws Error{bad_input}.
+  static Weights open(std::shared_ptr<const TensorSource> source, at::Device device, at::ScalarType dtype);
+  // open_weight_folder's. Throws Error{bad_input}.
   static Weights open(const std::filesystem::path& folder, const std::string& stem, at::Device device,
                       at::ScalarType dtype);
   // No files: every tensor exists, on the meta device. For shape checks without weights.
@@ -51,7 +53,9 @@ class Weights {
   at::Tensor take(const std::string& name, at::IntArrayRef shape, Precision precision);
   // Numbers in all tensors together.
   int64_t element_count() const;
-  bool has(const std::string& name) const { return entries_.contains(name) || tensors_.contains(name); }
+  bool has(const std::string& name) const {
+    return (source_ && source_->find(name)) || tensors_.contains(name);
+  }
   // Marks a tensor as known though nothing reads it (a tied copy).
   void ignore(const std::string& name) { taken_.insert(name); }
 
@@ -70,7 +74,7 @@ class Weights {
   bool meta_ = false;
   at::Device device_ = at::kCPU;
   RunDtypes dtypes_;
-  std::map<std::string, std::shared_ptr<const SafetensorsFile>> entries_;
+  std::shared_ptr<const TensorSource> source_;
   std::map<std::string, at::Tensor> tensors_;
   std::set<std::string> taken_;
   TensorShapes asked_;

@@ -51,7 +51,8 @@ TEST(InitialWeights, ALargerPatchBeginsAsTheSameAutoencoderOnMeansOfPixels) {
     const auto files = open_model_folder(folder);
     const auto before = open_model(files);
     const auto larger = with_patch(files, 2 * number(files, "vae", "patch_size"));
-    auto weights = vae_from(*larger, *before).weights(), weights_before = vae_from(*before, *before).weights();
+    auto weights = vae_from(*larger, *before).weights(),
+         weights_before = vae_from(*before, *before).weights();
     const auto vae = larger->make_vae(weights.root()), vae_before = before->make_vae(weights_before.root());
     const auto latents = vae->encode(frames).mean, latents_before = vae_before->encode(means).mean;
     EXPECT_LT((latents - latents_before).abs().max().item<double>(),

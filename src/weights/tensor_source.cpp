@@ -1,0 +1,150 @@
+#include "weights/tensor_source.h"
+
+#include <ATen/ATen.h>
+
+#include "t2v/error.h"
+#include "weights/safetensors.h"
+#include "weights/weight_files.h"
+
+namespace t2v {
+
+namespace {
+
+class Safetensors : public TensorSource {
+ public:
+  Safetensors(std::string where, std::map<std::string, std::shared_ptr<const SafetensorsFile>> files)
+      : where_(std::move(where)), file_of_(std::move(files)) {}
+  std::string where() const override { return where_; }
+  std::vector<std::string> names() const override {
+    std::vector<std::string> names;
+    for (const auto& [name, file] : file_of_) names.push_back(name);
+    return names;
+  }
+  std::optional<TensorInfo> find(const std::string& name) const override {
+    const auto found = file_of_.find(name);
+    if (found == file_of_.end()) return std::nullopt;
+    const auto& entry = found->second->entries().at(name);
+    return TensorInfo{entry.dtype, entry.shape};
+  }
+  at::Tensor read(const std::string& name) const override { return file_of_.at(name)->tensor(name); }
+
+ private:
+  std::string where_;
+  std::map<std::string, std::shared_ptr<const SafetensorsFile>> file_of_;
+};
+
+// One source in place of another, for those of its tensors that it wants to change.
+class Renamed : public TensorSource {
+ public:
+  Renamed(std::shared_ptr<const TensorSource> source, const std::map<std::string, std::string>& renamed)
+      : source_(std::move(source)) {
+    for (const auto& name : source_->names()) {
+      const auto found = renamed.find(name);
+      original_[found == renamed.end() ? name : found->second] = name;
+    }
+  }
+  std::string where() const override { return source_->where(); }
+  std::vector<std::string> names() const override {
+    std::vector<std::string> names;
+    for (const auto& [name, original] : original_) names.push_back(name);
+    return names;
+  }
+  std::optional<TensorInfo> find(const std::string& name) const override {
+    const auto found = original_.find(name);
+    return found == original_.end() ? std::nullopt : source_->find(found->second);
+  }
+  at::Tensor read(const std::string& name) const override { return source_->read(original_.at(name)); }
+
+ private:
+  std::shared_ptr<const TensorSource> source_;
+  std::map<std::string, std::string> original_;
+};
+
+constexpr const char* marker = "scaled_fp8";
+constexpr const char* scale_endings[] = {".scale_weight", ".weight_scale"};
+
+bool is_scale(const std::string& name) {
+  return name.ends_with(marker) || name.ends_with(".scale_input") || name.ends_with(".input_scale") ||
+         name.ends_with(scale_endings[0]) || name.ends_with(scale_endings[1]);
+}
+
+class Scaled : public TensorSource {
+ public:
+  explicit Scaled(std::shared_ptr<const TensorSource> source) : source_(std::move(source)) {}
+  std::string where() const override { return source_->where(); }
+  std::vector<std::string> names() const override {
+    std::vector<std::string> names;
+    for (const auto& name : source_->names())
+      if (!is_scale(name)) names.push_back(name);
+    return names;
+  }
+  std::optional<TensorInfo> find(const std::string& name) const override {
+    if (is_scale(name)) return std::nullopt;
+    auto info = source_->find(name);
+    if (info && !scale_of(name).empty()) info->dtype = "F32";
+    return info;
+  }
+  at::Tensor read(const std::string& name) const override {
+    const auto stored = source_->read(name);
+    const auto scale = scale_of(name);
+    if (scale.empty()) return stored;
+    const auto factor = source_->read(scale).to(at::kFloat);
+    if (factor.numel() != 1 && (stored.dim() == 0 || factor.numel() != stored.size(0)))
+      throw Error(ErrorKind::bad_input, where() + ": '" + scale + "' has " + std::to_string(factor.numel()) +
+                                            " numbers; a scale has one, or one a row");
+    std::vector<int64_t> shape(static_cast<std::size_t>(stored.dim()), 1);
+    if (factor.numel() != 1) shape[0] = factor.numel();
+    return stored.to(at::kFloat) * factor.view(shape);
+  }
+
+ private:
+  std::string scale_of(const std::string& name) const {
+    if (!name.ends_with(".weight")) return "";
+    const auto stem = name.substr(0, name.size() - std::string(".weight").size());
+    for (const char* ending : scale_endings)
+      if (source_->find(stem + ending)) return stem + ending;
+    return "";
+  }
+
+  std::shared_ptr<const TensorSource> source_;
+};
+
+}  // namespace
+
+std::shared_ptr<const TensorSource> open_weight_folder(const std::filesystem::path& folder,
+                                                       const std::string& stem) {
+  const auto found = find_weight_files(folder, stem);
+  std::map<std::string, std::shared_ptr<const SafetensorsFile>> files, file_of;
+  for (const auto& path : found.files) files[path.filename().string()] = SafetensorsFile::open(path);
+  if (found.index.empty())
+    for (const auto& [name, entry] : files.begin()->second->entries()) file_of[name] = files.begin()->second;
+  for (const auto& [name, shard] : found.shard_of) {
+    const auto& file = files.at(shard);
+    if (!file->entries().contains(name))
+      throw Error(ErrorKind::bad_input, found.index.string() + ": tensor '" + name + "' should be in " +
+                                            shard + ", which does not have it");
+    file_of[name] = file;
+  }
+  return std::make_shared<Safetensors>(folder.string(), std::move(file_of));
+}
+
+std::shared_ptr<const TensorSource> open_weight_file(const std::filesystem::path& path) {
+  const auto file = SafetensorsFile::open(path);
+  std::map<std::string, std::shared_ptr<const SafetensorsFile>> file_of;
+  for (const auto& [name, entry] : file->entries()) file_of[name] = file;
+  return std::make_shared<Safetensors>(path.string(), std::move(file_of));
+}
+
+std::shared_ptr<const TensorSource> rename_tensors(std::shared_ptr<const TensorSource> source,
+                                                   std::map<std::string, std::string> renamed) {
+  if (renamed.empty()) return source;
+  return std::make_shared<Renamed>(std::move(source), renamed);
+}
+
+std::shared_ptr<const TensorSource> apply_scales(std::shared_ptr<const TensorSource> source) {
+  for (const auto& name : source->names())
+    if (is_scale(name)) return std::make_shared<Scaled>(std::move(source));
+  return source;
+}
+
+}  // namespace t2v

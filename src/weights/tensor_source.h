@@ -1,0 +1,49 @@
+// Where the tensors of a component come from: safetensors files as they are, under other names, with the
+// scales of their 8-bit numbers, or with what LoRAs add to them.
+#pragma once
+
+#include <ATen/core/Tensor.h>
+
+#include <filesystem>
+#include <functional>
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+namespace t2v {
+
+struct TensorInfo {
+  std::string dtype;  // as safetensors names it: "F32", "BF16", …
+  std::vector<int64_t> shape;
+};
+
+class TensorSource {
+ public:
+  virtual ~TensorSource() = default;
+  virtual std::string where() const = 0;  // for messages: a folder or file
+  virtual std::vector<std::string> names() const = 0;
+  virtual std::optional<TensorInfo> find(const std::string& name) const = 0;
+  // On the CPU, in the stored dtype (or float32 where it had to be computed); not to be written to. Throws
+  // Error{bad_input}.
+  virtual at::Tensor read(const std::string& name) const = 0;
+};
+
+// STEM.safetensors of a folder, or its sharded index (find_weight_files). Throws Error{bad_input}.
+std::shared_ptr<const TensorSource> open_weight_folder(const std::filesystem::path& folder,
+                                                       const std::string& stem);
+// One safetensors file of any name. Throws Error{bad_input}.
+std::shared_ptr<const TensorSource> open_weight_file(const std::filesystem::path& path);
+
+// The same tensors under other names. renamed: the file's name → the new one; what is not listed keeps its
+// name.
+std::shared_ptr<const TensorSource> rename_tensors(std::shared_ptr<const TensorSource> source,
+                                                   std::map<std::string, std::string> renamed);
+
+// 8-bit floating-point weights times their scale, in float32: "X.weight" has its scale in "X.scale_weight" or
+// "X.weight_scale"; scales and the marker "scaled_fp8" are no tensors of their own any more. Sources without
+// scales are returned as they are.
+std::shared_ptr<const TensorSource> apply_scales(std::shared_ptr<const TensorSource> source);
+
+}  // namespace t2v
