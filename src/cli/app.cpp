@@ -115,6 +115,7 @@ int run_command_line(int argc, char** argv) {
   add_info_command(app);
   add_eval_command(app);
   add_train_command(app);
+  add_world_command(app);
   add_completion_command(app);
   try {
     app.parse(reversed_arguments(argc, argv));
