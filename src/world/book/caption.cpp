@@ -87,7 +87,7 @@ struct CameraWords {
 const CameraWords& camera_words(BookCamera camera) {
   static const std::vector<CameraWords> words{
       {{"the camera is still", "static camera", "static shot"},
-       {"the camera is still", "the camera does not move"}},
+       {"the camera is still", "the camera stays in place"}},
       {{"the camera pans left", "camera panning left", "pan left", "the camera pans to the left"},
        {"the camera pans left", "the camera pans to the left"}},
       {{"the camera pans right", "camera panning right", "pan right", "the camera pans to the right"},
@@ -110,14 +110,15 @@ bool camera_is_told(const BookShot& shot, WorldRandom& random) {
 
 std::string sentence(const std::string& text) { return capitalised(text) + "."; }
 
-// "a cow walking left in a meadow, the camera pans right", and other orders of the same.
-std::string phrase_with_ing(const BookShot& shot, WorldRandom& random) {
+// "a cow walking left in a meadow, the camera pans right", and other orders of the same; fewer of them where
+// another shot follows.
+std::string phrase_with_ing(const BookShot& shot, bool only_shot, WorldRandom& random) {
   const auto what = action(shot, false, "", random), where = place_phrase(shot, false, random);
   const bool camera = camera_is_told(shot, random);
   const auto& filmed = camera_words(shot.camera).clauses;
   const auto tail = camera ? ", " + choose(filmed, random) : "";
   static const Words openings{"a video of ", "a clip of ", "an animation of ", "a picture-book scene of "};
-  switch (random.index(6)) {
+  switch (only_shot ? random.index(6) : 1 + 2 * random.index(3)) {
     case 0:
       return choose(openings, random) + what + " " + where + tail;
     case 1:
@@ -201,7 +202,7 @@ BookCaption book_caption(const BookScene& scene, WorldRandom& random) {
     shots.push_back(brief    ? in_short(shot, caption.motion, caption.place, random)
                     : longer ? flowery(shot, random)
                     : whole  ? sentences(shot, random)
-                             : phrase_with_ing(shot, random));
+                             : phrase_with_ing(shot, scene.shots.size() == 1, random));
   caption.text = join(shots, longer || whole, random);
   if (!whole && !longer && chance(0.25, random)) caption.text = sentence(caption.text);
   return caption;

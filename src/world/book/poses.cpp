@@ -60,7 +60,7 @@ Stage set_stage(const BookShot& shot, std::size_t index, const BookView& view) {
   const double limit = least * (stage.pair ? 0.5 : 0.75);
   stage.size = std::min(mix(range.from, range.to, thing.scale) / 128, limit);
   stage.largest = std::min(grows.to / 128, limit);
-  stage.smallest = std::min(grows.from / 128, stage.largest * 0.6);
+  stage.smallest = std::min(grows.from / 128, stage.largest * 0.65);
   stage.tall = book_extent(thing.noun).height;
   stage.grounded = is_grounded(thing, shot.place);
 
@@ -80,6 +80,16 @@ Stage set_stage(const BookShot& shot, std::size_t index, const BookView& view) {
   return stage;
 }
 
+// How much slower a thing goes when the camera pans the other way, so that it is seen as long.
+double against(const BookShot& shot, int motion) {
+  const auto camera = shot.camera;
+  const bool meets = goes_left(motion)     ? camera == BookCamera::pans_right
+                     : travels(motion)     ? camera == BookCamera::pans_left
+                     : motion == moving_up ? camera == BookCamera::pans_down
+                                           : camera == BookCamera::pans_up;
+  return meets ? 0.15 : 0;
+}
+
 // Back to [-span / 2, span / 2).
 double wrap(double value, double span) { return value - std::floor(value / span + 0.5) * span; }
 
@@ -96,7 +106,7 @@ void travel(const BookShot& shot, const BookThing& thing, const Stage& stage, do
   const double direction = goes_left(thing.motion) ? -1 : 1;
   const bool hops = thing.motion == hopping_left || thing.motion == hopping_right;
   const bool chase = shot.relation == BookRelation::chasing;
-  const double speed = chase ? 0.36 : mix(0.42, 0.54, thing.speed);
+  const double speed = chase ? 0.36 : mix(0.42, 0.54, thing.speed) - against(shot, thing.motion);
   const double start = chase ? direction * (stage.first ? -0.21 : 0.21) : thing.x * 0.1;
   const double way = direction * speed * (t - middle), span = 2 * stage.half_width + stage.size * 1.15;
   pose.x = wrap(start + way - view.x, span);
@@ -124,7 +134,11 @@ void travel(const BookShot& shot, const BookThing& thing, const Stage& stage, do
     default:
       break;
   }
-  if (hops) wave = -0.14 * std::abs(book_sin_turns(0.75 * t + thing.phase / 2));
+  if (hops) {
+    const double highest = pose.y - stage.size * stage.tall / 2 + stage.half_height;  // room above it
+    const double most = stage.grounded ? std::clamp(highest, 0.08, 0.14) : 0.14;
+    wave = -most * std::abs(book_sin_turns(0.75 * t + thing.phase / 2)) + (stage.grounded ? 0 : most / 2);
+  }
   pose.y += wave;
   const auto facing = book_nouns()[static_cast<std::size_t>(thing.noun)].facing;
   pose.mirrored = facing == BookFacing::left && direction > 0;
@@ -162,7 +176,8 @@ BookPose pose_of(const BookShot& shot, const BookThing& thing, const Stage& stag
     travel(shot, thing, stage, t, middle, view, pose);
   } else if (thing.motion == moving_up || thing.motion == moving_down) {
     const double direction = thing.motion == moving_up ? -1 : 1;
-    const double speed = mix(0.42, 0.54, thing.speed) * std::min(1.0, 2 * stage.half_height);
+    const double speed = (mix(0.42, 0.54, thing.speed) - against(shot, thing.motion)) *
+                         std::min(1.0, 2 * stage.half_height);
     const double way = direction * speed * (t - middle);
     pose.y = wrap(thing.y * 0.1 + way - view.y, 2 * stage.half_height + size * 1.15);
     if (noun.facing == BookFacing::up_right) point_along(0, direction, false, pose);

@@ -33,14 +33,14 @@ void water(BookPainter& p, double depth, float y, const BookPaint& paint) {
 // A plant of round leaves that sways.
 void seaweed(BookPainter& p, const BookLayer& on, float x, float foot, float tall, int64_t i,
              BookColour colour) {
-  constexpr int parts = 14;
+  constexpr int parts = 18;
   for (int k = 0; k < parts; ++k) {
     const float up = static_cast<float>(k) / parts;
     const double turns = 0.25 * p.view.seconds + static_cast<double>(p.random(20, i)) -
                          0.55 * static_cast<double>(up);
     const float bend = 0.03F * up * static_cast<float>(book_sin_turns(turns)) +
                        0.016F * static_cast<float>(book_sin_turns(1.3 * static_cast<double>(up)));
-    const float r = on.scale * 0.022F * (1 - 0.6F * up);
+    const float r = on.scale * 0.028F * (1 - 0.55F * up);
     p.canvas.ellipse(on.px(x + bend), on.py(foot - tall * up), r, r * 1.3F, colour);
   }
 }
@@ -99,7 +99,7 @@ void draw_under_water(BookPainter& p) {
   p.cells(on, 0.22F, [&](int64_t i) {
     if (p.random(6, i) < 0.35F) return;
     seaweed(p, on, (static_cast<float>(i) + p.mix(0.2F, 0.8F, 7, i)) * 0.22F, floor + 0.06F,
-            p.mix(0.12F, 0.3F, 8, i), i,
+            p.mix(0.2F, 0.42F, 8, i), i,
             p.random(9, i) < 0.5F ? book_rgb(24, 132, 112) : book_rgb(40, 152, 104));
   });
   p.hills(1, floor + 0.02F, 0.025F, 1.1F, 10, book_rgb(196, 180, 134));
@@ -110,7 +110,7 @@ void draw_under_water(BookPainter& p) {
     const float risen = static_cast<float>(rise - std::floor(rise / static_cast<double>(way)) *
                                                       static_cast<double>(way));
     const float x = near.px((static_cast<float>(i) + p.mix(0.2F, 0.8F, 12, i)) * 0.28F);
-    const float y = near.py(p.height(1.1) - risen), r = near.scale * p.mix(0.012F, 0.024F, 13, i);
+    const float y = near.py(p.height(1.1) - risen), r = near.scale * p.mix(0.018F, 0.034F, 13, i);
     p.canvas.ellipse(x, y, r, r, book_rgb(190, 236, 248), 0.75F);
     p.canvas.ellipse(x, y, r * 0.62F, r * 0.62F, book_rgb(110, 196, 228), 0.75F);
   });
