@@ -50,9 +50,15 @@ std::string picture_and_caption(uint64_t seed, int64_t frames, int64_t width, in
 }
 
 TEST(Book, DrawsTheSamePicturesOnEveryMachine) {
-  EXPECT_EQ(picture_and_caption(1, 17, 128, 128), "");
-  EXPECT_EQ(picture_and_caption(2, 33, 160, 96), "");
-  EXPECT_EQ(picture_and_caption(3, 9, 96, 160), "");
+  EXPECT_EQ(
+      picture_and_caption(1, 17, 128, 128),
+      "d9fd73e82f356e1a A lovely small chopper turns around and around in a hot desert with golden dunes "
+      "and red rocks far away. The camera pans to the right. A simple and friendly drawing.");
+  EXPECT_EQ(picture_and_caption(2, 33, 160, 96),
+            "5803ed0ce3b4f22f a frog wandering right in the woods, then a rocket moving in a circle and a "
+            "sailboat swaying at sunset, the camera pans to the right");
+  EXPECT_EQ(picture_and_caption(3, 9, 96, 160),
+            "af61ffcd44e74e7d The large cyan triangle moves left underwater while the camera pans left.");
 }
 
 TEST(Book, HoldsOutOneCombinationInTenAndNeverShowsItInTraining) {
@@ -208,7 +214,7 @@ TEST(Book, AThingLikeItsSurroundingsHasALineAroundIt) {
     const auto frame = render_book(BookScene{{shot_of(noun, "standing still", place, 1)}}, 128, 128)
                            .select(1, 0);
     const auto line = at::tensor({44, 44, 60}).to(at::kFloat).view({3, 1, 1}) / 127.5 - 1;
-    return (frame - line).abs().amax(0).lt(0.04).sum().item<int64_t>();
+    return (frame - line).abs().amax(0).lt(0.2).sum().item<int64_t>();
   };
   EXPECT_GT(dark("snowman", "white"), dark("snowman", "navy") + 60);
   EXPECT_LE(dark("strawberry", "white"), dark("strawberry", "navy"));
