@@ -24,6 +24,7 @@ install(DIRECTORY models/ DESTINATION ${CMAKE_INSTALL_DATADIR}/t2v/models)
 install(FILES LICENSE README.md DESTINATION ${CMAKE_INSTALL_DOCDIR})
 install(FILES third_party/copyright DESTINATION ${CMAKE_INSTALL_DOCDIR})
 install(DIRECTORY docs/ DESTINATION ${CMAKE_INSTALL_DOCDIR}/docs)
+install(FILES third_party/noto-emoji/LICENSE DESTINATION ${CMAKE_INSTALL_DOCDIR} RENAME LICENSE.noto-emoji)
 install(FILES third_party/README.md DESTINATION ${CMAKE_INSTALL_DOCDIR} RENAME DEPENDENCIES.md)
 
 # libtorch's libraries look for each other beside themselves.
