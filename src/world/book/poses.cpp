@@ -76,7 +76,14 @@ Stage set_stage(const BookShot& shot, std::size_t index, const BookView& view) {
   const bool land = place.ground == BookGround::land || place.ground == BookGround::water;
   const double share = stage.grounded || !land ? mix(place.foot_from, place.foot_to, down)
                                                : mix(0.24, 0.5, down);
-  stage.y = (share * 2 - 1) * stage.half_height;
+  // All of it is within the frame, also of a large thing in a low frame.
+  const double tallest = (thing.motion == growing || thing.motion == shrinking || thing.motion == pulsing
+                              ? stage.largest
+                              : stage.size) *
+                         stage.tall;
+  const double top = (stage.grounded ? tallest : tallest / 2) + 0.02 - stage.half_height;
+  const double bottom = stage.half_height - 0.02 - (stage.grounded ? 0 : tallest / 2);
+  stage.y = std::clamp((share * 2 - 1) * stage.half_height, std::min(top, bottom), bottom);
   return stage;
 }
 
@@ -106,8 +113,9 @@ void travel(const BookShot& shot, const BookThing& thing, const Stage& stage, do
   const double direction = goes_left(thing.motion) ? -1 : 1;
   const bool hops = thing.motion == hopping_left || thing.motion == hopping_right;
   const bool chase = shot.relation == BookRelation::chasing;
-  const double speed = chase ? 0.36 : mix(0.42, 0.54, thing.speed) - against(shot, thing.motion);
-  const double start = chase ? direction * (stage.first ? -0.21 : 0.21) : thing.x * 0.1;
+  const double narrow = std::min(1.0, 2 * stage.half_width);
+  const double speed = narrow * (chase ? 0.36 : mix(0.42, 0.54, thing.speed) - against(shot, thing.motion));
+  const double start = chase ? direction * narrow * (stage.first ? -0.21 : 0.21) : thing.x * 0.1;
   const double way = direction * speed * (t - middle), span = 2 * stage.half_width + stage.size * 1.15;
   pose.x = wrap(start + way - view.x, span);
   const double turns = 0.75 * t + thing.phase;
@@ -210,8 +218,9 @@ BookView book_view(const BookShot& shot, int64_t frame, int64_t width, int64_t h
   view.seconds = static_cast<double>(frame) / kWorldFps;
   const double seconds = book_shot_seconds(shot);
   const double middle = static_cast<double>(shot.frames - 1) / kWorldFps / 2;
-  const double way = std::min(0.21, 0.8 / seconds) * (view.seconds - middle);
-  const double down = 0.8 * std::min(1.0, 2 * view.half_height());
+  const double narrow = std::min(1.0, static_cast<double>(view.width) / view.unit());
+  const double way = narrow * std::min(0.21, 0.8 / seconds) * (view.seconds - middle);
+  const double down = 0.8 * std::min(1.0, 2 * view.half_height()) / narrow;
   constexpr double closer = 1.4;  // how far a zoom goes
   const double share = std::clamp(view.seconds / seconds, 0.0, 1.0);
   const double near = 1.18 / closer * (1 + (closer - 1) * share),

@@ -119,23 +119,26 @@ BookShot sample_shot(WorldRandom& random, WorldSide side, int64_t frames, const 
   };
   BookShot shot;
   shot.frames = frames;
-  const bool pair = random.uniform() < shares.two_things;
+  const bool pair = random.uniform() < shares.two_things,
+             chase = pair && frames > 1 && random.uniform() < 0.15;
+  const auto motion_of = [&](int noun) {
+    if (!chase) return sample_motion(noun, frames, random);
+    return random.uniform() < 0.5 ? static_cast<int>(moving_left) : static_cast<int>(moving_right);
+  };
   int noun = 0, motion = 0;
   do {
     noun = sample_noun(random, shares);
-    motion = sample_motion(noun, frames, random);
+    motion = motion_of(noun);
     shot.place = sample_place(noun, random, shares);
-  } while (shot.place == not_at || !fits(noun, motion, shot.place));
+  } while (shot.place == not_at || !fits(noun, motion, shot.place) || (chase && !may_chase(noun_at(noun))));
   shot.things.push_back(sample_thing(noun, motion, pair, random));
   if (pair) {
     int second = 0, moves = 0;
-    const bool across = motion == moving_left || motion == moving_right;
-    bool chase = false;
     do {
       second = sample_noun(random, shares);
-      chase = across && may_chase(noun_at(noun)) && may_chase(noun_at(second)) && random.uniform() < 0.6;
-      moves = chase ? motion : sample_motion(second, frames, random);
-    } while (alike(noun, second) || !fits(second, moves, shot.place));
+      moves = chase ? motion : motion_of(second);
+    } while (alike(noun, second) || !fits(second, moves, shot.place) ||
+             (chase && !may_chase(noun_at(second))));
     shot.things.push_back(sample_thing(second, moves, pair, random));
     if (chase) shot.relation = BookRelation::chasing;
     if (stays(motion) && stays(moves))

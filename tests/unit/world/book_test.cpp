@@ -54,11 +54,12 @@ TEST(Book, DrawsTheSamePicturesOnEveryMachine) {
       picture_and_caption(1, 17, 128, 128),
       "d9fd73e82f356e1a A lovely small chopper turns around and around in a hot desert with golden dunes "
       "and red rocks far away. The camera pans to the right. A simple and friendly drawing.");
-  EXPECT_EQ(picture_and_caption(2, 33, 160, 96),
-            "5803ed0ce3b4f22f a frog wandering right in the woods, then a rocket moving in a circle and a "
-            "sailboat swaying at sunset, the camera pans to the right");
+  EXPECT_EQ(
+      picture_and_caption(2, 33, 160, 96),
+      "351825b85a46c37c A frog wanders right in the woods while the camera stays in place. Cut. The camera "
+      "pans up as the small chick chases a monkey left on a meadow on a rainy day.");
   EXPECT_EQ(picture_and_caption(3, 9, 96, 160),
-            "af61ffcd44e74e7d The large cyan triangle moves left underwater while the camera pans left.");
+            "8806c0325fce1a01 The large cyan triangle moves left underwater while the camera pans left.");
 }
 
 TEST(Book, HoldsOutOneCombinationInTenAndNeverShowsItInTraining) {
