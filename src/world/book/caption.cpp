@@ -45,23 +45,27 @@ std::string verb_phrase(const BookThing& thing, int place, bool finite, WorldRan
   }
   const bool own = chance(0.7, random);
   const auto& verbs = book_verbs(own ? book_manner(thing.noun, place) : BookManner::moving);
-  return form(verbs[random.index(verbs.size())]) + " " +
-         choose(book_directions(thing.motion == moving_left), random);
+  const auto verb = form(verbs[random.index(verbs.size())]);
+  return verb + " " + choose(book_directions(thing.motion == moving_left), random);
 }
 
 // The things and what they do.
 std::string action(const BookShot& shot, bool finite, const std::string& adjective, WorldRandom& random) {
   const auto& things = shot.things;
   const auto noun = [&](std::size_t i) { return noun_phrase(things[i], i == 0 ? adjective : "", random); };
-  if (shot.relation == BookRelation::chasing && chance(0.7, random))
-    return noun(0) + (finite ? " chases " : " chasing ") + noun(1) + " " +
-           choose(book_directions(things[0].motion == moving_left), random);
+  // One call that draws by chance in each statement: compilers differ in the order within one.
+  if (shot.relation == BookRelation::chasing && chance(0.7, random)) {
+    const auto chaser = noun(0), chased = noun(1);
+    const auto& where = choose(book_directions(things[0].motion == moving_left), random);
+    return chaser + (finite ? " chases " : " chasing ") + chased + " " + where;
+  }
   std::string text;
   const bool sides = (shot.relation == BookRelation::left_of || shot.relation == BookRelation::right_of) &&
                      chance(0.5, random);
   for (std::size_t i = 0; i < things.size(); ++i) {
     const bool left = (i == 0) == (shot.relation == BookRelation::left_of);
-    text += (i == 0 ? "" : " and ") + noun(i) + " " + verb_phrase(things[i], shot.place, finite, random) +
+    const auto name = noun(i), verb = verb_phrase(things[i], shot.place, finite, random);
+    text += (i == 0 ? "" : " and ") + name + " " + verb +
             (!sides ? ""
              : left ? " on the left"
                     : " on the right");
