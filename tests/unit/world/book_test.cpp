@@ -52,14 +52,16 @@ std::string picture_and_caption(uint64_t seed, int64_t frames, int64_t width, in
 TEST(Book, DrawsTheSamePicturesOnEveryMachine) {
   EXPECT_EQ(
       picture_and_caption(1, 17, 128, 128),
-      "d9fd73e82f356e1a A lovely small chopper turns around and around in a hot desert with golden dunes "
-      "and red rocks far away. The camera pans to the right. A simple and friendly drawing.");
+      "d9fd73e82f356e1a A lovely little chopper rotates in a hot desert with golden dunes and red rocks far "
+      "away. The camera pans to the right. A simple and friendly drawing.");
   EXPECT_EQ(
       picture_and_caption(2, 33, 160, 96),
-      "351825b85a46c37c A frog wanders right in the woods while the camera stays in place. Cut. The camera "
-      "pans up as the small chick chases a monkey left on a meadow on a rainy day.");
-  EXPECT_EQ(picture_and_caption(3, 9, 96, 160),
-            "8806c0325fce1a01 The large cyan triangle moves left underwater while the camera pans left.");
+      "351825b85a46c37c A frog wanders from left to right in a pine forest. Cut. The camera pans up as a "
+      "small chick travels towards the left and a monkey walks from right to left in a meadow in the rain.");
+  EXPECT_EQ(
+      picture_and_caption(3, 9, 96, 160),
+      "8806c0325fce1a01 The camera pans to the left as the large cyan triangle moves to the left in the deep "
+      "sea.");
 }
 
 TEST(Book, HoldsOutOneCombinationInTenAndNeverShowsItInTraining) {
