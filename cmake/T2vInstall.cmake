@@ -7,6 +7,7 @@ set_target_properties(t2v PROPERTIES INSTALL_RPATH "$ORIGIN/t2v")
 target_include_directories(t2v INTERFACE $<INSTALL_INTERFACE:${CMAKE_INSTALL_INCLUDEDIR}>)
 
 install(TARGETS t2v_cli_program RUNTIME DESTINATION ${CMAKE_INSTALL_BINDIR})
+install(PROGRAMS ${CMAKE_BINARY_DIR}/t2v-launcher DESTINATION ${CMAKE_INSTALL_BINDIR})
 install(TARGETS t2v EXPORT t2vTargets LIBRARY DESTINATION ${CMAKE_INSTALL_LIBDIR})
 # Completions and the manual page, from the program's own options.
 set(T2V_SHELL_FILES ${CMAKE_BINARY_DIR}/shell)

@@ -6,6 +6,9 @@ target_compile_options(t2v_warnings INTERFACE -Wall -Wextra -Wpedantic -Wshadow 
 if(CMAKE_CXX_COMPILER_ID STREQUAL GNU)
   # GCC 12 reports them falsely for std::string concatenation (GCC bugs 105329, 105651).
   target_compile_options(t2v_warnings INTERFACE -Wno-restrict -Wno-stringop-overflow)
+  if(T2V_TORCH_VERSION VERSION_LESS 2.15)  # and uninitialised values in the references of older libtorchs
+    target_compile_options(t2v_warnings INTERFACE -Wno-maybe-uninitialized)
+  endif()
 else()
   # Under sanitizers clang cannot vectorise a loop that asks for it, and says so.
   target_compile_options(t2v_warnings INTERFACE -Wno-pass-failed)
@@ -50,10 +53,17 @@ t2v_precompiled(t2v_torch_pch HEADERS <ATen/ATen.h> LINK t2v::torch)
 set(T2V_ROOM_LIBRARIES "" CACHE INTERNAL "")
 
 function(t2v_room name)
-  cmake_parse_arguments(ROOM "TORCH;SHELL" "" "SEES;LINK" ${ARGN})
+  cmake_parse_arguments(ROOM "TORCH;SHELL;HEADERS" "" "SEES;LINK" ${ARGN})
   file(GLOB_RECURSE sources CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/src/${name}/*.cpp)
   file(MAKE_DIRECTORY ${CMAKE_BINARY_DIR}/rooms/${name})
   file(CREATE_LINK ${PROJECT_SOURCE_DIR}/src/${name} ${CMAKE_BINARY_DIR}/rooms/${name}/${name} SYMBOLIC)
+  if(ROOM_HEADERS)  # none of its code
+    add_library(t2v_${name} INTERFACE)
+    target_include_directories(t2v_${name} INTERFACE ${CMAKE_BINARY_DIR}/rooms/${name})
+    list(TRANSFORM ROOM_SEES PREPEND t2v_)
+    target_link_libraries(t2v_${name} INTERFACE ${ROOM_SEES})
+    return()
+  endif()
   add_library(t2v_${name} STATIC ${sources})
   target_include_directories(t2v_${name} PUBLIC ${CMAKE_BINARY_DIR}/rooms/${name} ${PROJECT_SOURCE_DIR}/include)
   target_link_libraries(t2v_${name} PUBLIC ${ROOM_LINK} PRIVATE t2v_warnings)
@@ -90,6 +100,8 @@ function(t2v_program)
   # It runs before the sanitizers' own start.
   set_source_files_properties(${PROJECT_SOURCE_DIR}/src/startup.cpp PROPERTIES COMPILE_OPTIONS -fno-sanitize=all)
   set_target_properties(t2v_cli_program PROPERTIES OUTPUT_NAME t2v)
+  configure_file(${PROJECT_SOURCE_DIR}/src/launcher.in ${CMAKE_BINARY_DIR}/t2v-launcher @ONLY
+    FILE_PERMISSIONS OWNER_READ OWNER_WRITE OWNER_EXECUTE GROUP_READ GROUP_EXECUTE WORLD_READ WORLD_EXECUTE)
   target_link_libraries(t2v_cli_program PRIVATE t2v_cli t2v_warnings)
 endfunction()
 

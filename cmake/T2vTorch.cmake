@@ -1,5 +1,6 @@
 # t2v::torch: libtorch 2.11 or newer. -DTorch_ROOT=DIR names a folder with include/ and lib/; without it the newest one in the cache is taken.
-# libtorch's own TorchConfig.cmake insists on a CUDA toolkit whenever the wheel was built with CUDA; t2v calls no CUDA code itself, so linking the libraries is enough.
+# libtorch's own TorchConfig.cmake insists on a CUDA toolkit whenever the wheel was built with CUDA; t2v calls no CUDA code itself, and loads
+# libtorch_cuda at run time where it stands beside libtorch_cpu (src/base/cuda_library.h).
 if(NOT Torch_ROOT)
   file(GLOB _candidates ${T2V_CACHE}/torch-*)
   list(SORT _candidates COMPARE NATURAL ORDER DESCENDING)
@@ -24,8 +25,3 @@ target_compile_options(t2v::torch INTERFACE -fmacro-prefix-map=${Torch_ROOT}/inc
 target_link_directories(t2v::torch INTERFACE ${Torch_ROOT}/lib)
 target_link_options(t2v::torch INTERFACE -Wl,-rpath-link,${Torch_ROOT}/lib -Wl,--allow-shlib-undefined)
 target_link_libraries(t2v::torch INTERFACE ${Torch_ROOT}/lib/libtorch_cpu.so ${Torch_ROOT}/lib/libc10.so)
-if(EXISTS ${Torch_ROOT}/lib/libtorch_cuda.so)
-  message(STATUS "libtorch has CUDA: the GPU is usable with --device cuda")
-  # Nothing refers to a symbol of libtorch_cuda; loading it registers the CUDA kernels.
-  target_link_libraries(t2v::torch INTERFACE -Wl,--push-state,--no-as-needed ${Torch_ROOT}/lib/libtorch_cuda.so ${Torch_ROOT}/lib/libc10_cuda.so -Wl,--pop-state)
-endif()

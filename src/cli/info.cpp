@@ -1,13 +1,19 @@
 // t2v info: the program and its devices, a model, or a file
 #include <ATen/ATen.h>
 #include <ATen/Parallel.h>
+#include <ATen/Version.h>
 #include <torch/headeronly/version.h>
 
 #include <filesystem>
+#include <fstream>
+#include <iterator>
+#include <set>
+#include <sstream>
 
+#include "base/cuda_library.h"
 #include "base/json.h"
-#include "base/log.h"
 #include "base/json_text.h"
+#include "base/log.h"
 #include "base/signals.h"
 #include "base/utf8.h"
 #include "cli/app.h"
@@ -25,12 +31,63 @@ namespace {
 
 using OrderedJson = nlohmann::ordered_json;
 
+int64_t cuda_device_count() {
+  load_cuda_library();
+  return at::hasCUDA() ? static_cast<int64_t>(at::getNumGPUs()) : 0;
+}
+
 OrderedJson describe_program() {
   return {{"t2v", version()},
           {"libtorch", TORCH_VERSION},
           {"cpu_threads", at::get_num_threads()},
-          {"cuda_devices", at::hasCUDA() ? static_cast<int64_t>(at::getNumGPUs()) : 0},
+          {"cuda_devices", cuda_device_count()},
           {"default_model", find_model(kDefaultModel)}};
+}
+
+// The instruction sets that matter for speed, by the system's names for them.
+OrderedJson describe_cpu() {
+  std::set<std::string> flags;
+  std::ifstream file("/proc/cpuinfo");
+  for (std::string line; flags.empty() && std::getline(file, line);)
+    if (line.starts_with("flags")) {
+      std::istringstream words(line);
+      flags = {std::istream_iterator<std::string>(words), {}};
+    }
+  OrderedJson instructions = OrderedJson::array();
+  for (const char* name : {"avx2", "avx512f", "avx512_bf16", "amx_tile", "amx_bf16"})
+    if (flags.contains(name)) instructions.push_back(name);
+  return {{"threads", at::get_num_threads()},
+          {"instructions", instructions},
+          {"libtorch_uses", at::get_cpu_capability()},
+          {"bfloat16", flags.contains("amx_bf16") || flags.contains("avx512_bf16")}};
+}
+
+OrderedJson describe_cards() {
+  const auto count = cuda_device_count();
+  if (count == 0) return {{"devices", 0}, {"why", why_no_cuda_device()}};
+  OrderedJson json = {{"devices", count}};
+  int64_t index = 0;
+  for (const auto& card : cuda_cards())
+    json["cuda:" + std::to_string(index++)] = {
+        {"name", card.name}, {"memory_bytes", card.memory_bytes}, {"bfloat16", card.bfloat16}};
+  return json;
+}
+
+// Of scaled dot-product attention: what libtorch may choose from on a card. On the CPU it has flash and math.
+OrderedJson describe_attention() {
+  const auto& context = at::globalContext();
+  return {{"flash", context.userEnabledFlashSDP()},
+          {"memory_efficient", context.userEnabledMemEfficientSDP()},
+          {"cudnn", context.userEnabledCuDNNSDP()},
+          {"math", context.userEnabledMathSDP()}};
+}
+
+OrderedJson describe_devices() {
+  return {{"libtorch", TORCH_VERSION},
+          {"libtorch_folder", load_cuda_library().torch_folder},
+          {"cpu", describe_cpu()},
+          {"cuda", describe_cards()},
+          {"attention_enabled", describe_attention()}};
 }
 
 OrderedJson describe_model(const fs::path& folder) {
@@ -118,7 +175,10 @@ OrderedJson describe_video(const std::string& path) {
   return json;
 }
 
-OrderedJson describe(const std::string& what) {
+OrderedJson describe(const std::string& what, bool devices) {
+  if (devices && !what.empty())
+    throw Error(ErrorKind::usage, "info --devices describes this machine; '" + what + "' is something else");
+  if (devices) return describe_devices();
   if (what.empty()) return describe_program();
   std::error_code failed;
   if (fs::path(what).extension() == ".safetensors") return describe_tensors(what);
@@ -145,6 +205,7 @@ void add_info_command(CLI::App& app) {
   struct Options {
     std::string what;
     bool json = false;
+    bool devices = false;
   };
   auto options = std::make_shared<Options>();
   auto* command = app.add_subcommand(
@@ -152,11 +213,14 @@ void add_info_command(CLI::App& app) {
   command->add_option(
       "what", options->what,
       "Model folder or name, video or image, .safetensors file; nothing for the program itself");
+  command->add_flag("--devices", options->devices,
+                    "Describe processor and cards, and why one cannot be used");
   command->add_flag("--json", options->json, "Print JSON");
-  command->footer("Examples:\n  t2v info\n  t2v info world-128\n  t2v info clip.mp4 --json");
+  command->footer(
+      "Examples:\n  t2v info\n  t2v info --devices\n  t2v info world-128\n  t2v info clip.mp4 --json");
   command->callback([options] {
     let_signals_end_the_program();  // it writes no file that would be left behind
-    const auto json = describe(options->what);
+    const auto json = describe(options->what, options->devices);
     if (options->json)
       print_line(json_text(json, 2));
     else

@@ -23,7 +23,7 @@ std::string variable_of(const Setting& setting) {
 
 GenerationRequest from_environment() {
   GenerationRequest request;
-  std::vector<std::string> known = {"T2V_MODELS", "T2V_SHARDS"};
+  std::vector<std::string> known = {"T2V_MODELS", "T2V_SHARDS", "T2V_TORCH"};
   for (const auto& setting : generation_settings()) {
     known.push_back(variable_of(setting));
     if (const char* value = std::getenv(known.back().c_str()))

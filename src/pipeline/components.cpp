@@ -5,6 +5,7 @@
 #include <cstdlib>
 #include <filesystem>
 
+#include "base/cuda_library.h"
 #include "base/file_status.h"
 #include "t2v/error.h"
 
@@ -93,8 +94,9 @@ std::string find_model(const std::string& name_or_folder,
 }
 
 at::Device parse_device(const std::string& name) {
-  const bool cuda_is_there = at::hasCUDA() && at::getNumGPUs() > 0;
   if (name == "cpu") return at::kCPU;
+  load_cuda_library();
+  const bool cuda_is_there = at::hasCUDA() && at::getNumGPUs() > 0;
   if (name == "auto") return cuda_is_there ? at::Device(at::kCUDA, 0) : at::Device(at::kCPU);
   if (name == "cuda" || name.starts_with("cuda:")) {
     int index = 0;
@@ -106,10 +108,8 @@ at::Device parse_device(const std::string& name) {
       throw Error(ErrorKind::usage, "--device '" + name + "' should be cuda or cuda:N");
     }
     if (!cuda_is_there)
-      throw Error(
-          ErrorKind::usage,
-          "--device " + name +
-              ": this machine has no CUDA device that libtorch can use; --device cpu works everywhere");
+      throw Error(ErrorKind::usage, "--device " + name + ": no CUDA device that libtorch can use: " +
+                                        why_no_cuda_device() + ". --device cpu works everywhere");
     if (index >= static_cast<int>(at::getNumGPUs()))
       throw Error(ErrorKind::usage, "--device " + name + ": there are only " +
                                         std::to_string(at::getNumGPUs()) + " CUDA devices");
