@@ -19,12 +19,12 @@ inline std::shared_ptr<const SafetensorsFile> open_golden(const std::string& nam
 // The largest absolute difference in units of the reference's root mean square; infinity when the shapes
 // differ or a value is not finite.
 inline double relative_error(const at::Tensor& found, const at::Tensor& reference) {
-  const auto difference = found.sizes() == reference.sizes()
-                              ? (found.to(at::kDouble) - reference.to(at::kDouble)).abs()
-                              : at::Tensor();
+  const auto on_cpu = [](const at::Tensor& x) { return x.to(at::kCPU).to(at::kDouble); };
+  const auto difference = found.sizes() == reference.sizes() ? (on_cpu(found) - on_cpu(reference)).abs()
+                                                             : at::Tensor();
   if (!difference.defined() || !at::isfinite(difference).all().item<bool>())
     return std::numeric_limits<double>::infinity();
-  return difference.max().item<double>() / reference.to(at::kDouble).square().mean().sqrt().item<double>();
+  return difference.max().item<double>() / on_cpu(reference).square().mean().sqrt().item<double>();
 }
 
 // Standard normal numbers, the same for the same seed.

@@ -1,4 +1,5 @@
-// Networks for tests: weights given as tensors, and the components of the random model tests/golden/wan-tiny.
+// Networks for tests, on their device: weights given as tensors, and the components of the random model
+// tests/golden/wan-tiny.
 #pragma once
 
 #include <string>
@@ -6,6 +7,7 @@
 #include <vector>
 
 #include "base/json.h"
+#include "device.h"
 #include "paths.h"
 #include "weights/weights.h"
 
@@ -14,7 +16,7 @@ namespace t2v::test {
 inline Weights weights_of(const std::vector<std::pair<std::string, at::Tensor>>& tensors) {
   const TemporaryFolder folder;  // the mapping outlives the file's name
   save_safetensors(folder / "model.safetensors", tensors);
-  return Weights::open(folder.path(), "model", at::kCPU, at::kFloat);
+  return Weights::open(folder.path(), "model", device(), at::kFloat);
 }
 
 inline Json tiny_config(const std::string& component) {
@@ -23,7 +25,7 @@ inline Json tiny_config(const std::string& component) {
 
 inline Weights tiny_weights(const std::string& component) {
   return Weights::open(golden("wan-tiny") / component,
-                       component == "text_encoder" ? "model" : "diffusion_pytorch_model", at::kCPU,
+                       component == "text_encoder" ? "model" : "diffusion_pytorch_model", device(),
                        at::kFloat);
 }
 

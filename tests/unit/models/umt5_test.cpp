@@ -1,6 +1,7 @@
 #include <ATen/ATen.h>
 #include <gtest/gtest.h>
 
+#include "device.h"
 #include "errors.h"
 #include "golden.h"
 #include "models/umt5_encoder.h"
@@ -28,7 +29,7 @@ std::vector<std::pair<std::string, at::Tensor>> tensors_with_embedding(
 }
 
 TEST(Umt5, TakesTheTiedEmbeddingUnderEitherNameOrBoth) {
-  const auto ids = at::tensor(std::vector<int64_t>{5, 17, 300, 1});
+  const auto ids = test::here(at::tensor(std::vector<int64_t>{5, 17, 300, 1}));
   at::Tensor expected;
   for (const auto& names : {std::vector<std::string>{"shared.weight"},
                             {"encoder.embed_tokens.weight"},
@@ -48,7 +49,8 @@ TEST(Umt5, TakesTheTiedEmbeddingUnderEitherNameOrBoth) {
 TEST(Umt5, ABatchIsItsTextsOneByOne) {
   auto weights = test::tiny_weights("text_encoder");
   const Umt5Encoder encoder(tiny_umt5(), weights.root());
-  const auto ids = at::tensor(std::vector<int64_t>{5, 17, 300, 1, 8, 2, 40, 1, 99, 5, 5, 1}).view({3, 4});
+  const auto ids = test::here(at::tensor(std::vector<int64_t>{5, 17, 300, 1, 8, 2, 40, 1, 99, 5, 5, 1}))
+                       .view({3, 4});
   const auto batch = encoder.forward(ids);
   ASSERT_EQ(batch.sizes(), (std::vector<int64_t>{3, 4, 56}));
   for (int64_t i = 0; i < 3; ++i)
@@ -67,7 +69,7 @@ TEST(Umt5, GivesShapesOnTheMetaDevice) {
 }
 
 TEST(Umt5, RelativePositionsShareBucketsWithDistance) {
-  const auto buckets = relative_position_buckets(200, 32, 128, at::kCPU);
+  const auto buckets = relative_position_buckets(200, 32, 128, test::device());
   const auto bucket = [&](int64_t query, int64_t key) { return buckets[query][key].item<int64_t>(); };
   EXPECT_EQ(bucket(100, 100), 0);
   for (int64_t distance = 1; distance < 8; ++distance) {  // exact near by

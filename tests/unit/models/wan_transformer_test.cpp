@@ -3,6 +3,7 @@
 #include <ATen/ATen.h>
 #include <gtest/gtest.h>
 
+#include "device.h"
 #include "errors.h"
 #include "golden.h"
 #include "texts.h"
@@ -11,7 +12,7 @@
 namespace t2v {
 namespace {
 
-constexpr double close = 1e-5;  // of the expected tensor's scale
+const double close = test::limit(1e-5);  // of the expected tensor's scale
 
 class WanTransformerTest : public testing::Test {
  protected:
@@ -26,14 +27,14 @@ class WanTransformerTest : public testing::Test {
 
   WanTransformerConfig config = parse_wan_transformer_config(test::tiny_config("transformer"), "config.json");
   Weights weights = test::tiny_weights("transformer");
-  WanTransformer network{config, weights.root(), at::kCPU};
+  WanTransformer network{config, weights.root(), test::device()};
 };
 
 TEST_F(WanTransformerTest, PacksClipsOfUnlikeSizeAndTimestepAndBothBranchesIntoOneForward) {
-  const std::vector<Clip> clips = {{test::random_normal({16, 3, 6, 10}, 1), {}},
-                                   {test::random_normal({16, 1, 8, 4}, 2), {}},
-                                   {test::random_normal({16, 5, 4, 4}, 3), {}}};
-  const auto texts = test::random_normal({4, 9, config.text_dim}, 4);
+  const std::vector<Clip> clips = {{test::random_here({16, 3, 6, 10}, 1), {}},
+                                   {test::random_here({16, 1, 8, 4}, 2), {}},
+                                   {test::random_here({16, 5, 4, 4}, 3), {}}};
+  const auto texts = test::random_here({4, 9, config.text_dim}, 4);
   const std::vector<int64_t> text_of_segment = {0, 1, 2, 3, 3, 3};  // a prompt each, one negative prompt
   auto tokens = pack(clips, config.patch_size, 2);
   std::vector<at::Tensor> timesteps;
@@ -53,9 +54,9 @@ TEST_F(WanTransformerTest, PacksClipsOfUnlikeSizeAndTimestepAndBothBranchesIntoO
 }
 
 TEST_F(WanTransformerTest, PacksClipsOfEqualSizeAsABatch) {
-  const std::vector<Clip> clips = {{test::random_normal({16, 2, 4, 6}, 1), {}},
-                                   {test::random_normal({16, 2, 4, 6}, 2), {}}};
-  const auto texts = test::random_normal({2, 9, config.text_dim}, 3);
+  const std::vector<Clip> clips = {{test::random_here({16, 2, 4, 6}, 1), {}},
+                                   {test::random_here({16, 2, 4, 6}, 2), {}}};
+  const auto texts = test::random_here({2, 9, config.text_dim}, 3);
   for (const auto& text_of_segment : {std::vector<int64_t>{0, 1}, {1, 0}, {1, 1}}) {
     auto tokens = pack(clips, config.patch_size);
     set_timestep(tokens, 500);
@@ -69,10 +70,10 @@ TEST_F(WanTransformerTest, PacksClipsOfEqualSizeAsABatch) {
 }
 
 TEST_F(WanTransformerTest, PadsTextsWithZeros) {
-  const auto latents = test::random_normal({16, 2, 4, 6}, 1);
+  const auto latents = test::random_here({16, 2, 4, 6}, 1);
   auto tokens = pack({{latents, {}}, {latents, {}}}, config.patch_size);
   set_timestep(tokens, 500);
-  const auto states = test::random_normal({3, config.text_dim}, 2);
+  const auto states = test::random_here({3, config.text_dim}, 2);
   const std::vector<TextStates> texts = {{{states}, 9}, {{states.slice(0, 0, 2)}, 9}};
   const auto found = network.predict(tokens, *network.prepare(tokens, texts));
   for (int64_t s = 0; s < 2; ++s) {
@@ -84,10 +85,10 @@ TEST_F(WanTransformerTest, PadsTextsWithZeros) {
 }
 
 TEST_F(WanTransformerTest, AClipMayReadOneTextAfterAnother) {
-  const auto latents = test::random_normal({16, 3, 4, 6}, 1);
+  const auto latents = test::random_here({16, 3, 4, 6}, 1);
   auto tokens = pack({{latents, {}}}, config.patch_size);
   set_timestep(tokens, 500);
-  const auto texts = test::random_normal({2, 9, config.text_dim}, 2);
+  const auto texts = test::random_here({2, 9, config.text_dim}, 2);
   const auto with_texts = [&](std::vector<int64_t> segments, std::vector<int64_t> read) {
     tokens.text_segments = std::move(segments);
     return test::predict_with(network, tokens, texts, std::move(read));
@@ -98,8 +99,8 @@ TEST_F(WanTransformerTest, AClipMayReadOneTextAfterAnother) {
 }
 
 TEST_F(WanTransformerTest, ReadsTheTimestepOfEveryToken) {
-  const Clip clip{test::random_normal({16, 2, 4, 6}, 1), {}};
-  const auto text = test::random_normal({9, config.text_dim}, 2);
+  const Clip clip{test::random_here({16, 2, 4, 6}, 1), {}};
+  const auto text = test::random_here({9, config.text_dim}, 2);
   const auto even = predict_alone(clip, at::full({12}, 500.0), text);
   auto timesteps = at::full({12}, 500.0);
   timesteps[3] = 0;
@@ -107,10 +108,10 @@ TEST_F(WanTransformerTest, ReadsTheTimestepOfEveryToken) {
 }
 
 TEST_F(WanTransformerTest, RefusesAClipBeyondItsPositions) {
-  auto tokens = pack({{test::random_normal({16, 1, 2, 2}, 1), {}}}, config.patch_size);
+  auto tokens = pack({{test::random_here({16, 1, 2, 2}, 1), {}}}, config.patch_size);
   tokens.extent.w = 1025;
   test::expect_error(ErrorKind::usage, {"1025 patches"}, [&] {
-    network.prepare(tokens, test::text_states(test::random_normal({1, 2, config.text_dim}, 2)));
+    network.prepare(tokens, test::text_states(test::random_here({1, 2, config.text_dim}, 2)));
   });
 }
 

@@ -4,6 +4,7 @@
 #include <ATen/core/grad_mode.h>
 #include <gtest/gtest.h>
 
+#include "device.h"
 #include "errors.h"
 #include "golden.h"
 #include "weights.h"
@@ -11,7 +12,7 @@
 namespace t2v {
 namespace {
 
-constexpr double close = 2e-5;  // of the expected tensor's scale: rounding makes 1.01e-5 where the compiler
+const double close = test::limit(2e-5);  // of the expected tensor's scale: rounding makes 1.01e-5 where the compiler
                                 // uses no vectors (sanitizers)
 
 class WanVaeTest : public testing::Test {
@@ -30,7 +31,7 @@ class WanVaeTest : public testing::Test {
 };
 
 TEST_F(WanVaeTest, DecodesInChunksAsInOnePiece) {
-  const auto latents = test::random_normal({16, 6, 4, 6}, 1);
+  const auto latents = test::random_here({16, 6, 4, 6}, 1);
   const auto expected = vae.decode(latents);
   EXPECT_EQ(expected.sizes(), (std::vector<int64_t>{3, 21, 32, 48}));
   for (const int64_t chunk : {1, 2, 3, 6}) {
@@ -40,7 +41,7 @@ TEST_F(WanVaeTest, DecodesInChunksAsInOnePiece) {
 }
 
 TEST_F(WanVaeTest, EncodesInChunksAsInOnePiece) {
-  const auto frames = test::random_normal({3, 21, 32, 48}, 1).clamp(-1, 1);
+  const auto frames = test::random_here({3, 21, 32, 48}, 1).clamp(-1, 1);
   const auto [mean, logvar] = vae.encode(frames);
   EXPECT_EQ(mean.sizes(), (std::vector<int64_t>{16, 6, 4, 6}));
   for (const int64_t chunk : {1, 2, 3, 6}) {
@@ -52,9 +53,9 @@ TEST_F(WanVaeTest, EncodesInChunksAsInOnePiece) {
 }
 
 TEST_F(WanVaeTest, SeveralClipsAreTheClipsOneByOne) {
-  const auto frames = test::random_normal({3, 3, 9, 16, 24}, 1).clamp(-1, 1);
+  const auto frames = test::random_here({3, 3, 9, 16, 24}, 1).clamp(-1, 1);
   const auto [mean, logvar] = vae.encode_clips(frames);
-  const auto latents = test::random_normal({3, 16, 3, 2, 3}, 2);
+  const auto latents = test::random_here({3, 16, 3, 2, 3}, 2);
   const auto decoded = vae.decode_clips(latents);
   ASSERT_EQ(mean.sizes(), (std::vector<int64_t>{3, 16, 3, 2, 3}));
   ASSERT_EQ(decoded.sizes(), (std::vector<int64_t>{3, 3, 9, 16, 24}));
@@ -67,7 +68,7 @@ TEST_F(WanVaeTest, SeveralClipsAreTheClipsOneByOne) {
 }
 
 TEST_F(WanVaeTest, StreamsFramesInOrderOneAndThenFourToALatent) {
-  const auto latents = test::random_normal({16, 4, 4, 4}, 1);
+  const auto latents = test::random_here({16, 4, 4, 4}, 1);
   vae.set_chunk(1);
   EXPECT_EQ(frames_per_call(latents), (std::vector<int64_t>{1, 4, 4, 4}));
   vae.set_chunk(2);
@@ -75,7 +76,7 @@ TEST_F(WanVaeTest, StreamsFramesInOrderOneAndThenFourToALatent) {
   const auto whole = vae.decode(latents);
   int64_t begin = 0;
   vae.decode(latents, [&](const at::Tensor& part) {
-    EXPECT_TRUE(at::equal(part, whole.narrow(1, begin, part.size(1))));
+    EXPECT_TRUE(test::same(part, whole.narrow(1, begin, part.size(1))));
     begin += part.size(1);
   });
   EXPECT_EQ(begin, 13);
@@ -85,11 +86,11 @@ TEST(WanVaeStreams, GiveTheBitsOfOnePieceWhateverThePieces) {
   for (const std::string name : {"tiny", "world-128"}) {
     SCOPED_TRACE(name);
     const auto folder = test::model_named(name) / "vae";
-    auto weights = Weights::open(folder, "diffusion_pytorch_model", at::kCPU, at::kFloat);
+    auto weights = Weights::open(folder, "diffusion_pytorch_model", test::device(), at::kFloat);
     WanVae vae(parse_wan_vae_config(read_json(folder / "config.json"), "config.json"), weights.root());
     vae.set_chunk(3);  // which most of the pieces do not fit
     const at::NoGradGuard no_grad;
-    const auto frames = test::random_normal({3, 29, 64, 64}, 1).clamp(-1, 1);
+    const auto frames = test::random_here({3, 29, 64, 64}, 1).clamp(-1, 1);
     const auto [mean, logvar] = vae.encode(frames);
     const auto decoded = vae.decode(mean);
     for (const int64_t piece : {1, 3, 4, 11, 29}) {
@@ -105,23 +106,23 @@ TEST(WanVaeStreams, GiveTheBitsOfOnePieceWhateverThePieces) {
       for (int64_t begin = 0; begin < 29; begin += piece)
         keep(encoding->push(frames.narrow(1, begin, std::min(piece, 29 - begin))));
       keep(encoding->finish());
-      EXPECT_TRUE(at::equal(at::cat(means, 1), mean));
-      EXPECT_TRUE(at::equal(at::cat(logvars, 1), logvar));
+      EXPECT_TRUE(test::same(at::cat(means, 1), mean));
+      EXPECT_TRUE(test::same(at::cat(logvars, 1), logvar));
       for (int64_t begin = 0; begin < mean.size(1); begin += piece)
         if (const auto part = decoding->push(mean.narrow(1, begin, std::min(piece, mean.size(1) - begin)));
             part.defined())
           parts.push_back(part);
       if (const auto rest = decoding->finish(); rest.defined()) parts.push_back(rest);
-      EXPECT_TRUE(at::equal(at::cat(parts, 1), decoded));
+      EXPECT_TRUE(test::same(at::cat(parts, 1), decoded));
     }
   }
 }
 
 TEST_F(WanVaeTest, AStreamDropsFramesThatMakeNoWholeLatent) {
-  const auto frames = test::random_normal({3, 8, 16, 16}, 1).clamp(-1, 1);
+  const auto frames = test::random_here({3, 8, 16, 16}, 1).clamp(-1, 1);
   const auto stream = vae.encode_stream();
   EXPECT_EQ(stream->push(frames).mean.size(1), 1);
-  EXPECT_TRUE(at::equal(stream->finish().mean, vae.encode(frames.narrow(1, 0, 5)).mean.narrow(1, 1, 1)));
+  EXPECT_TRUE(test::same(stream->finish().mean, vae.encode(frames.narrow(1, 0, 5)).mean.narrow(1, 1, 1)));
   EXPECT_FALSE(stream->finish().mean.defined());
   EXPECT_FALSE(vae.encode_stream()->finish().mean.defined());
 }
@@ -129,7 +130,7 @@ TEST_F(WanVaeTest, AStreamDropsFramesThatMakeNoWholeLatent) {
 // What is held at once does not grow with the clip.
 TEST_F(WanVaeTest, HandsOutAsFewFramesAtATimeFromALongClipAsFromAShortOne) {
   const auto most = [&](int64_t latent_frames) {
-    const auto counts = frames_per_call(test::random_normal({16, latent_frames, 16, 16}, 1));
+    const auto counts = frames_per_call(test::random_here({16, latent_frames, 16, 16}, 1));
     return *std::max_element(counts.begin(), counts.end());
   };
   const auto few = most(6);
@@ -138,24 +139,24 @@ TEST_F(WanVaeTest, HandsOutAsFewFramesAtATimeFromALongClipAsFromAShortOne) {
 }
 
 TEST_F(WanVaeTest, LooksOnlyBackwardsInTime) {
-  const auto latents = test::random_normal({16, 4, 4, 4}, 1);
+  const auto latents = test::random_here({16, 4, 4, 4}, 1);
   EXPECT_LE(test::relative_error(vae.decode(latents.narrow(1, 0, 2)), vae.decode(latents).narrow(1, 0, 5)),
             close);
-  const auto frames = test::random_normal({3, 13, 16, 16}, 2).clamp(-1, 1);
+  const auto frames = test::random_here({3, 13, 16, 16}, 2).clamp(-1, 1);
   EXPECT_LE(
       test::relative_error(vae.encode(frames.narrow(1, 0, 5)).mean, vae.encode(frames).mean.narrow(1, 0, 2)),
       close);
 }
 
 TEST_F(WanVaeTest, KeepsNothingFromOneClipToTheNext) {
-  const auto latents = test::random_normal({16, 3, 4, 4}, 1);
+  const auto latents = test::random_here({16, 3, 4, 4}, 1);
   const auto first = vae.decode(latents);
-  vae.decode(test::random_normal({16, 2, 6, 4}, 2));
-  EXPECT_TRUE(at::equal(vae.decode(latents), first));
+  vae.decode(test::random_here({16, 2, 6, 4}, 2));
+  EXPECT_TRUE(test::same(vae.decode(latents), first));
 }
 
 TEST_F(WanVaeTest, NormalisesAndBack) {
-  const auto latents = test::random_normal({16, 2, 3, 4}, 1);
+  const auto latents = test::random_here({16, 2, 3, 4}, 1);
   const auto normal = vae.normalise(latents);
   EXPECT_LE(test::relative_error(vae.denormalise(normal), latents), close);
   const auto& config = vae.config();
@@ -167,7 +168,7 @@ TEST_F(WanVaeTest, RefusesFramesThatDoNotFit) {
   for (const auto& shape :
        {std::vector<int64_t>{3, 4, 16, 16}, {3, 0, 16, 16}, {3, 5, 12, 16}, {3, 5, 16, 20}, {4, 5, 16, 16}})
     test::expect_error(ErrorKind::usage, {"1 + 4·k frames", "multiples of 8"},
-                       [&] { vae.encode(at::zeros(shape)); });
+                       [&] { vae.encode(test::here(at::zeros(shape))); });
 }
 
 TEST(WanVaeMeta, GivesShapesWithoutWeights) {

@@ -4,6 +4,7 @@
 
 #include <cmath>
 
+#include "device.h"
 #include "errors.h"
 #include "golden.h"
 #include "nn/attention.h"
@@ -17,7 +18,7 @@
 namespace t2v {
 namespace {
 
-constexpr double close = 1e-5;  // of the expected tensor's scale
+const double close = test::limit(1e-5);  // of the expected tensor's scale
 
 // softmax(q·kᵀ / sqrt(d))·v in float64; q [Lq, heads, d], k and v [Lk, heads, d] → [Lq, heads·d].
 at::Tensor plain_attention(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v) {
@@ -29,9 +30,9 @@ at::Tensor plain_attention(const at::Tensor& q, const at::Tensor& k, const at::T
 
 TEST(SegmentSelfAttention, IsPlainAttentionWithinEachSegment) {
   for (const auto& segments : {std::vector<int64_t>{0, 12}, {0, 4, 8, 12}, {0, 3, 4, 12}, {0, 6, 12}}) {
-    const auto q = test::random_normal({12, 2, 8}, 1);
-    const auto k = test::random_normal({12, 2, 8}, 2);
-    const auto v = test::random_normal({12, 2, 8}, 3);
+    const auto q = test::random_here({12, 2, 8}, 1);
+    const auto k = test::random_here({12, 2, 8}, 2);
+    const auto v = test::random_here({12, 2, 8}, 3);
     std::vector<at::Tensor> expected;
     for (std::size_t s = 0; s + 1 < segments.size(); ++s) {
       const auto part = [&](const at::Tensor& x) { return x.slice(0, segments[s], segments[s + 1]); };
@@ -42,8 +43,8 @@ TEST(SegmentSelfAttention, IsPlainAttentionWithinEachSegment) {
 }
 
 TEST(SegmentCrossAttention, GivesEachSegmentItsText) {
-  const KeyValues text{test::random_normal({2, 2, 5, 8}, 1), test::random_normal({2, 2, 5, 8}, 2)};
-  const auto q = test::random_normal({12, 2, 8}, 3);
+  const KeyValues text{test::random_here({2, 2, 5, 8}, 1), test::random_here({2, 2, 5, 8}, 2)};
+  const auto q = test::random_here({12, 2, 8}, 3);
   struct Case {
     std::vector<int64_t> segments, text_of_segment;
   };
@@ -55,18 +56,18 @@ TEST(SegmentCrossAttention, GivesEachSegmentItsText) {
       expected.push_back(plain_attention(q.slice(0, segments[s], segments[s + 1]),
                                          text.keys[texts[s]].transpose(0, 1),
                                          text.values[texts[s]].transpose(0, 1)));
-    const auto of_segments = at::tensor(texts);
+    const auto of_segments = test::here(at::tensor(texts));
     const KeyValues given{text.keys.index_select(0, of_segments), text.values.index_select(0, of_segments)};
     EXPECT_LE(test::relative_error(segment_cross_attention(q, given, segments), at::cat(expected)), close);
   }
 }
 
 TEST(CausalConv3d, IsA3dConvolutionPrecededByZeroFrames) {
-  const auto weight = test::random_normal({5, 3, 3, 3, 3}, 1);
-  const auto bias = test::random_normal({5}, 2);
+  const auto weight = test::random_here({5, 3, 3, 3, 3}, 1);
+  const auto bias = test::random_here({5}, 2);
   auto weights = test::weights_of({{"weight", weight}, {"bias", bias}});
   const CausalConv3d conv(weights.root(), 3, 5, {3, 3, 3});
-  const auto x = test::random_normal({7, 3, 4, 6}, 3);
+  const auto x = test::random_here({7, 3, 4, 6}, 3);
   const auto padded = at::constant_pad_nd(x.transpose(0, 1).unsqueeze(0), {1, 1, 1, 1, 2, 0});
   const auto expected = at::conv3d(padded, weight, bias)[0].transpose(0, 1);
   ConvCache whole;
@@ -82,20 +83,20 @@ TEST(CausalConv3d, IsA3dConvolutionPrecededByZeroFrames) {
 }
 
 TEST(CausalConv3d, StridedTakesEverySecondFrame) {
-  const auto weight = test::random_normal({5, 3, 3, 1, 1}, 1);
-  const auto bias = test::random_normal({5}, 2);
+  const auto weight = test::random_here({5, 3, 3, 1, 1}, 1);
+  const auto bias = test::random_here({5}, 2);
   auto weights = test::weights_of({{"weight", weight}, {"bias", bias}});
   const CausalConv3d conv(weights.root(), 3, 5, {3, 1, 1});
-  const auto x = test::random_normal({9, 3, 4, 6}, 3);
+  const auto x = test::random_here({9, 3, 4, 6}, 3);
   const auto expected = at::conv3d(x.transpose(0, 1).unsqueeze(0), weight, bias, at::IntArrayRef{2, 1, 1})[0]
                             .transpose(0, 1);
   EXPECT_LE(test::relative_error(conv.forward_strided(x, 1), expected), close);
 }
 
 TEST(ModulatedLayerNorm, DoesTheSameForOneLevelAndForALevelPerToken) {
-  const auto x = test::random_normal({6, 10}, 1) * 3 + 1;
-  const auto shift = test::random_normal({1, 10}, 2);
-  const auto scale = test::random_normal({1, 10}, 3);
+  const auto x = test::random_here({6, 10}, 1) * 3 + 1;
+  const auto shift = test::random_here({1, 10}, 2);
+  const auto scale = test::random_here({1, 10}, 3);
   const auto wide = x.to(at::kDouble);
   const auto normed = (wide - wide.mean(-1, true)) / at::sqrt(wide.var(-1, false, true) + 1e-6);
   const auto expected = normed * (scale.to(at::kDouble) + 1) + shift.to(at::kDouble);
@@ -107,18 +108,18 @@ TEST(ModulatedLayerNorm, DoesTheSameForOneLevelAndForALevelPerToken) {
 }
 
 TEST(GatedResidual, AddsInFloat32AndKeepsTheDtype) {
-  const auto x = test::random_normal({4, 3}, 1).to(at::kBFloat16);
-  const auto y = test::random_normal({4, 3}, 2).to(at::kBFloat16);
-  const auto gate = test::random_normal({1, 3}, 3);
+  const auto x = test::random_here({4, 3}, 1).to(at::kBFloat16);
+  const auto y = test::random_here({4, 3}, 2).to(at::kBFloat16);
+  const auto gate = test::random_here({1, 3}, 3);
   const auto found = gated_residual(x, y, {{}, {}, gate, {}});
   EXPECT_EQ(found.scalar_type(), at::kBFloat16);
   EXPECT_TRUE(at::equal(found, (x.to(at::kFloat) + y.to(at::kFloat) * gate).to(at::kBFloat16)));
 }
 
 TEST(LayerNormFloat32, NormalisesWithItsWeights) {
-  const auto x = test::random_normal({6, 10}, 1);
-  const auto weight = test::random_normal({10}, 2);
-  const auto bias = test::random_normal({10}, 3);
+  const auto x = test::random_here({6, 10}, 1);
+  const auto weight = test::random_here({10}, 2);
+  const auto bias = test::random_here({10}, 3);
   const auto wide = x.to(at::kDouble);
   const auto expected = (wide - wide.mean(-1, true)) / at::sqrt(wide.var(-1, false, true) + 1e-6) * weight +
                         bias;
@@ -126,16 +127,16 @@ TEST(LayerNormFloat32, NormalisesWithItsWeights) {
 }
 
 TEST(Linear, JoinedLayersGiveTheirOutputsSideBySide) {
-  const Linear a{test::random_normal({3, 4}, 1), test::random_normal({3}, 2)};
-  const Linear b{test::random_normal({5, 4}, 3), test::random_normal({5}, 4)};
-  const auto x = test::random_normal({2, 4}, 5);
+  const Linear a{test::random_here({3, 4}, 1), test::random_here({3}, 2)};
+  const Linear b{test::random_here({5, 4}, 3), test::random_here({5}, 4)};
+  const auto x = test::random_here({2, 4}, 5);
   EXPECT_LE(test::relative_error(join_linear({a, b})(x), at::cat({a(x), b(x)}, 1)), close);
 }
 
 TEST(Linear, ProductsInBFloat16AreExactWhereBFloat16Is) {
   // Small whole numbers and their sums are bfloat16's without rounding; a bias of 1/1024 beside them is not.
   const auto whole = [](at::IntArrayRef shape, int64_t seed) {
-    return test::random_normal(shape, seed).clamp(-2, 2).round();
+    return test::random_here(shape, seed).clamp(-2, 2).round();
   };
   for (const int64_t rows : {1, 128, 130}) {
     const auto x = whole({rows, 6}, 1).requires_grad_(true), weight = whole({5, 6}, 2).requires_grad_(true);
@@ -160,10 +161,10 @@ TEST(Linear, ProductsInBFloat16AreExactWhereBFloat16Is) {
 
 TEST(Rotary, TurnsEachPairByPositionTimesFrequency) {
   const int64_t head_dim = 20;  // time 8, height 6, width 6
-  const Rotary rotary(head_dim, 16, at::kCPU);
-  const auto x = test::random_normal({1, 2, head_dim}, 1);
+  const Rotary rotary(head_dim, 16, test::device());
+  const auto x = test::random_here({1, 2, head_dim}, 1);
   const std::vector<int64_t> position = {3, 11, 7};
-  const auto found = apply_rotary(x, rotary.at_positions(at::tensor(position).view({1, 3}), 12));
+  const auto found = apply_rotary(x, rotary.at_positions(test::here(at::tensor(position)).view({1, 3}), 12));
   const std::vector<int64_t> dims = {8, 6, 6};
   int64_t pair = 0;
   for (std::size_t axis = 0; axis < 3; ++axis) {
@@ -182,15 +183,16 @@ TEST(Rotary, TurnsEachPairByPositionTimesFrequency) {
 }
 
 TEST(Rotary, RefusesAPositionBeyondItsTable) {
-  const Rotary rotary(20, 16, at::kCPU);
-  EXPECT_NO_THROW(rotary.at_positions(at::tensor(std::vector<int64_t>{15, 15, 15}).view({1, 3}), 16));
+  const Rotary rotary(20, 16, test::device());
+  EXPECT_NO_THROW(
+      rotary.at_positions(test::here(at::tensor(std::vector<int64_t>{15, 15, 15})).view({1, 3}), 16));
   test::expect_error(ErrorKind::usage, {"17 patches", "ends at 16"}, [&] {
-    rotary.at_positions(at::tensor(std::vector<int64_t>{0, 16, 0}).view({1, 3}), 17);
+    rotary.at_positions(test::here(at::tensor(std::vector<int64_t>{0, 16, 0})).view({1, 3}), 17);
   });
 }
 
 TEST(TimestepEmbedding, PutsCosinesBeforeSines) {
-  const auto embedding = timestep_embedding(at::tensor({0.0F, 875.0F}), 8);
+  const auto embedding = timestep_embedding(test::here(at::tensor({0.0F, 875.0F})), 8);
   for (int64_t i = 0; i < 4; ++i) {
     const double angle = 875 * std::exp(-std::log(10000.0) * static_cast<double>(i) / 4);
     EXPECT_NEAR(embedding[1][i].item<double>(), std::cos(angle), 1e-4);
@@ -198,7 +200,7 @@ TEST(TimestepEmbedding, PutsCosinesBeforeSines) {
     EXPECT_EQ(embedding[0][i].item<double>(), 1);
     EXPECT_EQ(embedding[0][i + 4].item<double>(), 0);
   }
-  EXPECT_EQ(timestep_embedding(at::tensor({5.0F}), 7).sizes(), (std::vector<int64_t>{1, 7}));
+  EXPECT_EQ(timestep_embedding(test::here(at::tensor({5.0F})), 7).sizes(), (std::vector<int64_t>{1, 7}));
 }
 
 }  // namespace

@@ -5,6 +5,7 @@
 
 #include <limits>
 
+#include "device.h"
 #include "errors.h"
 #include "golden.h"
 #include "models/wan_transformer.h"
@@ -60,19 +61,19 @@ at::Tensor sample_with(const Denoiser& denoiser, Scheduler& scheduler, const Pac
 
 SamplingHooks hooks_with_zero_noise() {
   SamplingHooks hooks;
-  hooks.noise = [](int64_t) { return at::zeros({6, 16}); };
+  hooks.noise = [](int64_t) { return test::here(at::zeros({6, 16})); };
   return hooks;
 }
 
 TEST(Sample, GuidesAwayFromTheUnconditionalPrediction) {
-  const auto latents = test::random_normal({4, 1, 4, 6}, 1);
+  const auto latents = test::random_here({4, 1, 4, 6}, 1);
   ConstantDenoiser denoiser;
   denoiser.conditional = 3;
   denoiser.unconditional = 1;
   AddingScheduler scheduler;
   Observer observer;
   const auto result = sample_with(denoiser, scheduler, pack({{latents, {}}}, patch, 2), {{5.0}},
-                             hooks_with_zero_noise(), observer);
+                                  hooks_with_zero_noise(), observer);
   EXPECT_LE(test::relative_error(result, patchify(latents, patch) + 3 * (1 + 5.0 * (3 - 1))), 1e-6);
   ASSERT_EQ(denoiser.shown.size(), 3U);
   for (const auto& tokens : denoiser.shown)
@@ -93,25 +94,25 @@ class GivenDenoiser : public ConstantDenoiser {
 };
 
 TEST(Sample, RescalesGuidanceToTheSpreadOfTheConditionalPrediction) {
-  const auto conditional = test::random_normal({6, 16}, 2);
-  const auto latents = at::zeros({4, 1, 4, 6});
+  const auto conditional = test::random_here({6, 16}, 2);
+  const auto latents = test::here(at::zeros({4, 1, 4, 6}));
   // Guided by 5 it has five times the spread; a share of 0.7 of the way back leaves 0.7·1 + 0.3·5.
   for (const auto& [rescale, factor] : {std::pair(0.0, 5.0), std::pair(0.7, 2.2), std::pair(1.0, 1.0)}) {
     AddingScheduler scheduler;
     Observer observer;
     const auto result = sample_with(GivenDenoiser(conditional), scheduler, pack({{latents, {}}}, patch, 2),
-                               {{5.0, rescale}}, hooks_with_zero_noise(), observer);
+                                    {{5.0, rescale}}, hooks_with_zero_noise(), observer);
     EXPECT_LE(test::relative_error(result, 3 * factor * conditional), 1e-5) << rescale;
   }
 }
 
 TEST(Sample, RunsOneBranchWithoutGuidance) {
-  const auto latents = test::random_normal({4, 1, 4, 6}, 1);
+  const auto latents = test::random_here({4, 1, 4, 6}, 1);
   const ConstantDenoiser denoiser;
   AddingScheduler scheduler;
   Observer observer;
   const auto result = sample_with(denoiser, scheduler, pack({{latents, {}}}, patch), {{1.0}},
-                             hooks_with_zero_noise(), observer);
+                                  hooks_with_zero_noise(), observer);
   EXPECT_LE(test::relative_error(result, patchify(latents, patch) + 3), 1e-6);
 }
 
@@ -130,14 +131,15 @@ TEST(Sample, TellsEachStepAndAsksForNoiseOnlyWhenTheSchedulerNeedsIt) {
   SamplingHooks hooks;
   hooks.noise = [&](int64_t step) {
     noise_at.push_back(step);
-    return at::ones({6, 16});
+    return test::here(at::ones({6, 16}));
   };
   hooks.after_step = [&](int64_t, int64_t timestep, const at::Tensor& x) {
     timesteps.push_back(timestep);
     values.push_back(x);
   };
-  const auto result = sample_with(denoiser, scheduler, pack({{at::zeros({4, 1, 4, 6}), {}}}, patch), {{1.0}},
-                             hooks, observer);
+  const auto result = sample_with(denoiser, scheduler,
+                                  pack({{test::here(at::zeros({4, 1, 4, 6})), {}}}, patch), {{1.0}}, hooks,
+                                  observer);
   EXPECT_EQ(noise_at, (std::vector<int64_t>{2}));
   EXPECT_EQ(timesteps, (std::vector<int64_t>{900, 500, 100}));
   EXPECT_EQ(observer.seen, (std::vector<std::string>{"denoise 1/3", "denoise 2/3", "denoise 3/3"}));
@@ -147,21 +149,21 @@ TEST(Sample, TellsEachStepAndAsksForNoiseOnlyWhenTheSchedulerNeedsIt) {
 }
 
 TEST(Sample, LeavesKnownTokensAsTheyAreAndTellsTheNetworkTheyAreClean) {
-  const auto latents = test::random_normal({4, 3, 4, 6}, 1);
+  const auto latents = test::random_here({4, 3, 4, 6}, 1);
   const auto known_frames = at::tensor(std::vector<int64_t>{1, 0, 0}).to(at::kBool);
   const ConstantDenoiser denoiser;
   AddingScheduler scheduler;
   Observer observer;
   SamplingHooks hooks;
-  hooks.noise = [](int64_t) { return at::zeros({18, 16}); };
+  hooks.noise = [](int64_t) { return test::here(at::zeros({18, 16})); };
   const auto result = unpatchify(
       sample_with(denoiser, scheduler, pack({{latents, known_frames}}, patch, 2), {{2.0}}, hooks, observer),
       {3, 2, 3}, patch);
   EXPECT_TRUE(at::equal(result.narrow(1, 0, 1), latents.narrow(1, 0, 1)));
   EXPECT_LE(test::relative_error(result.narrow(1, 1, 2), latents.narrow(1, 1, 2) + 6), 1e-6);
   for (std::size_t step = 0; step < 3; ++step) {
-    const auto expected = at::cat(
-        {at::zeros({6}), at::full({12}, static_cast<double>(scheduler.timesteps()[step]))});
+    const auto expected = test::here(
+        at::cat({at::zeros({6}), at::full({12}, static_cast<double>(scheduler.timesteps()[step]))}));
     EXPECT_TRUE(at::equal(test::timestep_of_tokens(denoiser.shown[step]), at::cat({expected, expected})));
   }
 }
@@ -170,21 +172,26 @@ TEST(Sample, LeavesKnownTokensAsTheyAreAndTellsTheNetworkTheyAreClean) {
 TEST(Sample, PutsKnownCellsBackAtTheLevelOfTheirToken) {
   auto cells = at::zeros({2, 4, 6}, at::kBool);
   cells[0].slice(0, 0, 4, 2).slice(1, 0, 6, 2).fill_(true);
-  const auto clean = test::random_normal({4, 2, 4, 6}, 1), noise = test::random_normal({4, 2, 4, 6}, 2);
+  const auto clean = test::random_here({4, 2, 4, 6}, 1), noise = test::random_here({4, 2, 4, 6}, 2);
   for (const bool levels_per_token : {true, false}) {
-    const auto tokens = pack({{at::zeros({4, 2, 4, 6}), cells}}, patch, 1, levels_per_token);
+    const auto tokens = pack({{test::here(at::zeros({4, 2, 4, 6})), cells}}, patch, 1, levels_per_token);
     const ConstantDenoiser denoiser;
     AddingScheduler scheduler;
     Observer observer;
     SamplingHooks hooks;
-    hooks.noise = [](int64_t) { return at::zeros({12, 16}); };
+    hooks.noise = [](int64_t) { return test::here(at::zeros({12, 16})); };
     const KnownContent known{patchify(clean, patch), patchify(noise, patch)};
     const auto values = sample(denoiser, prepare_passes(denoiser, tokens, {}, {{1.0}}), scheduler, tokens,
                                {{1.0}}, hooks, observer, 0, known);
     const auto mask = cells.unsqueeze(0);
-    const auto kept = [&](const at::Tensor& latents) { return latents.masked_select(mask); };
+    const auto kept = [&](const at::Tensor& latents) { return latents.cpu().masked_select(mask); };
     EXPECT_TRUE(at::equal(kept(unpatchify(values, {2, 2, 3}, patch)), kept(clean)));
-    EXPECT_TRUE(unpatchify(values, {2, 2, 3}, patch).masked_select(mask.logical_not()).eq(3).all().item<bool>());
+    EXPECT_TRUE(unpatchify(values, {2, 2, 3}, patch)
+                    .cpu()
+                    .masked_select(mask.logical_not())
+                    .eq(3)
+                    .all()
+                    .item<bool>());
     for (std::size_t step = 0; step < 3; ++step)
       EXPECT_TRUE(at::equal(kept(unpatchify(denoiser.shown[step].values, {2, 2, 3}, patch)),
                             kept(clean + noise * (3 - static_cast<double>(step)))));
@@ -193,16 +200,17 @@ TEST(Sample, PutsKnownCellsBackAtTheLevelOfTheirToken) {
 
 // RePaint, for a network that has one level for all tokens.
 TEST(Sample, WithOneLevelForAllTokensKnownTokensHaveItToo) {
-  const auto clean = test::random_normal({4, 2, 4, 6}, 1), noise = test::random_normal({4, 2, 4, 6}, 2);
-  const auto tokens = pack({{at::zeros({4, 2, 4, 6}), at::tensor({1, 0}).to(at::kBool)}}, patch, 1, false);
+  const auto clean = test::random_here({4, 2, 4, 6}, 1), noise = test::random_here({4, 2, 4, 6}, 2);
+  const auto tokens = pack({{test::here(at::zeros({4, 2, 4, 6})), at::tensor({1, 0}).to(at::kBool)}}, patch,
+                           1, false);
   const ConstantDenoiser denoiser;
   AddingScheduler scheduler;
   Observer observer;
   SamplingHooks hooks;
-  hooks.noise = [](int64_t) { return at::zeros({12, 16}); };
+  hooks.noise = [](int64_t) { return test::here(at::zeros({12, 16})); };
   const KnownContent known{patchify(clean, patch), patchify(noise, patch)};
-  const auto values = sample(denoiser, prepare_passes(denoiser, tokens, {}, {{1.0}}), scheduler, tokens, {{1.0}},
-                             hooks, observer, 0, known);
+  const auto values = sample(denoiser, prepare_passes(denoiser, tokens, {}, {{1.0}}), scheduler, tokens,
+                             {{1.0}}, hooks, observer, 0, known);
   EXPECT_TRUE(at::equal(values.slice(0, 0, 6), known.clean.slice(0, 0, 6)));
   for (std::size_t step = 0; step < 3; ++step) {
     EXPECT_EQ(denoiser.shown[step].timesteps.numel(), 1);
@@ -212,31 +220,33 @@ TEST(Sample, WithOneLevelForAllTokensKnownTokensHaveItToo) {
 }
 
 TEST(Sample, TellsTheNetworkTheLevelOfKnownTokens) {
-  auto tokens = pack({{at::zeros({4, 3, 4, 6}), at::tensor({1, 0, 0}).to(at::kBool)}}, patch);
+  auto tokens = pack({{test::here(at::zeros({4, 3, 4, 6})), at::tensor({1, 0, 0}).to(at::kBool)}}, patch);
   tokens.known_timestep = 60;
   const ConstantDenoiser denoiser;
   AddingScheduler scheduler;
   Observer observer;
   SamplingHooks hooks;
-  hooks.noise = [](int64_t) { return at::zeros({18, 16}); };
+  hooks.noise = [](int64_t) { return test::here(at::zeros({18, 16})); };
   sample_with(denoiser, scheduler, tokens, {{1.0}}, hooks, observer);
   for (std::size_t step = 0; step < 3; ++step)
-    EXPECT_TRUE(at::equal(
-        test::timestep_of_tokens(denoiser.shown[step]),
-        at::cat({at::full({6}, 60.0), at::full({12}, static_cast<double>(scheduler.timesteps()[step]))})));
+    EXPECT_TRUE(
+        at::equal(test::timestep_of_tokens(denoiser.shown[step]),
+                  test::here(at::cat({at::full({6}, 60.0),
+                                      at::full({12}, static_cast<double>(scheduler.timesteps()[step]))}))));
 }
 
 TEST(Sample, RescalesOverTheTokensThatAreNew) {
   // Known tokens vary a hundred times as much; what they predict is not looked at.
-  auto conditional = test::random_normal({18, 16}, 2);
+  auto conditional = test::random_here({18, 16}, 2);
   conditional.slice(0, 0, 6).mul_(100);
   const auto guided_by = [&](const at::Tensor& known) {
     AddingScheduler scheduler;
     Observer observer;
     SamplingHooks hooks;
-    hooks.noise = [](int64_t) { return at::zeros({18, 16}); };
+    hooks.noise = [](int64_t) { return test::here(at::zeros({18, 16})); };
     return sample_with(GivenDenoiser(conditional), scheduler,
-                  pack({{at::zeros({4, 3, 4, 6}), known}}, patch, 2), {{5.0, 1.0}}, hooks, observer);
+                       pack({{test::here(at::zeros({4, 3, 4, 6})), known}}, patch, 2), {{5.0, 1.0}}, hooks,
+                       observer);
   };
   const auto known = at::tensor({1, 0, 0}).to(at::kBool);
   EXPECT_LE(test::relative_error(guided_by(known).slice(0, 6), 3 * conditional.slice(0, 6)), 1e-5);
@@ -246,12 +256,12 @@ TEST(Sample, RescalesOverTheTokensThatAreNew) {
 TEST(Sample, KeepsKnownTokensBitForBitWithARealNetwork) {
   const auto config = parse_wan_transformer_config(test::tiny_config("transformer"), "config.json");
   auto weights = test::tiny_weights("transformer");
-  const WanTransformer network(config, weights.root(), at::kCPU);
+  const WanTransformer network(config, weights.root(), test::device());
   const auto scheduler_config = parse_scheduler_config(
       read_json(test::golden("wan-tiny") / "scheduler" / "scheduler_config.json"), "scheduler_config.json");
-  const auto latents = test::random_normal({16, 3, 4, 6}, 1);
+  const auto latents = test::random_here({16, 3, 4, 6}, 1);
   const auto known_frames = at::tensor(std::vector<int64_t>{1, 0, 1}).to(at::kBool);
-  const auto texts = test::text_states(test::random_normal({2, 9, config.text_dim}, 2));
+  const auto texts = test::text_states(test::random_here({2, 9, config.text_dim}, 2));
   const auto tokens = pack({{latents, known_frames}}, config.patch_size, 2);
   const std::vector<Guidance> guidance = {{5.0}};
   const auto scheduler = make_scheduler(SchedulerKind::unipc, scheduler_config, 6, 0);
@@ -267,14 +277,14 @@ TEST(Sample, KeepsKnownTokensBitForBitWithARealNetwork) {
 TEST(Sample, BranchesInTurnMakeTheSame) {
   const auto config = parse_wan_transformer_config(test::tiny_config("transformer"), "config.json");
   auto weights = test::tiny_weights("transformer");
-  const WanTransformer network(config, weights.root(), at::kCPU);
+  const WanTransformer network(config, weights.root(), test::device());
   const auto scheduler_config = parse_scheduler_config(
       read_json(test::golden("wan-tiny") / "scheduler" / "scheduler_config.json"), "scheduler_config.json");
   // Two clips of unlike size, known frames in one of them, guidance for the other alone.
   const auto known = at::tensor(std::vector<int64_t>{1, 0, 0}).to(at::kBool);
-  const Clip first{test::random_normal({16, 3, 8, 8}, 1), known},
-      second{test::random_normal({16, 2, 12, 8}, 2), {}};
-  const auto texts = test::text_states(test::random_normal({3, 9, config.text_dim}, 3));
+  const Clip first{test::random_here({16, 3, 8, 8}, 1), known},
+      second{test::random_here({16, 2, 12, 8}, 2), {}};
+  const auto texts = test::text_states(test::random_here({3, 9, config.text_dim}, 3));
   const auto tokens = pack({first, second, second}, config.patch_size);
   const std::vector<Guidance> guidance = {{1.0}, {5.0, 0.7}};
   const auto made = [&](bool in_turn) {
@@ -298,8 +308,8 @@ TEST(Sample, StopsAtTheStepThatIsNotFinite) {
   AddingScheduler scheduler;
   Observer observer;
   test::expect_error(ErrorKind::non_finite, {"denoising", "step 2 of 3", "timestep 500"}, [&] {
-    sample_with(denoiser, scheduler, pack({{at::zeros({4, 1, 4, 6}), {}}}, patch), {{1.0}},
-           hooks_with_zero_noise(), observer);
+    sample_with(denoiser, scheduler, pack({{test::here(at::zeros({4, 1, 4, 6})), {}}}, patch), {{1.0}},
+                hooks_with_zero_noise(), observer);
   });
 }
 
@@ -313,8 +323,8 @@ TEST(Sample, StopsBetweenStepsWhenCancelled) {
   const ConstantDenoiser denoiser;
   AddingScheduler scheduler;
   test::expect_error(ErrorKind::interrupted, {"stopped"}, [&] {
-    sample_with(denoiser, scheduler, pack({{at::zeros({4, 1, 4, 6}), {}}}, patch), {{1.0}},
-           hooks_with_zero_noise(), observer);
+    sample_with(denoiser, scheduler, pack({{test::here(at::zeros({4, 1, 4, 6})), {}}}, patch), {{1.0}},
+                hooks_with_zero_noise(), observer);
   });
   EXPECT_EQ(denoiser.shown.size(), 2U);
 }

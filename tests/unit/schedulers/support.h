@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "base/json.h"
+#include "device.h"
 #include "paths.h"
 #include "schedulers/scheduler.h"
 
@@ -30,7 +31,7 @@ struct Bank {
 };
 
 inline at::Tensor tensor_of(const Json& values, const Json& shape) {
-  return at::tensor(values.get<std::vector<float>>()).reshape(shape.get<std::vector<int64_t>>());
+  return here(at::tensor(values.get<std::vector<float>>())).reshape(shape.get<std::vector<int64_t>>());
 }
 
 inline Bank bank_of(const Json& golden) {

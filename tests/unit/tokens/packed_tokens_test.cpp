@@ -3,6 +3,7 @@
 #include <ATen/ATen.h>
 #include <gtest/gtest.h>
 
+#include "device.h"
 #include "errors.h"
 #include "golden.h"
 
@@ -12,7 +13,7 @@ namespace {
 TEST(Patchify, IsUndoneByUnpatchify) {
   for (const auto& patch :
        {PatchSize{1, 2, 2}, PatchSize{1, 1, 1}, PatchSize{2, 2, 2}, PatchSize{1, 4, 2}, PatchSize{3, 1, 4}}) {
-    const auto latents = test::random_normal({5, 6, 8, 12}, 1);
+    const auto latents = test::random_here({5, 6, 8, 12}, 1);
     const auto grid = token_grid(latents.sizes(), patch);
     const auto values = patchify(latents, patch);
     EXPECT_EQ(values.sizes(), (std::vector<int64_t>{grid.count(), 5 * patch.volume()}));
@@ -22,12 +23,13 @@ TEST(Patchify, IsUndoneByUnpatchify) {
 
 TEST(Patchify, OrdersTokensByTimeRowColumnAndValuesByChannel) {
   // The value at (c, t, h, w) is 1000 c + 100 t + 10 h + w.
-  const auto axis = [](int64_t size, int64_t step) { return at::arange(size) * step; };
+  const auto axis = [](int64_t size, int64_t step) { return test::here(at::arange(size)) * step; };
   const auto latents = (axis(2, 1000).view({2, 1, 1, 1}) + axis(2, 100).view({2, 1, 1}) +
                         axis(4, 10).view({4, 1}) + axis(6, 1))
                            .to(at::kFloat);
   const auto values = patchify(latents, {1, 2, 2});  // grid 2 x 2 x 3
-  EXPECT_TRUE(at::equal(values[0], at::tensor({0.F, 1.F, 10.F, 11.F, 1000.F, 1001.F, 1010.F, 1011.F})));
+  EXPECT_TRUE(
+      at::equal(values[0], test::here(at::tensor({0.F, 1.F, 10.F, 11.F, 1000.F, 1001.F, 1010.F, 1011.F}))));
   EXPECT_TRUE(at::equal(values[1], values[0] + 2));    // next column
   EXPECT_TRUE(at::equal(values[3], values[0] + 20));   // next row
   EXPECT_TRUE(at::equal(values[6], values[0] + 100));  // next frame
@@ -43,8 +45,8 @@ TEST(TokenGrid, RefusesSizesThatDoNotDivide) {
 }
 
 std::vector<Clip> two_clips() {
-  return {{test::random_normal({4, 3, 4, 6}, 1), at::tensor(std::vector<int64_t>{1, 0, 1}).to(at::kBool)},
-          {test::random_normal({4, 1, 8, 2}, 2), {}}};
+  return {{test::random_here({4, 3, 4, 6}, 1), at::tensor(std::vector<int64_t>{1, 0, 1}).to(at::kBool)},
+          {test::random_here({4, 1, 8, 2}, 2), {}}};
 }
 
 TEST(Pack, GivesOneSegmentForEachClipAndBranch) {
@@ -76,12 +78,12 @@ TEST(Pack, KnowsTheTokensOfKnownFrames) {
   const auto known = pack(two_clips(), {1, 2, 2}, 2).known;
   const auto expected = at::cat({at::ones({6}), at::zeros({6}), at::ones({6}), at::zeros({4})}).to(at::kBool);
   EXPECT_TRUE(at::equal(known, at::cat({expected, expected}).unsqueeze(1).expand({44, 4})));
-  EXPECT_FALSE(pack({{test::random_normal({4, 1, 2, 2}, 1), {}}}, {1, 2, 2}).known.defined());
+  EXPECT_FALSE(pack({{test::random_here({4, 1, 2, 2}, 1), {}}}, {1, 2, 2}).known.defined());
 }
 
 TEST(Pack, KnowsAPatchOnlyWhenAllItsFramesAreKnown) {
   const auto tokens = pack(
-      {{test::random_normal({4, 4, 2, 2}, 1), at::tensor(std::vector<int64_t>{1, 1, 1, 0}).to(at::kBool)}},
+      {{test::random_here({4, 4, 2, 2}, 1), at::tensor(std::vector<int64_t>{1, 1, 1, 0}).to(at::kBool)}},
       {2, 2, 2});
   EXPECT_TRUE(at::equal(tokens.known.all(1), at::tensor(std::vector<int64_t>{1, 0}).to(at::kBool)));
   EXPECT_TRUE(at::equal(tokens.known.sum(1), at::tensor(std::vector<int64_t>{8, 4})));
@@ -91,31 +93,32 @@ TEST(Pack, KnowsCellsOfATokenInPart) {
   auto cells = at::zeros({1, 4, 2}, at::kBool);
   cells[0][0][1] = true;
   cells[0].slice(0, 2).fill_(true);
-  const auto tokens = pack({{test::random_normal({4, 1, 4, 2}, 1), cells}}, {1, 2, 2});
+  const auto tokens = pack({{test::random_here({4, 1, 4, 2}, 1), cells}}, {1, 2, 2});
   EXPECT_TRUE(at::equal(tokens.known.to(at::kLong),
                         at::tensor(std::vector<int64_t>{0, 1, 0, 0, 1, 1, 1, 1}).view({2, 4})));
-  EXPECT_TRUE(at::equal(tokens.level_of_token, at::tensor(std::vector<int64_t>{0, 1})));
-  EXPECT_FALSE(pack({{test::random_normal({4, 1, 4, 2}, 1), cells}}, {1, 2, 2}, 1, false).level_of_token.defined());
+  EXPECT_TRUE(at::equal(tokens.level_of_token.cpu(), at::tensor(std::vector<int64_t>{0, 1})));
+  EXPECT_FALSE(
+      pack({{test::random_here({4, 1, 4, 2}, 1), cells}}, {1, 2, 2}, 1, false).level_of_token.defined());
 }
 
 TEST(SetTimestep, LeavesKnownTokensAtZero) {
   auto tokens = pack(two_clips(), {1, 2, 2}, 2);
   set_timestep(tokens, 875);
-  const auto levels = tokens.timesteps.index_select(0, tokens.level_of_token);
+  const auto levels = tokens.timesteps.index_select(0, tokens.level_of_token).cpu();
   const auto known = tokens.known.all(1);
   EXPECT_TRUE(levels.masked_select(known).eq(0).all().item<bool>());
   EXPECT_TRUE(levels.masked_select(known.logical_not()).eq(875).all().item<bool>());
-  auto free = pack({{test::random_normal({4, 1, 2, 2}, 1), {}}}, {1, 2, 2});
+  auto free = pack({{test::random_here({4, 1, 2, 2}, 1), {}}}, {1, 2, 2});
   set_timestep(free, 3);
   EXPECT_EQ(free.timesteps.item<double>(), 3);
 }
 
 TEST(SetTimesteps, NamesEachLevelOnce) {
-  auto tokens = pack({{test::random_normal({4, 1, 2, 8}, 1), {}}}, {1, 2, 2});
+  auto tokens = pack({{test::random_here({4, 1, 2, 8}, 1), {}}}, {1, 2, 2});
   const auto wanted = at::tensor({5.0F, 900.0F, 5.0F, 40.5F});
   set_timesteps(tokens, wanted);
   EXPECT_EQ(tokens.timesteps.numel(), 3);
-  EXPECT_TRUE(at::equal(tokens.timesteps.index_select(0, tokens.level_of_token), wanted));
+  EXPECT_TRUE(at::equal(tokens.timesteps.index_select(0, tokens.level_of_token).cpu(), wanted));
   set_timesteps(tokens, at::full({4}, 7.0F));
   EXPECT_EQ(tokens.timesteps.item<float>(), 7);
   EXPECT_FALSE(tokens.level_of_token.defined());

@@ -1,0 +1,36 @@
+// What the stand-in for a card refuses (stand_in.cpp).
+#include <ATen/ATen.h>
+#include <gtest/gtest.h>
+#include <signal.h>
+
+#include "golden.h"
+#include "sanitizer.h"
+
+namespace t2v {
+namespace {
+
+const at::Device stand_in(at::kPrivateUse1, 0);
+
+TEST(StandIn, ComputesWhatTheCpuDoes) {
+  const auto x = test::random_normal({3, 4}, 1), y = test::random_normal({4, 5}, 2);
+  EXPECT_TRUE(at::equal(at::matmul(x.to(stand_in), y.to(stand_in)).cpu(), at::matmul(x, y)));
+  EXPECT_EQ(x.to(stand_in).sum().item<float>(), x.sum().item<float>());
+}
+
+TEST(StandIn, RefusesTensorsOfTwoDevicesAndTakesNumbers) {
+  const auto x = test::random_normal({3, 4}, 1);
+  EXPECT_THROW(x.to(stand_in) + x, c10::Error);
+  EXPECT_THROW(at::cat({x.to(stand_in), x}), c10::Error);
+  EXPECT_THROW(at::conv2d(x.view({1, 1, 3, 4}).to(stand_in), x.view({1, 1, 3, 4})), c10::Error);
+  EXPECT_TRUE(at::equal((x.to(stand_in) + at::scalar_tensor(2.0)).cpu(), x + 2));
+}
+
+TEST(StandInDeathTest, HasMemoryThatTheHostCannotRead) {
+  if (test::has_sanitizer) GTEST_SKIP() << "a sanitizer ends the program in its own way";
+  const auto x = test::random_normal({3, 4}, 1).to(stand_in);
+  EXPECT_EXIT(static_cast<void>(*static_cast<volatile const float*>(x.const_data_ptr<float>())),
+              testing::KilledBySignal(SIGSEGV), "");
+}
+
+}  // namespace
+}  // namespace t2v
