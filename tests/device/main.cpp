@@ -42,8 +42,6 @@ class Recorder : public testing::EmptyTestEventListener {
 
 int main(int argc, char** argv) {
   using namespace t2v;
-  if (argc == 3 && std::strcmp(argv[1], "--table") == 0) return test::make_table(argv[2]);
-  testing::InitGoogleTest(&argc, argv);
   if (test::device().is_cuda()) {
     load_cuda_library();
     if (!at::hasCUDA() || at::getNumGPUs() == 0) {
@@ -51,6 +49,8 @@ int main(int argc, char** argv) {
       return 2;
     }
   }
+  if (argc == 3 && std::strcmp(argv[1], "--table") == 0) return test::make_table(argv[2]);
+  testing::InitGoogleTest(&argc, argv);
   at::globalContext().setAllowTF32CuDNN(false);
   at::globalContext().setAllowTF32CuBLAS(false);
   if (const char* file = std::getenv("T2V_TEST_RECORD"); file != nullptr)

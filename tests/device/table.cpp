@@ -10,6 +10,7 @@
 #include <chrono>
 #include <cmath>
 #include <cstdlib>
+#include <filesystem>
 #include <fstream>
 #include <nlohmann/json.hpp>
 #include <optional>
@@ -54,13 +55,16 @@ double seconds_since(Clock::time_point begin) {
 // How this program ended with these tests alone: "", "failed", or what stopped it.
 std::string run_tests(const Stage& stage, const std::string& record, const std::string& log, double seconds) {
   const auto filter = std::string("--gtest_filter=") + stage.filter;
+  const auto program = std::filesystem::read_symlink("/proc/self/exe").string();
   const pid_t child = ::fork();
   if (child == 0) {
     const int output = ::open(log.c_str(), O_WRONLY | O_CREAT | O_APPEND, 0644);
     ::dup2(output, 1);
     ::dup2(output, 2);
     ::setenv("T2V_TEST_RECORD", record.c_str(), 1);
-    ::execl("/proc/self/exe", "t2v_test_device", filter.c_str(), static_cast<char*>(nullptr));
+    for (const int stop : {SIGINT, SIGTERM, SIGHUP})
+      ::signal(stop, SIG_DFL);  // ignored where this runs behind
+    ::execl(program.c_str(), program.c_str(), filter.c_str(), static_cast<char*>(nullptr));
     ::_exit(127);
   }
   if (child < 0) return "cannot be started";
