@@ -76,6 +76,8 @@ class SingleEncoder : public TextConditioner {
 Model::Model(ModelFolder folder, const ModelDefaults& family)
     : folder_(std::move(folder)), defaults_(with_family_defaults(folder_.defaults, family)) {}
 
+std::string Model::original_name(const std::string&, const std::string& name) const { return name; }
+
 std::unique_ptr<Model> open_model(ModelFolder folder) {
   std::string known;
   for (const auto& family : families()) {

@@ -66,7 +66,9 @@ class Model {
 
   // What the family's original checkpoints, which single files follow, call a tensor of a component: of this
   // name here. The same where they have no other name.
-  virtual std::string original_name(const std::string& component, const std::string& name) const = 0;
+  virtual std::string original_name(const std::string& component, const std::string& name) const;
+  // Whether the reference's pipeline draws noise as [1, T, C, H, W]; otherwise as [1, C, T, H, W].
+  virtual bool draws_frames_first() const { return false; }
 
   // A prompt as the family's pipeline cleans it.
   virtual std::string clean(const std::string& prompt) const = 0;

@@ -57,10 +57,17 @@ void trace_text(const ClipTask& task, const std::vector<TextStates>& texts) {
 
 }  // namespace
 
-ClipNoise::ClipNoise(int64_t seed, std::vector<int64_t> shape)
-    : generator_(at::detail::createCPUGenerator(static_cast<uint64_t>(seed))), shape_(std::move(shape)) {}
+ClipNoise::ClipNoise(int64_t seed, std::vector<int64_t> shape, bool frames_first)
+    : generator_(at::detail::createCPUGenerator(static_cast<uint64_t>(seed))),
+      shape_(std::move(shape)),
+      frames_first_(frames_first) {
+  if (frames_first_) std::swap(shape_[1], shape_[2]);
+}
 
-at::Tensor ClipNoise::next() { return at::randn(shape_, generator_, at::TensorOptions(at::kFloat))[0]; }
+at::Tensor ClipNoise::next() {
+  const auto drawn = at::randn(shape_, generator_, at::TensorOptions(at::kFloat))[0];
+  return frames_first_ ? drawn.transpose(0, 1).contiguous() : drawn;
+}
 
 PackSampler::PackSampler(const Denoiser& denoiser, const ModelConfigs& configs, at::Device device,
                          const std::vector<TextStates>& texts, const CheckpointOptions& checkpoints,
@@ -79,7 +86,7 @@ PackSampler::PackSampler(const Denoiser& denoiser, const ModelConfigs& configs, 
   for (const auto* task : pack) {
     const auto& plan = *task->plan;
     if (task->clip->trace) trace_text(*task, texts_);
-    noises_.emplace_back(task->clip->seed, plan.latent_shape);
+    noises_.emplace_back(task->clip->seed, plan.latent_shape, configs.model->draws_frames_first());
     if (task->checkpoint) noises_.back().restore(task->checkpoint->generator);
     guidance_.push_back(plan.branches == 2 ? Guidance{plan.guidance_scale, plan.guidance_rescale}
                                            : Guidance{});

@@ -30,17 +30,19 @@ struct CheckpointOptions {
 };
 
 // One generator per clip, on the CPU whatever the device, drawn in the order and shape of the reference
-// pipeline ([1, C, T, H, W]).
+// pipeline.
 class ClipNoise {
  public:
-  ClipNoise(int64_t seed, std::vector<int64_t> shape);
+  // shape: [1, C, T, H, W]. frames_first: as Model::draws_frames_first.
+  ClipNoise(int64_t seed, std::vector<int64_t> shape, bool frames_first);
   at::Tensor next();  // float32 [C, T, H, W]
   at::Tensor state() const { return generator_.get_state(); }
   void restore(const at::Tensor& state) { generator_.set_state(state); }
 
  private:
   at::Generator generator_;
-  std::vector<int64_t> shape_;
+  std::vector<int64_t> shape_;  // as it is drawn
+  bool frames_first_;
 };
 
 class PackSampler {

@@ -18,6 +18,8 @@ const Choices<SchedulerKind> kNames = {
     {"unipc", SchedulerKind::unipc},
 };
 
+constexpr const char* shifted_ddim = "CogVideoXDDIMScheduler";
+
 template <class Value>
 std::string list(const Choices<Value>& choices) {
   std::string all;
@@ -110,6 +112,15 @@ SchedulerConfig parse_scheduler_config(const Json& json, const std::string& wher
   config.timestep_spacing = kind == SchedulerKind::unipc ? TimestepSpacing::linspace
                                                          : TimestepSpacing::leading;
   config.clip_sample = kind != SchedulerKind::unipc;
+  const bool is_shifted = json.at("_class_name") == shifted_ddim;
+  if (is_shifted) {
+    config.beta_schedule = BetaSchedule::scaled_linear;
+    config.beta_start = 0.00085;
+    config.beta_end = 0.012;
+    config.snr_shift_scale = json_get_or<double>(json, "snr_shift_scale", 3, where);
+    if (!(*config.snr_shift_scale > 0))
+      refuse(where, "snr_shift_scale", json.at("snr_shift_scale").dump(), "a number above 0");
+  }
 
   read_noise_schedule(json, where, config);
   config.prediction_type = choice<PredictionType>(json, "prediction_type", config.prediction_type,
@@ -126,6 +137,7 @@ SchedulerConfig parse_scheduler_config(const Json& json, const std::string& wher
   config.steps_offset = integer_between(json, "steps_offset", config.steps_offset, 0,
                                         config.num_train_timesteps, where);
   config.clip_sample = json_get_or<bool>(json, "clip_sample", config.clip_sample, where);
+  if (is_shifted) config.clip_sample = false;  // the reference's step does not look at it
   config.clip_sample_range = json_get_or<double>(json, "clip_sample_range", config.clip_sample_range, where);
   if (!(config.clip_sample_range > 0))
     refuse(where, "clip_sample_range", std::to_string(config.clip_sample_range), "a number above 0");
@@ -158,6 +170,7 @@ SchedulerKind scheduler_kind_of_class(const std::string& class_name, const std::
   const Choices<SchedulerKind> classes = {
       {"DDPMScheduler", SchedulerKind::ddpm},
       {"DDIMScheduler", SchedulerKind::ddim},
+      {shifted_ddim, SchedulerKind::ddim},
       {"UniPCMultistepScheduler", SchedulerKind::unipc},
   };
   for (const auto& [name, kind] : classes)

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -32,6 +33,9 @@ struct SchedulerConfig {
   double beta_start = 0.0001;
   double beta_end = 0.02;
   bool rescale_betas_zero_snr = false;
+  // Where it is set, levels are made as CogVideoXDDIMScheduler does it: in float64, with the ratio of signal to
+  // noise divided by this (Hoogeboom et al. 2023, "simple diffusion", section 2.3), then rescaled.
+  std::optional<double> snr_shift_scale;
   PredictionType prediction_type = PredictionType::epsilon;
   TimestepSpacing timestep_spacing = TimestepSpacing::leading;
   int64_t steps_offset = 0;  // added to the timesteps of leading spacing
@@ -63,8 +67,8 @@ SchedulerConfig parse_scheduler_config(const Json& json, const std::string& wher
 
 // "ddpm", "ddim" or "unipc", as users write it. Throws Error{usage} naming the nearest one.
 SchedulerKind parse_scheduler_kind(const std::string& name);
-// "DDPMScheduler", "DDIMScheduler" or "UniPCMultistepScheduler", as `_class_name` has it. Throws
-// Error{bad_input}.
+// "DDPMScheduler", "DDIMScheduler", "CogVideoXDDIMScheduler" (DDIM with levels of its own) or
+// "UniPCMultistepScheduler", as `_class_name` has it. Throws Error{bad_input}.
 SchedulerKind scheduler_kind_of_class(const std::string& class_name, const std::string& where);
 // The name that parse_scheduler_kind takes.
 std::string scheduler_name(SchedulerKind kind);

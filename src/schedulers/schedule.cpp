@@ -52,6 +52,23 @@ at::Tensor with_zero_terminal_snr(const at::Tensor& betas) {
   return 1 - alphas;
 }
 
+// Source: diffusers scheduling_ddim_cogvideox.py, CogVideoXDDIMScheduler.__init__ and
+// rescale_zero_terminal_snr.
+at::Tensor shifted_alphas_cumprod(const SchedulerConfig& config) {
+  const double scale = *config.snr_shift_scale;
+  const auto betas = config.beta_schedule == BetaSchedule::scaled_linear
+                         ? at::linspace(std::sqrt(config.beta_start), std::sqrt(config.beta_end),
+                                        config.num_train_timesteps, at::kDouble)
+                               .pow(2)
+                         : training_betas(config).to(at::kDouble);
+  auto alphas_cumprod = at::cumprod(1.0 - betas, 0);
+  alphas_cumprod = alphas_cumprod / (scale + (1 - scale) * alphas_cumprod);
+  if (!config.rescale_betas_zero_snr) return alphas_cumprod;
+  const auto root = alphas_cumprod.sqrt();  // [T]
+  const auto first = root[0].clone(), last = root[-1].clone();
+  return ((root - last) * (first / (first - last))).pow(2);
+}
+
 // numpy.linspace(0, last, points)[i], rounded half to even as numpy.round does.
 int64_t linspace_timestep(double last, int64_t points, int64_t i) {
   if (points == 1) return 0;
@@ -63,6 +80,7 @@ int64_t linspace_timestep(double last, int64_t points, int64_t i) {
 }  // namespace
 
 at::Tensor training_alphas_cumprod(const SchedulerConfig& config) {
+  if (config.snr_shift_scale) return shifted_alphas_cumprod(config).to(at::kFloat);
   auto betas = training_betas(config);
   if (config.rescale_betas_zero_snr) betas = with_zero_terminal_snr(betas);
   auto alphas_cumprod = at::cumprod(1.0 - betas, 0);
