@@ -5,7 +5,7 @@
 #include <algorithm>
 #include <string_view>
 
-#include "models/umt5_encoder.h"
+#include "models/t5_encoder.h"
 #include "models/wan_names.h"
 #include "models/wan_transformer.h"
 #include "models/wan_vae.h"
@@ -80,7 +80,7 @@ bool is_block_output(const std::string& name) {
 
 class WanModel : public Model {
  public:
-  WanModel(ModelFolder model, const Umt5Config& text_encoder, const WanTransformerConfig& transformer,
+  WanModel(ModelFolder model, const T5Config& text_encoder, const WanTransformerConfig& transformer,
            const WanVaeConfig& vae)
       : Model(std::move(model), wan_defaults()),
         text_encoder_(text_encoder),
@@ -103,10 +103,12 @@ class WanModel : public Model {
     return component == "vae" ? original_wan_vae_name(name, vae_.num_res_blocks + 1) : name;
   }
   std::string clean(const std::string& prompt) const override { return clean_prompt(prompt); }
-  std::unique_ptr<Tokenizer> load_tokenizer() const override;
+  std::unique_ptr<Tokenizer> load_tokenizer() const override {
+    return load_tokenizer_of(text_encoder_, folder().component("tokenizer"));
+  }
 
   std::unique_ptr<TextEncoder> make_text_encoder(const WeightScope& weights) const override {
-    return std::make_unique<Umt5Encoder>(text_encoder_, weights);
+    return std::make_unique<T5Encoder>(text_encoder_, weights);
   }
   std::unique_ptr<Denoiser> make_denoiser(const WeightScope& weights, at::Device device,
                                           bool recompute) const override {
@@ -128,7 +130,7 @@ class WanModel : public Model {
   Tensors adapt_vae(const Model& from, const Tensors& weights) const override;
 
  private:
-  Umt5Config text_encoder_;
+  T5Config text_encoder_;
   WanTransformerConfig transformer_;
   WanVaeConfig vae_;
   WanCosts costs_;
@@ -167,17 +169,6 @@ std::vector<std::pair<std::string, std::string>> WanModel::describe() const {
           {"vae", number(spec.channels) + " channels, " + number(spec.spatial_ratio) + "x" +
                       number(spec.spatial_ratio) + " pixels, " + number(spec.temporal_ratio) +
                       " frames to a latent"}};
-}
-
-std::unique_ptr<Tokenizer> WanModel::load_tokenizer() const {
-  const auto place = folder().component("tokenizer");
-  auto tokenizer = load_t5_tokenizer(place);
-  if (tokenizer->vocabulary_size() > text_encoder_.vocab_size)
-    throw Error(ErrorKind::bad_input, place.string() + ": makes " +
-                                          std::to_string(tokenizer->vocabulary_size()) +
-                                          " different tokens, the text encoder knows " +
-                                          std::to_string(text_encoder_.vocab_size) + " (vocab_size)");
-  return tokenizer;
 }
 
 Model::Tensors WanModel::adapt_denoiser(const Model& from, const Tensors& weights) const {

@@ -2,7 +2,7 @@
 #include <ATen/ATen.h>
 
 #include "input.h"
-#include "models/umt5_encoder.h"
+#include "models/t5_encoder.h"
 #include "models/wan_transformer.h"
 #include "models/wan_vae.h"
 #include "schedulers/scheduler.h"

@@ -13,7 +13,7 @@
 #include <functional>
 
 #include "golden.h"
-#include "models/umt5_encoder.h"
+#include "models/t5_encoder.h"
 #include "models/wan_transformer.h"
 #include "models/wan_vae.h"
 #include "parameters.h"
@@ -123,11 +123,11 @@ TEST(Gradients, OfRecomputedBlocksHaveTheSameBits) {
 TEST(Gradients, OfTheWholeTextEncoder) {
   const auto config = parse_umt5_config(test::tiny_config("text_encoder"), "config.json");
   const auto parameters = tiny_parameters(
-      "text_encoder", [&](const WeightScope& weights) { const Umt5Encoder network(config, weights); });
+      "text_encoder", [&](const WeightScope& weights) { const T5Encoder network(config, weights); });
   const auto ids = at::tensor(std::vector<int64_t>{5, 17, 300, 17, 1, 8, 2, 40, 41, 1}).view({2, 5});
   const auto with_gradient = expect_gradients(parameters, [&](const ParameterSet& set) {
     auto weights = set.weights();
-    return squared_error(Umt5Encoder(config, weights.root()).forward(ids), 4);
+    return squared_error(T5Encoder(config, weights.root()).forward(ids), 4);
   });
   EXPECT_EQ(with_gradient, parameters.list().size());
 }

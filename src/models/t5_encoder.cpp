@@ -1,16 +1,17 @@
-#include "models/umt5_encoder.h"
+#include "models/t5_encoder.h"
 
 #include <ATen/ATen.h>
 
 #include <cmath>
 
 #include "nn/ops.h"
+#include "t2v/error.h"
 
 namespace t2v {
 
 namespace {
 
-// x · weight / rms(x), statistics in float32. Source: UMT5LayerNorm.forward.
+// x · weight / rms(x), statistics in float32. Source: T5LayerNorm.forward.
 at::Tensor rms_norm(const at::Tensor& x, const at::Tensor& weight, double epsilon) {
   const auto wide = x.to(at::kFloat);
   const auto scaled = x * at::rsqrt(wide.pow(2).mean(-1, true) + epsilon);
@@ -19,8 +20,8 @@ at::Tensor rms_norm(const at::Tensor& x, const at::Tensor& weight, double epsilo
 
 }  // namespace
 
-Umt5Config parse_umt5_config(const Json& config, const std::string& where) {
-  Umt5Config c;
+T5Config parse_t5_config(const Json& config, const std::string& where) {
+  T5Config c;
   c.d_model = json_size(config, "d_model", where, 1 << 16);
   c.d_kv = json_size(config, "d_kv", where, 1 << 12);
   c.d_ff = json_size(config, "d_ff", where, 1 << 18);
@@ -40,9 +41,25 @@ Umt5Config parse_umt5_config(const Json& config, const std::string& where) {
             ": relative_attention_num_buckets and relative_attention_max_distance make no position buckets");
   const auto feed_forward = json_get_or<std::string>(config, "feed_forward_proj", "gated-gelu", where);
   if (feed_forward != "gated-gelu")
-    throw Error(ErrorKind::bad_input,
-                where + ": feed_forward_proj '" + feed_forward + "' is not supported; UMT5 has 'gated-gelu'");
+    throw Error(ErrorKind::bad_input, where + ": feed_forward_proj '" + feed_forward +
+                                          "' is not supported; T5 v1.1 and UMT5 have 'gated-gelu'");
   return c;
+}
+
+T5Config parse_umt5_config(const Json& config, const std::string& where) {
+  auto c = parse_t5_config(config, where);
+  c.bias_in_every_layer = true;
+  return c;
+}
+
+std::unique_ptr<Tokenizer> load_tokenizer_of(const T5Config& encoder, const std::filesystem::path& folder) {
+  auto tokenizer = load_t5_tokenizer(folder);
+  if (tokenizer->vocabulary_size() > encoder.vocab_size)
+    throw Error(ErrorKind::bad_input, folder.string() + ": makes " +
+                                          std::to_string(tokenizer->vocabulary_size()) +
+                                          " different tokens, the text encoder knows " +
+                                          std::to_string(encoder.vocab_size) + " (vocab_size)");
+  return tokenizer;
 }
 
 at::Tensor relative_position_buckets(int64_t length, int64_t num_buckets, int64_t max_distance,
@@ -61,7 +78,7 @@ at::Tensor relative_position_buckets(int64_t length, int64_t num_buckets, int64_
   return (bucket + relative.gt(0).to(at::kLong) * half).to(device);
 }
 
-Umt5Encoder::Umt5Encoder(const Umt5Config& config, const WeightScope& weights) : config_(config) {
+T5Encoder::T5Encoder(const T5Config& config, const WeightScope& weights) : config_(config) {
   const int64_t width = config.d_model;
   const int64_t inner = config.num_heads * config.d_kv;
   // Wan's folders hold shared.weight, older ones encoder.embed_tokens.weight, some both; the two are tied.
@@ -79,8 +96,10 @@ Umt5Encoder::Umt5Encoder(const Umt5Config& config, const WeightScope& weights) :
         .k = (attention / "SelfAttention" / "k").take("weight", {inner, width}),
         .v = (attention / "SelfAttention" / "v").take("weight", {inner, width}),
         .o = (attention / "SelfAttention" / "o").take("weight", {width, inner}),
-        .position_bias = (attention / "SelfAttention" / "relative_attention_bias")
-                             .take("weight", {config.relative_attention_num_buckets, config.num_heads}),
+        .position_bias = i == 0 || config.bias_in_every_layer
+                             ? (attention / "SelfAttention" / "relative_attention_bias")
+                                   .take("weight", {config.relative_attention_num_buckets, config.num_heads})
+                             : at::Tensor(),
         .feed_norm = (feed / "layer_norm").take("weight", {width}),
         .wi_0 = (feed / "DenseReluDense" / "wi_0").take("weight", {config.d_ff, width}),
         .wi_1 = (feed / "DenseReluDense" / "wi_1").take("weight", {config.d_ff, width}),
@@ -90,28 +109,28 @@ Umt5Encoder::Umt5Encoder(const Umt5Config& config, const WeightScope& weights) :
   final_norm_ = (weights / "encoder" / "final_layer_norm").take("weight", {width});
 }
 
-at::Tensor Umt5Encoder::self_attention(const Layer& layer, const at::Tensor& x,
-                                       const at::Tensor& buckets) const {
+at::Tensor T5Encoder::self_attention(const Layer& layer, const at::Tensor& x, const at::Tensor& bias) const {
   const auto heads = [&](const at::Tensor& weight) {
     return at::linear(x, weight)
         .view({x.size(0), x.size(1), config_.num_heads, config_.d_kv})
         .transpose(1, 2);  // [B, h, L, d]
   };
-  auto scores = at::matmul(heads(layer.q), heads(layer.k).transpose(2, 3));    // [B, h, L, L]; T5 does not
-                                                                               // scale by 1/sqrt(d)
-  scores = scores + rows_at(layer.position_bias, buckets).permute({2, 0, 1});  // [h, L, L]
+  // [B, h, L, L]; T5 does not scale by 1/sqrt(d)
+  const auto scores = at::matmul(heads(layer.q), heads(layer.k).transpose(2, 3)) + bias;
   const auto attention = at::softmax(scores.to(at::kFloat), -1).to(x.scalar_type());  // float32 softmax
   const auto joined = at::matmul(attention, heads(layer.v)).transpose(1, 2).flatten(2);
   return at::linear(joined, layer.o);  // [B, L, D]
 }
 
-at::Tensor Umt5Encoder::forward(const at::Tensor& ids) const {
+at::Tensor T5Encoder::forward(const at::Tensor& ids) const {
   if (ids.dim() == 1) return forward(ids.unsqueeze(0))[0];
   const auto buckets = relative_position_buckets(ids.size(1), config_.relative_attention_num_buckets,
                                                  config_.relative_attention_max_distance, ids.device());
   auto x = rows_at(embedding_, ids);  // [B, L, D]
+  at::Tensor bias;                    // [h, L, L]
   for (const auto& layer : layers_) {
-    x = x + self_attention(layer, rms_norm(x, layer.attention_norm, config_.layer_norm_epsilon), buckets);
+    if (layer.position_bias.defined()) bias = rows_at(layer.position_bias, buckets).permute({2, 0, 1});
+    x = x + self_attention(layer, rms_norm(x, layer.attention_norm, config_.layer_norm_epsilon), bias);
     const auto h = rms_norm(x, layer.feed_norm, config_.layer_norm_epsilon);
     x = x + at::linear(at::gelu(at::linear(h, layer.wi_0), "tanh") * at::linear(h, layer.wi_1), layer.wo);
   }

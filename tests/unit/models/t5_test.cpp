@@ -4,13 +4,13 @@
 #include "device.h"
 #include "errors.h"
 #include "golden.h"
-#include "models/umt5_encoder.h"
+#include "models/t5_encoder.h"
 #include "weights.h"
 
 namespace t2v {
 namespace {
 
-Umt5Config tiny_umt5() { return parse_umt5_config(test::tiny_config("text_encoder"), "config.json"); }
+T5Config tiny_umt5() { return parse_umt5_config(test::tiny_config("text_encoder"), "config.json"); }
 
 // The tiny encoder's tensors with the embedding under the names given.
 std::vector<std::pair<std::string, at::Tensor>> tensors_with_embedding(
@@ -35,20 +35,20 @@ TEST(Umt5, TakesTheTiedEmbeddingUnderEitherNameOrBoth) {
                             {"encoder.embed_tokens.weight"},
                             {"shared.weight", "encoder.embed_tokens.weight"}}) {
     auto weights = test::weights_of(tensors_with_embedding(names));
-    const Umt5Encoder encoder(tiny_umt5(), weights.root());
+    const T5Encoder encoder(tiny_umt5(), weights.root());
     EXPECT_NO_THROW(weights.finish());
     const auto states = encoder.forward(ids);
     if (!expected.defined()) expected = states;
     EXPECT_TRUE(at::equal(states, expected)) << names[0];
   }
   auto weights = test::weights_of(tensors_with_embedding({}));
-  const Umt5Encoder encoder(tiny_umt5(), weights.root());
+  const T5Encoder encoder(tiny_umt5(), weights.root());
   test::expect_error(ErrorKind::bad_input, {"missing: shared.weight [512, 56]"}, [&] { weights.finish(); });
 }
 
 TEST(Umt5, ABatchIsItsTextsOneByOne) {
   auto weights = test::tiny_weights("text_encoder");
-  const Umt5Encoder encoder(tiny_umt5(), weights.root());
+  const T5Encoder encoder(tiny_umt5(), weights.root());
   const auto ids = test::here(at::tensor(std::vector<int64_t>{5, 17, 300, 1, 8, 2, 40, 1, 99, 5, 5, 1}))
                        .view({3, 4});
   const auto batch = encoder.forward(ids);
@@ -60,7 +60,7 @@ TEST(Umt5, ABatchIsItsTextsOneByOne) {
 TEST(Umt5, GivesShapesOnTheMetaDevice) {
   for (const auto dtype : {at::kFloat, at::kBFloat16}) {
     auto weights = Weights::meta(dtype);
-    const Umt5Encoder encoder(tiny_umt5(), weights.root());
+    const T5Encoder encoder(tiny_umt5(), weights.root());
     const auto states = encoder.forward(at::empty({37}, at::TensorOptions(at::kLong).device(at::kMeta)));
     EXPECT_TRUE(states.is_meta());
     EXPECT_EQ(states.scalar_type(), dtype);
@@ -85,7 +85,7 @@ TEST(Umt5, RelativePositionsShareBucketsWithDistance) {
   EXPECT_EQ(bucket(0, 199), 31);
 }
 
-TEST(ParseUmt5Config, RefusesWhatIsNotSupportedOrOutOfRange) {
+TEST(ParseT5Config, RefusesWhatIsNotSupportedOrOutOfRange) {
   const std::vector<std::pair<Json, std::vector<std::string>>> cases = {
       {{{"feed_forward_proj", "relu"}}, {"feed_forward_proj", "relu"}},
       {{{"d_model", 0}}, {"'d_model'"}},
