@@ -14,5 +14,6 @@ mkdir -p "$out"
 "$python" "$here/components.py" --out "$out"
 "$python" "$here/trajectories.py" --out "$out"
 "$python" "$here/world.py" --out "$out"
+"$python" "$here/random_cogvideox.py" --out "$out"
 chmod -R u+rw,go+r "$out"  # safetensors writes files that only their owner can read
 du -sh "$out"
