@@ -236,11 +236,11 @@ class WanVae::Encoding : public EncodeStream {
   explicit Encoding(const WanVae& vae) : vae_(vae) {}
 
   Posterior push(const at::Tensor& frames) override {
-    const auto& [channels, ratio, temporal_ratio] = vae_.spec();
+    const auto ratio = vae_.spec().spatial_ratio;
     if (frames.dim() != 4 || frames.size(0) != 3 || frames.size(2) % ratio != 0 ||
         frames.size(3) % ratio != 0)
       vae_.refuse_frames(frames);
-    chunk_ = temporal_ratio * vae_.chunk_for(frames.size(2) / ratio * (frames.size(3) / ratio));
+    chunk_ = vae_.spec().temporal_ratio * vae_.chunk_for(frames.size(2) / ratio * (frames.size(3) / ratio));
     state_.add(fold_pixels(frames.transpose(0, 1), vae_.config_.patch_size));  // [t, 3·p·p, H / p, W / p]
     return encode(/*end=*/false);
   }

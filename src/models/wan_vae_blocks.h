@@ -2,33 +2,13 @@
 // clip's past from chunk to chunk. Source: diffusers autoencoder_kl_wan.py.
 #pragma once
 
-#include <list>
 #include <optional>
 
+#include "models/conv_caches.h"
 #include "nn/causal_conv.h"
 #include "weights/weights.h"
 
 namespace t2v {
-
-// The caches of one pass over one clip, or over several of one size together, handed out in the order in
-// which layers ask, the same for every chunk.
-class ConvCaches {
- public:
-  explicit ConvCaches(int64_t clips) : clips_(clips) {}
-  void begin_chunk() { next_ = caches_.begin(); }
-  ConvCache& next() {
-    if (next_ == caches_.end()) {
-      caches_.push_back({clips_, {}});
-      next_ = std::prev(caches_.end());
-    }
-    return *next_++;
-  }
-
- private:
-  int64_t clips_;
-  std::list<ConvCache> caches_;
-  std::list<ConvCache>::iterator next_ = caches_.begin();
-};
 
 // x / |x| · sqrt(C) · gamma over the channels of each pixel. Source: WanRMS_norm.
 struct ChannelNorm {

@@ -5,6 +5,7 @@
 #include "case_name.h"
 #include "golden.h"
 #include "models/cogvideox_transformer.h"
+#include "models/cogvideox_vae.h"
 #include "models/t5_encoder.h"
 #include "texts.h"
 
@@ -13,13 +14,18 @@ namespace {
 
 constexpr double limit = 1e-4;  // of the reference's scale, for one forward pass (tools/oracle/README.md)
 
+// Prints the error, and fails beyond the limit.
+void expect_close_to(const std::string& model, const SafetensorsFile& golden, const at::Tensor& found,
+                     const std::string& tensor) {
+  const double error = test::relative_error(found, golden.tensor(tensor));
+  std::printf("%-4s %-32s %.1e of %.0e\n", model.c_str(), tensor.c_str(), error, limit);
+  EXPECT_LE(error, limit) << tensor;
+}
+
 class CogVideoXParity : public testing::TestWithParam<const char*> {
  protected:
-  // Prints the error, and fails beyond the limit.
-  void expect_close(const at::Tensor& found, const std::string& tensor) {
-    const double error = test::relative_error(found, golden->tensor(tensor));
-    std::printf("%-4s %-32s %.1e of %.0e\n", name.c_str(), tensor.c_str(), error, limit);
-    EXPECT_LE(error, limit) << tensor;
+  void expect_close(const at::Tensor& found, const std::string& tensor) const {
+    expect_close_to(name, *golden, found, tensor);
   }
 
   std::string name = GetParam();
@@ -35,11 +41,36 @@ TEST(CogVideoXTextParity, T5GivesTheReferencesHiddenStates) {
   const T5Encoder encoder(parse_t5_config(read_json(folder / "config.json"), "config.json"), weights.root());
   weights.finish();
   for (const std::string text : {"text.0", "text.1", "text.2"}) {
-    const double error = test::relative_error(encoder.forward(golden->tensor(text + ".input_ids")),
-                                              golden->tensor(text + ".prompt_embeds"));
-    std::printf("2b   %-32s %.1e of %.0e\n", (text + ".prompt_embeds").c_str(), error, limit);
-    EXPECT_LE(error, limit) << text;
+    expect_close_to("2b", *golden, encoder.forward(golden->tensor(text + ".input_ids")),
+                    text + ".prompt_embeds");
   }
+}
+
+class CogVideoXVaeParity : public testing::Test {
+ protected:
+  CogVideoXVaeParity() { weights.finish(); }
+
+  std::filesystem::path folder = test::golden("cogvideox-2b") / "vae";
+  std::shared_ptr<const SafetensorsFile> golden = test::open_golden("cogvideox-2b.safetensors");
+  Weights weights = Weights::open(folder, "diffusion_pytorch_model", at::kCPU, at::kFloat);
+  CogVideoXVae vae{parse_cogvideox_vae_config(read_json(folder / "config.json"), "config.json"),
+                   weights.root()};
+};
+
+TEST_F(CogVideoXVaeParity, EncodesToTheReferencesPosterior) {
+  for (const std::string one :
+       {"vae.encode_1", "vae.encode_2", "vae.encode_3", "vae.encode_5", "vae.encode_13"}) {
+    const auto [mean, logvar] = vae.encode(golden->tensor(one + ".frames")[0]);
+    expect_close_to("2b", *golden, mean.unsqueeze(0), one + ".mean");
+    expect_close_to("2b", *golden, logvar.unsqueeze(0), one + ".logvar");
+  }
+}
+
+TEST_F(CogVideoXVaeParity, DecodesToTheReferencesFrames) {
+  for (const std::string one :
+       {"vae.decode_1", "vae.decode_2", "vae.decode_3", "vae.decode_4", "vae.decode_5", "vae.decode_13"})
+    expect_close_to("2b", *golden, vae.decode(golden->tensor(one + ".latents")[0]).unsqueeze(0),
+                    one + ".frames");
 }
 
 TEST_P(CogVideoXParity, TransformerGivesTheReferencesPrediction) {

@@ -71,12 +71,12 @@ TEST_P(CogVideoXTransformerTest, ATextHasTheLevelOfTheNoisiestToken) {
   const auto found = test::predict_with(network, tokens, text.unsqueeze(0), {0});
   const auto timesteps = at::full({count}, 800.0).masked_fill(tokens.known, 0);
   EXPECT_LE(test::relative_error(found, predict_alone(clip, timesteps, text)), close);
-  // One token at 1 of all at 0 is what the text then has, which the others see.
+  // The text's level goes with one token's, and the other tokens see it (0.035 without that).
   auto levels = at::zeros({count});
   const auto clean = predict_alone(clip, levels, text);
   levels[count - 1] = 1000;
   const auto noisier = predict_alone(clip, levels, text);
-  EXPECT_GT(test::relative_error(noisier.slice(0, 0, count - 1), clean.slice(0, 0, count - 1)), 0.1);
+  EXPECT_GT(test::relative_error(noisier.slice(0, 0, count - 1), clean.slice(0, 0, count - 1)), 0.05);
 }
 
 TEST_P(CogVideoXTransformerTest, TakesOneTextWithItsPaddingForAClip) {
