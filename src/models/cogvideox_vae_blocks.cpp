@@ -27,12 +27,14 @@ at::Tensor convolve_replicated(const CausalConv3d& convolution, const at::Tensor
 
 at::Tensor GroupNorm::operator()(const at::Tensor& x) const {
   const auto grouped = x.to(at::kFloat).unflatten(1, {groups, -1});  // [T, G, C / G, H, W]
-  const auto [variance, mean] = at::var_mean(grouped, {0, 2, 3, 4}, /*correction=*/0, /*keepdim=*/true);
   const auto per_channel = [&](const at::Tensor& values) {
     return values.to(at::kFloat).view({1, groups, -1, 1, 1});
   };
-  const auto factor = at::rsqrt(variance + epsilon) * per_channel(weight);
-  return at::addcmul(per_channel(bias), grouped - mean, factor).flatten(1, 2).to(x.scalar_type());
+  // Two means: var_mean's last bits depend on the number of threads.
+  auto normed = grouped - grouped.mean({0, 2, 3, 4}, /*keepdim=*/true);
+  const auto variance = normed.square().mean({0, 2, 3, 4}, /*keepdim=*/true);
+  normed.mul_(at::rsqrt(variance + epsilon) * per_channel(weight)).add_(per_channel(bias));
+  return normed.flatten(1, 2).to(x.scalar_type());
 }
 
 GroupNorm load_group_norm(const WeightScope& weights, int64_t channels, int64_t groups, double epsilon) {

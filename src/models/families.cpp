@@ -1,3 +1,4 @@
+#include "models/cogvideox_model.h"
 #include "models/model.h"
 #include "models/wan_model.h"
 
@@ -6,6 +7,7 @@ namespace t2v {
 const std::vector<Family>& families() {
   static const std::vector<Family> all = {
       {"WanPipeline", "Wan 2.1 text to video", open_wan},
+      {"CogVideoXPipeline", "CogVideoX text to video", open_cogvideox},
   };
   return all;
 }

@@ -233,8 +233,8 @@ TEST_F(Plan, NamesTheComponentWhoseConfigContradictsAnother) {
       {"transformer/config.json", {{"patch_size", {1, 2, 1}}}, {"transformer/config.json", "patch_size"}},
       {"text_encoder/config.json", {{"vocab_size", 100}}, {"tokenizer", "vocab_size"}},
       {"model_index.json",
-       {{"_class_name", "CogVideoXPipeline"}},
-       {"model_index.json", "CogVideoXPipeline", "WanPipeline"}},
+       {{"_class_name", "LTXPipeline"}},
+       {"model_index.json", "LTXPipeline", "WanPipeline"}},
       {"model_index.json", {{"boundary_ratio", 0.9}}, {"model_index.json", "'boundary_ratio'", "Wan 2.2"}},
       {"model_index.json", {{"expand_timesteps", true}}, {"model_index.json", "'expand_timesteps'"}},
   };
