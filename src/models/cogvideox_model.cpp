@@ -95,6 +95,7 @@ class CogVideoXModel : public Model {
   double decoding_bytes(int64_t width, int64_t height, int64_t frames, int64_t chunk) const override;
   std::vector<std::pair<std::string, std::string>> describe() const override;
 
+  bool draws_frames_first() const override { return true; }
   std::string clean(const std::string& prompt) const override { return prompt; }
   std::unique_ptr<Tokenizer> load_tokenizer() const override {
     return load_tokenizer_of(text_encoder_, folder().component("tokenizer"));

@@ -188,6 +188,23 @@ def record_vae(pipeline, generator, tensors):
         tensors |= {f"vae.decode_{latents}.latents": z, f"vae.decode_{latents}.frames": pipeline.vae.decode(z).sample.clamp(-1, 1)}
 
 
+RUN = dict(prompt="a cat walks along a wall", negative_prompt="blue", height=32, width=48, num_frames=9, num_inference_steps=4, guidance_scale=6.0)
+
+
+def record_run(pipeline, tensors):
+    """The whole pipeline: latents after every step, as [C, T, h, w], and the frames before rounding."""
+    latents = []
+
+    def after_step(_, index, timestep, values):
+        latents.append(values["latents"][0].transpose(0, 1).clone())
+        return values
+
+    set_text_length(pipeline.transformer, 226)
+    generator = torch.Generator("cpu").manual_seed(7)
+    video = pipeline(**RUN, generator=generator, output_type="pt", callback_on_step_end=after_step).frames[0]
+    tensors |= {"run.latents": torch.stack(latents), "run.frames": video.permute(0, 2, 3, 1).half(), "run.timesteps": pipeline.scheduler.timesteps}
+
+
 @torch.no_grad()
 def record(folder, name, out):
     pipeline = open_pipeline(folder)
@@ -197,13 +214,14 @@ def record(folder, name, out):
     if name == "2b":  # the others have the same encoder and autoencoder
         record_text(pipeline, generator, tensors)
         record_vae(pipeline, generator, tensors)
+    record_run(pipeline, tensors)
     tensors = {key: value.contiguous() for key, value in tensors.items()}
     dead = [key for key, value in tensors.items() if value.is_floating_point() and value.numel() > 2 and not 0.1 < value.std() < 10]
     if dead or not all(value.isfinite().all() for value in tensors.values()):
         raise SystemExit(f"random_cogvideox: not finite, or nearly constant: {', '.join(dead)}")
     save_file(tensors, out / f"cogvideox-{name}.safetensors", metadata={"versions": json.dumps(versions())})
     for key, value in tensors.items():
-        if key.endswith(("output", "prompt_embeds", "mean", "logvar", "frames")):
+        if key.endswith(("output", "prompt_embeds", "mean", "logvar", "frames", "latents")):
             print(f"{name:4} {key:32} {str(list(value.shape)):24} std {value.std():.2f} max {value.abs().max():.2f}")
 
 
