@@ -49,13 +49,17 @@ endif()
 if(SANITIZE)
   set(sanitizer -DCMAKE_CXX_FLAGS=-fsanitize=${SANITIZE})
 endif()
-# Another project finds the package, links the library, catches its errors.
-run("configure the consumer" ${CMAKE_COMMAND} -S ${CMAKE_CURRENT_LIST_DIR}/consumer -B ${work}/consumer -G ${GENERATOR} -DCMAKE_PREFIX_PATH=${prefix}
+# Another project finds the package, links the library, receives a clip's frames and catches its errors.
+run("configure the consumer" ${CMAKE_COMMAND} -S ${SOURCE_DIR}/examples/library -B ${work}/consumer -G ${GENERATOR} -DCMAKE_PREFIX_PATH=${prefix}
   ${sanitizer})
 run("build the consumer" ${CMAKE_COMMAND} --build ${work}/consumer)
-run("run the consumer" ${work}/consumer/consumer)
-if(NOT output STREQUAL "no disk: 4\n")
-  message(FATAL_ERROR "the consumer printed '${output}' instead of 'no disk: 4'")
+run("run the consumer" ${work}/consumer/make_clip ${prefix}/share/t2v/models/world-64 "a red circle on a black background")
+if(NOT output MATCHES "frame 0: -?[0-9.]+\nframe 1: .*\nframe 4: -?[0-9.]+\n$")
+  message(FATAL_ERROR "the consumer printed '${output}' instead of five frames")
+endif()
+execute_process(COMMAND ${work}/consumer/make_clip ${work}/no-model "a circle" RESULT_VARIABLE code ERROR_VARIABLE said)
+if(NOT code EQUAL 3 OR NOT said MATCHES "no-model")
+  message(FATAL_ERROR "without a model the consumer ended with ${code} and '${said}'")
 endif()
 
 # Where the libtorch that came along has gone, the launcher takes that of python3's PyTorch, or says what to install.
