@@ -141,7 +141,7 @@ void add_world_command(CLI::App& app) {
       "render", "Write renderings as videos, each with its caption and scene as JSON (docs/picture-book.md)");
   command->add_option("--prompts", options->prompts, "How many")->capture_default_str();
   command->add_option("-s,--seed", options->seed, "Of scenes and captions")->capture_default_str();
-  command->add_option("-o,--out", options->out, "Folder for 00000.mp4, 00000.json, …")->required();
+  command->add_option("-o,--out", options->out, "Folder for 00000.mp4, 00000.json, ...")->required();
   command->add_option("--size", options->size, "WxH")->capture_default_str();
   command->add_option("--frames", options->frames, "Of each clip, 8 a second; one frame is written as PNG")
       ->capture_default_str();

@@ -92,6 +92,10 @@ at::Tensor rows_at(const at::Tensor& x, const at::Tensor& index) {
   return x.index_select(0, index);
 }
 
+at::Tensor choose(const at::Tensor& mask, const at::Tensor& x, const at::Tensor& y) {
+  return y.is_meta() ? at::empty_like(y) : at::where(mask, x, y);
+}
+
 at::Tensor normalise_layer(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias,
                            double epsilon) {
   return x.is_meta() ? at::empty_like(x) : at::layer_norm(x, {x.size(-1)}, weight, bias, epsilon);

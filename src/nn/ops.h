@@ -23,6 +23,9 @@ at::Tensor& silu_in_place(at::Tensor& x);
 // gradients are added up.
 at::Tensor rows_at(const at::Tensor& x, const at::Tensor& index);
 
+// x where mask (bool) is true, elsewhere y, of y's shape; the others spread to it.
+at::Tensor choose(const at::Tensor& mask, const at::Tensor& x, const at::Tensor& y);
+
 // Over the last dimension; weight and bias may be undefined.
 at::Tensor normalise_layer(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias,
                            double epsilon);

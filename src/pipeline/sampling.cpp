@@ -4,6 +4,7 @@
 
 #include <string>
 
+#include "nn/ops.h"
 #include "t2v/error.h"
 
 namespace t2v {
@@ -87,7 +88,7 @@ at::Tensor guided(const at::Tensor& prediction, const Branches& branches,
     // A clip whose prediction does not vary has nothing to be scaled by; its NaN would be called the
     // network's.
     const auto spread = [&](const at::Tensor& x) {
-      return (rows[clip].defined() ? x.index_select(0, rows[clip]) : x).std();
+      return (rows[clip].defined() ? rows_at(x, rows[clip]) : x).std();
     };
     if (rescale > 0)
       combined = combined *
@@ -135,9 +136,9 @@ class Restoring {
   }
 
   at::Tensor operator()(const at::Tensor& values, const Scheduler& scheduler, int64_t step) const {
-    auto restored = held_.defined() ? at::where(held_, given_, values) : values;
+    auto restored = held_.defined() ? choose(held_, given_, values) : values;
     if (noised_.defined())
-      restored = at::where(noised_, scheduler.add_noise(known_->clean, known_->noise, step), restored);
+      restored = choose(noised_, scheduler.add_noise(known_->clean, known_->noise, step), restored);
     return restored;
   }
 

@@ -296,6 +296,32 @@ TEST(Sample, BranchesInTurnMakeTheSame) {
   EXPECT_LE(test::relative_error(made(true), made(false)), 1e-5);
 }
 
+// Finds tensors that are left on the CPU: the meta device takes none of another device.
+TEST(Sample, RunsOnTheMetaDeviceWithKnownCells) {
+  const auto config = parse_wan_transformer_config(test::tiny_config("transformer"), "config.json");
+  auto weights = Weights::meta();
+  const WanTransformer network(config, weights.root(), at::kMeta);
+  const auto scheduler_config = parse_scheduler_config(
+      read_json(test::golden("wan-tiny") / "scheduler" / "scheduler_config.json"), "scheduler_config.json");
+  auto cells = at::zeros({3, 4, 6}, at::kBool);
+  cells[0].fill_(true);
+  cells[1][2][3] = true;
+  const auto latents = at::empty({16, 3, 4, 6}, at::kMeta);
+  const auto states = at::empty({5, config.text_dim}, at::kMeta);
+  for (const bool levels_per_token : {true, false}) {
+    const auto tokens = pack({{latents, cells}}, config.patch_size, 2, levels_per_token);
+    const std::vector<TextStates> texts = {{{states}, 9}, {{states.slice(0, 0, 2)}, 9}};
+    const std::vector<Guidance> guidance = {{5.0}};
+    const auto scheduler = make_scheduler(SchedulerKind::unipc, scheduler_config, 3, 0);
+    const auto content = patchify(latents, config.patch_size);
+    Observer observer;
+    const auto values = sample(network, prepare_passes(network, tokens, texts, guidance), *scheduler, tokens,
+                               guidance, {}, observer, 0, KnownContent{content, content});
+    EXPECT_TRUE(values.is_meta());
+    EXPECT_EQ(values.sizes(), content.sizes());
+  }
+}
+
 TEST(Sample, StopsAtTheStepThatIsNotFinite) {
   class Breaking : public ConstantDenoiser {
     at::Tensor predict(const PackedTokens& tokens, const Conditioning& text, at::Tensor*) const override {
