@@ -26,6 +26,7 @@ VaeSpec CogVideoXVaeConfig::spec() const {
   return {.channels = latent_channels,
           .spatial_ratio = int64_t{1} << (block_out_channels.size() - 1),
           .temporal_ratio = int64_t{1} << temporal_levels,
+          .latent_step = latent_frames_at_once,
           .leading = leading};
 }
 

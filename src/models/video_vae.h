@@ -16,17 +16,15 @@ struct VaeSpec {
   int64_t channels = 0;        // of a latent
   int64_t spatial_ratio = 1;   // pixels to a latent, on each axis
   int64_t temporal_ratio = 1;  // frames to a latent frame, after the first
-  int64_t leading = 0;  // latent frames before the clip's first, which fill a patch: copies of it where a clip
-                        // is encoded, dropped where one is decoded
+  int64_t latent_step = 1;     // a clip's latent frames after the first are a multiple of it
+  int64_t leading = 0;  // latent frames before the clip's first, which fill a patch: copies of it where a
+                        // clip is encoded, dropped where one is decoded
 
   int64_t latent_frames(int64_t frames) const { return leading + (frames - 1) / temporal_ratio + 1; }
-  int64_t frames(int64_t latent_frames) const {
-    return (latent_frames - leading - 1) * temporal_ratio + 1;
-  }
-  // [C, T, h, w] of a clip whose width and height are multiples of spatial_ratio.
-  std::array<int64_t, 4> latent_shape(int64_t frames, int64_t width, int64_t height) const {
-    return {channels, latent_frames(frames), height / spatial_ratio, width / spatial_ratio};
-  }
+  int64_t frames(int64_t latent_frames) const { return (latent_frames - leading - 1) * temporal_ratio + 1; }
+  // [C, T, h, w] of a clip whose width and height are multiples of spatial_ratio. Throws Error{usage} for a
+  // number of frames that latent_step excludes.
+  std::array<int64_t, 4> latent_shape(int64_t frames, int64_t width, int64_t height) const;
 };
 
 struct Posterior {

@@ -2,6 +2,8 @@
 #include <ATen/ATen.h>
 
 #include "input.h"
+#include "models/cogvideox_transformer.h"
+#include "models/cogvideox_vae.h"
 #include "models/t5_encoder.h"
 #include "models/wan_transformer.h"
 #include "models/wan_vae.h"
@@ -22,6 +24,8 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, std::size_t size) {
   fuzz::accepts([&] { parse_umt5_config(json, "input"); });
   fuzz::accepts([&] { parse_wan_transformer_config(json, "input"); });
   fuzz::accepts([&] { parse_wan_vae_config(json, "input"); });
+  fuzz::accepts([&] { parse_cogvideox_transformer_config(json, "input"); });
+  fuzz::accepts([&] { parse_cogvideox_vae_config(json, "input"); });
   fuzz::accepts([&] {
     const auto config = parse_scheduler_config(json, "input");
     for (const auto kind : {SchedulerKind::ddpm, SchedulerKind::ddim, SchedulerKind::unipc})

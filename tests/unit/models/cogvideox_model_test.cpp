@@ -51,6 +51,10 @@ TEST_P(CogVideoXModelTest, HasTheDefaultsOfItsPipeline) {
   const auto shape = model->vae().latent_shape(*defaults.frames, *defaults.width, *defaults.height);
   EXPECT_EQ(shape[1], is_1_5 ? 22 : 13);
   EXPECT_EQ(model->vae().frames(shape[1]), *defaults.frames);
+  // The reference would decode an even number of latent frames to three frames more.
+  for (const int64_t frames : {5, 13, 85})
+    test::expect_error(ErrorKind::usage, {"1 + 8·k frames", std::to_string(frames)},
+                       [&] { model->vae().latent_shape(frames, 64, 64); });
   const auto grid = token_grid(shape, model->patch_size());
   EXPECT_LE(std::max({grid.t, grid.h, grid.w}), model->longest_axis());
 }
