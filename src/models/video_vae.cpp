@@ -12,7 +12,7 @@ namespace t2v {
 std::array<int64_t, 4> VaeSpec::latent_shape(int64_t frames, int64_t width, int64_t height) const {
   if ((frames - 1) / temporal_ratio % latent_step != 0)
     throw Error(ErrorKind::usage, "the model makes clips of 1 + " +
-                                      std::to_string(temporal_ratio * latent_step) + "·k frames, found " +
+                                      std::to_string(frame_step()) + "·k frames, found " +
                                       std::to_string(frames));
   return {channels, latent_frames(frames), height / spatial_ratio, width / spatial_ratio};
 }

@@ -10,8 +10,8 @@
 
 namespace t2v {
 
-// Sizes and rules, known from the config alone. A clip has 1 + temporal_ratio·k frames: the first latent
-// frame holds one, each of the others temporal_ratio.
+// Sizes and rules, known from the config alone. A clip has 1 + frame_step()·k frames: the first latent frame holds
+// one, each of the others temporal_ratio.
 struct VaeSpec {
   int64_t channels = 0;        // of a latent
   int64_t spatial_ratio = 1;   // pixels to a latent, on each axis
@@ -20,6 +20,7 @@ struct VaeSpec {
   int64_t leading = 0;  // latent frames before the clip's first, which fill a patch: copies of it where a
                         // clip is encoded, dropped where one is decoded
 
+  int64_t frame_step() const { return temporal_ratio * latent_step; }
   int64_t latent_frames(int64_t frames) const { return leading + (frames - 1) / temporal_ratio + 1; }
   int64_t frames(int64_t latent_frames) const { return (latent_frames - leading - 1) * temporal_ratio + 1; }
   // [C, T, h, w] of a clip whose width and height are multiples of spatial_ratio. Throws Error{usage} for a

@@ -175,8 +175,8 @@ std::string fitting_flags(const Model& model, const ComponentSizes& components, 
     return estimate_memory(model, components, device, dtype, {other}, shape).peak <= limit;
   };
   std::string flags;
-  for (int64_t frames = clip.frames - vae.temporal_ratio; frames >= 1;
-       frames -= vae.temporal_ratio)
+  for (int64_t frames = clip.frames - vae.frame_step(); frames >= 1;
+       frames -= vae.frame_step())
     if (fits(clip.width, clip.height, frames)) {
       flags = "--frames " + std::to_string(frames);
       break;

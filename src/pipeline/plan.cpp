@@ -112,11 +112,11 @@ std::optional<int64_t> wanted_frames(const GenerationPlan& plan, const Generatio
   return wanted;
 }
 
-void plan_length(GenerationPlan& plan, int64_t wanted, int64_t temporal_ratio) {
-  plan.frames = round_frames(wanted, temporal_ratio);
+void plan_length(GenerationPlan& plan, int64_t wanted, int64_t frame_step) {
+  plan.frames = round_frames(wanted, frame_step);
   if (plan.frames != wanted)
     plan.notes.push_back(std::to_string(wanted) + " frames became " + std::to_string(plan.frames) +
-                         ": the model makes 1 + " + std::to_string(temporal_ratio) + "·k");
+                         ": the model makes 1 + " + std::to_string(frame_step) + "·k");
 }
 
 // With what the conditions have beyond the clip's ends.
@@ -154,7 +154,7 @@ void plan_windows(GenerationPlan& plan, const GenerationRequest& request, const 
     plan.windows = windows_of(plan.frames, plan.frames, 0);
     return;
   }
-  const int64_t ratio = configs.model->vae().temporal_ratio;
+  const int64_t ratio = configs.model->vae().frame_step();
   const auto check = [&](int64_t value, int64_t least, int64_t most, const char* flag) {
     if (value < least || value > most || round_frames(value, ratio) != value)
       refuse(std::string(flag) + " should be 1 + " + std::to_string(ratio) + "·k, from " +
@@ -397,7 +397,7 @@ GenerationPlan Planner::plan(const GenerationRequest& request) {
   if (is_task)
     plan_conditions(plan, request, model, sources, wanted);
   else
-    plan_length(plan, wanted.value_or(*defaults.frames), model.vae().temporal_ratio);
+    plan_length(plan, wanted.value_or(*defaults.frames), model.vae().frame_step());
   plan_written_frames(plan);
   plan_windows(plan, request, defaults, configs);
   if (plan.windows.size() == 1 && folder.defaults.frames && plan.frames > *folder.defaults.frames)

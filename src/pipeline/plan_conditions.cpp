@@ -40,13 +40,14 @@ int64_t up_to_multiple(int64_t value, int64_t multiple) {
 }
 int64_t down_to_multiple(int64_t value, int64_t multiple) { return value / multiple * multiple; }
 
-// Lengths are counted in latent frames: a beginning has 1 + ratio·k frames, all that follows ratio·k.
+// Lengths are counted in steps of the model: a beginning has 1 + ratio·k frames, all that follows ratio·k.
 class TaskPlan {
  public:
   TaskPlan(GenerationPlan& plan, const GenerationRequest& request, const Model& model,
            const std::map<std::string, SourceInfo>& sources, std::optional<int64_t> wanted)
       : plan_(plan), request_(request), sources_(sources), wanted_(wanted) {
-    ratio_ = model.vae().temporal_ratio;
+    ratio_ = model.vae().frame_step();
+    hold_ = model.vae().temporal_ratio - 1;
     const auto& defaults = model.defaults();
     overlap_ = request.overlap.value_or(defaults.overlap.value_or(1 + ratio_));
     length_ = *defaults.frames;
@@ -109,7 +110,7 @@ class TaskPlan {
     if (plan_.frames < 1 + ratio_)
       refuse("--last-image: a clip of one frame has no other last one; ask for --frames " +
              std::to_string(1 + ratio_) + " or more");
-    add(*request_.last_image, 0, 1, plan_.frames - 1, ratio_ - 1);
+    add(*request_.last_image, 0, 1, plan_.frames - 1, hold_);
   }
 
   void go_on_from(const std::string& video) {
@@ -170,7 +171,7 @@ class TaskPlan {
   const GenerationRequest& request_;
   const std::map<std::string, SourceInfo>& sources_;
   std::optional<int64_t> wanted_;
-  int64_t ratio_ = 1, overlap_ = 1, length_ = 1;
+  int64_t ratio_ = 1, hold_ = 0, overlap_ = 1, length_ = 1;
 };
 
 // What the sidecar needs to make the clip again.

@@ -58,5 +58,18 @@ TEST_P(CogVideoXRun, FollowsTheReferenceFromTheTextToTheFrames) {
   EXPECT_LE(error, 1.0 / 255);
 }
 
+// Four frames to a latent, and two latents to a step of the autoencoder.
+TEST(CogVideoXPlan, FramesAreRoundedToTheFamilysStep) {
+  GenerationRequest request;
+  request.model = test::golden("cogvideox-2b").string();
+  request.prompt = "a cat";
+  request.size = "48x32";
+  request.frames = 20;
+  request.to_receiver = true;
+  const auto plan = plan_generation(request);
+  EXPECT_EQ(plan.frames, 17);
+  EXPECT_NE(plan.notes.front().find("20 frames became 17: the model makes 1 + 8·k"), std::string::npos);
+}
+
 }  // namespace
 }  // namespace t2v
