@@ -99,7 +99,8 @@ std::shared_ptr<const TensorSource> weights_of(const Model& model, const std::st
     source = apply_scales(open_weight_file(given->second));
     source = rename_tensors(source, renamed(model, component, *source));
   }
-  return component == "transformer" ? add_loras(source, folder.loras, lora_names(model)) : source;
+  if (component != "transformer" || folder.loras.empty()) return source;
+  return add_loras(source, folder.loras, lora_names(model));
 }
 
 LayerNames lora_names(const Model& model) {
