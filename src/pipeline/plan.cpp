@@ -389,6 +389,7 @@ GenerationPlan Planner::plan(const GenerationRequest& request) {
   plan.dtype = dtype_name(dtype);
   plan_rate(plan, request, defaults);
   const auto wanted = wanted_frames(plan, request);
+  plan.levels_per_token = defaults.per_frame_timesteps;
   const bool is_task = has_task(request);
   auto& sources = (*sources_)[plan.fps];
   if (is_task) look_at_sources(request, plan.fps, sources);

@@ -240,7 +240,6 @@ void plan_conditions(GenerationPlan& plan, const GenerationRequest& request, con
   plan.fit = request.fit.value_or("crop");
   parse_fit(plan.fit);
   plan.task = task_of(request);
-  plan.levels_per_token = model.defaults().per_frame_timesteps;
   TaskPlan(plan, request, model, sources, wanted).make();
   for (const auto& file : files_of(request)) {
     const auto& info = sources.at(file);

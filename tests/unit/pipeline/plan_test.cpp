@@ -258,5 +258,16 @@ TEST(ParseDtype, ChoosesByTheDevice) {
     EXPECT_EQ(parse_dtype(dtype_name(type), at::kCPU), type);
 }
 
+// Otherwise the windows of a long clip would be made by RePaint.
+TEST_F(Plan, AModelWithALevelPerFrameIsToldThatKnownTokensAreClean) {
+  GenerationRequest request;
+  request.prompt = "a red circle";
+  request.to_receiver = true;
+  request.model = test::shipped_model().string();
+  EXPECT_TRUE(plan_generation(request).levels_per_token);
+  request.model = test::golden("wan-tiny").string();
+  EXPECT_FALSE(plan_generation(request).levels_per_token);
+}
+
 }  // namespace
 }  // namespace t2v
