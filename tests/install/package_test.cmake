@@ -22,16 +22,16 @@ foreach(field "Package: t2v\n" "Version: ${VERSION}\n" "Depends: [^\n]*libavcode
   endif()
 endforeach()
 
-run("dpkg-deb -x" dpkg-deb -x ${package} ${work}/root)
+run("dpkg-deb -x" dpkg-deb -x ${package} ${work}/tree)
 foreach(path bin/t2v lib/libt2v.so.0 lib/t2v/libtorch_cpu.so share/t2v/models/world-128/model_index.json share/doc/t2v/copyright
     share/doc/t2v/LICENSE.libtorch share/man/man1/t2v.1 share/bash-completion/completions/t2v)
-  if(NOT EXISTS ${work}/root/usr/${path})
+  if(NOT EXISTS ${work}/tree/usr/${path})
     message(FATAL_ERROR "not in the package: ${path}")
   endif()
 endforeach()
 # Every library that the package holds is in its copyright file.
-file(GLOB libraries RELATIVE ${work}/root/usr/lib/t2v ${work}/root/usr/lib/t2v/*)
-file(READ ${work}/root/usr/share/doc/t2v/copyright copyright)
+file(GLOB libraries RELATIVE ${work}/tree/usr/lib/t2v ${work}/tree/usr/lib/t2v/*)
+file(READ ${work}/tree/usr/share/doc/t2v/copyright copyright)
 string(REGEX MATCHALL "usr/lib/t2v/[^ \n]*" patterns "${copyright}")
 foreach(library IN LISTS libraries)
   set(found NO)
@@ -49,7 +49,7 @@ foreach(library IN LISTS libraries)
 endforeach()
 
 run("bin/t2v generate" ${CMAKE_COMMAND} -E env --unset=LD_LIBRARY_PATH --unset=T2V_MODELS
-  ${work}/root/usr/bin/t2v generate --prompt "a red circle" --steps 2 --frames 1 --seed 1 -o ${work}/clip.mp4)
+  ${work}/tree/usr/bin/t2v generate --prompt "a red circle" --steps 2 --frames 1 --seed 1 -o ${work}/clip.mp4)
 if(NOT EXISTS ${work}/clip.mp4)
   message(FATAL_ERROR "bin/t2v generate wrote no clip.mp4:\n${output}")
 endif()
