@@ -58,7 +58,7 @@ void ClipWriter::hand_over(const ClipTask& task, const at::Tensor& latents) {
   std::unique_lock lock(mutex_);
   changed_.wait(lock, [this] { return queue_.size() < queue_capacity || reporter_.stopped(); });
   if (reporter_.stopped()) return;
-  queue_.push_back({&task, latents});
+  queue_.push_back({task, latents});
   changed_.notify_all();
 }
 
@@ -100,7 +100,7 @@ void ClipWriter::run() {
   at::set_num_threads(options_.threads);
   while (const auto entry = next()) {
     try {
-      reporter_.finished(write(*entry->task, entry->latents));
+      reporter_.finished(write(entry->task, entry->latents));
     } catch (...) {  // cancelled, or the receiver of the outcome has thrown
       reporter_.stop(std::current_exception());
     }

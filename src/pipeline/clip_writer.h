@@ -63,7 +63,7 @@ class ClipWriter {
 
  private:
   struct Entry {
-    const ClipTask* task;
+    ClipTask task;  // with its content, which the denoiser lets go
     at::Tensor latents;
   };
   void run();

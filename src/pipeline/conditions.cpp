@@ -89,7 +89,7 @@ class SplicedClip : public ClipSink {
     end = std::min(end, condition.at + condition.frames);
     if (begin >= end) return;
     auto source = open_source(plan_, condition, condition.from + begin - condition.at);
-    for (; begin < end; ++begin) sink_->write(as_float(bytes_of(next_of(source, condition))).unsqueeze(1));
+    for (; begin < end; ++begin) sink_->write(from_frames({next_of(source, condition)}));
   }
 
   std::unique_ptr<ClipSink> sink_;

@@ -155,6 +155,7 @@ void Denoising::denoise(const Pack& whole) {
       receiver_.hand_over(*pack[i], made[i].latents);
     else
       close(*pack[i], made[i].stream);
+    pack[i]->content = std::make_shared<ClipContent>();  // a run of many clips keeps that of none
   }
 }
 
@@ -203,7 +204,7 @@ std::vector<Denoising::Made> Denoising::make_in_memory(const Pack& pack) {
 
 std::vector<Denoising::Made> Denoising::make(const Pack& pack, bool branches_in_turn) {
   for (auto* task : pack)
-    if (!task->content->frames.defined())
+    if (!task->plan->conditions.empty() && !task->content->frames.defined())
       task->content = std::make_shared<ClipContent>(read_content(*task->plan, reporter_));
   PackSampler sampler(denoiser_, configs_, device_, texts_, options_.checkpoints, pack, branches_in_turn);
   PackObserver observer(reporter_, static_cast<int64_t>(pack.size()));
