@@ -197,10 +197,7 @@ class CogVideoXVae::Encoding : public EncodeStream {
   explicit Encoding(const CogVideoXVae& vae) : vae_(vae) {}
 
   Posterior push(const at::Tensor& frames) override {
-    const auto ratio = vae_.spec().spatial_ratio;
-    if (frames.dim() != 4 || frames.size(0) != 3 || frames.size(2) % ratio != 0 ||
-        frames.size(3) % ratio != 0)
-      vae_.refuse_frames(frames);
+    vae_.require_frames(frames);
     clip_.add(frames.transpose(0, 1));
     std::vector<at::Tensor> parts;
     while (true) {
@@ -208,7 +205,7 @@ class CogVideoXVae::Encoding : public EncodeStream {
       if (!chunk.defined()) break;
       encode(chunk, parts);
     }
-    return posterior(parts);
+    return posterior_of(parts);
   }
 
   Posterior finish() override {
@@ -216,7 +213,7 @@ class CogVideoXVae::Encoding : public EncodeStream {
     const auto ratio = vae_.spec().temporal_ratio;
     if (clip_.first && clip_.available() > 0)
       encode(clip_.take((clip_.available() - 1) / ratio * ratio + 1), parts);
-    return posterior(parts);
+    return posterior_of(parts);
   }
 
  private:
@@ -224,11 +221,6 @@ class CogVideoXVae::Encoding : public EncodeStream {
     const auto moments = vae_.encoder_->forward(chunk, clip_.caches);
     for (; leading_ > 0; --leading_) parts.push_back(moments.narrow(0, 0, 1));
     parts.push_back(moments);
-  }
-  static Posterior posterior(const std::vector<at::Tensor>& parts) {
-    if (parts.empty()) return {};
-    const auto moments = at::cat(parts).transpose(0, 1).contiguous().chunk(2);  // [z, T, h, w] x 2
-    return {moments[0], moments[1].clamp(-30.0, 20.0)};
   }
 
   const CogVideoXVae& vae_;

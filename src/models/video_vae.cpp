@@ -28,6 +28,18 @@ void VideoVae::refuse_frames(const at::Tensor& frames) const {
                                      : std::to_string(shape.size()) + " dimensions"));
 }
 
+void VideoVae::require_frames(const at::Tensor& frames) const {
+  const auto ratio = spec_.spatial_ratio;
+  if (frames.dim() != 4 || frames.size(0) != 3 || frames.size(2) % ratio != 0 || frames.size(3) % ratio != 0)
+    refuse_frames(frames);
+}
+
+Posterior VideoVae::posterior_of(const std::vector<at::Tensor>& parts) {
+  if (parts.empty()) return {};
+  const auto moments = at::cat(parts).transpose(0, 1).contiguous().chunk(2);  // [C, T, h, w] x 2
+  return {moments[0], moments[1].clamp(-30.0, 20.0)};
+}
+
 Posterior VideoVae::encode(const at::Tensor& frames) const {
   if (frames.dim() != 4 || frames.size(1) < 1 || (frames.size(1) - 1) % spec_.temporal_ratio != 0)
     refuse_frames(frames);

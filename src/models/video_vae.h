@@ -7,6 +7,7 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <vector>
 
 namespace t2v {
 
@@ -89,6 +90,10 @@ class VideoVae {
   VideoVae(VideoVae&&) = default;
   // frames that are not [3, t, H, W] with H and W as spatial_ratio wants them.
   [[noreturn]] void refuse_frames(const at::Tensor& frames) const;
+  // Throws Error{usage} for such.
+  void require_frames(const at::Tensor& frames) const;
+  // Of an encoder's output in parts [t, 2·C, h, w]; undefined tensors where there are none.
+  static Posterior posterior_of(const std::vector<at::Tensor>& parts);
 
  private:
   VaeSpec spec_;

@@ -236,10 +236,8 @@ class WanVae::Encoding : public EncodeStream {
   explicit Encoding(const WanVae& vae) : vae_(vae) {}
 
   Posterior push(const at::Tensor& frames) override {
+    vae_.require_frames(frames);
     const auto ratio = vae_.spec().spatial_ratio;
-    if (frames.dim() != 4 || frames.size(0) != 3 || frames.size(2) % ratio != 0 ||
-        frames.size(3) % ratio != 0)
-      vae_.refuse_frames(frames);
     chunk_ = vae_.spec().temporal_ratio * vae_.chunk_for(frames.size(2) / ratio * (frames.size(3) / ratio));
     state_.add(fold_pixels(frames.transpose(0, 1), vae_.config_.patch_size));  // [t, 3·p·p, H / p, W / p]
     return encode(/*end=*/false);
@@ -252,9 +250,7 @@ class WanVae::Encoding : public EncodeStream {
     state_.each_chunk(chunk_, vae_.spec().temporal_ratio, end, [&](const at::Tensor& chunk) {
       parts.push_back(vae_.encoder_->forward(chunk, state_.caches, state_.first));
     });
-    if (parts.empty()) return {};
-    const auto moments = at::cat(parts).transpose(0, 1).contiguous().chunk(2);  // [z, T, h, w] x 2
-    return {moments[0], moments[1].clamp(-30.0, 20.0)};
+    return posterior_of(parts);
   }
 
   const WanVae& vae_;
