@@ -182,7 +182,10 @@ class LibavReader : public VideoReader {
     check(avcodec_parameters_to_context(codec_.get(), stream_->codecpar), "its pictures cannot be decoded");
     codec_->max_pixels = limits_.pixels_per_frame;
     codec_->pkt_timebase = stream_->time_base;
-    codec_->thread_count = 0;  // as many as there are processors: a decoder's output does not depend on it
+    // As many as there are processors: a decoder's output does not depend on it. libav 5.1 aborts where its
+    // WebP decoder fails late in a thread of its own; a still image gains nothing from threads.
+    codec_->thread_count = is_still_image(*container_->iformat) || codec_->codec_id == AV_CODEC_ID_WEBP ? 1
+                                                                                                        : 0;
     codec_->err_recognition |= AV_EF_CRCCHECK;
     // A JPEG that was cut short is otherwise decoded with a grey rest. (For other formats this refuses good
     // files with unusual tags.)
