@@ -1,6 +1,7 @@
 // What is asked for, what will be done, and what came of it. Plain data: all of it can be written as JSON.
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <map>
 #include <optional>
@@ -11,26 +12,29 @@ namespace t2v {
 
 // Everything a user may set. What is absent comes from the model's t2v.json, then from the model family.
 struct GenerationRequest {
-  std::optional<std::string> model;                    // folder, or name of a shipped model
+  std::optional<std::string> model;                           // folder, or name of a shipped model
   std::optional<std::string> transformer, vae, text_encoder;  // safetensors files in place of the folder's
   std::optional<std::vector<std::string>> lora;               // "FILE" or "FILE:SCALE"
-  std::optional<std::string> prompt, negative_prompt;  // UTF-8
-  std::optional<std::string> size, aspect;             // "WxH" in pixels; "W:H"
-  std::optional<int64_t> width, height;                // pixels
+  std::optional<std::string> prompt, negative_prompt;         // UTF-8
+  std::optional<std::string> size, aspect;                    // "WxH" in pixels; "W:H"
+  std::optional<int64_t> width, height;                       // pixels
   std::optional<double> seconds;
   std::optional<int64_t> frames;
   std::optional<double> fps;
   std::optional<int64_t> window, overlap;  // frames: of each part of a long clip, and that it shares with the
                                            // part before
   std::optional<int64_t> context_noise;    // timestep that the shared frames are noised to
+  std::optional<std::string> storyboard;   // JSON file: prompts over time, pictures and clips at times
   std::optional<std::string> image, last_image;  // the first and the last frame
   std::optional<std::string> extend;             // video to go on from; backward: to come before
   std::optional<bool> backward;
   std::optional<std::vector<std::string>> connect;  // two videos to make a transition between
-  std::optional<std::string> fill, missing;  // video of which the seconds "1.0-2.5" are made anew
-  std::optional<std::string> edit, mask;     // video, or picture, to make anew; where the mask is white
-  std::optional<double> strength;            // how much anew: 1 is all, 0 nothing
-  std::optional<std::string> fit;            // crop, pad, stretch: what is of another shape
+  std::optional<std::string> fill, missing;         // video of which the seconds "1.0-2.5" are made anew
+  std::optional<std::string> edit, mask;  // video, or picture, to make anew; where the mask is white
+  std::optional<std::string> outpaint;    // "W:H": the shape of which the edited video is the middle
+  std::optional<int64_t> blend;           // frames at a seam that go over from the source to what is made
+  std::optional<double> strength;         // how much anew: 1 is all, 0 nothing
+  std::optional<std::string> fit;         // crop, pad, stretch: what is of another shape
   std::optional<int64_t> steps;
   std::optional<double> guidance_scale, guidance_rescale;
   std::optional<std::string> scheduler;  // ddpm, ddim, unipc
@@ -61,22 +65,31 @@ struct MemoryEstimate {
   int64_t peak = 0;       // denoising and decoding together when they overlap
 };
 
-// A part of a long clip, made in one pass: frames of the clip from `begin` on, the first `context` of which
-// are the last ones of the part before.
-struct Window {
-  int64_t begin = 0, context = 0, frames = 0;
+// A part of a clip with a prompt of its own, one after the other.
+struct Shot {
+  std::string prompt = {}, cleaned_prompt = {};  // as given; as the text encoder gets it
+  int64_t begin = 0, frames = 0;
+  bool cut = false;  // it does not go on from the frames before it
 };
 
-// Frames of a file that a clip must agree with. The clip's timeline goes on beyond its ends: frames before its
-// first and after its last are written as they are.
+// A part of a long clip, made in one pass: frames of the clip from `begin` on, the first `context` of which
+// are the last ones of the part before. Of the `frames` that are made, those from `kept` on are left out.
+struct Window {
+  int64_t begin = 0, context = 0, frames = 0, kept = 0;
+  std::size_t shot = 0;
+};
+
+// Frames of a file that a clip must agree with. The clip's timeline goes on beyond its ends: frames before
+// its first and after its last are written as they are.
 struct Condition {
-  std::string source;       // image, video or pattern of images
+  std::string source = {};  // image, video or pattern of images
   int64_t from = 0;         // frame of the source, at the clip's rate
   int64_t frames = 1;
-  int64_t at = 0;           // frame of the clip at which the first of them is
-  int64_t hold = 0;         // so many frames of the clip before that one are to look like it
-  double strength = 0;      // 0: the frames stay; above: they are where the clip begins from, noised to so much
-                            // of the schedule (SDEdit: Meng et al. 2022); 1 is all new
+  int64_t at = 0;       // frame of the clip at which the first of them is
+  int64_t hold = 0;     // so many frames of the clip before that one are to look like it
+  int64_t linger = 0;   // and so many after the last one like that
+  double strength = 0;  // 0: the frames stay; above: they are where the clip begins from, noised to so much
+                        // of the schedule (SDEdit: Meng et al. 2022); 1 is all new
 };
 
 // One clip of a plan.
@@ -91,20 +104,24 @@ struct GenerationPlan {
   std::string model, model_folder;
   std::map<std::string, std::string> weights;  // component → file in place of the folder's
   std::vector<std::string> loras;              // "FILE" or "FILE:SCALE"
-  std::string prompt, negative_prompt;                  // as given
-  std::string cleaned_prompt, cleaned_negative_prompt;  // as the text encoder gets them
+  std::string prompt, negative_prompt;         // as given; of several shots, their prompts in a row
+  std::string cleaned_negative_prompt;         // as the text encoder gets it
+  std::vector<Shot> shots;                     // one, but for storyboards
   int64_t width = 0, height = 0, frames = 0;
   double fps = 0;
   std::vector<Window> windows;      // in order; one when the clip is made in one pass
   int64_t window = 0, overlap = 0;  // frames
   int64_t context_noise = 0;        // timestep
   std::vector<Condition> conditions;
-  std::optional<std::string> mask;  // of the conditions: white is made anew, black is kept
-  std::string fit;                  // crop, pad, stretch
-  bool levels_per_token = false;    // the network is told that known content is clean; otherwise RePaint
-  int64_t first_step = 0;           // of the schedule: above 0 where the clip begins from content
-  int64_t written_frames = 0;       // of the file, with what the conditions have beyond the clip's ends
-  GenerationRequest task;           // what of the request the conditions come from
+  std::map<std::string, std::string> sources;    // file of the conditions → hash of its frames
+  std::optional<std::string> mask;               // of the conditions: white is made anew, black is kept
+  std::optional<std::array<int64_t, 4>> inside;  // of outpainting: left, top, right, bottom of what is kept
+  int64_t blend = 0;                             // frames
+  std::string fit;                               // crop, pad, stretch
+  bool levels_per_token = false;  // the network is told that known content is clean; otherwise RePaint
+  int64_t first_step = 0;         // of the schedule: above 0 where the clip begins from content
+  int64_t written_frames = 0;     // of the file, with what the conditions have beyond the clip's ends
+  GenerationRequest task;         // what of the request the conditions come from
   int64_t steps = 0;
   double guidance_scale = 0, guidance_rescale = 0;
   std::string scheduler;

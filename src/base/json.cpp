@@ -73,19 +73,23 @@ Json parse_json(std::string_view text, const std::string& where, ErrorKind kind,
   return parsed;
 }
 
-Json read_json(const std::filesystem::path& path, ErrorKind kind, const JsonLimits& limits) {
+std::string read_text(const std::filesystem::path& path, ErrorKind kind, std::size_t most) {
   std::error_code failed;
   const auto size = std::filesystem::file_size(path, failed);
   if (failed) throw Error(kind, path.string() + ": cannot be read (" + failed.message() + ")");
-  if (size > limits.bytes)
+  if (size > most)
     throw Error(kind, path.string() + ": " + std::to_string(size) + " bytes; at most " +
-                          std::to_string(limits.bytes) + " are read");
+                          std::to_string(most) + " are read");
   std::ifstream file(path, std::ios::binary);
   std::ostringstream text;
   text << file.rdbuf();
   if (!file) throw Error(kind, path.string() + ": cannot be read (" + std::strerror(errno) + ")");
   refuse_lfs_pointer(text.view(), path.string(), kind);
-  return parse_json(text.view(), path.string(), kind, limits);
+  return std::move(text).str();
+}
+
+Json read_json(const std::filesystem::path& path, ErrorKind kind, const JsonLimits& limits) {
+  return parse_json(read_text(path, kind, limits.bytes), path.string(), kind, limits);
 }
 
 int64_t json_size(const Json& object, const std::string& key, const std::string& where, int64_t most) {

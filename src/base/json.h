@@ -39,6 +39,9 @@ std::optional<JsonDefect> try_parse_json(std::string_view text, Json& parsed, co
 Json parse_json(std::string_view text, const std::string& where, ErrorKind kind = ErrorKind::bad_input,
                 const JsonLimits& limits = {});
 
+// A file's bytes. Throws Error{kind} when it cannot be read or has more than `most`.
+std::string read_text(const std::filesystem::path& path, ErrorKind kind, std::size_t most);
+
 // Reads and parses a file. Throws Error{kind}, also when the file cannot be read.
 Json read_json(const std::filesystem::path& path, ErrorKind kind = ErrorKind::bad_input,
                const JsonLimits& limits = {});

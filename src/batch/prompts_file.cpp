@@ -10,7 +10,7 @@
 
 #include "base/signals.h"
 #include "base/utf8.h"
-#include "batch/json_keys.h"
+#include "base/json_keys.h"
 #include "pipeline/settings.h"
 
 namespace t2v {

@@ -5,9 +5,9 @@
 #include <xxhash.h>
 
 #include "base/json.h"
+#include "base/json_text.h"
 #include "pipeline/latents_file.h"
 #include "pipeline/output_template.h"
-#include "base/json_text.h"
 #include "pipeline/provenance.h"
 #include "weights/safetensors.h"
 
@@ -29,6 +29,8 @@ std::string hash_of(const at::Tensor& values) {
 Json latent_settings(const GenerationPlan& plan, const PlannedClip& clip, const std::string& model_hash) {
   auto settings = settings_of_clip(plan, clip);
   for (const char* key : {"model", "crf", "fps", "resize", "resize_filter"}) settings.erase(key);
+  if (plan.task.storyboard) settings["shots"] = shots_to_json(plan);  // its file may change
+  if (!plan.sources.empty()) settings["sources"] = plan.sources;
   settings["model_hash"] = model_hash;
   settings["device"] = plan.device.substr(0, plan.device.find(':'));  // which card of a kind does not matter
   if (plan.init_latents)

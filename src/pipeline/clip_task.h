@@ -5,6 +5,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "pipeline/checkpoint.h"
 #include "pipeline/conditions.h"
@@ -17,9 +18,10 @@ struct ClipTask {
   const PlannedClip* clip = nullptr;
   std::size_t plan_index = 0, clip_index = 0;
   std::shared_ptr<const Checkpoint> checkpoint;  // where it goes on, or nothing
-  std::size_t text = 0,
-              negative_text = 0;  // among the embeddings of the run; negative_text only with guidance
-  std::shared_ptr<const ClipContent> content = std::make_shared<ClipContent>();  // read when the clip is begun
+  std::vector<std::size_t> texts;                // of the plan's shots, among the embeddings of the run
+  std::size_t negative_text = 0;                 // likewise, with guidance
+  std::shared_ptr<const ClipContent> content = std::make_shared<ClipContent>();  // read when the clip is
+                                                                                 // begun
   double denoise_seconds = 0;
 
   // What messages call it.

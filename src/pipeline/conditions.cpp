@@ -56,6 +56,27 @@ void hold_nearest(const at::Tensor& frames, const std::vector<bool>& there) {
   }
 }
 
+// Outpainting: all around the inside looks like its rim.
+void spread_rim(at::Tensor& frames, const std::array<int64_t, 4>& inside) {
+  const auto& [left, top, right, bottom] = inside;
+  frames = frames.index_select(2, at::arange(frames.size(2)).clamp_(top, bottom - 1))
+               .index_select(3, at::arange(frames.size(3)).clamp_(left, right - 1));
+}
+
+// Falls towards the frames that are made, over `blend` of those that are shown.
+at::Tensor share_of(const at::Tensor& shown, int64_t blend) {
+  const auto frames = shown.size(0);
+  const auto made = shown.flatten(1).all(1).logical_not();
+  auto share = at::ones({frames});
+  for (int64_t d = 1; d <= blend; ++d) {  // made so near
+    auto near = at::zeros({frames}, at::kBool);
+    near.slice(0, d).logical_or_(made.slice(0, 0, frames - d));
+    near.slice(0, 0, frames - d).logical_or_(made.slice(0, d));
+    share = at::where(near, share.clamp_max(static_cast<double>(d) / static_cast<double>(blend + 1)), share);
+  }
+  return share.view({-1, 1, 1});
+}
+
 // The parts of a clip and of what lies beyond its ends, to one sink.
 class SplicedClip : public ClipSink {
  public:
@@ -79,7 +100,11 @@ class SplicedClip : public ClipSink {
     };
     const auto source = as_float(part(content_.frames, 1)).to(frames.device());
     const auto shown = part(content_.shown, 0).unsqueeze(0).to(frames.device());  // [1, t, H or 1, W or 1]
-    sink_->write(at::where(shown, source, frames));
+    const auto mixed = content_.share.defined()
+                           ? at::lerp(frames, source,
+                                      part(content_.share, 0).unsqueeze(0).to(frames.device()))
+                           : source;
+    sink_->write(at::where(shown, mixed, frames));
   }
 
  private:
@@ -116,11 +141,21 @@ ClipContent read_content(const GenerationPlan& plan, Observer& observer) {
       content.frames.select(1, i).copy_(bytes_of(next_of(source, condition)));
       there[static_cast<std::size_t>(i)] = true;
     }
-    if (condition.strength > 0 && !plan.mask) continue;  // a beginning, of which nothing stays
-    content.kept.slice(0, std::max<int64_t>(0, begin - condition.hold), end).fill_(true);
+    if (condition.strength > 0 && !plan.mask && !plan.inside)
+      continue;  // a beginning, of which nothing stays
+    content.kept.slice(0, std::max<int64_t>(0, begin - condition.hold), end + condition.linger).fill_(true);
     content.shown.slice(0, begin, end).fill_(true);
   }
   hold_nearest(content.frames, there);
+  if (plan.inside) {
+    const auto& [left, top, right, bottom] = *plan.inside;
+    spread_rim(content.frames, *plan.inside);
+    auto inside = at::zeros({1, plan.height, plan.width}, at::kBool);
+    inside.slice(1, top, bottom).slice(2, left, right).fill_(true);
+    content.kept = content.kept.logical_and(inside);
+    content.shown = content.shown.logical_and(inside);
+  }
+  if (plan.blend > 0) content.share = share_of(content.shown, plan.blend);
   if (plan.mask) {
     const auto black = black_of_mask(plan);
     content.kept = content.kept.logical_and(black);
@@ -143,8 +178,10 @@ KnownLatents known_latents(const VideoVae& vae, at::Device device, const ClipCon
     const auto cells = at::arange(latent_frames).lt(latents.size(1)).view({-1, 1, 1});
     return {latents, cells.expand({latent_frames, latents.size(2), latents.size(3)})};
   }
-  auto frames = as_float(content.frames.narrow(1, window.begin, window.frames));
-  auto kept = content.kept.narrow(0, window.begin, window.frames).clone();  // [n, H or 1, W or 1]
+  // What the window makes beyond the clip's frames may be anything: it looks like the last one that is kept.
+  const auto shown = at::arange(window.frames).clamp_max(window.kept - 1).add_(window.begin);
+  auto frames = as_float(content.frames.index_select(1, shown));
+  auto kept = content.kept.index_select(0, shown);  // [n, H or 1, W or 1]
   if (context_frames > 0) {
     frames.narrow(1, 0, context_frames).copy_(context);
     kept.narrow(0, 0, context_frames).fill_(true);

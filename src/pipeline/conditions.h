@@ -18,6 +18,7 @@ struct ClipContent {
   at::Tensor frames;  // uint8 [3, F, H, W]; where nothing is known, the nearest frame that is
   at::Tensor kept;    // bool [F, 1, 1] or [F, H, W]: what stays, as the autoencoder is to see it
   at::Tensor shown;   // bool, likewise: what of it is written from here
+  at::Tensor share;   // float [F, 1, 1], where seams are blended: how much of it
 };
 
 // Reads what the plan's conditions say of the clip's own frames; undefined tensors where there are none.

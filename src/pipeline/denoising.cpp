@@ -51,9 +51,13 @@ std::string schedule_of(const ClipTask& task) {
   std::snprintf(numbers, sizeof numbers, " %.17g %.17g", plan.eta, plan.flow_shift.value_or(0));
   std::string schedule = plan.scheduler + " " + std::to_string(plan.steps) + numbers + " from " +
                          std::to_string(task.first_step());
-  if (plan.windows.size() > 1)
-    for (const auto number : {plan.frames, plan.window, plan.overlap, plan.context_noise, task.steps_done()})
+  if (plan.windows.size() > 1) {
+    for (const auto number : {plan.context_noise, task.steps_done()})
       schedule += " " + std::to_string(number);
+    for (const auto& w : plan.windows)
+      for (const auto number : {w.begin, w.context, w.frames, w.kept, static_cast<int64_t>(w.shot)})
+        schedule += " " + std::to_string(number);
+  }
   if (!plan.conditions.empty())
     schedule += " known " + std::to_string(plan.first_step) + " " + std::to_string(plan.levels_per_token);
   return schedule;
@@ -225,7 +229,7 @@ std::vector<KnownLatents> Denoising::known_of(const Pack& pack, std::size_t wind
   std::vector<KnownLatents> known;
   for (std::size_t i = 0; i < pack.size(); ++i)
     known.push_back(known_latents(vae_, device_, *pack[i]->content, pack[i]->plan->windows[window],
-                                  window == 0 ? at::Tensor() : contexts[i]));
+                                  contexts.empty() ? at::Tensor() : contexts[i]));
   return known;
 }
 

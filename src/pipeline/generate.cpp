@@ -179,7 +179,7 @@ class ModelRun {
     };
     for (; count < tasks_.size() && bytes < text_bytes_at_once; ++count) {
       auto& task = tasks_[count];
-      task.text = place_of(task.plan->cleaned_prompt);
+      for (const auto& shot : task.plan->shots) task.texts.push_back(place_of(shot.cleaned_prompt));
       if (task.plan->branches == 2) task.negative_text = place_of(task.plan->cleaned_negative_prompt);
     }
     const auto middle = tasks_.begin() + static_cast<std::ptrdiff_t>(count);
@@ -252,9 +252,11 @@ class ModelRun {
 
   void fail_where_text_failed(std::vector<ClipTask>& tasks) {
     std::erase_if(tasks, [&](const ClipTask& task) {
-      auto found = text_errors_.find(task.text);
-      if (found == text_errors_.end() && task.plan->branches == 2)
-        found = text_errors_.find(task.negative_text);
+      auto texts = task.texts;
+      if (task.plan->branches == 2) texts.push_back(task.negative_text);
+      auto found = text_errors_.end();
+      for (const auto text : texts)
+        if (found == text_errors_.end()) found = text_errors_.find(text);
       if (found == text_errors_.end()) return false;
       reporter_.count_steps(task.steps_left());
       reporter_.finished(task.failed(found->second));

@@ -48,7 +48,9 @@ at::Tensor padded(const TextStates& text) {
 
 void trace_text(const ClipTask& task, const std::vector<TextStates>& texts) {
   std::vector<std::pair<std::string, at::Tensor>> tensors;
-  tensors.emplace_back("prompt_embeds", padded(texts[task.text]));
+  for (std::size_t i = 0; i < task.texts.size(); ++i)
+    tensors.emplace_back(i == 0 ? "prompt_embeds" : "prompt_embeds." + std::to_string(i),
+                         padded(texts[task.texts[i]]));
   if (task.plan->branches == 2)
     tensors.emplace_back("negative_prompt_embeds", padded(texts[task.negative_text]));
   make_folder(*task.clip->trace);
@@ -98,7 +100,7 @@ PackSampler::PackSampler(const Denoiser& denoiser, const ModelConfigs& configs, 
   if (padding_ > 0) guidance_.emplace_back();
 }
 
-PackedTokens PackSampler::tokens_of(const std::vector<Clip>& clips) const {
+PackedTokens PackSampler::tokens_of(const std::vector<Clip>& clips, std::size_t shot) const {
   auto branches = clips;
   for (std::size_t i = 0; i < clips.size(); ++i)
     if (guidance_[i].scale > 1) branches.push_back(clips[i]);
@@ -106,8 +108,8 @@ PackedTokens PackSampler::tokens_of(const std::vector<Clip>& clips) const {
   tokens.known_timestep = static_cast<double>(pack_.front()->plan->context_noise);
   tokens.texts.clear();
   const auto add = [&](std::size_t text) { tokens.texts.push_back(static_cast<int64_t>(text)); };
-  for (const auto* task : pack_) add(task->text);
-  if (padding_ > 0) add(pack_.front()->text);
+  for (const auto* task : pack_) add(task->texts.at(shot));
+  if (padding_ > 0) add(pack_.front()->texts.at(shot));
   for (const auto* task : pack_)
     if (task->plan->branches == 2) add(task->negative_text);
   return tokens;
@@ -228,8 +230,11 @@ std::vector<at::Tensor> PackSampler::sample_window(std::size_t window, const std
   auto beginning = begin(window, known, *scheduler);
   if (padding_ > 0) add_padding(beginning);
   if (!beginning.histories.empty()) scheduler->set_history(join_histories(beginning.histories));
-  const auto tokens = tokens_of(beginning.clips);
-  if (passes_.empty()) passes_ = prepare_passes(denoiser_, tokens, texts_, guidance_, branches_in_turn_);
+  const auto shot = plan.windows.at(window).shot;
+  const auto tokens = tokens_of(beginning.clips, shot);
+  if (passes_.empty() || shot != passes_shot_)
+    passes_ = prepare_passes(denoiser_, tokens, texts_, guidance_, branches_in_turn_);
+  passes_shot_ = shot;
   const auto values = sample(denoiser_, passes_, *scheduler, tokens, guidance_, hooks(window, *scheduler),
                              observer, beginning.first_step, beginning.known);
   std::vector<at::Tensor> latents;

@@ -74,7 +74,7 @@ class PackSampler {
   void add_padding(Beginning& beginning) const;
   SamplingHooks hooks(std::size_t window, const Scheduler& scheduler);
   // The tokens of all branches; each segment reads its clip's text, or the negative one.
-  PackedTokens tokens_of(const std::vector<Clip>& clips) const;
+  PackedTokens tokens_of(const std::vector<Clip>& clips, std::size_t shot) const;
   at::Tensor rows_of(std::size_t clip, const at::Tensor& values) const {
     return values.slice(0, begins_[clip], begins_[clip + 1]);
   }
@@ -92,7 +92,8 @@ class PackSampler {
   std::vector<int64_t> begins_ = {0};  // of each clip among the values
   int64_t padding_ = 0;                // tokens
   bool branches_in_turn_;
-  std::vector<Pass> passes_;  // all windows are of one layout
+  std::vector<Pass> passes_;  // all windows of a shot are of one layout
+  std::size_t passes_shot_ = 0;
 };
 
 }  // namespace t2v

@@ -17,8 +17,10 @@
 #include "pipeline/memory.h"
 #include "pipeline/output_template.h"
 #include "pipeline/plan_conditions.h"
+#include "pipeline/provenance.h"
 #include "pipeline/settings.h"
 #include "pipeline/sizes.h"
+#include "pipeline/storyboard.h"
 #include "pipeline/windows.h"
 #include "schedulers/scheduler.h"
 #include "t2v/generate.h"
@@ -75,9 +77,15 @@ PixelSize wanted_size(const GenerationRequest& request, const ModelDefaults& def
   return {*defaults.width, *defaults.height};
 }
 
-// aspect: of what the clip is made from, where nothing else says its size.
+// source: the size of what the clip is made from, which gives it its shape where nothing else does.
 void plan_size(GenerationPlan& plan, const GenerationRequest& request, const ModelDefaults& defaults,
-               int64_t multiple, std::optional<double> aspect) {
+               int64_t multiple, const std::optional<PixelSize>& source) {
+  const bool is_given = request.size || request.aspect || request.width || request.height;
+  std::optional<double> aspect;
+  if (!is_given && request.outpaint)
+    aspect = parse_aspect(*request.outpaint);
+  else if (!is_given && source)
+    aspect = static_cast<double>(source->width) / static_cast<double>(source->height);
   const auto wanted = aspect ? size_for_aspect(*aspect, *defaults.width * *defaults.height, multiple)
                              : wanted_size(request, defaults, multiple);
   const auto size = floor_to_multiple(wanted, multiple);
@@ -119,6 +127,16 @@ void plan_length(GenerationPlan& plan, int64_t wanted, int64_t frame_step) {
                          ": the model makes 1 + " + std::to_string(frame_step) + "·k");
 }
 
+// The clip's shots, and its length where the storyboard says it.
+void plan_shots(GenerationPlan& plan, const GenerationRequest& request,
+                const std::optional<Storyboard>& storyboard) {
+  if (storyboard)
+    plan.shots = storyboard->shots;
+  else
+    plan.shots = {{.prompt = request.prompt.value_or(""), .begin = 0, .frames = plan.frames}};
+  plan.frames = plan.shots.back().begin + plan.shots.back().frames;
+}
+
 // With what the conditions have beyond the clip's ends.
 void plan_written_frames(GenerationPlan& plan) {
   int64_t begin = 0, end = plan.frames;
@@ -142,6 +160,7 @@ void plan_first_step(GenerationPlan& plan) {
 // In how many windows the clip is made. A model without a noise level per frame makes it in one pass.
 void plan_windows(GenerationPlan& plan, const GenerationRequest& request, const ModelDefaults& defaults,
                   const ModelConfigs& configs) {
+  const int64_t ratio = configs.model->vae().frame_step();
   if (!defaults.per_frame_timesteps) {
     for (const auto& [value, flag] : {std::pair{request.window, "--window"},
                                       {request.overlap, "--overlap"},
@@ -150,11 +169,15 @@ void plan_windows(GenerationPlan& plan, const GenerationRequest& request, const 
         refuse(std::string(flag) +
                ": this model makes a clip in one pass; windows need a model with a noise "
                "level per frame (per_frame_timesteps in t2v.json)");
-    plan.window = plan.frames;
-    plan.windows = windows_of(plan.frames, plan.frames, 0);
+    for (const auto& shot : plan.shots)
+      if (shot.begin > 0 && !shot.cut)
+        refuse("the shot from frame " + std::to_string(shot.begin) +
+               " on: this model makes a shot in one pass and cannot go on from the one before; "
+               "say \"cut\": true in the storyboard");
+    plan.windows = windows_of(plan.shots, plan.frames + ratio, 1, ratio);
+    plan.window = plan.windows.front().frames;
     return;
   }
-  const int64_t ratio = configs.model->vae().frame_step();
   const auto check = [&](int64_t value, int64_t least, int64_t most, const char* flag) {
     if (value < least || value > most || round_frames(value, ratio) != value)
       refuse(std::string(flag) + " should be 1 + " + std::to_string(ratio) + "·k, from " +
@@ -167,12 +190,13 @@ void plan_windows(GenerationPlan& plan, const GenerationRequest& request, const 
   check(plan.overlap, 1, plan.window - ratio, "--overlap");
   plan.context_noise = request.context_noise.value_or(defaults.context_noise.value_or(0));
   training_level(configs.scheduler, plan.context_noise);  // checks the range
-  plan.windows = windows_of(plan.frames, plan.window, plan.overlap);
+  plan.windows = windows_of(plan.shots, plan.window, plan.overlap, ratio);
   if (plan.windows.size() > 1)
     plan.notes.push_back(std::to_string(plan.frames) + " frames are made in " +
-                         std::to_string(plan.windows.size()) + " windows of " + std::to_string(plan.window) +
-                         " frames, each going on from the last " + std::to_string(plan.overlap) +
-                         " of the one before");
+                         std::to_string(plan.windows.size()) + " windows of " +
+                         std::to_string(plan.windows[0].frames) + " frames, each going on from the last " +
+                         std::to_string(plan.overlap) + " of the one before" +
+                         (plan.shots.size() > 1 ? ", but where a shot begins with a cut" : ""));
 }
 
 void plan_sampling(GenerationPlan& plan, const GenerationRequest& request, const ModelDefaults& defaults,
@@ -230,23 +254,29 @@ void note_unknown_words(GenerationPlan& plan, const std::string& text,
 void plan_text(GenerationPlan& plan, const GenerationRequest& request, const Model& model,
                const Tokenizer& tokenizer) {
   const auto& defaults = model.defaults();
-  if (!request.prompt) refuse("a prompt is needed: -p \"what the video shows\"");
-  check_text(*request.prompt, "--prompt");
+  if (!request.prompt && !request.storyboard) refuse("a prompt is needed: -p \"what the video shows\"");
+  for (const auto& shot : plan.shots) check_text(shot.prompt, "--prompt");
   const auto negative = request.negative_prompt.value_or(defaults.negative_prompt.value_or(""));
   check_text(negative, "--negative-prompt");
-  plan.prompt = *request.prompt;
+  std::vector<std::pair<std::string, std::string>> texts;  // and their names
+  for (auto& shot : plan.shots) {
+    shot.cleaned_prompt = model.clean(shot.prompt);
+    if (!request.prompt) plan.prompt += (plan.prompt.empty() ? "" : ", then ") + shot.prompt;
+    texts.emplace_back(shot.cleaned_prompt, "prompt");
+  }
+  if (request.prompt) plan.prompt = *request.prompt;
   plan.negative_prompt = negative;
-  plan.cleaned_prompt = model.clean(plan.prompt);
   plan.cleaned_negative_prompt = model.clean(plan.negative_prompt);
   plan.max_text_tokens = *defaults.max_text_tokens;
-  for (const auto& [text, name] : {std::pair{plan.cleaned_prompt, "prompt"},
-                                   std::pair{plan.cleaned_negative_prompt, "negative prompt"}}) {
+  texts.emplace_back(plan.cleaned_negative_prompt, "negative prompt");
+  for (const auto& [text, name] : texts) {
     const auto tokens = tokenizer.encode(text, static_cast<std::size_t>(plan.max_text_tokens));
     if (tokens.tokens_in_prompt > tokens.ids.size())
-      plan.notes.push_back(std::string("the ") + name + " has " + std::to_string(tokens.tokens_in_prompt) +
+      plan.notes.push_back("the " + name + " has " + std::to_string(tokens.tokens_in_prompt) +
                            " tokens; the model reads the first " + std::to_string(tokens.ids.size()));
   }
-  if (!defaults.words.empty()) note_unknown_words(plan, plan.cleaned_prompt, defaults.words);
+  if (defaults.words.empty()) return;
+  for (const auto& shot : plan.shots) note_unknown_words(plan, shot.cleaned_prompt, defaults.words);
 }
 
 // 53 bits, which every reader of JSON keeps: many hold numbers as doubles.
@@ -304,7 +334,7 @@ void plan_outputs(GenerationPlan& plan, const GenerationRequest& request, std::s
     writable.insert(folder.string());
   };
   for (int64_t index = 0; index < count; ++index) {
-    const OutputFields fields{index, seed + index, *request.prompt};
+    const OutputFields fields{index, seed + index, plan.prompt};
     const auto expand = [&](const std::optional<std::string>& pattern) {
       return pattern ? std::optional(expand_output(*pattern, fields)) : std::nullopt;
     };
@@ -365,7 +395,7 @@ struct Planner::OpenModel {
       : configs(read_model_configs(open_planned_folder(plan))), tokenizer(configs.model->load_tokenizer()) {}
 };
 
-struct Planner::Sources : std::map<double, std::map<std::string, SourceInfo>> {};
+struct Planner::Sources : std::map<double, t2v::Sources> {};
 
 Planner::Planner() : sources_(std::make_unique<Sources>()) {}
 Planner::~Planner() = default;
@@ -391,16 +421,24 @@ GenerationPlan Planner::plan(const GenerationRequest& request) {
   const auto wanted = wanted_frames(plan, request);
   plan.levels_per_token = defaults.per_frame_timesteps;
   const bool is_task = has_task(request);
+  const auto storyboard = request.storyboard
+                              ? std::optional(read_storyboard(*request.storyboard, plan.fps, request.prompt))
+                              : std::nullopt;
+  const auto files = sources_of(request, storyboard);
   auto& sources = (*sources_)[plan.fps];
-  if (is_task) look_at_sources(request, plan.fps, sources);
+  for (const auto& file : files)
+    if (!sources.contains(file)) sources.emplace(file, look_at_source(file, plan.fps));
   plan_size(plan, request, defaults, size_multiple(model),
-            is_task ? aspect_of_task(request, sources) : std::nullopt);
-  if (is_task)
-    plan_conditions(plan, request, model, sources, wanted);
-  else
+            files.empty() ? std::nullopt : std::optional(sources.at(files.front()).size));
+  if (!is_task)
     plan_length(plan, wanted.value_or(*defaults.frames), model.vae().frame_step());
-  plan_written_frames(plan);
+  else if (!storyboard)
+    plan_conditions(plan, request, model, sources, wanted);
+  plan_shots(plan, request, storyboard);
   plan_windows(plan, request, defaults, configs);
+  if (storyboard) plan_pins(plan, *storyboard, model, sources);
+  if (is_task) plan_sources(plan, request, files, sources);
+  plan_written_frames(plan);
   if (plan.windows.size() == 1 && folder.defaults.frames && plan.frames > *folder.defaults.frames)
     plan.notes.push_back(std::to_string(plan.frames) + " frames are more than the " +
                          std::to_string(*folder.defaults.frames) +
@@ -453,7 +491,7 @@ std::string plan_to_json(const GenerationPlan& plan) {
                                  {"model_folder", plan.model_folder},
                                  {"prompt", plan.prompt},
                                  {"negative_prompt", plan.negative_prompt},
-                                 {"cleaned_prompt", plan.cleaned_prompt},
+                                 {"cleaned_prompt", plan.shots.front().cleaned_prompt},
                                  {"cleaned_negative_prompt", plan.cleaned_negative_prompt},
                                  {"width", plan.width},
                                  {"height", plan.height},
@@ -472,18 +510,23 @@ std::string plan_to_json(const GenerationPlan& plan) {
     json["context_noise"] = plan.context_noise;
     json["windows"] = plan.windows.size();
   }
+  if (plan.task.storyboard) json["shots"] = shots_to_json(plan);
   for (const auto& c : plan.conditions)
     json["conditions"].push_back({{"source", c.source},
                                   {"from", c.from},
                                   {"frames", c.frames},
                                   {"at", c.at},
                                   {"hold", c.hold},
+                                  {"linger", c.linger},
                                   {"strength", c.strength}});
   if (!plan.conditions.empty()) {
     json["written_frames"] = plan.written_frames;
     json["fit"] = plan.fit;
     json["first_step"] = plan.first_step;
     if (plan.mask) json["mask"] = *plan.mask;
+    if (plan.inside) json["inside"] = *plan.inside;
+    json["blend"] = plan.blend;
+    json["sources"] = plan.sources;
   }
   json["device"] = plan.device;
   json["dtype"] = plan.dtype;

@@ -13,15 +13,6 @@ namespace {
 
 [[noreturn]] void refuse(const std::string& what) { throw Error(ErrorKind::usage, what); }
 
-std::vector<std::string> files_of(const GenerationRequest& request) {
-  std::vector<std::string> files;
-  for (const auto* file :
-       {&request.image, &request.last_image, &request.extend, &request.fill, &request.edit, &request.mask})
-    if (*file) files.push_back(**file);
-  if (request.connect) files.insert(files.end(), request.connect->begin(), request.connect->end());
-  return files;
-}
-
 // "1.0-2.5" → seconds from, to.
 std::pair<double, double> parse_missing(const std::string& text) {
   double from = 0, to = 0;
@@ -43,8 +34,8 @@ int64_t down_to_multiple(int64_t value, int64_t multiple) { return value / multi
 // Lengths are counted in steps of the model: a beginning has 1 + ratio·k frames, all that follows ratio·k.
 class TaskPlan {
  public:
-  TaskPlan(GenerationPlan& plan, const GenerationRequest& request, const Model& model,
-           const std::map<std::string, SourceInfo>& sources, std::optional<int64_t> wanted)
+  TaskPlan(GenerationPlan& plan, const GenerationRequest& request, const Model& model, const Sources& sources,
+           std::optional<int64_t> wanted)
       : plan_(plan), request_(request), sources_(sources), wanted_(wanted) {
     ratio_ = model.vae().frame_step();
     hold_ = model.vae().temporal_ratio - 1;
@@ -71,7 +62,8 @@ class TaskPlan {
   int64_t frames_of(const std::string& source) const { return sources_.at(source).frames; }
   void add(const std::string& source, int64_t from, int64_t frames, int64_t at, int64_t hold = 0,
            double strength = 0) {
-    plan_.conditions.push_back({source, from, frames, at, hold, strength});
+    plan_.conditions.push_back(
+        {.source = source, .from = from, .frames = frames, .at = at, .hold = hold, .strength = strength});
   }
   // Known frames at the beginning of the clip, of so many that are there.
   int64_t head(int64_t there) const { return down_to_multiple(std::min(overlap_, there) - 1, ratio_) + 1; }
@@ -160,16 +152,35 @@ class TaskPlan {
       plan_.notes.push_back("the first " + std::to_string(plan_.frames) + " of " + std::to_string(there) +
                             " frames of " + source + " are edited: the model makes 1 + " +
                             std::to_string(ratio_) + "·k");
-    const double strength = request_.strength.value_or(request_.mask ? 1.0 : 0.6);
+    const double strength = request_.strength.value_or(request_.mask || request_.outpaint ? 1.0 : 0.6);
     if (!(strength > 0 && strength <= 1))
       refuse("--strength should be above 0 and at most 1 (1 is all new), found " + Json(strength).dump());
     add(source, 0, plan_.frames, 0, 0, strength);
     plan_.mask = request_.mask;
+    if (request_.outpaint) outpaint(info.size);
+  }
+
+  // Where the source is when it has become as large as fits into the clip.
+  void outpaint(PixelSize source) {
+    const auto width = std::min(plan_.width, plan_.height * source.width / source.height);
+    const auto height = std::min(plan_.height, plan_.width * source.height / source.width);
+    if (width == plan_.width && height == plan_.height)
+      refuse("--outpaint: a clip of " + std::to_string(width) + "x" + std::to_string(height) +
+             " has the video's own shape; ask for another one");
+    // Scaling mixes two pixels at the seam with what is around.
+    const auto margin = [](int64_t whole, int64_t part) {
+      return part < whole ? (whole - part + 1) / 2 + 2 : 0;
+    };
+    const auto left = margin(plan_.width, width), top = margin(plan_.height, height);
+    if (2 * left >= plan_.width || 2 * top >= plan_.height)
+      refuse("--outpaint: nothing of the video would be left in a clip of " + std::to_string(plan_.width) +
+             "x" + std::to_string(plan_.height));
+    plan_.inside = {left, top, plan_.width - left, plan_.height - top};
   }
 
   GenerationPlan& plan_;
   const GenerationRequest& request_;
-  const std::map<std::string, SourceInfo>& sources_;
+  const Sources& sources_;
   std::optional<int64_t> wanted_;
   int64_t ratio_ = 1, hold_ = 0, overlap_ = 1, length_ = 1;
 };
@@ -177,6 +188,7 @@ class TaskPlan {
 // What the sidecar needs to make the clip again.
 GenerationRequest task_of(const GenerationRequest& request) {
   GenerationRequest task;
+  task.storyboard = request.storyboard;
   task.image = request.image;
   task.last_image = request.last_image;
   task.extend = request.extend;
@@ -186,6 +198,8 @@ GenerationRequest task_of(const GenerationRequest& request) {
   task.missing = request.missing;
   task.edit = request.edit;
   task.mask = request.mask;
+  task.outpaint = request.outpaint;
+  task.blend = request.blend;
   task.strength = request.strength;
   task.fit = request.fit;
   task.frames = request.frames;
@@ -198,7 +212,8 @@ GenerationRequest task_of(const GenerationRequest& request) {
 
 bool has_task(const GenerationRequest& request) {
   std::string first;
-  for (const auto& [given, flag] : {std::pair{request.image || request.last_image, "--image or --last-image"},
+  for (const auto& [given, flag] : {std::pair{request.storyboard.has_value(), "--storyboard"},
+                                    {request.image || request.last_image, "--image or --last-image"},
                                     {request.extend.has_value(), "--extend"},
                                     {request.connect.has_value(), "--connect"},
                                     {request.fill.has_value(), "--fill"},
@@ -213,8 +228,15 @@ bool has_task(const GenerationRequest& request) {
   belongs(request.backward.value_or(false), request.extend.has_value(), "--backward", "--extend");
   belongs(request.missing.has_value(), request.fill.has_value(), "--missing", "--fill");
   belongs(request.mask.has_value(), request.edit.has_value(), "--mask", "--edit");
+  belongs(request.outpaint.has_value(), request.edit.has_value(), "--outpaint", "--edit");
+  belongs(request.blend.has_value(), request.extend || request.connect || request.fill, "--blend",
+          "--extend, --connect and --fill");
+  if (request.outpaint && request.fit)
+    refuse("--outpaint puts the whole video into the middle; leave out --fit");
   belongs(request.strength.has_value(), request.edit.has_value(), "--strength", "--edit");
   belongs(request.fit.has_value(), !first.empty(), "--fit", "a picture or video");
+  if (request.storyboard && (request.seconds || request.frames))
+    refuse("--storyboard says how long the clip is; leave out --seconds and --frames");
   if (request.fill && !request.missing)
     refuse("--fill needs --missing, the seconds to be made anew: 1.0-2.5");
   if (request.connect && request.connect->size() != 2)
@@ -223,26 +245,59 @@ bool has_task(const GenerationRequest& request) {
   return !first.empty();
 }
 
-std::optional<double> aspect_of_task(const GenerationRequest& request,
-                                     const std::map<std::string, SourceInfo>& sources) {
-  if (request.size || request.aspect || request.width || request.height) return std::nullopt;
-  const auto& [width, height] = sources.at(files_of(request).front()).size;
-  return static_cast<double>(width) / static_cast<double>(height);
-}
-
-void look_at_sources(const GenerationRequest& request, double fps, std::map<std::string, SourceInfo>& known) {
-  for (const auto& file : files_of(request))
-    if (!known.contains(file)) known.emplace(file, look_at_source(file, fps));
+std::vector<std::string> sources_of(const GenerationRequest& request,
+                                    const std::optional<Storyboard>& storyboard) {
+  std::vector<std::string> files;
+  for (const auto* file :
+       {&request.image, &request.last_image, &request.extend, &request.fill, &request.edit, &request.mask})
+    if (*file) files.push_back(**file);
+  if (request.connect) files.insert(files.end(), request.connect->begin(), request.connect->end());
+  if (storyboard)
+    for (const auto& pin : storyboard->pins) files.push_back(pin.source);
+  return files;
 }
 
 void plan_conditions(GenerationPlan& plan, const GenerationRequest& request, const Model& model,
-                     const std::map<std::string, SourceInfo>& sources, std::optional<int64_t> wanted) {
-  plan.fit = request.fit.value_or("crop");
+                     const Sources& sources, std::optional<int64_t> wanted) {
+  TaskPlan(plan, request, model, sources, wanted).make();
+  const auto ratio = model.vae().frame_step();
+  if (const auto blend = request.blend.value_or(0); blend < 0 || blend >= ratio)
+    refuse("--blend should be 0 to " + std::to_string(ratio - 1) + " frames, found " + std::to_string(blend));
+}
+
+void plan_pins(GenerationPlan& plan, const Storyboard& storyboard, const Model& model,
+               const Sources& sources) {
+  const auto ratio = model.vae().temporal_ratio;
+  int64_t end = 0;  // of the pin before
+  for (const auto& pin : storyboard.pins) {
+    const auto there = pin.is_clip ? sources.at(pin.source).frames : 1;
+    const auto frames = std::min(there, plan.frames - pin.at);
+    if (pin.at < end) refuse(pin.place + ": is there while the pin before it still is");
+    if (frames < there)
+      plan.notes.push_back(pin.source + ": its first " + std::to_string(frames) + " of " +
+                           std::to_string(there) + " frames are before the clip's end");
+    end = pin.at + frames;
+    Condition condition{.source = pin.source, .frames = frames, .at = pin.at};
+    // A single frame fills the latent that it is in.
+    for (const auto& window : plan.windows) {
+      const auto place = pin.at - window.begin;
+      if (frames > 1 || place < std::max<int64_t>(1, window.context) || place >= window.kept) continue;
+      condition.hold = (place - 1) % ratio;
+      condition.linger = std::min(ratio - 1 - condition.hold, window.kept - 1 - place);
+    }
+    plan.conditions.push_back(std::move(condition));
+  }
+}
+
+void plan_sources(GenerationPlan& plan, const GenerationRequest& request,
+                  const std::vector<std::string>& files, const Sources& sources) {
+  plan.fit = request.fit.value_or(plan.inside ? "pad" : "crop");
+  plan.blend = request.blend.value_or(0);
   parse_fit(plan.fit);
   plan.task = task_of(request);
-  TaskPlan(plan, request, model, sources, wanted).make();
-  for (const auto& file : files_of(request)) {
+  for (const auto& file : files) {
     const auto& info = sources.at(file);
+    plan.sources[file] = info.hash;
     for (const auto& note : info.notes) plan.notes.push_back(file + ": " + note);
     const auto size = std::to_string(info.size.width) + "x" + std::to_string(info.size.height);
     const auto made = std::to_string(plan.width) + "x" + std::to_string(plan.height);
@@ -253,7 +308,7 @@ void plan_conditions(GenerationPlan& plan, const GenerationRequest& request, con
                ? ", " + std::to_string(info.frames) + " frames at " + Json(plan.fps).dump() + " per second"
                : ""));
   }
-  if (!plan.levels_per_token)
+  if (!files.empty() && !plan.levels_per_token)
     plan.notes.push_back(
         "this model has one noise level for all frames: what is known is noised with the rest (RePaint)");
 }

@@ -7,24 +7,31 @@
 
 #include "models/model.h"
 #include "pipeline/source_frames.h"
+#include "pipeline/storyboard.h"
 #include "t2v/request.h"
 
 namespace t2v {
 
-// Whether the request names a picture or video to begin from. Throws Error{usage} for flags that do not go
-// together.
+using Sources = std::map<std::string, SourceInfo>;  // by file
+
+// Whether the request names a task. Throws Error{usage} for flags that do not go together.
 bool has_task(const GenerationRequest& request);
 
-// Width over height of the picture or video that gives the clip its shape, where the request does not say it.
-std::optional<double> aspect_of_task(const GenerationRequest& request,
-                                     const std::map<std::string, SourceInfo>& sources);
+// Every file that the task and the storyboard name; the first gives the clip its shape.
+std::vector<std::string> sources_of(const GenerationRequest& request,
+                                    const std::optional<Storyboard>& storyboard);
 
-// Looks at every file that the task names. known: what was looked at before, at this rate.
-void look_at_sources(const GenerationRequest& request, double fps, std::map<std::string, SourceInfo>& known);
-
-// plan.frames, plan.conditions and what goes with them; plan.fps and the size are there. wanted: frames that
-// are asked for, where they are.
+// plan.frames and plan.conditions; plan.fps and the size are there. wanted: frames that are asked for, where
+// they are.
 void plan_conditions(GenerationPlan& plan, const GenerationRequest& request, const Model& model,
-                     const std::map<std::string, SourceInfo>& sources, std::optional<int64_t> wanted);
+                     const Sources& sources, std::optional<int64_t> wanted);
+
+// plan.conditions of a storyboard's pins; plan.windows are there.
+void plan_pins(GenerationPlan& plan, const Storyboard& storyboard, const Model& model,
+               const Sources& sources);
+
+// How the files become frames of the clip, and what the sidecar needs to make it again.
+void plan_sources(GenerationPlan& plan, const GenerationRequest& request,
+                  const std::vector<std::string>& files, const Sources& sources);
 
 }  // namespace t2v

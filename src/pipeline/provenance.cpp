@@ -22,6 +22,17 @@ std::string resampling_text(int64_t width, int64_t height, const std::string& si
 
 std::string version() { return T2V_VERSION; }
 
+Json shots_to_json(const GenerationPlan& plan) {
+  Json shots = Json::array();
+  for (const auto& shot : plan.shots)
+    shots.push_back({{"prompt", shot.prompt},
+                     {"cleaned_prompt", shot.cleaned_prompt},
+                     {"begin", shot.begin},
+                     {"frames", shot.frames},
+                     {"cut", shot.cut}});
+  return shots;
+}
+
 Json settings_of_clip(const GenerationPlan& plan, const PlannedClip& clip) {
   Json settings = {{"model", plan.model},
                    {"prompt", plan.prompt},
@@ -49,7 +60,7 @@ Json settings_of_clip(const GenerationPlan& plan, const PlannedClip& clip) {
   if (plan.init_latents) settings["init_latents"] = *plan.init_latents;
   for (const auto& [component, file] : plan.weights) settings[component] = file;
   if (!plan.loras.empty()) settings["lora"] = plan.loras;
-  if (!plan.conditions.empty()) {
+  if (!plan.conditions.empty() || plan.task.storyboard) {
     settings.erase("frames");
     settings.update(request_to_json(plan.task));
   }
@@ -63,6 +74,7 @@ Json provenance_of_clip(const GenerationPlan& plan, const PlannedClip& clip, con
                      {"vae_hash", hashes.vae},
                      {"digital_source_type", digital_source_type},
                      {"settings", settings_of_clip(plan, clip)}};
+  if (!plan.sources.empty()) provenance["sources"] = plan.sources;
   if (plan.resize)
     provenance["resampling"] = resampling_text(plan.width, plan.height, *plan.resize, plan.resize_filter);
   return provenance;

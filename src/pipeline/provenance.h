@@ -4,6 +4,7 @@
 //   {"t2v": version, "libtorch", "model_hash", "vae_hash",
 //    "digital_source_type",                    the IPTC's mark of synthetic media
 //    "settings": {"model", "prompt", …},       as --config takes them
+//    "sources": {file: hash},                  XXH3-64 of the RGB bytes of the frames it was made from
 //    "resampling",                             where the frames were resized
 //    "encoded": {"source", "model", "vae_hash", "fps", "frames", "width", "height"}}
 //
@@ -24,6 +25,9 @@ namespace t2v {
 struct ModelHashes {
   std::string model, vae;
 };
+
+// The shots of a storyboard, in frames.
+Json shots_to_json(const GenerationPlan& plan);
 
 // The settings that make one clip of a plan again, as --config takes them.
 Json settings_of_clip(const GenerationPlan& plan, const PlannedClip& clip);

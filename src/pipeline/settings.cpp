@@ -65,6 +65,8 @@ const std::vector<Setting>& generation_settings() {
       {"context_noise", "--context-noise", "What to make",
        "Timestep that the shared frames are noised to; 0 keeps them clean (t2v.json)", &R::context_noise},
       {"fps", "--fps", "What to make", "Frames per second", &R::fps},
+      {"storyboard", "--storyboard", "From pictures and videos",
+       "JSON file: shots with prompts over time, pictures and clips at times", &R::storyboard},
       {"image", "--image", "From pictures and videos", "Picture that the clip begins with", &R::image},
       {"last_image", "--last-image", "From pictures and videos", "Picture that it ends with", &R::last_image},
       {"extend", "--extend", "From pictures and videos",
@@ -81,10 +83,14 @@ const std::vector<Setting>& generation_settings() {
        &R::edit},
       {"mask", "--mask", "From pictures and videos",
        "With --edit: picture or video; white is made anew, black is kept", &R::mask},
+      {"outpaint", "--outpaint", "From pictures and videos",
+       "With --edit: the shape W:H that the video becomes the middle of; all around is made", &R::outpaint},
+      {"blend", "--blend", "From pictures and videos",
+       "Frames at each seam that go over from the video to what is made (0)", &R::blend},
       {"strength", "--strength", "From pictures and videos",
-       "With --edit: how much is new, 0 to 1 (0.6; with --mask 1)", &R::strength},
-      {"fit", "--fit", "From pictures and videos",
-       "What is of another shape: crop, pad or stretch (crop)", &R::fit},
+       "With --edit: how much is new, 0 to 1 (0.6; with --mask or --outpaint 1)", &R::strength},
+      {"fit", "--fit", "From pictures and videos", "What is of another shape: crop, pad or stretch (crop)",
+       &R::fit},
       {"count", "--count", "What to make", "How many clips; each next one has the next seed", &R::count},
       {"seed", "-s,--seed", "What to make", "Seed of the initial noise (random when absent; always printed)",
        &R::seed},
@@ -96,7 +102,8 @@ const std::vector<Setting>& generation_settings() {
       {"vae", "--vae", "Model and sampling", "The same, of its autoencoder", &R::vae},
       {"text_encoder", "--text-encoder", "Model and sampling", "The same, of its text encoder",
        &R::text_encoder},
-      {"lora", "--lora", "Model and sampling", "LoRA, FILE or FILE:SCALE; may be given several times", &R::lora},
+      {"lora", "--lora", "Model and sampling", "LoRA, FILE or FILE:SCALE; may be given several times",
+       &R::lora},
       {"steps", "--steps", "Model and sampling", "Denoising steps", &R::steps},
       {"guidance_scale", "--guidance-scale,--cfg-scale", "Model and sampling",
        "Classifier-free guidance; 1 turns it off", &R::guidance_scale},
@@ -167,7 +174,7 @@ void set_from_text(R& request, const Setting& setting, const std::string& text, 
   if (const auto* field = std::get_if<std::optional<bool> R::*>(&setting.field))
     request.** field = parse_bool(text, where);
   if (const auto* field = std::get_if<std::optional<std::vector<std::string>> R::*>(&setting.field)) {
-    auto& list = request.** field;
+    auto& list = request.**field;
     if (!list) list.emplace();
     list->push_back(checked_text(text, where));
   }

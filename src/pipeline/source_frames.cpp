@@ -1,7 +1,10 @@
 #include "pipeline/source_frames.h"
 
+#include <xxhash.h>
+
 #include <algorithm>
 #include <cmath>
+#include <cstdio>
 #include <cstring>
 
 #include "t2v/error.h"
@@ -92,11 +95,20 @@ Fit parse_fit(const std::string& name) {
 SourceInfo look_at_source(const std::string& path, double fps) {
   const auto reader = open_video(path);
   int64_t stored = 0;
-  while (reader->read()) ++stored;
+  const std::unique_ptr<XXH3_state_t, XXH_errorcode (*)(XXH3_state_t*)> state(XXH3_createState(),
+                                                                              XXH3_freeState);
+  XXH3_64bits_reset(state.get());
+  while (const auto frame = reader->read()) {
+    XXH3_64bits_update(state.get(), frame->rgb.data(), frame->rgb.size());
+    ++stored;
+  }
   if (stored == 0) throw Error(ErrorKind::bad_input, path + ": has no frames");
   const auto& info = reader->info();
   const double rate = rate_of(info, fps);
-  SourceInfo source{{info.width, info.height}, 1, stored > 1, info.notes};
+  char hash[17];
+  std::snprintf(hash, sizeof hash, "%016llx",
+                static_cast<unsigned long long>(XXH3_64bits_digest(state.get())));
+  SourceInfo source{{info.width, info.height}, 1, stored > 1, info.notes, hash};
   if (stored > 1)
     source.frames = std::max<int64_t>(1, std::llround(static_cast<double>(stored) / rate * fps));
   while (source.frames > 1 && stored_frame(source.frames - 1, fps, rate) >= stored) --source.frames;

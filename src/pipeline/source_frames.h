@@ -21,6 +21,7 @@ struct SourceInfo {
   int64_t frames = 0;              // at the clip's rate
   bool is_video = false;           // more than one frame
   std::vector<std::string> notes;  // what was read otherwise than it is stored
+  std::string hash;                // XXH3-64 of the RGB bytes of its frames, 16 hexadecimal digits
 };
 
 // Reads the whole file, so that what is wrong with it is found before weights load. Throws Error{bad_input}.

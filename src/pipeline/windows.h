@@ -15,10 +15,11 @@
 
 namespace t2v {
 
-// The windows of a clip of `frames` frames. All have `window` frames (or one has all, where that is enough);
-// each begins with `overlap` frames of the one before, the last one with as many as fill it. All numbers are
-// 1 + ratio·k, overlap < window.
-std::vector<Window> windows_of(int64_t frames, int64_t window, int64_t overlap);
+// The windows of a clip. All have `window` frames, or as many as the longest shot needs where that is less.
+// Each begins with `overlap` frames of the one before, the last one of a shot with as many as fill it, and
+// the first one of a cut with none. window and overlap are 1 + ratio·k, overlap < window.
+std::vector<Window> windows_of(const std::vector<Shot>& shots, int64_t window, int64_t overlap,
+                               int64_t ratio);
 
 // Decodes window `index`: its new frames go to `sink`, float32 [3, t, H, W] in [-1, 1], in order, a few at a
 // time. latents [C, T, h, w] in the sampler's space. Returns the frames that the next window begins with

@@ -3,6 +3,7 @@
 #include <cmath>
 #include <fstream>
 
+#include "base/json.h"
 #include "expect.h"
 #include "paths.h"
 #include "video/decoder.h"
@@ -176,6 +177,42 @@ TEST_F(Tasks, EditWithAMaskKeepsWhatIsBlack) {
   }
 }
 
+TEST_F(Tasks, OutpaintMakesWhatIsAroundTheVideo) {
+  const auto clip = make({"--edit", video.string(), "--outpaint", "2:1"});
+  ASSERT_EQ(clip.size(), 17U);
+  const auto width = clip[0].width, height = clip[0].height;
+  EXPECT_EQ(width, 2 * height);
+  // The middle is the video, at the height of the clip.
+  const auto red_at = [&](const Frame& frame, int x, int y) {
+    return frame.rgb[static_cast<std::size_t>((y * frame.width + x) * 3)];
+  };
+  for (const std::size_t i : {0, 8, 16}) {
+    const double scale = height / 64.0,
+                 x = (width - height) / 2.0 + (16 + 1.3 * static_cast<double>(i)) * scale;
+    EXPECT_NEAR(red_at(clip[i], static_cast<int>(x), height / 2), 220, 6) << i;
+    double sum = 0;  // all around is made: no bars
+    for (int y = 0; y < height; ++y) sum += clip[i].rgb[static_cast<std::size_t>((y * width + 4) * 3 + 2)];
+    EXPECT_GT(sum / height, 30) << i;
+  }
+  EXPECT_FALSE(clip[0].rgb == clip[16].rgb);
+}
+
+TEST_F(Tasks, BlendGoesOverFromTheVideoToWhatIsMade) {
+  const auto hard = make({"--extend", video.string(), "--frames", "8"}, "hard");
+  const auto soft = make({"--extend", video.string(), "--frames", "8", "--blend", "3"}, "soft");
+  ASSERT_EQ(soft.size(), 25U);
+  expect_truth(soft, 0, 0, 14);
+  double before = 0;
+  for (std::size_t i = 14; i < 17; ++i) {
+    const auto far = distance(soft[i], truth[i]);
+    EXPECT_GT(far, 0) << i;
+    EXPECT_LT(far, 30) << i;
+    before = far;
+  }
+  EXPECT_GT(before, 0);
+  for (std::size_t i = 17; i < 25; ++i) EXPECT_TRUE(soft[i].rgb == hard[i].rgb) << i;
+}
+
 TEST_F(Tasks, APictureGivesItsShapeAndIsCutToAnother) {
   auto wide = truth[0];
   wide.width = 128, wide.height = 32;
@@ -217,6 +254,15 @@ TEST_F(Tasks, ASidecarMakesTheClipAgain) {
   expect_done(run_program(
       {"generate", "--config", first.string() + ".json", "--progress", "none", "-o", again.string()}));
   EXPECT_TRUE(bytes_of(first) == bytes_of(again));
+  const auto sources = [](const fs::path& clip) { return read_json(clip.string() + ".json").at("sources"); };
+  ASSERT_EQ(sources(first).size(), 1U);
+  const auto hash = sources(first).at(video.string());
+  EXPECT_EQ(hash.get<std::string>().size(), 16U);
+  truth[0].rgb[0] ^= 1;
+  write(video, 0, 17);
+  expect_done(run_program({"generate", "--config", first.string() + ".json", "--sidecar", "--progress",
+                           "none", "-o", again.string()}));
+  EXPECT_NE(sources(again).at(video.string()), hash);
 }
 
 TEST_F(Tasks, AModelOfOneLevelForAllFramesUsesRePaint) {
@@ -244,6 +290,10 @@ TEST_F(Tasks, WhatMakesNoSenseIsRefused) {
   refused({"--fill", file, "--missing", "1-9"}, 2, {"1-9", "17 frames"});
   refused({"--connect", file}, 2, {"--connect should be given twice"});
   refused({"--edit", file, "--strength", "0"}, 2, {"--strength"});
+  refused({"--edit", file, "--outpaint", "1:1"}, 2, {"--outpaint", "own shape"});
+  refused({"--outpaint", "2:1"}, 2, {"--outpaint belongs to --edit"});
+  refused({"--extend", file, "--blend", "4"}, 2, {"--blend should be 0 to 3"});
+  refused({"--image", image, "--blend", "1"}, 2, {"--blend belongs to"});
   refused({"--image", image, "--fit", "squeeze"}, 2, {"--fit", "'squeeze'"});
   refused({"--image", (folder / "none.png").string()}, 3, {"none.png"});
   std::ofstream(folder / "text.png") << "no picture";

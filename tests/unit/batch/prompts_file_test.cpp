@@ -4,7 +4,7 @@
 
 #include <random>
 
-#include "batch/json_keys.h"
+#include "base/json_keys.h"
 #include "errors.h"
 #include "paths.h"
 

@@ -13,29 +13,34 @@ namespace {
 
 std::vector<int64_t> numbers_of(const std::vector<Window>& windows) {
   std::vector<int64_t> numbers;
-  for (const auto& [begin, context, frames] : windows)
-    numbers.insert(numbers.end(), {begin, context, frames});
+  for (const auto& window : windows)
+    numbers.insert(numbers.end(), {window.begin, window.context, window.kept});
   return numbers;
 }
 
+// Of a clip of one shot.
+std::vector<Window> windows_of_clip(int64_t frames, int64_t window, int64_t overlap) {
+  return windows_of({Shot{.begin = 0, .frames = frames}}, window, overlap, 4);
+}
+
 TEST(WindowsOf, OneWhereItIsEnough) {
-  EXPECT_EQ(numbers_of(windows_of(17, 17, 5)), (std::vector<int64_t>{0, 0, 17}));
-  EXPECT_EQ(numbers_of(windows_of(5, 17, 5)), (std::vector<int64_t>{0, 0, 5}));
+  EXPECT_EQ(numbers_of(windows_of_clip(17, 17, 5)), (std::vector<int64_t>{0, 0, 17}));
+  EXPECT_EQ(numbers_of(windows_of_clip(5, 17, 5)), (std::vector<int64_t>{0, 0, 5}));
 }
 
 TEST(WindowsOf, EachGoesOnFromTheLastFramesOfTheOneBefore) {
-  EXPECT_EQ(numbers_of(windows_of(41, 17, 5)), (std::vector<int64_t>{0, 0, 17, 12, 5, 17, 24, 5, 17}));
+  EXPECT_EQ(numbers_of(windows_of_clip(41, 17, 5)), (std::vector<int64_t>{0, 0, 17, 12, 5, 17, 24, 5, 17}));
 }
 
 TEST(WindowsOf, TheLastIsFilledWithMoreOfTheOneBefore) {
-  EXPECT_EQ(numbers_of(windows_of(33, 17, 5)), (std::vector<int64_t>{0, 0, 17, 12, 5, 17, 16, 13, 17}));
+  EXPECT_EQ(numbers_of(windows_of_clip(33, 17, 5)), (std::vector<int64_t>{0, 0, 17, 12, 5, 17, 16, 13, 17}));
 }
 
 TEST(WindowsOf, EveryFrameIsNewInOneWindow) {
   for (const int64_t frames : {5, 17, 21, 25, 33, 81, 241})
     for (const auto& [window, overlap] : {std::pair<int64_t, int64_t>{17, 5}, {17, 1}, {17, 13}, {33, 9}}) {
       int64_t made = 0;
-      for (const auto& part : windows_of(frames, window, overlap)) {
+      for (const auto& part : windows_of_clip(frames, window, overlap)) {
         EXPECT_EQ(part.begin + part.context, made);
         EXPECT_GT(part.frames, part.context);
         EXPECT_EQ(part.context % 4, made == 0 ? 0 : 1);
@@ -43,6 +48,45 @@ TEST(WindowsOf, EveryFrameIsNewInOneWindow) {
       }
       EXPECT_EQ(made, frames);
     }
+}
+
+TEST(WindowsOf, ACutBeginsAnewAndABlendGoesOn) {
+  const auto windows = windows_of(
+      {{.begin = 0, .frames = 20}, {.begin = 20, .frames = 16, .cut = true}, {.begin = 36, .frames = 10}}, 17,
+      5, 4);
+  EXPECT_EQ(numbers_of(windows), (std::vector<int64_t>{0, 0, 17, 4, 13, 16, 20, 0, 16, 31, 5, 15}));
+  for (const auto& window : windows) EXPECT_EQ(window.frames, 17);
+  EXPECT_EQ(windows[1].shot, 0U);
+  EXPECT_EQ(windows[3].shot, 2U);
+}
+
+TEST(WindowsOf, EveryFrameOfEveryShotIsNewOnceAndHasItsContextInTheWindowBefore) {
+  uint32_t random = 1;
+  const auto below = [&](uint32_t count) {
+    return random = random * 1664525 + 1013904223, (random >> 8) % count;
+  };
+  for (int i = 0; i < 300; ++i) {
+    std::vector<Shot> shots;
+    int64_t end = 0;
+    for (uint32_t k = 0; k <= below(5); ++k) {
+      shots.push_back({.begin = end, .frames = 1 + below(40), .cut = k > 0 && below(2) == 0});
+      end += shots.back().frames;
+    }
+    int64_t made = 0, before = 0;
+    for (const auto& window : windows_of(shots, 17, 5, 4)) {
+      const auto& shot = shots[window.shot];
+      EXPECT_EQ(window.begin + window.context, made);
+      EXPECT_GT(window.kept, window.context);
+      EXPECT_LE(window.kept, window.frames);
+      EXPECT_LE(window.context, before);
+      EXPECT_EQ(window.context % 4, made == 0 || (shot.cut && made == shot.begin) ? 0 : 1);
+      EXPECT_GE(made, shot.begin);
+      before = window.kept;
+      made = window.begin + window.kept;
+      EXPECT_LE(made, shot.begin + shot.frames);
+    }
+    EXPECT_EQ(made, end);
+  }
 }
 
 class DecodeWindow : public testing::Test {
@@ -55,7 +99,7 @@ TEST_F(DecodeWindow, GivesTheNewFramesAndKeepsTheLastOnes) {
   const at::NoGradGuard no_grad;
   const auto latents = test::random_normal({vae_.config().z_dim, 5, 4, 4}, 1);
   const auto whole = vae_.decode(vae_.denormalise(latents));
-  const auto windows = windows_of(29, 17, 5);
+  const auto windows = windows_of_clip(29, 17, 5);
   for (const int64_t chunk : {1, 3}) {
     vae_.set_chunk(chunk);
     std::vector<at::Tensor> parts;

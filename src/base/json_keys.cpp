@@ -1,4 +1,4 @@
-#include "batch/json_keys.h"
+#include "base/json_keys.h"
 
 namespace t2v {
 
