@@ -8,8 +8,8 @@
 #include "cli/progress.h"
 #include "pipeline/components.h"
 #include "t2v/error.h"
-#include "world/adherence.h"
 #include "video/encoder.h"
+#include "world/adherence.h"
 
 namespace t2v {
 
@@ -19,7 +19,7 @@ namespace {
 
 struct EvalOptions {
   std::string model = kDefaultModel, side = "held-out", progress = "auto", device = "auto", dtype = "auto",
-              out, size;
+              out, size, task;
   AdherenceOptions adherence;
   std::optional<int64_t> steps, frames, window, overlap, context_noise;
   std::optional<double> guidance_scale, guidance_rescale;
@@ -76,6 +76,13 @@ void print_report(const AdherenceReport& report, bool is_part) {
   char error[32];
   std::snprintf(error, sizeof error, "%5.1f of 255", report.background_error());
   print_line(padded("plain error", 12) + error);
+  if (report.clips.front().completion) {
+    std::snprintf(error, sizeof error, "%5.1f, %.1f px", report.position_error(0.5),
+                  report.position_error(0.9));
+    print_line(padded("position", 12) + error + " off, half and nine tenths of the clips");
+    std::snprintf(error, sizeof error, "%5.1f%%", 100 * report.kept_share());
+    print_line(padded("kept", 12) + error + " of the clips have all that was given");
+  }
   print_confusion(report.shapes, world_shapes());
   print_confusion(report.motions, world_motions());
 }
@@ -102,6 +109,8 @@ void resolve(EvalOptions& options, const ModelDefaults& defaults) {
     throw Error(ErrorKind::usage, "--from and --to go together: as many of the one as of the other");
   for (std::size_t i = 0; i < options.from.size(); ++i)
     adherence.parts.push_back({options.from[i], options.to[i]});
+  if (!options.task.empty())
+    adherence.completion = static_cast<Completion>(world_index(completion_names(), options.task));
   for (const auto& name : options.motions) adherence.motions.push_back(world_index(world_motions(), name));
   if (options.ground_truth && options.vae)
     throw Error(ErrorKind::usage,
@@ -191,6 +200,10 @@ void add_eval_command(CLI::App& app) {
   command->add_option("--to", options->to, "The part's end, seconds")->allow_extra_args(false);
   command->add_option("--motions", options->motions, "Only scenes with these: \"bouncing,pulsing\"")
       ->delimiter(',');
+  command->add_option(
+      "--task", options->task,
+      "A part of each scene is given and the rest judged: image, ends, extend, backward, connect, fill, "
+      "mask (docs/tasks.md)");
   command->add_option("--size", options->size, "WxH (the model's sizes in turn)");
   command->add_flag("--ground-truth", options->ground_truth,
                     "Judge the scenes' own pictures: how far the judge is to be believed");
@@ -203,7 +216,8 @@ void add_eval_command(CLI::App& app) {
   command->add_option("--dtype", options->dtype, "auto, float32, bfloat16 or float16")->capture_default_str();
   command->add_option("--progress", options->progress, progress_help)->capture_default_str();
   command->footer(
-      "Examples:\n  t2v eval world --prompts 72\n  t2v eval world --ground-truth --prompts 500 --json");
+      "Examples:\n  t2v eval world --prompts 72\n  t2v eval world --ground-truth --prompts 500 --json\n"
+      "  t2v eval world --task extend --frames 33");
   command->callback([options] { telling_failure(options->progress, [&] { run_eval(*options); }); });
 }
 

@@ -4,8 +4,11 @@
 #include <ATen/core/grad_mode.h>
 
 #include <algorithm>
+#include <cerrno>
 #include <cmath>
 #include <cstdio>
+#include <cstdlib>
+#include <cstring>
 
 #include "base/atomic_file.h"
 #include "pipeline/components.h"
@@ -63,8 +66,33 @@ std::vector<Task> make_tasks(const AdherenceOptions& options) {
   return tasks;
 }
 
+// What the world shows.
+at::Tensor picture_of(const Task& task, const AdherenceOptions& options) {
+  return render_world(task.scene, options.frames, task.size.width, task.size.height);
+}
+
+// A folder that is gone when this is.
+class ScratchFolder {
+ public:
+  ScratchFolder() {
+    auto pattern = (fs::temp_directory_path() / "t2v-eval-XXXXXX").string();
+    if (mkdtemp(pattern.data()) == nullptr)
+      throw Error(ErrorKind::output, pattern + ": cannot be created (" + std::strerror(errno) + ")");
+    path = pattern;
+  }
+  ~ScratchFolder() {
+    std::error_code ignored;
+    fs::remove_all(path, ignored);
+  }
+  ScratchFolder(const ScratchFolder&) = delete;
+  ScratchFolder& operator=(const ScratchFolder&) = delete;
+
+  fs::path path;
+};
+
 // t2v generate's plan for a clip. What it rounds would be another clip than the one that is judged.
-GenerationPlan plan_clip(Planner& planner, const Task& task, const AdherenceOptions& options) {
+GenerationPlan plan_clip(Planner& planner, const Task& task, const AdherenceOptions& options,
+                         const fs::path& given) {
   auto request = options.request;
   request.prompt = task.caption;
   request.width = task.size.width;
@@ -73,8 +101,10 @@ GenerationPlan plan_clip(Planner& planner, const Task& task, const AdherenceOpti
   request.fps = kWorldFps;
   request.seed = static_cast<int64_t>(task.seed);
   request.to_receiver = true;
+  if (options.completion)
+    give_part(request, *options.completion, task.scene, picture_of(task, options), given);
   auto plan = planner.plan(request);
-  if (PixelSize{plan.width, plan.height} != task.size || plan.frames != options.frames)
+  if (PixelSize{plan.width, plan.height} != task.size || plan.written_frames != options.frames)
     throw Error(ErrorKind::usage, plan.notes.front() + "; ask for that, to be judged");
   plan.notes.clear();
   return plan;
@@ -122,7 +152,7 @@ void render_clips(const std::vector<Task>& tasks, const AdherenceOptions& option
   }
   for (std::size_t i = 0; i < tasks.size(); ++i) {
     observer.check_cancelled();
-    auto clip = render_world(tasks[i].scene, options.frames, tasks[i].size.width, tasks[i].size.height);
+    auto clip = picture_of(tasks[i], options);
     if (vae) clip = vae->decode(vae->encode(clip.to(device)).mean).cpu();
     made(i, clip);
   }
@@ -211,6 +241,19 @@ double AdherenceReport::background_error() const {
   return errors[errors.size() / 2];
 }
 
+double AdherenceReport::position_error(double share) const {
+  std::vector<double> errors;
+  for (const auto& clip : clips) errors.push_back(clip.completion.value().position_error);
+  std::sort(errors.begin(), errors.end());
+  return errors[std::min(errors.size() - 1,
+                         static_cast<std::size_t>(share * static_cast<double>(errors.size())))];
+}
+
+double AdherenceReport::kept_share() const {
+  return share(std::count_if(clips.begin(), clips.end(),
+                             [](const auto& clip) { return clip.completion.value().kept_is_source; }));
+}
+
 JudgedClip judge_clip(const WorldScene& scene, const JudgedScene& judged) {
   JudgedClip clip;
   clip.scene = scene;
@@ -236,6 +279,9 @@ void check_adherence(const AdherenceOptions& options) {
     refuse("objects should be 1 or 2, found " + std::to_string(options.objects));
   if (options.frames < 1 || options.frames > 1000)
     refuse("frames should be between 1 and 1000, found " + std::to_string(options.frames));
+  if (options.completion && (options.objects != 1 || options.frames < 25 || options.frames % 4 != 1 ||
+                             options.source != AdherenceSource::model || !options.parts.empty()))
+    refuse("a task is judged on whole clips of one object that a model made, of 25 or more frames, 1 + 4·k");
   if (options.sizes.empty()) refuse("judging needs a frame size, and at least one clip a forward pass");
   for (const auto& [from, to] : options.parts)
     if (!(from >= 0 && from < to && frame_at(to) <= options.frames))
@@ -252,10 +298,14 @@ std::vector<AdherenceReport> judge_model(const AdherenceOptions& options, Observ
   check_adherence(options);
   const auto tasks = make_tasks(options);
   std::vector<GenerationPlan> plans;
+  std::optional<ScratchFolder> scratch;
   if (options.source == AdherenceSource::model) {
     require_world_fps(open_model_folder(find_model(options.request.model.value_or(kDefaultModel))));
     Planner planner;
-    for (const auto& task : tasks) plans.push_back(plan_clip(planner, task, options));
+    if (options.completion) scratch.emplace();
+    for (std::size_t i = 0; i < tasks.size(); ++i)
+      plans.push_back(
+          plan_clip(planner, tasks[i], options, scratch ? scratch->path / std::to_string(i) : fs::path()));
   }
   std::vector<AdherenceReport> reports;
   for (const auto& part : options.parts) reports.emplace_back().part = part;
@@ -272,6 +322,9 @@ std::vector<AdherenceReport> judge_model(const AdherenceOptions& options, Observ
       const auto frames = clip.slice(1, frame_at(from), frame_at(to));
       auto& part = judged[i].emplace_back(judge_clip(task.scene, judge_world(frames)));
       part.background_error = plain_background_error(frames, task.scene.background);
+      if (options.completion)
+        part.completion = compare_completion(*options.completion, task.scene, picture_of(task, options),
+                                             clip);
       part.caption = task.caption;
       part.size = task.size;
       part.file = file;
@@ -324,6 +377,9 @@ Json clip_to_json(const JudgedClip& clip) {
                  {"size", clip.object_size},
                  {"all_four", clip.all_four()}}},
                {"background_error", clip.background_error}};
+  if (clip.completion)
+    json["completion"] = {{"position_error", clip.completion->position_error},
+                          {"kept", clip.completion->kept_is_source}};
   if (!clip.file.empty()) json["file_name"] = clip.file;
   return json;
 }
@@ -353,6 +409,11 @@ Json report_to_json(const AdherenceReport& report, const AdherenceOptions& optio
                {"shapes", confusion_to_json(report.shapes, world_shapes())},
                {"motions", confusion_to_json(report.motions, world_motions())}};
   for (const auto& size : options.sizes) json["sizes"].push_back({size.width, size.height});
+  if (options.completion)
+    json["completion"] = {{"task", completion_names()[static_cast<std::size_t>(*options.completion)]},
+                          {"position_error_median", report.position_error(0.5)},
+                          {"position_error_90", report.position_error(0.9)},
+                          {"kept", report.kept_share()}};
   if (report.plan)
     json["sampling"] = {{"scheduler", report.plan->scheduler},
                         {"steps", report.plan->steps},

@@ -13,6 +13,7 @@
 #include "pipeline/sizes.h"
 #include "t2v/generate.h"
 #include "t2v/observer.h"
+#include "world/completion.h"
 #include "world/judge.h"
 #include "world/world.h"
 
@@ -37,9 +38,10 @@ struct AdherenceOptions {
   uint64_t seed = 1;  // of scenes, captions and noise; clip i depends on the seed and i alone
   AdherenceSource source = AdherenceSource::model;
   int64_t frames = 17;
-  std::vector<ClipPart> parts;  // each judged as if it were a clip of its own; none: the whole clip
-  std::vector<int> motions;     // only scenes with these; empty: all
-  std::vector<PixelSize> sizes = {{64, 64}, {80, 48}, {48, 80}};  // in turn
+  std::vector<ClipPart> parts;           // each judged as if it were a clip of its own; none: the whole clip
+  std::vector<int> motions;              // only scenes with these; empty: all
+  std::optional<Completion> completion;  // a part of each scene is given, as docs/tasks.md has it
+  std::vector<PixelSize> sizes = {{128, 128}, {160, 96}, {96, 160}};  // in turn
   GenerationRequest request;  // model, device, dtype and sampling; the judge adds what a clip shows, its
                               // size, length and noise
   std::filesystem::path out;  // where the clips and judged.jsonl are kept; nowhere when empty
@@ -54,6 +56,7 @@ struct JudgedClip {
   bool background = false, count = false, colour = false, shape = false, motion = false, object_size = false;
   double background_error = 0;  // of 255: the 99th percentile, over the pixels that are more than 8 from
                                 // anything but background, of the channel that is furthest from it
+  std::optional<CompletionResult> completion;
   bool all_four() const { return background && colour && shape && motion; }
   std::string file;  // where it was kept
 };
@@ -66,7 +69,9 @@ struct AdherenceReport {
   // Asked for → seen, by object; the last column counts objects that were not seen.
   std::array<std::array<int64_t, 9>, 8> shapes{};
   std::array<std::array<int64_t, 11>, 10> motions{};
-  double background_error() const;  // median over the clips
+  double background_error() const;            // median over the clips
+  double position_error(double share) const;  // of completions, pixels: this share of the clips has less
+  double kept_share() const;                  // of completions that kept all that was given
   double share(int64_t count_of) const {
     return clips.empty() ? 0 : static_cast<double>(count_of) / static_cast<double>(clips.size());
   }

@@ -45,6 +45,35 @@ TEST(CliEval, JudgesAndKeepsTheClipsOfAModel) {
   EXPECT_EQ(count, 3);
 }
 
+TEST(CliEval, JudgesWhatIsMadeOfAGivenPart) {
+  const auto judged = [](const std::string& task, const std::string& steps) {
+    const auto result = run_program({"eval", "world", "--task", task, "--prompts", "2", "--frames", "25",
+                                     "--steps", steps, "--motions", "moving left,moving right", "--json",
+                                     "--progress", "none"});
+    expect_done(result);
+    return nlohmann::json::parse(result.out).at("completion");
+  };
+  for (const char* task : {"image", "ends", "extend", "backward", "connect", "fill", "mask"}) {
+    const auto json = judged(task, "2");
+    EXPECT_EQ(json.at("task"), task);
+    EXPECT_EQ(json.at("kept"), 1.0) << task;
+    EXPECT_GT(json.at("position_error_median"), 0) << task;
+  }
+  EXPECT_LT(judged("fill", "20").at("position_error_90"), 8);
+  const auto table = run_program({"eval", "world", "--task", "fill", "--prompts", "1", "--frames", "25",
+                                  "--steps", "2", "--progress", "none"});
+  expect_done(table);
+  EXPECT_NE(table.out.find("of the clips have all that was given"), std::string::npos) << table.out;
+  const auto refused = [](const Arguments& flags, const char* complaint) {
+    Arguments arguments = {"eval", "world", "--prompts", "1", "--progress", "none"};
+    arguments.insert(arguments.end(), flags.begin(), flags.end());
+    expect_refused(run_program(arguments), 2, {complaint});
+  };
+  refused({"--task", "fill", "--frames", "17"}, "25 or more frames");
+  refused({"--task", "fill", "--frames", "25", "--objects", "2"}, "one object");
+  refused({"--task", "guess", "--frames", "25"}, "guess");
+}
+
 TEST(CliEval, AClipIsTheSameHoweverManyAreJudgedWithIt) {
   const TemporaryFolder folder;
   const auto judged = [&](const std::string& prompts) {
