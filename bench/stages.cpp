@@ -18,7 +18,7 @@ namespace {
 using namespace t2v;
 
 struct Options {
-  std::string model = T2V_SOURCE_DIR "/models/world-64";
+  std::string model = T2V_SOURCE_DIR "/models/world-128";
   int64_t width = 64, height = 64, frames = 17, threads = 1;
 };
 

@@ -1,4 +1,4 @@
-"""One training run of the reference library's modules (diffusers, transformers; PyTorch eager, float32) on models/world-64: prints clips per second.
+"""One training run of the reference library's modules (diffusers, transformers; PyTorch eager, float32) on models/world-128: prints clips per second.
 
 usage: train_reference.py MODEL denoiser|vae [--threads N] [--steps N]
        train_reference.py MODEL denoiser|vae --flops [--threads N]     FLOPs of a clip's training step (matrix products and convolutions, forward and backward, captions without

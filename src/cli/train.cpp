@@ -40,7 +40,7 @@ void add_train_command(CLI::App& app) {
       "Examples:\n"
       "  t2v train configs/train/world-64.json --out runs/a\n"
       "  t2v train configs/train/world-64.json --out runs/a --resume\n"
-      "  t2v train configs/train/finetune.json --model models/world-64 --data my-clips/ --out runs/b "
+      "  t2v train configs/train/finetune.json --model models/world-128 --data my-clips/ --out runs/b "
       "--minutes 30\n"
       "  t2v generate -m runs/a/model -p \"a red circle bouncing on a navy background\" -o clip.mp4");
   command->callback([options] {

@@ -39,8 +39,8 @@ bool all_small(const Model& model, const std::vector<ClipSize>& clips) {
 }
 
 // What comes of a budget: the largest pack, and whether there is more than one.
-void count_packs(RunShape& shape, const Model& model, at::Device device,
-                 const std::vector<ClipSize>& clips, bool may_overlap) {
+void count_packs(RunShape& shape, const Model& model, at::Device device, const std::vector<ClipSize>& clips,
+                 bool may_overlap) {
   std::vector<PackItem> items;
   items.reserve(clips.size());
   for (const auto& clip : clips)
@@ -73,8 +73,8 @@ ClipSize clip_size(const GenerationPlan& plan) {
   return size;
 }
 
-MemoryEstimate estimate_memory(const Model& model, const ComponentSizes& components,
-                               at::Device device, at::ScalarType dtype, const std::vector<ClipSize>& clips,
+MemoryEstimate estimate_memory(const Model& model, const ComponentSizes& components, at::Device device,
+                               at::ScalarType dtype, const std::vector<ClipSize>& clips,
                                const RunShape& shape) {
   const auto element = static_cast<double>(c10::elementSize(dtype));
   const auto text = static_cast<double>(components.text_encoder) * element;
@@ -96,8 +96,9 @@ MemoryEstimate estimate_memory(const Model& model, const ComponentSizes& compone
   for (const auto& clip : clips) text_tokens = std::max(text_tokens, clip.text_tokens);
   // Each clip has a text in both branches, at most.
   const auto& costs = model.costs();
-  estimate.denoising = whole(workers * (costs.activation_bytes(shape.pack_tokens, element) +
-                                        costs.conditioning_bytes(2 * shape.pack_clips, text_tokens, element)));
+  estimate.denoising = whole(workers *
+                             (costs.activation_bytes(shape.pack_tokens, element) +
+                              costs.conditioning_bytes(2 * shape.pack_clips, text_tokens, element)));
   estimate.decoding = whole(decoding);
   estimate.peak = estimate.program + estimate.weights +
                   (shape.overlap ? estimate.denoising + estimate.decoding
@@ -135,16 +136,17 @@ RunShape shape_run(const Model& model, const ComponentSizes& components, at::Dev
     } else if (may_overlap) {
       may_overlap = false;
     } else {
+      const auto need = [&](const ClipSize& one) {
+        const RunShape alone{.pack_tokens = one.tokens, .decode_chunk = 1};
+        return estimate_memory(model, components, device, dtype, {one}, alone).peak;
+      };
       const auto& clip = *std::max_element(
-          clips.begin(), clips.end(), [&](const ClipSize& a, const ClipSize& b) {
-            return estimate_memory(model, components, device, dtype, {a}, shape).peak <
-                   estimate_memory(model, components, device, dtype, {b}, shape).peak;
-          });
+          clips.begin(), clips.end(),
+          [&](const ClipSize& a, const ClipSize& b) { return need(a) < need(b); });
       const auto flags = fitting_flags(model, components, device, dtype, clip, *limit);
       throw Error(ErrorKind::out_of_memory,
                   "a clip of " + std::to_string(clip.width) + "x" + std::to_string(clip.height) + ", " +
-                      std::to_string(clip.frames) + " frames, needs about " +
-                      bytes_text(estimate_memory(model, components, device, dtype, {clip}, shape).peak) +
+                      std::to_string(clip.frames) + " frames, needs about " + bytes_text(need(clip)) +
                       " of memory, more than the limit of " + bytes_text(*limit) + "; " +
                       (flags.empty() ? "nothing this model makes would fit" : flags + " would fit"));
     }
@@ -175,8 +177,7 @@ std::string fitting_flags(const Model& model, const ComponentSizes& components, 
     return estimate_memory(model, components, device, dtype, {other}, shape).peak <= limit;
   };
   std::string flags;
-  for (int64_t frames = clip.frames - vae.frame_step(); frames >= 1;
-       frames -= vae.frame_step())
+  for (int64_t frames = clip.frames - vae.frame_step(); frames >= 1; frames -= vae.frame_step())
     if (fits(clip.width, clip.height, frames)) {
       flags = "--frames " + std::to_string(frames);
       break;

@@ -57,18 +57,18 @@ TEST(CliInfo, DescribesProgramModelAndTensors) {
   EXPECT_TRUE(
       nlohmann::json::parse(program.out).at("default_model").get<std::string>().ends_with("models/world-128"))
       << program.out;
-  const auto model = run_program({"info", "world-64", "--json"});
+  const auto model = run_program({"info", "world-128", "--json"});
   expect_done(model);
   const auto json = nlohmann::json::parse(model.out);
-  EXPECT_EQ(json.at("parameters"), 4490100);
+  EXPECT_EQ(json.at("parameters"), 4521240);
   EXPECT_EQ(json.at("hash").get<std::string>().size(), 32U);
-  EXPECT_EQ(json.at("sizes"), nlohmann::json({"64x64", "80x48", "48x80"}));
+  EXPECT_EQ(json.at("sizes"), nlohmann::json({"128x128", "160x96", "96x160"}));
   const auto tensors = run_program({"info", "--json", (shipped_model() / transformer_file).string()});
   expect_done(tensors);
   EXPECT_EQ(nlohmann::json::parse(tensors.out).at("tensors").at("blocks.0.attn1.norm_k.weight"), "F32 [128]");
-  const auto lines = run_program({"info", "world-64"});
+  const auto lines = run_program({"info", "world-128"});
   expect_done(lines);
-  EXPECT_NE(lines.out.find("parameters: 4490100"), std::string::npos) << lines.out;
+  EXPECT_NE(lines.out.find("parameters: 4521240"), std::string::npos) << lines.out;
 }
 
 TEST(CliInfo, RefusesWhatItDoesNotKnow) {

@@ -78,7 +78,7 @@ TEST(CliMemory, TheEstimateIsNearTheMeasuredPeak) {
 
 TEST(CliMemory, ALimitIsHeldWithSmallerPacksAndTheSameBytes) {
   const TemporaryFolder folder;
-  const auto free_run = one_step(folder, {"-m", "world-64", "--count", "6", "--size", "128x128", "--frames",
+  const auto free_run = one_step(folder, {"-m", "world-128", "--count", "6", "--size", "256x256", "--frames",
                                           "29", "--token-budget", "100000", "--threads", "2"});
   expect_done(run_program(free_run));
   std::vector<std::string> clips;
@@ -100,8 +100,8 @@ TEST(CliMemory, ALimitIsHeldWithSmallerPacksAndTheSameBytes) {
 TEST(CliMemory, WhatCannotFitIsRefusedBeforeLoadingWithFlagsThatWould) {
   const TemporaryFolder folder;
   const auto result = run_program(
-      one_step(folder, {"-m", "world-64", "--size", "512x512", "--memory-limit", "400MB"}));
-  expect_refused(result, 5, {"512x512", "17 frames", "400 MB", "--frames", "--size", "would fit"});
+      one_step(folder, {"-m", "world-128", "--size", "1024x1024", "--memory-limit", "400MB"}));
+  expect_refused(result, 5, {"1024x1024", "17 frames", "400 MB", "--frames", "--size", "would fit"});
   EXPECT_TRUE(names_in(folder.path()).empty());
   expect_refused(run_program(one_step(folder, {"--memory-limit", "lots"})), 2, {"--memory-limit", "'lots'"});
 }
@@ -109,13 +109,14 @@ TEST(CliMemory, WhatCannotFitIsRefusedBeforeLoadingWithFlagsThatWould) {
 TEST(CliMemory, AFailedAllocationHalvesThePackAndSaysSo) {
   if (has_sanitizer) GTEST_SKIP() << "sanitizers reserve terabytes of address space";
   const TemporaryFolder folder;
-  auto arguments = one_step(folder, {"-m", "world-64", "--count", "24", "--size", "128x128", "--frames", "29",
-                                     "--token-budget", "100000", "--threads", "1"});
+  auto arguments = one_step(folder, {"-m", "world-128", "--count", "24", "--size", "128x128", "--frames",
+                                     "29", "--token-budget", "100000", "--threads", "1"});
   // Raw frames: an H.264 encoder takes memory of its own, and whether it gets it at this limit is a matter of
   // timing.
   for (auto& word : arguments)
     if (word.ends_with(".mp4")) word = (folder / "{index}.y4m").string();
-  // How much address space the libraries take is the machine's: the limit goes down until the pack does not fit.
+  // How much address space the libraries take is the machine's: the limit goes down until the pack does not
+  // fit.
   LimitedResult result;
   const auto halved = [&] {
     return result.output.find("memory did not suffice to denoise 24 clips together") != std::string::npos;
@@ -136,9 +137,9 @@ TEST(CliMemory, HoweverLittleMemoryADecodeHasItIsDoneOrEndsWithFive) {
   if (has_sanitizer) GTEST_SKIP() << "sanitizers reserve terabytes of address space";
   const TemporaryFolder folder;
   const auto latents = (folder / "l.safetensors").string();
-  expect_done(run_program(quick_clip(folder / "clip.y4m", {"-m", "world-64", "--save-latents", latents})));
+  expect_done(run_program(quick_clip(folder / "clip.y4m", {"-m", "world-128", "--save-latents", latents})));
   const auto decode = [&](int64_t megabytes) {
-    return run_in(megabytes, {"decode", latents, "-m", "world-64", "--resize", "1024x1024", "--threads", "1",
+    return run_in(megabytes, {"decode", latents, "-m", "world-128", "--resize", "1024x1024", "--threads", "1",
                               "-o", (folder / "clip.mp4").string()});
   };
   const auto begun = [](const LimitedResult& result) {
@@ -160,10 +161,10 @@ TEST(CliMemory, AFailedAllocationOfAClipByItselfEndsWithTheEstimateAndFlags) {
   if (has_sanitizer) GTEST_SKIP() << "sanitizers reserve terabytes of address space";
   const TemporaryFolder folder;
   // One thread: libgomp ends a process whose next thread finds no memory.
-  const auto result = run_in(850, one_step(folder, {"-m", "world-64", "--size", "1024x1024", "--frames", "1",
-                                                    "--threads", "1"}));
+  const auto result = run_in(
+      850, one_step(folder, {"-m", "world-128", "--size", "2048x2048", "--frames", "1", "--threads", "1"}));
   EXPECT_EQ(result.code, 5) << result.output;
-  for (const char* part : {"out of memory", "1024x1024, 1 frames", "needs about", "--size"})
+  for (const char* part : {"out of memory", "2048x2048, 1 frames", "needs about", "--size"})
     EXPECT_NE(result.output.find(part), std::string::npos) << result.output;
   EXPECT_FALSE(std::filesystem::exists(folder / "0.mp4"));
 }

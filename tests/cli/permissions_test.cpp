@@ -103,7 +103,7 @@ TEST_F(CliPermissions, EveryUnreadableFileOfAModelEndsWithThreeBeforeWeightsLoad
 
 TEST_F(CliPermissions, AnUnreadableFolderOfModelsEndsWithThree) {
   const Closed closed(folder_ / "closed");
-  expect_refused(run({"generate", "-p", "a", "-o", "out/clip.mp4", "-m", "world-64"},
+  expect_refused(run({"generate", "-p", "a", "-o", "out/clip.mp4", "-m", "world-128"},
                      {{"T2V_MODELS", (folder_ / "closed").string()}}),
                  3, {(folder_ / "closed").string(), "Permission denied"});
 }
@@ -128,7 +128,7 @@ TEST_F(CliPermissions, AFolderThatMayBeWrittenButNotReadTakesClips) {
 
 TEST_F(CliPermissions, AWorkingDirectoryThatMayNotBeEnteredHidesNoModel) {
   const Closed closed(folder_ / "closed");
-  expect_done(run_program({"info", "world-64"}, {}, folder_ / "closed", without_privileges()));
+  expect_done(run_program({"info", "world-128"}, {}, folder_ / "closed", without_privileges()));
 }
 
 TEST_F(CliPermissions, UnreadableInputsAreNamed) {

@@ -190,7 +190,7 @@ TEST(CliOutput, NamesThatAreTooLongEndWithTwoBeforeWeightsLoad) {
   refused(clip("a.mp4", {"--trace", name(256, "")}), {"256 bytes"});
   refused({"encode", "a.mp4", "-o", name(256, ".safetensors")}, {"256 bytes"});
   refused({"eval", "world", "--out", name(256, "")}, {"256 bytes"});
-  write_bytes(folder / "c.json", R"({"architecture": "world-64", "stages": [{"train": "vae", "steps": 1}]})");
+  write_bytes(folder / "c.json", R"({"architecture": "world-128", "stages": [{"train": "vae", "steps": 1}]})");
   refused({"train", "c.json", "--out", name(256, "")}, {"256 bytes"});
   EXPECT_EQ(names_in(folder.path()), (std::vector<std::string>{"c.json"}));
 }

@@ -25,24 +25,24 @@ class Storyboards : public testing::Test {
   }
 
   // A picture of one grey.
-  Frame grey(uint8_t value) const { return {64, 64, std::vector<uint8_t>(64 * 64 * 3, value)}; }
+  Frame grey(uint8_t value) const { return {128, 128, std::vector<uint8_t>(128 * 128 * 3, value)}; }
 
   void write(const std::string& name, const std::vector<Frame>& frames) const {
     fs::create_directories((folder / name).parent_path());
     const auto sink = open_encoder(
-        {.path = (folder / name).string(), .width = 64, .height = 64, .fps = {8, 1}});
+        {.path = (folder / name).string(), .width = 128, .height = 128, .fps = {8, 1}});
     for (const auto& frame : frames) sink->write(frame);
     sink->finish();
   }
 
-  ProgramResult run(const Arguments& flags, const std::string& name, const std::string& model = "world-64") {
+  ProgramResult run(const Arguments& flags, const std::string& name, const std::string& model = "world-128") {
     Arguments arguments = {"generate",
                            "-m",
                            model,
                            "--seed",
                            "3",
                            "--size",
-                           "64x64",
+                           "128x128",
                            "--progress",
                            "none",
                            "-o",
@@ -68,8 +68,8 @@ class Storyboards : public testing::Test {
 // Mean of the frame's rim, 0 to 255.
 double rim(const Frame& frame) {
   double sum = 0;
-  for (int x = 0; x < 64 * 3; ++x) sum += frame.rgb[static_cast<std::size_t>(x)];
-  return sum / (64 * 3);
+  for (int x = 0; x < 128 * 3; ++x) sum += frame.rgb[static_cast<std::size_t>(x)];
+  return sum / (128 * 3);
 }
 
 std::string two_shots(const std::string& second) {

@@ -31,7 +31,7 @@ TEST(SystemCalls, NothingIsAskedOfTheNetwork) {
        {quick_clip(clip, {"--save-latents", latents, "--sidecar"}),
         Arguments{"decode", latents, "-o", (folder / "again.mkv").string()},
         Arguments{"encode", clip, "-o", (folder / "encoded.safetensors").string()}, Arguments{"info", clip},
-        Arguments{"info", "world-64"}, Arguments{"info"}}) {
+        Arguments{"info", "world-128"}, Arguments{"info"}}) {
     const auto calls = calls_of("network", arguments);
     if (!calls) GTEST_SKIP() << "strace is not there or may not be used here";
     EXPECT_EQ(*calls, std::vector<std::string>{}) << arguments[0];

@@ -19,12 +19,12 @@ constexpr const char* prompt = "a red circle moving right on a navy background";
 
 // A red circle that moves right on navy.
 Frame drawn(int index) {
-  Frame frame{64, 64, std::vector<uint8_t>(64 * 64 * 3)};
-  for (int y = 0; y < 64; ++y)
-    for (int x = 0; x < 64; ++x) {
-      const double inside = 12 - std::hypot(x - 16 - 1.3 * index, y - 32);  // antialiased rim
+  Frame frame{128, 128, std::vector<uint8_t>(128 * 128 * 3)};
+  for (int y = 0; y < 128; ++y)
+    for (int x = 0; x < 128; ++x) {
+      const double inside = 24 - std::hypot(x - 32 - 2.6 * index, y - 64);  // antialiased rim
       const double red = std::clamp(inside + 0.5, 0.0, 1.0);
-      auto* rgb = frame.rgb.data() + (y * 64 + x) * 3;
+      auto* rgb = frame.rgb.data() + (y * 128 + x) * 3;
       rgb[0] = static_cast<uint8_t>(std::lround(220 * red));
       rgb[1] = static_cast<uint8_t>(std::lround(30 * red));
       rgb[2] = static_cast<uint8_t>(std::lround(30 * red + 100 * (1 - red)));
@@ -43,7 +43,7 @@ class Tasks : public testing::Test {
 
   void write(const fs::path& path, std::size_t begin, std::size_t end) const {
     fs::create_directories(path.parent_path());
-    const auto sink = open_encoder({.path = path.string(), .width = 64, .height = 64, .fps = {8, 1}});
+    const auto sink = open_encoder({.path = path.string(), .width = 128, .height = 128, .fps = {8, 1}});
     for (auto i = begin; i < end; ++i) sink->write(truth[i]);
     sink->finish();
   }
@@ -52,7 +52,7 @@ class Tasks : public testing::Test {
   std::vector<Frame> make(Arguments flags, const std::string& name = "clip", int64_t steps = 4) {
     const auto pattern = folder / name / "%03d.png";
     fs::create_directories(pattern.parent_path());
-    Arguments arguments = {"generate",   prompt, "-m",      "world-64",
+    Arguments arguments = {"generate",   prompt, "-m",      "world-128",
                            "--seed",     "3",    "--steps", std::to_string(steps),
                            "--progress", "none", "-o",      pattern.string()};
     arguments.insert(arguments.end(), flags.begin(), flags.end());
@@ -82,13 +82,13 @@ class Tasks : public testing::Test {
 };
 
 // Mean difference of a value, of 255, in columns begin to end - 1.
-double distance(const Frame& a, const Frame& b, int begin = 0, int end = 64) {
+double distance(const Frame& a, const Frame& b, int begin = 0, int end = 128) {
   double sum = 0;
-  for (int y = 0; y < 64; ++y)
+  for (int y = 0; y < 128; ++y)
     for (int i = 3 * begin; i < 3 * end; ++i)
-      sum += std::abs(a.rgb[static_cast<std::size_t>(y * 192 + i)] -
-                      b.rgb[static_cast<std::size_t>(y * 192 + i)]);
-  return sum / (64.0 * 3 * (end - begin));
+      sum += std::abs(a.rgb[static_cast<std::size_t>(y * 384 + i)] -
+                      b.rgb[static_cast<std::size_t>(y * 384 + i)]);
+  return sum / (128.0 * 3 * (end - begin));
 }
 
 }  // namespace
@@ -162,18 +162,18 @@ TEST_F(Tasks, EditKeepsMoreTheLessIsNew) {
 }
 
 TEST_F(Tasks, EditWithAMaskKeepsWhatIsBlack) {
-  Frame mask{64, 64, std::vector<uint8_t>(64 * 64 * 3, 0)};
-  for (int y = 0; y < 64; ++y)
-    std::fill_n(mask.rgb.begin() + y * 64 * 3, 32 * 3, uint8_t{255});  // the left half is made anew
+  Frame mask{128, 128, std::vector<uint8_t>(128 * 128 * 3, 0)};
+  for (int y = 0; y < 128; ++y)
+    std::fill_n(mask.rgb.begin() + y * 128 * 3, 64 * 3, uint8_t{255});  // the left half is made anew
   const auto file = folder / "mask.png";
-  const auto sink = open_encoder({.path = file.string(), .width = 64, .height = 64, .fps = {1, 1}});
+  const auto sink = open_encoder({.path = file.string(), .width = 128, .height = 128, .fps = {1, 1}});
   sink->write(mask);
   sink->finish();
   const auto clip = make({"--edit", video.string(), "--mask", file.string()});
   ASSERT_EQ(clip.size(), 17U);
   for (std::size_t i = 0; i < clip.size(); ++i) {
-    EXPECT_EQ(distance(clip[i], truth[i], 32, 64), 0) << i;
-    EXPECT_GT(distance(clip[i], truth[i], 0, 32), 0) << i;
+    EXPECT_EQ(distance(clip[i], truth[i], 64, 128), 0) << i;
+    EXPECT_GT(distance(clip[i], truth[i], 0, 64), 0) << i;
   }
 }
 
@@ -187,8 +187,8 @@ TEST_F(Tasks, OutpaintMakesWhatIsAroundTheVideo) {
     return frame.rgb[static_cast<std::size_t>((y * frame.width + x) * 3)];
   };
   for (const std::size_t i : {0, 8, 16}) {
-    const double scale = height / 64.0,
-                 x = (width - height) / 2.0 + (16 + 1.3 * static_cast<double>(i)) * scale;
+    const double scale = height / 128.0,
+                 x = (width - height) / 2.0 + (32 + 2.6 * static_cast<double>(i)) * scale;
     EXPECT_NEAR(red_at(clip[i], static_cast<int>(x), height / 2), 220, 6) << i;
     double sum = 0;  // all around is made: no bars
     for (int y = 0; y < height; ++y) sum += clip[i].rgb[static_cast<std::size_t>((y * width + 4) * 3 + 2)];
@@ -215,9 +215,9 @@ TEST_F(Tasks, BlendGoesOverFromTheVideoToWhatIsMade) {
 
 TEST_F(Tasks, APictureGivesItsShapeAndIsCutToAnother) {
   auto wide = truth[0];
-  wide.width = 128, wide.height = 32;
+  wide.width = 256, wide.height = 64;
   const auto sink = open_encoder(
-      {.path = (folder / "wide.png").string(), .width = 128, .height = 32, .fps = {1, 1}});
+      {.path = (folder / "wide.png").string(), .width = 256, .height = 64, .fps = {1, 1}});
   sink->write(wide);
   sink->finish();
   const auto size_of = [&](const Arguments& flags, const std::string& name) {
@@ -226,14 +226,14 @@ TEST_F(Tasks, APictureGivesItsShapeAndIsCutToAnother) {
     const auto frame = make(arguments, name).at(0);
     return std::pair(frame.width, frame.height);
   };
-  EXPECT_EQ(size_of({}, "own"), std::pair(128, 32));
+  EXPECT_EQ(size_of({}, "own"), std::pair(256, 64));
   for (const char* fit : {"crop", "pad", "stretch"})
-    EXPECT_EQ(size_of({"--size", "64x64", "--fit", fit}, fit), std::pair(64, 64));
+    EXPECT_EQ(size_of({"--size", "128x128", "--fit", fit}, fit), std::pair(128, 128));
 }
 
 TEST_F(Tasks, SeveralClipsOfATaskAreTheClipsByThemselves) {
   const auto make_clips = [&](const std::string& seed, const std::string& count, const fs::path& out) {
-    expect_done(run_program({"generate", prompt, "-m", "world-64", "--extend", video.string(), "--frames",
+    expect_done(run_program({"generate", prompt, "-m", "world-128", "--extend", video.string(), "--frames",
                              "8", "--seed", seed, "--count", count, "--steps", "3", "--progress", "none",
                              "-o", (out / "{seed}.y4m").string()}));
   };
@@ -249,7 +249,7 @@ TEST_F(Tasks, SeveralClipsOfATaskAreTheClipsByThemselves) {
 
 TEST_F(Tasks, ASidecarMakesTheClipAgain) {
   const auto first = folder / "a.y4m", again = folder / "b.y4m";
-  expect_done(run_program({"generate", prompt, "-m", "world-64", "--extend", video.string(), "--frames", "8",
+  expect_done(run_program({"generate", prompt, "-m", "world-128", "--extend", video.string(), "--frames", "8",
                            "--steps", "3", "--sidecar", "--progress", "none", "-o", first.string()}));
   expect_done(run_program(
       {"generate", "--config", first.string() + ".json", "--progress", "none", "-o", again.string()}));
@@ -277,7 +277,7 @@ TEST_F(Tasks, AModelOfOneLevelForAllFramesUsesRePaint) {
 
 TEST_F(Tasks, WhatMakesNoSenseIsRefused) {
   const auto refused = [&](Arguments flags, int code, const std::vector<std::string>& parts) {
-    Arguments arguments = {"generate",   prompt, "-m", "world-64",
+    Arguments arguments = {"generate",   prompt, "-m", "world-128",
                            "--progress", "none", "-o", (folder / "no.mp4").string()};
     arguments.insert(arguments.end(), flags.begin(), flags.end());
     expect_refused(run_program(arguments), code, parts);

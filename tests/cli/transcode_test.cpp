@@ -42,7 +42,7 @@ TEST(CliTranscode, DecodeMakesTheVideoThatTheLatentsWereMadeFor) {
   const TemporaryFolder folder;
   const auto latents = (folder / "latents.safetensors").string();
   expect_done(run_program(
-      quick_clip(folder / "made.mp4", {"-m", "world-64", "--fps", "24", "--crf", "30", "--resize", "96x64",
+      quick_clip(folder / "made.mp4", {"-m", "world-128", "--fps", "24", "--crf", "30", "--resize", "96x64",
                                        "--resize-filter", "nearest", "--save-latents", latents})));
   expect_done(run_program({"decode", latents, "-o", (folder / "decoded.mp4").string()}));
   EXPECT_EQ(bytes_of(folder / "made.mp4"), bytes_of(folder / "decoded.mp4"));
@@ -71,28 +71,33 @@ TEST(CliTranscode, FlagsOfDecodeWinAndTheVideoSaysSo) {
 TEST(CliTranscode, LatentsOfAnotherAutoencoderAreRefused) {
   const TemporaryFolder folder;
   const auto latents = (folder / "latents.safetensors").string();
-  expect_done(run_program(
-      quick_clip(folder / "made.mp4", {"-m", "world-64", "--size", "64x64", "--save-latents", latents})));
+  ModelCopy other(folder / "other");
+  other.change_tensors(vae_file, [](RawTensors& tensors) {
+    auto bias = floats_of(tensors, "decoder.conv_in.bias");
+    bias[0] += 0.01F;
+    set_floats(tensors, "decoder.conv_in.bias", bias);
+  });
+  expect_done(run_program(quick_clip(folder / "made.mp4", {"-m", other.path(), "--save-latents", latents})));
   const auto made = info_of(folder / "made.mp4").at("metadata").at("comment");
   const auto hash = made.at("vae_hash").get<std::string>();
   expect_refused(run_program({"decode", latents, "-m", "world-128", "-o", (folder / "never.mp4").string()}),
-                 3, {latents, "of the autoencoder", hash, "'world-64'", "world-128", "-m"});
-  // of the same shape as what world-128 makes of 128x128
+                 3, {latents, "of the autoencoder", hash, other.path(), "world-128", "-m"});
+  // of the same shape as what world-128 makes
   expect_refused(
       run_program(quick_clip(folder / "never.mp4", {"-m", "world-128", "--init-latents", latents})), 3,
       {latents, "of the autoencoder", hash});
   EXPECT_FALSE(std::filesystem::exists(folder / "never.mp4"));
-  expect_done(run_program(
-      quick_clip(folder / "again.mp4", {"-m", "world-64", "--size", "64x64", "--init-latents", latents})));
+  expect_done(
+      run_program(quick_clip(folder / "again.mp4", {"-m", other.path(), "--init-latents", latents})));
 }
 
 TEST(CliTranscode, EncodeAndDecodeKeepRateAndProvenance) {
   const TemporaryFolder folder;
   const auto latents = (folder / "a.safetensors").string();
   expect_done(
-      run_program(quick_clip(folder / "a.mp4", {"-m", "world-64", "--fps", "24", "--resize", "96x64"})));
+      run_program(quick_clip(folder / "a.mp4", {"-m", "world-128", "--fps", "24", "--resize", "96x64"})));
   expect_done(run_program(
-      {"encode", (folder / "a.mp4").string(), "--size", "64x64", "-m", "world-64", "-o", latents}));
+      {"encode", (folder / "a.mp4").string(), "--size", "64x64", "-o", latents}));
   expect_done(run_program({"decode", latents, "-o", (folder / "b.mp4").string()}));
   const auto a = info_of(folder / "a.mp4"), b = info_of(folder / "b.mp4");
   EXPECT_EQ(b.at("fps"), 24);
@@ -179,20 +184,20 @@ TEST(CliTranscode, NamesThatAreNotUtf8Work) {
   EXPECT_EQ(info_of(again).at("metadata").at("comment").at("encoded").at("source"), "caf\uFFFD.mp4");
   const auto models = folder / "models\xe9";
   std::filesystem::create_directory(models);
-  std::filesystem::create_symlink(shipped_model(), models / "world-64");
-  expect_done(run_program({"generate", "-m", "world-64", "-p", "a red circle", "--dry-run"},
+  std::filesystem::create_symlink(shipped_model(), models / "world-128");
+  expect_done(run_program({"generate", "-m", "world-128", "-p", "a red circle", "--dry-run"},
                           {{"T2V_MODELS", models.string()}}));
   expect_done(
-      run_program({"encode", video.string(), "-m", (models / "world-64").string(), "-o", latents.string()}));
+      run_program({"encode", video.string(), "-m", (models / "world-128").string(), "-o", latents.string()}));
 }
 
 TEST(CliTranscode, InfoSaysWhatLatentsAre) {
   const TemporaryFolder folder;
   const auto latents = folder / "latents.safetensors";
   expect_done(run_program(quick_clip(folder / "made.mp4",
-                                     {"-m", "world-64", "--fps", "24", "--save-latents", latents.string()})));
+                                     {"-m", "world-128", "--fps", "24", "--save-latents", latents.string()})));
   const auto said = info_of(latents).at("latents");
-  EXPECT_EQ(said.at("model"), "world-64");
+  EXPECT_EQ(said.at("model"), "world-128");
   EXPECT_EQ(said.at("prompt"), "a red circle bouncing on a navy background");
   EXPECT_EQ(said.at("seed"), 3);
   EXPECT_EQ(said.at("fps"), 24);

@@ -21,7 +21,7 @@ file(REMOVE_RECURSE ${work})
 run("install" ${CMAKE_COMMAND} --install ${BUILD_DIR} --prefix ${work}/first)
 file(RENAME ${work}/first ${prefix})
 
-foreach(path bin/t2v bin/t2v-launcher ${LIBDIR}/libt2v.so include/t2v/error.h ${LIBDIR}/cmake/t2v/t2vConfig.cmake share/t2v/models/world-64/model_index.json share/t2v/models/world-128/model_index.json share/doc/t2v/LICENSE share/doc/t2v/copyright share/doc/t2v/README.md share/doc/t2v/docs/batch.md share/bash-completion/completions/t2v share/zsh/site-functions/_t2v share/fish/vendor_completions.d/t2v.fish share/man/man1/t2v.1)
+foreach(path bin/t2v bin/t2v-launcher ${LIBDIR}/libt2v.so include/t2v/error.h ${LIBDIR}/cmake/t2v/t2vConfig.cmake share/t2v/models/world-128/model_index.json share/doc/t2v/LICENSE share/doc/t2v/copyright share/doc/t2v/README.md share/doc/t2v/docs/batch.md share/bash-completion/completions/t2v share/zsh/site-functions/_t2v share/fish/vendor_completions.d/t2v.fish share/man/man1/t2v.1)
   expect_file(${path})
 endforeach()
 
@@ -53,7 +53,7 @@ endif()
 run("configure the consumer" ${CMAKE_COMMAND} -S ${SOURCE_DIR}/examples/library -B ${work}/consumer -G ${GENERATOR} -DCMAKE_PREFIX_PATH=${prefix}
   ${sanitizer})
 run("build the consumer" ${CMAKE_COMMAND} --build ${work}/consumer)
-run("run the consumer" ${work}/consumer/make_clip ${prefix}/share/t2v/models/world-64 "a red circle on a black background")
+run("run the consumer" ${work}/consumer/make_clip ${prefix}/share/t2v/models/world-128 "a red circle on a black background")
 if(NOT output MATCHES "frame 0: -?[0-9.]+\nframe 1: .*\nframe 4: -?[0-9.]+\n$")
   message(FATAL_ERROR "the consumer printed '${output}' instead of five frames")
 endif()

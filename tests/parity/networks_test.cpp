@@ -30,7 +30,7 @@ class Parity : public testing::TestWithParam<const char*> {
   std::shared_ptr<const SafetensorsFile> golden = test::open_golden("components_" + model + ".safetensors");
 };
 
-INSTANTIATE_TEST_SUITE_P(Models, Parity, testing::Values("world-64", "world-128", "tiny"), test::name_of);
+INSTANTIATE_TEST_SUITE_P(Models, Parity, testing::Values("world-128", "tiny"), test::name_of);
 
 TEST_P(Parity, Umt5GivesTheReferencesHiddenStates) {
   auto weights = Weights::open(networks->folder().component("text_encoder"), "model", test::device(),

@@ -12,7 +12,7 @@ inline std::filesystem::path source_dir() { return T2V_SOURCE_DIR; }
 inline std::filesystem::path golden(const std::string& name) {
   return source_dir() / "tests" / "golden" / name;
 }
-inline std::filesystem::path shipped_model(const std::string& name = "world-64") {
+inline std::filesystem::path shipped_model(const std::string& name = "world-128") {
   return source_dir() / "models" / name;
 }
 // A shipped model by its name, or "tiny": random weights with the architecture of Wan 2.1.

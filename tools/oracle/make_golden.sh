@@ -8,8 +8,8 @@ out=${2:-$here/../../tests/golden}
 [[ -x $(command -v "$python") ]] || { echo "make_golden: no Python at $python; run tools/oracle/make_env.sh tools/oracle/.env first" >&2; exit 1; }
 mkdir -p "$out"
 
-"$python" "$here/random_wan.py" --tiny --seed 7 --out "$out/wan-tiny"
-"$python" "$here/text.py" --model "$here/../../models/world-64" --out "$out"
+"$python" "$here/random_wan.py" --tiny --seed 7 --dtype float16 --out "$out/wan-tiny"
+"$python" "$here/text.py" --model "$here/../../models/world-128" --out "$out"
 "$python" "$here/schedulers.py" --out "$out"
 "$python" "$here/components.py" --out "$out"
 "$python" "$here/trajectories.py" --out "$out"

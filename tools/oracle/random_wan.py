@@ -189,7 +189,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--seed", type=int, required=True, help="decides the weights, and the dimensions unless --tiny")
     parser.add_argument("--out", required=True, help="folder to write")
-    parser.add_argument("--kind", choices=["wan21", "world"], default="wan21", help="Wan 2.1's layout, or that of models/world-64")
+    parser.add_argument("--kind", choices=["wan21", "world"], default="wan21", help="Wan 2.1's layout, or that of models/world-128")
     parser.add_argument("--tiny", action="store_true", help="the fixed dimensions of tests/golden/wan-tiny")
     parser.add_argument("--dtype", choices=["float32", "float16", "bfloat16"], default="float32", help="dtype of the stored weights")
     parser.add_argument("--shard", action="store_true", help="transformer and text encoder in several files with an index")

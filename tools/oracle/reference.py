@@ -15,7 +15,7 @@ from diffusers.utils.torch_utils import randn_tensor
 from transformers import T5Tokenizer, UMT5EncoderModel
 
 REPOSITORY = Path(__file__).resolve().parents[2]
-SHIPPED_MODELS = {name: REPOSITORY / "models" / name for name in ("world-64", "world-128")}
+SHIPPED_MODELS = {name: REPOSITORY / "models" / name for name in ("world-128",)}
 TEST_TOKENIZER = REPOSITORY / "tests" / "golden" / "tokenizer"
 TINY_MODEL = REPOSITORY / "tests" / "golden" / "wan-tiny"
 

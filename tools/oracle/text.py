@@ -1,6 +1,6 @@
 """Reference results of prompt cleaning and tokenization, and the character tables that the cleaning is made of.
 
-Golden files:  text.py --model models/world-64 --out tests/golden
+Golden files:  text.py --model models/world-128 --out tests/golden
 Tables:        text.py --tables src/text
 
 The reference is diffusers' prompt_clean for Wan (which calls ftfy and html.unescape) and transformers' T5Tokenizer, on tests/golden/tokenizer (349 pieces, 256 of them bytes) and on

@@ -22,7 +22,7 @@ struct Shipped {
 
 // Two guidance branches.
 ClipSize square(int64_t side, int64_t frames) {
-  return {side, side, frames, side, side, 2 * (side / 16) * (side / 16) * ((frames - 1) / 4 + 1)};
+  return {side, side, frames, side, side, 2 * (side / 32) * (side / 32) * ((frames - 1) / 4 + 1)};
 }
 
 TEST(ParseBytes, ReadsSizesAsPeopleWriteThem) {
@@ -60,10 +60,10 @@ TEST(ShapeRun, StepsDownUntilTheRunStaysWithinTheLimit) {
 
 TEST(ShapeRun, RefusesWhatCannotFitAndNamesFlagsThatWould) {
   const Shipped model;
-  const std::vector<ClipSize> clips = {square(64, 17), square(512, 33)};
+  const std::vector<ClipSize> clips = {square(64, 17), square(1024, 33)};
   const int64_t limit = int64_t{400} << 20;
   test::expect_error(ErrorKind::out_of_memory,
-                     {"512x512", "33 frames", "limit of 400 MB", "--frames", "or --size"},
+                     {"1024x1024", "33 frames", "limit of 400 MB", "--frames", "or --size"},
                      [&] { model.shape(clips, limit); });
   test::expect_error(ErrorKind::out_of_memory, {"nothing this model makes would fit"},
                      [&] { model.shape(clips, 1000); });
@@ -71,7 +71,7 @@ TEST(ShapeRun, RefusesWhatCannotFitAndNamesFlagsThatWould) {
 
 TEST(FittingFlags, FitInTurn) {
   const Shipped model;
-  const auto flags = fitting_flags(*model.model, model.sizes, at::kCPU, at::kFloat, square(512, 33),
+  const auto flags = fitting_flags(*model.model, model.sizes, at::kCPU, at::kFloat, square(1024, 33),
                                    int64_t{450} << 20);
   const auto size = flags.find("--size ");
   ASSERT_NE(size, std::string::npos) << flags;
@@ -81,7 +81,7 @@ TEST(FittingFlags, FitInTurn) {
            int64_t{450} << 20;
   };
   EXPECT_TRUE(fits(side));
-  EXPECT_FALSE(fits(side + 16));
+  EXPECT_FALSE(fits(side + 32));
 }
 
 }  // namespace

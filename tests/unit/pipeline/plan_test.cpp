@@ -47,8 +47,8 @@ TEST_F(Plan, RandomSeedsHave53Bits) {
 
 TEST_F(Plan, TakesDefaultsFromTheModel) {
   const auto plan = plan_generation(request());
-  EXPECT_EQ(plan.width, 64);
-  EXPECT_EQ(plan.height, 64);
+  EXPECT_EQ(plan.width, 128);
+  EXPECT_EQ(plan.height, 128);
   EXPECT_EQ(plan.frames, 17);
   EXPECT_EQ(plan.fps, 8);
   EXPECT_EQ(plan.steps, 20);
@@ -84,17 +84,17 @@ TEST_F(Plan, NotesWhatItRounds) {
   r.seconds = 1;
   const auto plan = plan_generation(r);
   EXPECT_EQ(plan.width, 64);
-  EXPECT_EQ(plan.height, 48);
+  EXPECT_EQ(plan.height, 32);
   EXPECT_EQ(plan.frames, 9);
   ASSERT_EQ(plan.notes.size(), 2U);
-  EXPECT_NE(plan.notes[0].find("70x50 became 64x48"), std::string::npos);
+  EXPECT_NE(plan.notes[0].find("70x50 became 64x32"), std::string::npos);
   EXPECT_NE(plan.notes[1].find("8 frames became 9"), std::string::npos);
 }
 
 TEST_F(Plan, FindsTheTrainedSizeOfAnAspect) {
   auto r = request();
   for (const auto& [aspect, width, height] : std::vector<std::tuple<std::string, int64_t, int64_t>>{
-           {"16:9", 80, 48}, {"9:16", 48, 80}, {"1:1", 64, 64}}) {
+           {"16:9", 160, 96}, {"9:16", 96, 160}, {"1:1", 128, 128}}) {
     r.aspect = aspect;
     const auto plan = plan_generation(r);
     EXPECT_EQ(plan.width, width) << aspect;
@@ -180,18 +180,18 @@ class WorkingDirectory {
 
 TEST_F(Plan, AFolderThatIsNoModelDoesNotHideAShippedOneOfItsName) {
   const WorkingDirectory here(folder.path());
-  fs::create_directory("world-64");
+  fs::create_directory("world-128");
   auto r = request();
-  r.model = "world-64";
+  r.model = "world-128";
   const auto plan = plan_generation(r);
   EXPECT_EQ(fs::canonical(plan.model_folder), fs::canonical(test::shipped_model()));
   ASSERT_EQ(plan.notes.size(), 1U);
-  EXPECT_NE(plan.notes[0].find("the folder world-64 in the working directory has no model_index.json"),
+  EXPECT_NE(plan.notes[0].find("the folder world-128 in the working directory has no model_index.json"),
             std::string::npos)
       << plan.notes[0];
-  fs::remove("world-64");
-  fs::create_directory_symlink(test::golden("wan-tiny"), "world-64");
-  EXPECT_EQ(find_model("world-64"), "world-64");
+  fs::remove("world-128");
+  fs::create_directory_symlink(test::golden("wan-tiny"), "world-128");
+  EXPECT_EQ(find_model("world-128"), "world-128");
   fs::create_directory("mine");
   EXPECT_EQ(find_model("mine"), "mine");  // whose message says what it lacks
 }

@@ -38,7 +38,7 @@ TEST(JudgeModel, RefusesWhatTheModelDoesNotMake) {
   Observer observer;
   auto options = quick();
   options.sizes = {{64, 60}};
-  test::expect_error(ErrorKind::usage, {"64x60 became 64x48", "multiples of 16"},
+  test::expect_error(ErrorKind::usage, {"64x60 became 64x32", "multiples of 32"},
                      [&] { judge_model(options, observer); });
   options.sizes = {{64, 64}};
   options.frames = 7;
