@@ -98,7 +98,7 @@ class CogVideoXModel : public Model {
   bool draws_frames_first() const override { return true; }
   std::string clean(const std::string& prompt) const override { return prompt; }
   std::unique_ptr<Tokenizer> load_tokenizer() const override {
-    return load_tokenizer_of(text_encoder_, folder().component("tokenizer"));
+    return load_tokenizer_of(text_encoder_, folder());
   }
 
   std::unique_ptr<TextEncoder> make_text_encoder(const WeightScope& weights) const override {

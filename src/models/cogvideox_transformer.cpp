@@ -151,9 +151,9 @@ CogVideoXBlock::CogVideoXBlock(const CogVideoXTransformerConfig& config, const W
       eps_(config.norm_eps) {
   const int64_t width = config.width();
   const auto attention = weights / "attn1";
-  to_qkv_ = join_linear({load_linear(attention / "to_q", width, width),
-                         load_linear(attention / "to_k", width, width),
-                         load_linear(attention / "to_v", width, width)});
+  to_qkv_ = Linear::join({load_linear(attention / "to_q", width, width),
+                          load_linear(attention / "to_k", width, width),
+                          load_linear(attention / "to_v", width, width)});
   norm_q_ = (attention / "norm_q").take("weight", {head_dim_}, Precision::float32);
   norm_q_bias_ = (attention / "norm_q").take("bias", {head_dim_}, Precision::float32);
   norm_k_ = (attention / "norm_k").take("weight", {head_dim_}, Precision::float32);
@@ -201,12 +201,12 @@ CogVideoXTransformer::CogVideoXTransformer(const CogVideoXTransformerConfig& con
   const auto embedder = weights / "patch_embed";
   // The checkpoint's patches are (C, t, h, w), as those of PackedTokens, here and in proj_out.
   const auto projection = embedder / "proj";
-  patch_embedding_.weight = config.patches_of_time
-                                ? projection.take("weight", {width, config.in_channels * patch.volume()})
-                                : projection.take("weight", {width, config.in_channels, patch.h, patch.w})
-                                      .flatten(1);
-  patch_embedding_.bias = config.patch_bias ? projection.take("bias", {width})
-                                            : at::zeros({width}, patch_embedding_.weight.options());
+  const auto patches = config.patches_of_time
+                           ? projection.take("weight", {width, config.in_channels * patch.volume()})
+                           : projection.take("weight", {width, config.in_channels, patch.h, patch.w})
+                                 .flatten(1);
+  patch_embedding_ = {
+      patches, config.patch_bias ? projection.take("bias", {width}) : at::zeros({width}, patches.options())};
   text_projection_ = load_linear(embedder / "text_proj", config.text_embed_dim, width);
   const auto time = weights / "time_embedding";
   time_in_ = load_linear(time / "linear_1", width, config.time_embed_dim, Precision::float32);

@@ -2,6 +2,9 @@
 
 #include <ATen/ATen.h>
 
+#include <algorithm>
+
+#include "models/t5_gguf.h"
 #include "t2v/error.h"
 
 namespace t2v {
@@ -32,16 +35,31 @@ TensorShapes shapes_of(const Model& model, const std::string& component) {
                                     : text_encoder_shapes(model);
 }
 
-// A file's names → the network's, where a file has those of the family's original checkpoints.
+// A file's names → the network's, where a file has those of the family's original checkpoints, or an encoder
+// those of llama.cpp.
 std::map<std::string, std::string> renamed(const Model& model, const std::string& component,
                                            const TensorSource& file) {
   std::map<std::string, std::string> names;
   for (const auto& [name, shape] : shapes_of(model, component))
-    for (const auto& original : {name, model.original_name(component, name)})
+    for (const auto& original : {name, model.original_name(component, name), gguf_t5_name(name)})
       for (const char* prefix : {"", "model.diffusion_model.", "diffusion_model.", "first_stage_model."})
         if (const auto key = prefix + original; key != name && !names.contains(key) && file.find(key))
           names[key] = name;
   return names;
+}
+
+PackedSize packed_size(const TensorSource& source) {
+  PackedSize size;
+  for (const auto& name : source.names()) {
+    const auto matrix = source.read_packed(name);
+    if (!matrix) continue;
+    const auto numbers = matrix->rows * matrix->columns;
+    size.numbers += numbers;
+    size.bytes += static_cast<int64_t>(matrix->stored.nbytes());
+    const bool is_embedding = name == "shared.weight" || name == "encoder.embed_tokens.weight";
+    if (!is_embedding) size.largest = std::max(size.largest, numbers);
+  }
+  return size;
 }
 
 // One tokenizer and one encoder.
@@ -143,7 +161,12 @@ ComponentSizes component_sizes(const Model& model) {
   const auto count = [&](const char* component) {
     return open_weights(model, component, {}).element_count();
   };
-  return {count("text_encoder"), count("transformer"), count("vae")};
+  return {count("text_encoder"), count("transformer"), count("vae"),
+          packed_size(*weights_of(model, "text_encoder")), packed_size(*weights_of(model, "transformer"))};
+}
+
+int64_t weight_bytes(int64_t numbers, const PackedSize& packed, int64_t element) {
+  return (numbers - packed.numbers) * element + packed.bytes;
 }
 
 TensorShapes text_encoder_shapes(const Model& model) {

@@ -25,9 +25,16 @@ struct Placement {
   at::ScalarType dtype = at::kFloat;
 };
 
+// Of a component's weights, those that stay packed: numbers, what they take, and the numbers of the largest
+// matrix that is expanded at once.
+struct PackedSize {
+  int64_t numbers = 0, bytes = 0, largest = 0;
+};
+
 // Numbers in the weights of each component.
 struct ComponentSizes {
   int64_t text_encoder = 0, transformer = 0, vae = 0;
+  PackedSize packed_text_encoder = {}, packed_transformer = {};
   int64_t total() const { return text_encoder + transformer + vae; }
 };
 
@@ -124,6 +131,8 @@ std::unique_ptr<TextConditioner> load_text(const Model& model, std::shared_ptr<c
 std::unique_ptr<Denoiser> load_denoiser(const Model& model, Placement placement);
 std::unique_ptr<VideoVae> load_vae(const Model& model, Placement placement);
 ComponentSizes component_sizes(const Model& model);
+// What weights take where each number that is not packed has so many bytes.
+int64_t weight_bytes(int64_t numbers, const PackedSize& packed, int64_t element);
 
 // What a component's network asks for.
 TensorShapes text_encoder_shapes(const Model& model);

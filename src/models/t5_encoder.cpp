@@ -4,6 +4,7 @@
 
 #include <cmath>
 
+#include "models/t5_gguf.h"
 #include "nn/ops.h"
 #include "t2v/error.h"
 
@@ -16,6 +17,10 @@ at::Tensor rms_norm(const at::Tensor& x, const at::Tensor& weight, double epsilo
   const auto wide = x.to(at::kFloat);
   const auto scaled = x * at::rsqrt(wide.pow(2).mean(-1, true) + epsilon);
   return weight * scaled.to(weight.scalar_type());
+}
+
+Linear load_projection(const WeightScope& weights, int64_t in, int64_t out) {
+  return load_linear_without_bias(weights, in, out, Precision::model);
 }
 
 }  // namespace
@@ -52,10 +57,13 @@ T5Config parse_umt5_config(const Json& config, const std::string& where) {
   return c;
 }
 
-std::unique_ptr<Tokenizer> load_tokenizer_of(const T5Config& encoder, const std::filesystem::path& folder) {
-  auto tokenizer = load_t5_tokenizer(folder);
+std::unique_ptr<Tokenizer> load_tokenizer_of(const T5Config& encoder, const ModelFolder& model) {
+  const auto given = model.given_weights.find("text_encoder");
+  auto tokenizer = given == model.given_weights.end() ? nullptr : load_gguf_tokenizer(given->second);
+  const auto where = tokenizer ? given->second : model.component("tokenizer");
+  if (!tokenizer) tokenizer = load_t5_tokenizer(where);
   if (tokenizer->vocabulary_size() > encoder.vocab_size)
-    throw Error(ErrorKind::bad_input, folder.string() + ": makes " +
+    throw Error(ErrorKind::bad_input, where.string() + ": makes " +
                                           std::to_string(tokenizer->vocabulary_size()) +
                                           " different tokens, the text encoder knows " +
                                           std::to_string(encoder.vocab_size) + " (vocab_size)");
@@ -84,55 +92,52 @@ T5Encoder::T5Encoder(const T5Config& config, const WeightScope& weights) : confi
   // Wan's folders hold shared.weight, older ones encoder.embed_tokens.weight, some both; the two are tied.
   const auto tied = weights / "encoder" / "embed_tokens";
   const bool shared = weights.has("shared.weight") || !tied.has("weight");
-  embedding_ = shared ? weights.take("shared.weight", {config.vocab_size, width})
-                      : tied.take("weight", {config.vocab_size, width});
+  embedding_ = load_projection(shared ? weights / "shared" : tied, width, config.vocab_size);
   if (shared) tied.ignore("weight");
   for (int64_t i = 0; i < config.num_layers; ++i) {
     const auto attention = weights / "encoder" / "block" / i / "layer" / 0;
     const auto feed = weights / "encoder" / "block" / i / "layer" / 1;
     layers_.push_back({
         .attention_norm = (attention / "layer_norm").take("weight", {width}),
-        .q = (attention / "SelfAttention" / "q").take("weight", {inner, width}),
-        .k = (attention / "SelfAttention" / "k").take("weight", {inner, width}),
-        .v = (attention / "SelfAttention" / "v").take("weight", {inner, width}),
-        .o = (attention / "SelfAttention" / "o").take("weight", {width, inner}),
+        .q = load_projection(attention / "SelfAttention" / "q", width, inner),
+        .k = load_projection(attention / "SelfAttention" / "k", width, inner),
+        .v = load_projection(attention / "SelfAttention" / "v", width, inner),
+        .o = load_projection(attention / "SelfAttention" / "o", inner, width),
         .position_bias = i == 0 || config.bias_in_every_layer
                              ? (attention / "SelfAttention" / "relative_attention_bias")
                                    .take("weight", {config.relative_attention_num_buckets, config.num_heads})
                              : at::Tensor(),
         .feed_norm = (feed / "layer_norm").take("weight", {width}),
-        .wi_0 = (feed / "DenseReluDense" / "wi_0").take("weight", {config.d_ff, width}),
-        .wi_1 = (feed / "DenseReluDense" / "wi_1").take("weight", {config.d_ff, width}),
-        .wo = (feed / "DenseReluDense" / "wo").take("weight", {width, config.d_ff}),
+        .wi_0 = load_projection(feed / "DenseReluDense" / "wi_0", width, config.d_ff),
+        .wi_1 = load_projection(feed / "DenseReluDense" / "wi_1", width, config.d_ff),
+        .wo = load_projection(feed / "DenseReluDense" / "wo", config.d_ff, width),
     });
   }
   final_norm_ = (weights / "encoder" / "final_layer_norm").take("weight", {width});
 }
 
 at::Tensor T5Encoder::self_attention(const Layer& layer, const at::Tensor& x, const at::Tensor& bias) const {
-  const auto heads = [&](const at::Tensor& weight) {
-    return at::linear(x, weight)
-        .view({x.size(0), x.size(1), config_.num_heads, config_.d_kv})
-        .transpose(1, 2);  // [B, h, L, d]
+  const auto heads = [&](const Linear& projection) {  // → [B, h, L, d]
+    return projection(x).view({x.size(0), x.size(1), config_.num_heads, config_.d_kv}).transpose(1, 2);
   };
   // [B, h, L, L]; T5 does not scale by 1/sqrt(d)
   const auto scores = at::matmul(heads(layer.q), heads(layer.k).transpose(2, 3)) + bias;
   const auto attention = at::softmax(scores.to(at::kFloat), -1).to(x.scalar_type());  // float32 softmax
   const auto joined = at::matmul(attention, heads(layer.v)).transpose(1, 2).flatten(2);
-  return at::linear(joined, layer.o);  // [B, L, D]
+  return layer.o(joined);  // [B, L, D]
 }
 
 at::Tensor T5Encoder::forward(const at::Tensor& ids) const {
   if (ids.dim() == 1) return forward(ids.unsqueeze(0))[0];
   const auto buckets = relative_position_buckets(ids.size(1), config_.relative_attention_num_buckets,
                                                  config_.relative_attention_max_distance, ids.device());
-  auto x = rows_at(embedding_, ids);  // [B, L, D]
-  at::Tensor bias;                    // [h, L, L]
+  auto x = embedding_.rows(ids);  // [B, L, D]
+  at::Tensor bias;                // [h, L, L]
   for (const auto& layer : layers_) {
     if (layer.position_bias.defined()) bias = rows_at(layer.position_bias, buckets).permute({2, 0, 1});
     x = x + self_attention(layer, rms_norm(x, layer.attention_norm, config_.layer_norm_epsilon), bias);
     const auto h = rms_norm(x, layer.feed_norm, config_.layer_norm_epsilon);
-    x = x + at::linear(at::gelu(at::linear(h, layer.wi_0), "tanh") * at::linear(h, layer.wi_1), layer.wo);
+    x = x + layer.wo(at::gelu(layer.wi_0(h), "tanh") * layer.wi_1(h));
   }
   return rms_norm(x, final_norm_, config_.layer_norm_epsilon);
 }

@@ -6,14 +6,15 @@
 
 #include <ATen/core/Tensor.h>
 
-#include <filesystem>
 #include <memory>
 #include <string>
 #include <vector>
 
 #include "base/json.h"
 #include "models/text_encoder.h"
+#include "nn/linear.h"
 #include "text/tokenizer.h"
+#include "weights/model_folder.h"
 #include "weights/weights.h"
 
 namespace t2v {
@@ -29,8 +30,9 @@ struct T5Config {
 T5Config parse_t5_config(const Json& config, const std::string& where);
 T5Config parse_umt5_config(const Json& config, const std::string& where);
 
-// A text encoder's tokenizer. Throws Error{bad_input}, also for one with more tokens than the encoder knows.
-std::unique_ptr<Tokenizer> load_tokenizer_of(const T5Config& encoder, const std::filesystem::path& folder);
+// A text encoder's tokenizer: of the GGUF file in place of its weights that has one, else of the folder.
+// Throws Error{bad_input}, also for one with more tokens than the encoder knows.
+std::unique_ptr<Tokenizer> load_tokenizer_of(const T5Config& encoder, const ModelFolder& model);
 
 class T5Encoder : public TextEncoder {
  public:
@@ -40,15 +42,17 @@ class T5Encoder : public TextEncoder {
 
  private:
   struct Layer {
-    at::Tensor attention_norm, q, k, v, o;  // [D], [h·d, D] ×3, [D, h·d]
-    at::Tensor position_bias;               // [buckets, h], undefined where the first layer's serves
-    at::Tensor feed_norm, wi_0, wi_1, wo;   // [D], [F, D] ×2, [D, F]
+    at::Tensor attention_norm;  // [D]
+    Linear q, k, v, o;          // [h·d, D] ×3, [D, h·d]
+    at::Tensor position_bias;   // [buckets, h], undefined where the first layer's serves
+    at::Tensor feed_norm;       // [D]
+    Linear wi_0, wi_1, wo;      // [F, D] ×2, [D, F]
   };
   // bias: [h, L, L], added to the scores.
   at::Tensor self_attention(const Layer& layer, const at::Tensor& x, const at::Tensor& bias) const;
 
   T5Config config_;
-  at::Tensor embedding_;  // [vocab, D]
+  Linear embedding_;  // [vocab, D]
   std::vector<Layer> layers_;
   at::Tensor final_norm_;
 };

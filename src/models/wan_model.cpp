@@ -104,7 +104,7 @@ class WanModel : public Model {
   }
   std::string clean(const std::string& prompt) const override { return clean_prompt(prompt); }
   std::unique_ptr<Tokenizer> load_tokenizer() const override {
-    return load_tokenizer_of(text_encoder_, folder().component("tokenizer"));
+    return load_tokenizer_of(text_encoder_, folder());
   }
 
   std::unique_ptr<TextEncoder> make_text_encoder(const WeightScope& weights) const override {

@@ -106,8 +106,8 @@ WanBlock::WanBlock(const WanTransformerConfig& config, const WeightScope& weight
   const auto self = weights / "attn1";
   const auto cross = weights / "attn2";
   scale_shift_table_ = weights.take("scale_shift_table", {1, 6, width}, Precision::float32);
-  to_qkv_ = join_linear({load_linear(self / "to_q", width, width), load_linear(self / "to_k", width, width),
-                         load_linear(self / "to_v", width, width)});
+  to_qkv_ = Linear::join({load_linear(self / "to_q", width, width), load_linear(self / "to_k", width, width),
+                          load_linear(self / "to_v", width, width)});
   norm_qk_ = at::stack(
       {(self / "norm_q").take("weight", {width}), (self / "norm_k").take("weight", {width})});
   attention_out_ = load_linear(self / "to_out" / 0, width, width);
@@ -175,10 +175,9 @@ WanTransformer::WanTransformer(const WanTransformerConfig& config, const WeightS
   const int64_t width = config.width();
   const auto& patch = config.patch_size;
   const auto embedder = weights / "condition_embedder";
-  patch_embedding_.weight = (weights / "patch_embedding")
-                                .take("weight", {width, config.in_channels, patch.t, patch.h, patch.w})
-                                .flatten(1);
-  patch_embedding_.bias = (weights / "patch_embedding").take("bias", {width});
+  const auto embedding = weights / "patch_embedding";
+  const auto patches = embedding.take("weight", {width, config.in_channels, patch.t, patch.h, patch.w});
+  patch_embedding_ = {patches.flatten(1), embedding.take("bias", {width})};
   time_in_ = load_linear(embedder / "time_embedder" / "linear_1", config.freq_dim, width, Precision::float32);
   time_out_ = load_linear(embedder / "time_embedder" / "linear_2", width, width, Precision::float32);
   time_proj_ = load_linear(embedder / "time_proj", width, 6 * width);
@@ -186,13 +185,9 @@ WanTransformer::WanTransformer(const WanTransformerConfig& config, const WeightS
   text_out_ = load_linear(embedder / "text_embedder" / "linear_2", width, width);
   for (int64_t i = 0; i < config.num_layers; ++i) blocks_.emplace_back(config, weights / "blocks" / i);
   scale_shift_table_ = weights.take("scale_shift_table", {1, 2, width}, Precision::float32);
-  const auto proj = load_linear(weights / "proj_out", width, config.out_channels * patch.volume(),
-                                Precision::model);
-  const auto reordered = [&](const at::Tensor& x) {  // channel is the fastest in the checkpoint, the slowest
-                                                     // in PackedTokens
-    return x.view({patch.volume(), config.out_channels, -1}).transpose(0, 1).reshape(x.sizes());
-  };
-  proj_out_ = {reordered(proj.weight), reordered(proj.bias)};
+  // Channel is the fastest in the checkpoint, the slowest in PackedTokens.
+  proj_out_ = load_linear(weights / "proj_out", width, config.out_channels * patch.volume(), Precision::model)
+                  .with_outputs_transposed(patch.volume(), config.out_channels);
 }
 
 std::shared_ptr<const Conditioning> WanTransformer::prepare(const PackedTokens& tokens,

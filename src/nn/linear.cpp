@@ -3,6 +3,10 @@
 #include <ATen/ATen.h>
 #include <torch/csrc/autograd/custom_function.h>
 
+#include <algorithm>
+
+#include "nn/ops.h"
+
 namespace t2v {
 
 namespace {
@@ -42,27 +46,71 @@ struct MixedLinear : Function<MixedLinear> {
   }
 };
 
+// Rows numbered (i, j) in the order (j, i).
+at::Tensor transposed_rows(const at::Tensor& x, int64_t outer, int64_t inner) {
+  return x.view({outer, inner, -1}).transpose(0, 1).reshape(x.sizes());
+}
+
 }  // namespace
 
 at::Tensor Linear::operator()(const at::Tensor& x) const {
+  const auto weight = packed_.empty() ? weight_ : expand(packed_, x.device());
   const auto type = weight.scalar_type();
-  if (bias.scalar_type() == type) return at::linear(x.to(type), weight, bias);
-  return MixedLinear::apply(x, weight, bias);
+  if (!bias_.defined()) return at::linear(x.to(type), weight);
+  if (bias_.scalar_type() == type) return at::linear(x.to(type), weight, bias_);
+  return MixedLinear::apply(x, weight, bias_);
+}
+
+at::Tensor Linear::rows(const at::Tensor& index) const {
+  if (packed_.empty()) return rows_at(weight_, index);
+  auto shape = index.sizes().vec();
+  shape.push_back(packed_.front().columns);
+  return expand({rows_of(packed_.front(), index.flatten())}, index.device()).view(shape);
+}
+
+Linear Linear::with_outputs_transposed(int64_t outer, int64_t inner) const {
+  Linear other;
+  if (weight_.defined()) other.weight_ = transposed_rows(weight_, outer, inner);
+  for (auto matrix : packed_) {
+    matrix.stored = transposed_rows(matrix.stored, outer, inner);
+    other.packed_.push_back(std::move(matrix));
+  }
+  if (bias_.defined()) other.bias_ = transposed_rows(bias_, outer, inner);
+  return other;
+}
+
+Linear Linear::join(const std::vector<Linear>& layers) {
+  const bool dense = std::all_of(layers.begin(), layers.end(),
+                                 [](const Linear& layer) { return layer.packed_.empty(); });
+  Linear joined;
+  std::vector<at::Tensor> weights, biases;
+  for (const auto& layer : layers) {
+    biases.push_back(layer.bias_);
+    if (dense) {
+      weights.push_back(layer.weight_);
+    } else if (layer.packed_.empty()) {
+      const auto& weight = layer.weight_;
+      joined.packed_.push_back({nullptr, weight.size(0), weight.size(1), weight, weight.scalar_type()});
+    } else {
+      joined.packed_.insert(joined.packed_.end(), layer.packed_.begin(), layer.packed_.end());
+    }
+  }
+  if (dense) joined.weight_ = at::cat(weights);
+  joined.bias_ = at::cat(biases);
+  return joined;
+}
+
+Linear load_linear_without_bias(const WeightScope& weights, int64_t in, int64_t out, Precision weight) {
+  if (auto packed = weights.take_packed("weight", out, in, weight)) return {std::move(*packed), {}};
+  return {weights.take("weight", {out, in}, weight), {}};
 }
 
 Linear load_linear(const WeightScope& weights, int64_t in, int64_t out, Precision weight) {
   const auto bias = weight == Precision::product ? Precision::model : weight;
-  return {weights.take("weight", {out, in}, weight), weights.take("bias", {out}, bias)};
-}
-
-Linear join_linear(const std::vector<Linear>& layers) {
-  std::vector<at::Tensor> weights;
-  std::vector<at::Tensor> biases;
-  for (const auto& layer : layers) {
-    weights.push_back(layer.weight);
-    biases.push_back(layer.bias);
-  }
-  return {at::cat(weights), at::cat(biases)};
+  if (auto packed = weights.take_packed("weight", out, in, weight))
+    return {std::move(*packed), weights.take("bias", {out}, bias)};
+  auto numbers = weights.take("weight", {out, in}, weight);
+  return {std::move(numbers), weights.take("bias", {out}, bias)};
 }
 
 }  // namespace t2v

@@ -31,6 +31,12 @@ double encoding_bytes(const ClipSize& clip) {
                                                 std::min<int64_t>(clip.frames, 60));
 }
 
+// copies: of numbers that are not packed. Of those that are, one matrix at a time is expanded.
+double bytes_of_weights(int64_t numbers, const PackedSize& packed, double element, double copies) {
+  return static_cast<double>(numbers - packed.numbers) * element * copies +
+         static_cast<double>(packed.bytes) + static_cast<double>(packed.largest) * element;
+}
+
 int64_t whole(double bytes) { return static_cast<int64_t>(std::llround(bytes)); }
 
 bool all_small(const Model& model, const std::vector<ClipSize>& clips) {
@@ -77,9 +83,10 @@ MemoryEstimate estimate_memory(const Model& model, const ComponentSizes& compone
                                at::ScalarType dtype, const std::vector<ClipSize>& clips,
                                const RunShape& shape) {
   const auto element = static_cast<double>(c10::elementSize(dtype));
-  const auto text = static_cast<double>(components.text_encoder) * element;
+  const auto text = bytes_of_weights(components.text_encoder, components.packed_text_encoder, element, 1);
   // Joined and reordered weights are copies, beside the mapped file or the cast.
-  const auto transformer = static_cast<double>(components.transformer) * element * 1.25;
+  const auto transformer = bytes_of_weights(components.transformer, components.packed_transformer, element,
+                                            1.25);
   const auto vae = static_cast<double>(components.vae) * sizeof(float) * 2;
   double decoding = 0;
   for (const auto& clip : clips)

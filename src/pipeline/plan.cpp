@@ -466,8 +466,9 @@ GenerationPlan Planner::plan(const GenerationRequest& request) {
   if (plan.threads) check_range(static_cast<double>(*plan.threads), 1, 1024, "--threads");
   plan_outputs(plan, request, writable_);
   if (!sizes) sizes = component_sizes(model);
-  plan.weight_bytes = (sizes->text_encoder + sizes->transformer) *
-                          static_cast<int64_t>(c10::elementSize(dtype)) +
+  const auto element = static_cast<int64_t>(c10::elementSize(dtype));
+  plan.weight_bytes = weight_bytes(sizes->text_encoder, sizes->packed_text_encoder, element) +
+                      weight_bytes(sizes->transformer, sizes->packed_transformer, element) +
                       sizes->vae * static_cast<int64_t>(sizeof(float));  // the autoencoder stays in float32
   plan.checkpoint_every = request.checkpoint_every;
   if (plan.checkpoint_every)

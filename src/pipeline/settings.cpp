@@ -97,7 +97,7 @@ const std::vector<Setting>& generation_settings() {
       {"model", "-m,--model", "Model and sampling", "Model folder, or the name of a shipped model",
        &R::model},
       {"transformer", "--transformer", "Model and sampling",
-       "Safetensors file in place of the model's transformer, under diffusers' or the original names",
+       "Safetensors or GGUF file in place of the model's transformer, under diffusers' or original names",
        &R::transformer},
       {"vae", "--vae", "Model and sampling", "The same, of its autoencoder", &R::vae},
       {"text_encoder", "--text-encoder", "Model and sampling", "The same, of its text encoder",

@@ -190,6 +190,13 @@ class T5Tokenizer : public Tokenizer {
   int64_t end_id_, pad_id_, vocabulary_size_;
 };
 
+void require_t5_pieces(const SentencePieceModel& model, const std::string& where) {
+  if (model.pieces.size() > static_cast<std::size_t>(unknown_id)) return;
+  throw Error(ErrorKind::bad_input, where + ": expected T5's pieces <pad>, </s>, <unk> and others, found " +
+                                        std::to_string(model.pieces.size()) +
+                                        " pieces. Fetch the model's tokenizer folder again.");
+}
+
 }  // namespace
 
 std::unique_ptr<Tokenizer> load_t5_tokenizer(const std::filesystem::path& folder) {
@@ -198,14 +205,15 @@ std::unique_ptr<Tokenizer> load_t5_tokenizer(const std::filesystem::path& folder
   const bool has_model_file = is_there(folder / "spiece.model") || !is_there(folder / "tokenizer.json");
   const auto path = folder / (has_model_file ? "spiece.model" : "tokenizer.json");
   auto model = has_model_file ? read_sentencepiece_model(path) : read_tokenizer_json(path);
-  if (model.pieces.size() <= static_cast<std::size_t>(unknown_id)) {
-    throw Error(ErrorKind::bad_input, path.string() +
-                                          ": expected T5's pieces <pad>, </s>, <unk> and others, found " +
-                                          std::to_string(model.pieces.size()) +
-                                          " pieces. Fetch the model's tokenizer folder again.");
-  }
+  require_t5_pieces(model, path.string());
   auto special = read_special_tokens(folder, model);
   return std::make_unique<T5Tokenizer>(std::move(model), std::move(special), path.string());
+}
+
+std::unique_ptr<Tokenizer> make_t5_tokenizer(SentencePieceModel model, const std::string& where) {
+  require_t5_pieces(model, where);
+  auto special = default_special_tokens(model, where);
+  return std::make_unique<T5Tokenizer>(std::move(model), std::move(special), where);
 }
 
 }  // namespace t2v

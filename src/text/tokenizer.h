@@ -7,6 +7,8 @@
 #include <string>
 #include <vector>
 
+#include "text/tokenizer_model.h"
+
 namespace t2v {
 
 struct TokenIds {
@@ -36,5 +38,9 @@ class Tokenizer {
 // precision, and added tokens are cut out of the text first. Source: transformers 5.23 tokenization_t5.py;
 // tokenizers 0.23 (Rust).
 std::unique_ptr<Tokenizer> load_t5_tokenizer(const std::filesystem::path& folder);
+
+// The same from a model that check_pieces() has passed and that nothing stands beside, as in a folder with
+// spiece.model alone. Throws Error{bad_input} naming `where`.
+std::unique_ptr<Tokenizer> make_t5_tokenizer(SentencePieceModel model, const std::string& where);
 
 }  // namespace t2v

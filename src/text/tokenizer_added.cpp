@@ -144,21 +144,15 @@ std::unordered_map<std::string, int64_t> ids_of_pieces(const SentencePieceModel&
   return ids;
 }
 
-}  // namespace
-
-SpecialTokens read_special_tokens(const fs::path& folder, SentencePieceModel& model) {
-  const auto where = (folder / "tokenizer_config.json").string();
-  auto config = read_if_present(where);
-  if (!config.contains("added_tokens_decoder"))
-    config.update(read_if_present(folder / "special_tokens_map.json"));
-
+// list: what the folder lists; only_model_file: without a tokenizer.json.
+SpecialTokens special_tokens(TokenList list, const Json& config, const std::string& where,
+                             SentencePieceModel& model, bool only_model_file) {
   const auto extra_ids = json_get_or<int64_t>(config, "extra_ids", 100, where);
   if (extra_ids < 0 || extra_ids > most_extra_ids) {
     throw Error(ErrorKind::bad_input, where + ": expected extra_ids from 0 to " +
                                           std::to_string(most_extra_ids) + ", found " +
                                           std::to_string(extra_ids) + ".");
   }
-  const bool only_model_file = !is_there(folder / "tokenizer.json");
   if (only_model_file) {
     const auto known = ids_of_pieces(model);
     for (auto number = extra_ids - 1; number >= 0; --number) {
@@ -166,16 +160,15 @@ SpecialTokens read_special_tokens(const fs::path& folder, SentencePieceModel& mo
     }
   }
 
-  TokenList list;
-  add_listed(list, config, folder);
   const auto named = [&](const char* key, const char* otherwise) {
-    return parse_token(config.contains(key) && !config[key].is_null() ? config[key] : Json(otherwise), where);
+    return parse_token(config.contains(key) && !config.at(key).is_null() ? config.at(key) : Json(otherwise), where);
   };
   const auto end = named("eos_token", "</s>"), unknown = named("unk_token", "<unk>"),
              pad = named("pad_token", "<pad>");
   for (const auto& token : {end, unknown, pad}) list.add(token);
   for (const auto* key : {"bos_token", "sep_token", "cls_token", "mask_token"}) {
-    if (config.contains(key) && !config[key].is_null()) list.add(parse_token(config[key], where));
+    if (config.contains(key) && !config.at(key).is_null())
+      list.add(parse_token(config.at(key), where));
   }
   if (!add_extra(list, config, where)) {
     if (only_model_file) add_pieces(list, model);
@@ -189,6 +182,22 @@ SpecialTokens read_special_tokens(const fs::path& folder, SentencePieceModel& mo
     if (token.content == pad.content) special.pad_id = token.id;
   }
   return special;
+}
+
+}  // namespace
+
+SpecialTokens read_special_tokens(const fs::path& folder, SentencePieceModel& model) {
+  const auto where = (folder / "tokenizer_config.json").string();
+  auto config = read_if_present(where);
+  if (!config.contains("added_tokens_decoder"))
+    config.update(read_if_present(folder / "special_tokens_map.json"));
+  TokenList listed;
+  add_listed(listed, config, folder);
+  return special_tokens(std::move(listed), config, where, model, !is_there(folder / "tokenizer.json"));
+}
+
+SpecialTokens default_special_tokens(SentencePieceModel& model, const std::string& where) {
+  return special_tokens({}, Json::object(), where, model, true);
 }
 
 std::vector<Segment> split_at_tokens(std::string_view text, const std::vector<AddedToken>& tokens) {

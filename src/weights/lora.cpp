@@ -72,6 +72,9 @@ class WithLoras : public TensorSource {
     for (const auto& change : found->second) changed = changed + addition(change, name, changed);
     return changed;
   }
+  std::optional<PackedMatrix> read_packed(const std::string& name) const override {
+    return changes_.contains(name) ? std::nullopt : source_->read_packed(name);
+  }
 
  private:
   void add(const Lora& lora, const LayerNames& names) {

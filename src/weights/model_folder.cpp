@@ -12,6 +12,7 @@
 #include "base/file_status.h"
 #include "base/mapped_file.h"
 #include "base/utf8.h"
+#include "weights/gguf.h"
 #include "weights/safetensors.h"
 #include "weights/weight_files.h"
 
@@ -77,19 +78,40 @@ void add_small_file(Hash& hash, const ModelFolder& model, const fs::path& name,
   hash.add({reinterpret_cast<const char*>(file.bytes()), file.size()});
 }
 
+// A file of weights as its bytes.
+struct WeightBytes {
+  std::shared_ptr<const void> file;  // keeps them mapped
+  std::size_t size = 0;
+  std::string_view header;                // at the beginning of the mapping
+  std::vector<std::string_view> tensors;  // by name
+};
+
+WeightBytes open_bytes(const fs::path& path) {
+  const auto bytes_of = [](const auto& file, const auto& entries) {
+    WeightBytes bytes{file, file->size_in_bytes(), file->header_bytes(), {}};
+    for (const auto& [name, entry] : entries) bytes.tensors.push_back(file->tensor_bytes(entry));
+    return bytes;
+  };
+  if (is_gguf(path)) {
+    const auto file = GgufFile::open(path);
+    return bytes_of(file, file->tensors());
+  }
+  const auto file = SafetensorsFile::open(path);
+  return bytes_of(file, file->entries());
+}
+
 // Has the kernel fetch the first `most` bytes of each tensor, and not the megabytes around them that it would
 // fetch for one who reads a mapped file from its beginning to its end.
-void fetch_beginnings(const SafetensorsFile& file, std::size_t most) {
-  const auto header = file.header_bytes();
-  const auto begin_of_file = reinterpret_cast<std::uintptr_t>(header.data());  // where the mapping begins
+void fetch_beginnings(const WeightBytes& file, std::size_t most) {
+  const auto begin_of_file = reinterpret_cast<std::uintptr_t>(file.header.data());
   const auto page_size = static_cast<std::uintptr_t>(::sysconf(_SC_PAGESIZE));
   const auto advise = [&](std::uintptr_t begin, std::size_t size, int advice) {
     const auto before = (begin - begin_of_file) % page_size;
     ::madvise(reinterpret_cast<void*>(begin - before), size + before, advice);
   };
-  advise(begin_of_file, file.size_in_bytes(), MADV_RANDOM);
-  for (const auto& [tensor, entry] : file.entries()) {
-    const auto bytes = file.tensor_bytes(entry).substr(0, most);
+  advise(begin_of_file, file.size, MADV_RANDOM);
+  for (const auto& tensor : file.tensors) {
+    const auto bytes = tensor.substr(0, most);
     advise(reinterpret_cast<std::uintptr_t>(bytes.data()), bytes.size(), MADV_WILLNEED);
   }
 }
@@ -97,7 +119,7 @@ void fetch_beginnings(const SafetensorsFile& file, std::size_t most) {
 // Configs and weights.
 void add_components(Hash& hash, const ModelFolder& model, const std::vector<std::string>& components,
                     const std::function<void()>& between_files) {
-  std::vector<std::pair<fs::path, std::shared_ptr<const SafetensorsFile>>> weights;  // by name in the model
+  std::vector<std::pair<fs::path, WeightBytes>> weights;  // by name in the model
   std::size_t bytes = 0;
   for (const auto& component : components) {
     const fs::path folder = component;
@@ -108,22 +130,22 @@ void add_components(Hash& hash, const ModelFolder& model, const std::vector<std:
                            : WeightFiles{.files = {given->second}, .index = {}, .shard_of = {}};
     if (!found.index.empty()) add_small_file(hash, model, folder / found.index.filename(), between_files);
     for (const auto& path : found.files) {
-      weights.emplace_back(folder / path.filename(), SafetensorsFile::open(path));
-      bytes += weights.back().second->size_in_bytes();
+      weights.emplace_back(folder / path.filename(), open_bytes(path));
+      bytes += weights.back().second.size;
     }
     for (const auto& lora : component == "transformer" ? model.loras : std::vector<Lora>()) {
       weights.emplace_back(folder / ("lora:" + std::to_string(lora.scale)) / lora.file.filename(),
-                           SafetensorsFile::open(lora.file));
-      bytes += weights.back().second->size_in_bytes();
+                           open_bytes(lora.file));
+      bytes += weights.back().second.size;
     }
   }
   const auto most = bytes <= most_weights_hashed_whole ? std::string_view::npos : hashed_of_tensor;
   for (const auto& [name, file] : weights) {
     between_files();
-    hash.add_file(name, file->size_in_bytes());
-    hash.add(file->header_bytes());
-    if (most != std::string_view::npos) fetch_beginnings(*file, most);
-    for (const auto& [tensor, entry] : file->entries()) hash.add(file->tensor_bytes(entry).substr(0, most));
+    hash.add_file(name, file.size);
+    hash.add(file.header);
+    if (most != std::string_view::npos) fetch_beginnings(file, most);
+    for (const auto& tensor : file.tensors) hash.add(tensor.substr(0, most));
   }
 }
 

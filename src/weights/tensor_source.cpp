@@ -3,6 +3,7 @@
 #include <ATen/ATen.h>
 
 #include "t2v/error.h"
+#include "weights/gguf.h"
 #include "weights/safetensors.h"
 #include "weights/weight_files.h"
 
@@ -33,6 +34,34 @@ class Safetensors : public TensorSource {
   std::map<std::string, std::shared_ptr<const SafetensorsFile>> file_of_;
 };
 
+class Gguf : public TensorSource {
+ public:
+  explicit Gguf(std::shared_ptr<const GgufFile> file) : file_(std::move(file)) {}
+  std::string where() const override {
+    const auto* architecture = file_->metadata("general.architecture");
+    if (architecture == nullptr) return file_->where();
+    return file_->where() + " (GGUF of '" + gguf_text(*architecture, "general.architecture", file_->where()) +
+           "')";
+  }
+  std::vector<std::string> names() const override {
+    std::vector<std::string> names;
+    for (const auto& [name, tensor] : file_->tensors()) names.push_back(name);
+    return names;
+  }
+  std::optional<TensorInfo> find(const std::string& name) const override {
+    const auto found = file_->tensors().find(name);
+    if (found == file_->tensors().end()) return std::nullopt;
+    return TensorInfo{found->second.type, found->second.shape};
+  }
+  at::Tensor read(const std::string& name) const override { return file_->tensor(name); }
+  std::optional<PackedMatrix> read_packed(const std::string& name) const override {
+    return file_->matrix(name);
+  }
+
+ private:
+  std::shared_ptr<const GgufFile> file_;
+};
+
 // One source in place of another, for those of its tensors that it wants to change.
 class Renamed : public TensorSource {
  public:
@@ -54,6 +83,9 @@ class Renamed : public TensorSource {
     return found == original_.end() ? std::nullopt : source_->find(found->second);
   }
   at::Tensor read(const std::string& name) const override { return source_->read(original_.at(name)); }
+  std::optional<PackedMatrix> read_packed(const std::string& name) const override {
+    return source_->read_packed(original_.at(name));
+  }
 
  private:
   std::shared_ptr<const TensorSource> source_;
@@ -96,6 +128,9 @@ class Scaled : public TensorSource {
     if (factor.numel() != 1) shape[0] = factor.numel();
     return stored.to(at::kFloat) * factor.view(shape);
   }
+  std::optional<PackedMatrix> read_packed(const std::string& name) const override {
+    return scale_of(name).empty() ? source_->read_packed(name) : std::nullopt;
+  }
 
  private:
   std::string scale_of(const std::string& name) const {
@@ -129,6 +164,7 @@ std::shared_ptr<const TensorSource> open_weight_folder(const std::filesystem::pa
 }
 
 std::shared_ptr<const TensorSource> open_weight_file(const std::filesystem::path& path) {
+  if (is_gguf(path)) return std::make_shared<Gguf>(GgufFile::open(path));
   const auto file = SafetensorsFile::open(path);
   std::map<std::string, std::shared_ptr<const SafetensorsFile>> file_of;
   for (const auto& [name, entry] : file->entries()) file_of[name] = file;

@@ -1,5 +1,5 @@
-// Where the tensors of a component come from: safetensors files as they are, under other names, with the
-// scales of their 8-bit numbers, or with what LoRAs add to them.
+// Where the tensors of a component come from: safetensors and GGUF files as they are, under other names, with
+// the scales of their 8-bit numbers, or with what LoRAs add to them.
 #pragma once
 
 #include <ATen/core/Tensor.h>
@@ -12,10 +12,12 @@
 #include <string>
 #include <vector>
 
+#include "weights/packed.h"
+
 namespace t2v {
 
 struct TensorInfo {
-  std::string dtype;  // as safetensors names it: "F32", "BF16", …
+  std::string dtype;  // as safetensors or GGUF names it: "F32", "BF16", "Q4_K", …
   std::vector<int64_t> shape;
 };
 
@@ -28,12 +30,14 @@ class TensorSource {
   // On the CPU, in the stored dtype (or float32 where it had to be computed); not to be written to. Throws
   // Error{bad_input}.
   virtual at::Tensor read(const std::string& name) const = 0;
+  // A matrix as it lies in the file, where it should stay so until it is used.
+  virtual std::optional<PackedMatrix> read_packed(const std::string&) const { return std::nullopt; }
 };
 
 // STEM.safetensors of a folder, or its sharded index (find_weight_files). Throws Error{bad_input}.
 std::shared_ptr<const TensorSource> open_weight_folder(const std::filesystem::path& folder,
                                                        const std::string& stem);
-// One safetensors file of any name. Throws Error{bad_input}.
+// One safetensors or GGUF file of any name. Throws Error{bad_input}.
 std::shared_ptr<const TensorSource> open_weight_file(const std::filesystem::path& path);
 
 // The same tensors under other names. renamed: the file's name → the new one; what is not listed keeps its

@@ -34,6 +34,24 @@ bool all_finite(const at::Tensor& stored, at::ScalarType type) {
   return true;
 }
 
+// Expanded a few rows at a time.
+bool all_finite(const PackedMatrix& matrix) {
+  constexpr int64_t slice = int64_t{1} << 20;
+  const int64_t rows = std::max<int64_t>(1, slice / std::max<int64_t>(1, matrix.columns));
+  for (int64_t begin = 0; begin < matrix.rows; begin += rows) {
+    auto part = matrix;
+    part.rows = std::min(rows, matrix.rows - begin);
+    part.stored = matrix.stored.narrow(0, begin, part.rows);
+    if (!all_finite(expand({part}, at::kCPU), matrix.dtype)) return false;
+  }
+  return true;
+}
+
+std::string not_finite(const std::string& name, at::ScalarType type) {
+  return "not finite: " + name + " holds NaN or infinity" +
+         (type == at::kHalf ? " as float16, whose numbers end at 65504" : "");
+}
+
 }  // namespace
 
 Weights Weights::open(std::shared_ptr<const TensorSource> source, at::Device device, at::ScalarType dtype) {
@@ -83,11 +101,15 @@ at::Tensor Weights::refuse(const std::string& problem, at::IntArrayRef shape, at
   return at::empty(shape, at::TensorOptions(type).device(at::kMeta));
 }
 
+at::ScalarType Weights::dtype_of(Precision precision) const {
+  return precision == Precision::float32   ? at::kFloat
+         : precision == Precision::product ? dtypes_.products
+                                           : dtypes_.model;
+}
+
 at::Tensor Weights::take(const std::string& name, at::IntArrayRef shape, Precision precision) {
   asked_.emplace_back(name, shape.vec());
-  const auto type = precision == Precision::float32   ? at::kFloat
-                    : precision == Precision::product ? dtypes_.products
-                                                      : dtypes_.model;
+  const auto type = dtype_of(precision);
   if (meta_) return at::empty(shape, at::TensorOptions(type).device(at::kMeta));
   if (const auto held = tensors_.find(name); held != tensors_.end()) {
     taken_.insert(name);
@@ -103,7 +125,7 @@ at::Tensor Weights::take(const std::string& name, at::IntArrayRef shape, Precisi
   if (at::IntArrayRef(entry.shape) != shape)
     return refuse("shape: " + name + " should be " + shape_text(shape) + ", found " + shape_text(entry.shape),
                   shape, type);
-  if (entry.dtype[0] != 'F' && entry.dtype != "BF16")
+  if (entry.dtype[0] != 'F' && entry.dtype != "BF16" && !is_block_format(entry.dtype))
     return refuse("dtype: " + name + " should hold floating-point numbers, found " + entry.dtype, shape,
                   type);
   if (entry.dtype == "F4" || entry.dtype.starts_with("F6_") || entry.dtype == "F8_E8M0")
@@ -114,10 +136,22 @@ at::Tensor Weights::take(const std::string& name, at::IntArrayRef shape, Precisi
   auto tensor = stored.to(at::TensorOptions(type).device(device_));
   // On another device the copy is looked at there, which is quicker.
   if (!all_finite(device_.is_cpu() ? stored : tensor, type))
-    return refuse("not finite: " + name + " holds NaN or infinity" +
-                      (type == at::kHalf ? " as float16, whose numbers end at 65504" : ""),
-                  shape, type);
+    return refuse(not_finite(name, type), shape, type);
   return tensor;
+}
+
+std::optional<PackedMatrix> Weights::take_packed(const std::string& name, int64_t rows, int64_t columns,
+                                                 Precision precision) {
+  const auto found = source_ ? source_->find(name) : std::nullopt;
+  if (!found || found->shape != std::vector{rows, columns}) return std::nullopt;
+  auto packed = source_->read_packed(name);
+  if (!packed) return std::nullopt;
+  packed->dtype = dtype_of(precision);
+  if (packed->stored.scalar_type() == packed->dtype) return std::nullopt;
+  asked_.emplace_back(name, std::vector{rows, columns});
+  taken_.insert(name);
+  if (!all_finite(*packed)) refuse(not_finite(name, packed->dtype), {rows, columns}, packed->dtype);
+  return packed;
 }
 
 void Weights::finish() const {

@@ -51,6 +51,10 @@ class Weights {
   // [shape], cast and moved. A tensor that is missing, misshaped, not floating or not finite is noted, and a
   // meta tensor stands in for it.
   at::Tensor take(const std::string& name, at::IntArrayRef shape, Precision precision);
+  // A matrix that its source keeps packed, on the CPU: to be expanded at use to what take() would give. None
+  // where the source has numbers, or not this shape, which take() then says.
+  std::optional<PackedMatrix> take_packed(const std::string& name, int64_t rows, int64_t columns,
+                                          Precision precision);
   // Numbers in all tensors together.
   int64_t element_count() const;
   bool has(const std::string& name) const {
@@ -68,6 +72,7 @@ class Weights {
 
  private:
   Weights() = default;
+  at::ScalarType dtype_of(Precision precision) const;
   at::Tensor refuse(const std::string& problem, at::IntArrayRef shape, at::ScalarType type);
 
   std::string where_;
@@ -91,6 +96,10 @@ class WeightScope {
   at::Tensor take(const std::string& name, at::IntArrayRef shape,
                   Precision precision = Precision::model) const {
     return weights_->take(join(name), shape, precision);
+  }
+  std::optional<PackedMatrix> take_packed(const std::string& name, int64_t rows, int64_t columns,
+                                          Precision precision) const {
+    return weights_->take_packed(join(name), rows, columns, precision);
   }
   bool has(const std::string& name) const { return weights_->has(join(name)); }
   void ignore(const std::string& name) const { weights_->ignore(join(name)); }

@@ -2,6 +2,7 @@
 #include <ATen/ATen.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cmath>
 
 #include "device.h"
@@ -130,7 +131,39 @@ TEST(Linear, JoinedLayersGiveTheirOutputsSideBySide) {
   const Linear a{test::random_here({3, 4}, 1), test::random_here({3}, 2)};
   const Linear b{test::random_here({5, 4}, 3), test::random_here({5}, 4)};
   const auto x = test::random_here({2, 4}, 5);
-  EXPECT_LE(test::relative_error(join_linear({a, b})(x), at::cat({a(x), b(x)}, 1)), close);
+  EXPECT_LE(test::relative_error(Linear::join({a, b})(x), at::cat({a(x), b(x)}, 1)), close);
+}
+
+// Rows of blocks, all of them different: [rows, 64] of Q8_0, expanded to `dtype`.
+PackedMatrix random_blocks(int64_t rows, int64_t seed, at::ScalarType dtype) {
+  const auto& formats = block_formats();
+  const auto& format = *std::find_if(formats.begin(), formats.end(), [](const auto& one) {
+    return std::string(one.name) == "Q8_0";
+  });
+  at::manual_seed(static_cast<uint64_t>(seed));
+  auto bytes = at::randint(256, {rows * 2, format.bytes}, at::TensorOptions(at::kByte));
+  bytes.narrow(1, 0, 2).view(at::kHalf).fill_(0.01);
+  return {&format, rows, 64, bytes.view({rows, -1}), dtype};
+}
+
+TEST(Linear, PackedWeightsGiveTheBitsOfTheirNumbers) {
+  const auto bias = test::random_here({6}, 1), x = test::random_here({3, 64}, 2);
+  for (const auto dtype : {at::kFloat, at::kBFloat16}) {
+    const auto blocks = random_blocks(6, 3, dtype);
+    const auto numbers = expand({blocks}, test::device());
+    EXPECT_EQ(numbers.scalar_type(), dtype);
+    const Linear packed(blocks, bias.to(dtype)), dense(numbers, bias.to(dtype));
+    EXPECT_TRUE(at::equal(packed(x), dense(x)));
+    const auto joined = [&](const Linear& layer) { return Linear::join({layer, dense, layer})(x); };
+    EXPECT_TRUE(at::equal(joined(packed), joined(dense)));
+    const auto turned = [&](const Linear& layer) { return layer.with_outputs_transposed(2, 3)(x); };
+    EXPECT_TRUE(at::equal(turned(packed), turned(dense)));
+    EXPECT_LE(test::relative_error(turned(dense), dense(x).view({3, 2, 3}).transpose(1, 2).reshape({3, 6})),
+              dtype == at::kFloat ? close : 1e-2);
+    const auto index = test::here(at::tensor({5, 0, 5, 2})).view({2, 2});
+    EXPECT_TRUE(at::equal(Linear(blocks, {}).rows(index), Linear(numbers, {}).rows(index)));
+    EXPECT_TRUE(at::equal(Linear(blocks, {})(x), Linear(numbers, {})(x)));
+  }
 }
 
 TEST(Linear, ProductsInBFloat16AreExactWhereBFloat16Is) {

@@ -1,0 +1,29 @@
+// Weights that stay as they are stored, and are expanded at each use.
+#pragma once
+
+#include <ATen/core/Tensor.h>
+
+#include <vector>
+
+#include "weights/blocks.h"
+
+namespace t2v {
+
+// A matrix [rows, columns] on the CPU; a row's blocks stand next to each other.
+struct PackedMatrix {
+  const BlockFormat* format = nullptr;  // null: `stored` holds numbers of a dtype of its own
+  int64_t rows = 0, columns = 0;
+  at::Tensor stored;                  // uint8 [rows, bytes of a row], or [rows, columns]
+  at::ScalarType dtype = at::kFloat;  // that it is expanded to: float32's bits, rounded once
+};
+
+// Some of its rows. Expands nothing; a copy.
+PackedMatrix rows_of(const PackedMatrix& matrix, const at::Tensor& index);
+
+// [rows, columns] of matrices below each other, which agree in columns and dtype.
+at::Tensor expand(const std::vector<PackedMatrix>& matrices, at::Device device);
+
+// Any number of whole blocks, flat → float32, flat.
+at::Tensor expand_blocks(const BlockFormat& format, const at::Tensor& bytes);
+
+}  // namespace t2v
