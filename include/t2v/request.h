@@ -50,6 +50,7 @@ struct GenerationRequest {
   std::optional<std::string> init_latents, save_latents;  // safetensors files
   std::optional<std::string> trace;          // folder for the text embedding and the latents of every step
   std::optional<std::string> device, dtype;  // auto, cpu, cuda[:N]; auto, float32, bfloat16, float16
+  std::optional<std::string> weights_dtype;  // that matrices are kept in: also q8_0, q4_0; auto: as they are
   std::optional<int64_t> threads;
   std::optional<std::string> memory_limit;  // "2GB"
   std::optional<int64_t> token_budget;      // of one forward pass
@@ -129,6 +130,7 @@ struct GenerationPlan {
   std::optional<double> flow_shift;
   int64_t max_text_tokens = 0;
   std::string device, dtype;
+  std::optional<std::string> weights_dtype;  // none: as they are stored
   std::optional<int64_t> threads;
   std::optional<int64_t> memory_limit;      // bytes
   std::optional<int64_t> token_budget;      // of one forward pass

@@ -51,11 +51,12 @@ std::map<std::string, std::string> renamed(const Model& model, const std::string
 PackedSize packed_size(const TensorSource& source) {
   PackedSize size;
   for (const auto& name : source.names()) {
-    const auto matrix = source.read_packed(name);
-    if (!matrix) continue;
-    const auto numbers = matrix->rows * matrix->columns;
+    const auto bytes = source.packed_bytes(name);
+    if (!bytes) continue;
+    const auto shape = source.find(name)->shape;
+    const auto numbers = shape[0] * shape[1];
     size.numbers += numbers;
-    size.bytes += static_cast<int64_t>(matrix->stored.nbytes());
+    size.bytes += *bytes;
     const bool is_embedding = name == "shared.weight" || name == "encoder.embed_tokens.weight";
     if (!is_embedding) size.largest = std::max(size.largest, numbers);
   }
@@ -117,8 +118,9 @@ std::shared_ptr<const TensorSource> weights_of(const Model& model, const std::st
     source = apply_scales(open_weight_file(given->second));
     source = rename_tensors(source, renamed(model, component, *source));
   }
-  if (component != "transformer" || folder.loras.empty()) return source;
-  return add_loras(source, folder.loras, lora_names(model));
+  if (component == "transformer" && !folder.loras.empty())
+    source = add_loras(source, folder.loras, lora_names(model));
+  return folder.weights_dtype && component != "vae" ? keep_matrices(source, *folder.weights_dtype) : source;
 }
 
 LayerNames lora_names(const Model& model) {

@@ -37,6 +37,7 @@ ModelFolder open_planned_folder(const GenerationPlan& plan) {
   auto folder = open_model_folder(plan.model_folder);
   for (const auto& [component, file] : plan.weights) folder.given_weights[component] = file;
   for (const auto& lora : plan.loras) folder.loras.push_back(parse_lora(lora));
+  folder.weights_dtype = plan.weights_dtype;
   return folder;
 }
 
@@ -44,6 +45,7 @@ std::string files_key(const GenerationPlan& plan) {
   auto key = plan.model_folder;
   for (const auto& [component, file] : plan.weights) key.append("\n").append(component).append("=").append(file);
   for (const auto& lora : plan.loras) key.append("\n").append(lora);
+  if (plan.weights_dtype) key.append("\n").append(*plan.weights_dtype);
   return key;
 }
 
@@ -123,6 +125,16 @@ at::ScalarType parse_dtype(const std::string& name, at::Device device) {
   for (const auto type : {at::kFloat, at::kBFloat16, at::kHalf})
     if (name == dtype_name(type)) return type;
   throw Error(ErrorKind::usage, "--dtype should be auto, float32, bfloat16 or float16, found '" + name + "'");
+}
+
+std::optional<std::string> parse_weights_dtype(const std::string& name) {
+  if (name == "auto") return std::nullopt;
+  std::string known = "auto";
+  for (const auto& format : kept_formats()) {
+    if (name == format) return name;
+    known += ", " + format;
+  }
+  throw Error(ErrorKind::usage, "--weights-dtype should be one of " + known + ", found '" + name + "'");
 }
 
 std::string dtype_name(at::ScalarType dtype) {

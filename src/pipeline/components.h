@@ -3,6 +3,7 @@
 
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 
 #include "models/model.h"
@@ -46,6 +47,8 @@ std::string find_model(
 at::Device parse_device(const std::string& name);
 // "auto" → float32 on the CPU, bfloat16 on CUDA. Throws Error{usage}.
 at::ScalarType parse_dtype(const std::string& name, at::Device device);
+// "auto" → none: weights are kept as they are stored. Throws Error{usage}.
+std::optional<std::string> parse_weights_dtype(const std::string& name);
 std::string dtype_name(at::ScalarType dtype);
 
 }  // namespace t2v

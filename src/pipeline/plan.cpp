@@ -360,6 +360,7 @@ void plan_files(GenerationPlan& plan, const GenerationRequest& request) {
         std::pair{"text_encoder", request.text_encoder}})
     if (file) plan.weights[component] = *file;
   plan.loras = request.lora.value_or(std::vector<std::string>());
+  plan.weights_dtype = parse_weights_dtype(request.weights_dtype.value_or("auto"));
 }
 
 // One line a LoRA on what of it belongs to no layer.
@@ -550,6 +551,7 @@ std::string plan_to_json(const GenerationPlan& plan) {
   if (plan.init_latents) json["init_latents"] = *plan.init_latents;
   for (const auto& [component, file] : plan.weights) json[component] = file;
   if (!plan.loras.empty()) json["lora"] = plan.loras;
+  if (plan.weights_dtype) json["weights_dtype"] = *plan.weights_dtype;
   json["clips"] = std::move(clips);
   json["notes"] = plan.notes;
   return json_text(json, 2);

@@ -60,6 +60,7 @@ Json settings_of_clip(const GenerationPlan& plan, const PlannedClip& clip) {
   if (plan.init_latents) settings["init_latents"] = *plan.init_latents;
   for (const auto& [component, file] : plan.weights) settings[component] = file;
   if (!plan.loras.empty()) settings["lora"] = plan.loras;
+  if (plan.weights_dtype) settings["weights_dtype"] = *plan.weights_dtype;
   if (!plan.conditions.empty() || plan.task.storyboard) {
     settings.erase("frames");
     settings.update(request_to_json(plan.task));

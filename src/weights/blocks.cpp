@@ -2,8 +2,9 @@
 
 #include <c10/util/Half.h>
 
+#include <algorithm>
 #include <bit>
-#include <cstring>
+#include <cmath>
 
 namespace t2v {
 
@@ -162,23 +163,64 @@ void iq4_xs(Bytes block, float* y) {
   }
 }
 
+void put_half(float x, uint8_t* y) {
+  const auto bits = c10::detail::fp16_ieee_from_fp32_value(x);
+  y[0] = static_cast<uint8_t>(bits & 255);
+  y[1] = static_cast<uint8_t>(bits >> 8);
+}
+
+// The number of the largest size, with its sign; the first of several.
+float largest(const float* x) {
+  float found = x[0];
+  for (int i = 1; i < 32; ++i)
+    if (std::abs(x[i]) > std::abs(found)) found = x[i];
+  return found;
+}
+
+void pack_q8_0(const float* x, int64_t count, uint8_t* y) {
+  for (int64_t block = 0; block < count; ++block, x += 32, y += 34) {
+    const float d = std::abs(largest(x)) / 127, inverse = d == 0 ? 0 : 1 / d;
+    put_half(d, y);
+    for (int i = 0; i < 32; ++i)
+      y[2 + i] = std::bit_cast<uint8_t>(static_cast<int8_t>(std::round(x[i] * inverse)));
+  }
+}
+
+void pack_q4_0(const float* x, int64_t count, uint8_t* y) {
+  for (int64_t block = 0; block < count; ++block, x += 32, y += 18) {
+    const float d = largest(x) / -8, inverse = d == 0 ? 0 : 1 / d;
+    const auto four_bits = [&](float number) {
+      return std::min(15, static_cast<int>(number * inverse + 8.5F));
+    };
+    put_half(d, y);
+    for (int i = 0; i < 16; ++i) y[2 + i] = static_cast<uint8_t>(four_bits(x[i]) | four_bits(x[16 + i]) << 4);
+  }
+}
+
 template <void (*Expand)(Bytes, float*), int Elements, int Size>
 void expand_all(const uint8_t* blocks, int64_t count, float* numbers) {
   for (int64_t i = 0; i < count; ++i) Expand(blocks + i * Size, numbers + i * Elements);
 }
 
 template <void (*Expand)(Bytes, float*), int Elements, int Size>
-constexpr BlockFormat format(const char* name, uint32_t ggml_type) {
-  return {name, ggml_type, Elements, Size, expand_all<Expand, Elements, Size>};
+constexpr BlockFormat format(const char* name, uint32_t ggml_type,
+                             void (*pack)(const float*, int64_t, uint8_t*) = nullptr) {
+  return {name, ggml_type, Elements, Size, expand_all<Expand, Elements, Size>, pack};
 }
 
 constexpr BlockFormat formats[] = {
-    format<q4_0, 32, 18>("Q4_0", 2),      format<q4_1, 32, 20>("Q4_1", 3),
-    format<q5_0, 32, 22>("Q5_0", 6),      format<q5_1, 32, 24>("Q5_1", 7),
-    format<q8_0, 32, 34>("Q8_0", 8),      format<q2_k, 256, 84>("Q2_K", 10),
-    format<q3_k, 256, 110>("Q3_K", 11),   format<q4_k, 256, 144>("Q4_K", 12),
-    format<q5_k, 256, 176>("Q5_K", 13),   format<q6_k, 256, 210>("Q6_K", 14),
-    format<iq4_nl, 32, 18>("IQ4_NL", 20), format<iq4_xs, 256, 136>("IQ4_XS", 23),
+    format<q4_0, 32, 18>("Q4_0", 2, pack_q4_0),
+    format<q4_1, 32, 20>("Q4_1", 3),
+    format<q5_0, 32, 22>("Q5_0", 6),
+    format<q5_1, 32, 24>("Q5_1", 7),
+    format<q8_0, 32, 34>("Q8_0", 8, pack_q8_0),
+    format<q2_k, 256, 84>("Q2_K", 10),
+    format<q3_k, 256, 110>("Q3_K", 11),
+    format<q4_k, 256, 144>("Q4_K", 12),
+    format<q5_k, 256, 176>("Q5_K", 13),
+    format<q6_k, 256, 210>("Q6_K", 14),
+    format<iq4_nl, 32, 18>("IQ4_NL", 20),
+    format<iq4_xs, 256, 136>("IQ4_XS", 23),
 };
 
 }  // namespace

@@ -15,6 +15,7 @@ struct BlockFormat {
   int64_t elements;    // of a block
   int64_t bytes;       // of a block
   void (*expand)(const uint8_t* blocks, int64_t count, float* numbers);
+  void (*pack)(const float* numbers, int64_t count, uint8_t* blocks);  // of finite ones; null: only read
 };
 
 std::span<const BlockFormat> block_formats();

@@ -75,6 +75,9 @@ class WithLoras : public TensorSource {
   std::optional<PackedMatrix> read_packed(const std::string& name) const override {
     return changes_.contains(name) ? std::nullopt : source_->read_packed(name);
   }
+  std::optional<int64_t> packed_bytes(const std::string& name) const override {
+    return changes_.contains(name) ? std::nullopt : source_->packed_bytes(name);
+  }
 
  private:
   void add(const Lora& lora, const LayerNames& names) {

@@ -45,6 +45,8 @@ struct ModelFolder {
   std::map<std::string, GivenConfig> given_configs = {};
   std::map<std::string, std::filesystem::path> given_weights = {};  // files in place of a component's own
   std::vector<Lora> loras = {};                                     // of the transformer
+  std::optional<std::string> weights_dtype = {};  // that the transformer's and the text encoder's matrices
+                                                  // are kept in; none: as they are stored
 
   std::filesystem::path component(const std::string& name) const { return root / name; }
   // A component's config.json (scheduler_config.json for the scheduler), and its name. Throws

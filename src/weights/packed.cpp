@@ -3,13 +3,72 @@
 #include <ATen/ATen.h>
 #include <ATen/Parallel.h>
 
+#include <sys/mman.h>
+
 #include <algorithm>
+#include <mutex>
+#include <new>
+#include <string_view>
+#include <utility>
 
 namespace t2v {
 
 namespace {
 
 constexpr int64_t numbers_a_thread = 1 << 15;
+
+// Note: [Memory for expanded matrices]
+// A matrix is expanded, multiplied and let go, with results that stay in between. From the heap, each hole
+// that it leaves would be cut into by the next result, and the peak would grow by nearly every matrix of a
+// network. So large ones have pages of their own, and the last ones let go are kept for the next: the
+// largest.
+class Pages {
+ public:
+  at::Tensor take(int64_t numbers, at::ScalarType dtype) {
+    auto size = static_cast<std::size_t>(numbers) * c10::elementSize(dtype);
+    void* pages = nullptr;
+    {
+      const std::lock_guard lock(mutex_);
+      if (kept_size_ >= size)
+        size = std::exchange(kept_size_, 0), pages = std::exchange(kept_, nullptr);
+      else
+        drop();
+    }
+    if (pages == nullptr)
+      pages = ::mmap(nullptr, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (pages == MAP_FAILED) throw std::bad_alloc();
+    return at::from_blob(
+        pages, {numbers}, [this, size](void* done) { give_back(done, size); }, at::TensorOptions(dtype));
+  }
+
+ private:
+  void give_back(void* pages, std::size_t size) {
+    const std::lock_guard lock(mutex_);
+    if (kept_size_ >= size) {
+      ::munmap(pages, size);
+      return;
+    }
+    drop();
+    kept_ = pages;
+    kept_size_ = size;
+  }
+  void drop() {
+    if (kept_size_ > 0) ::munmap(kept_, kept_size_);
+    kept_ = nullptr;
+    kept_size_ = 0;
+  }
+
+  std::mutex mutex_;
+  void* kept_ = nullptr;
+  std::size_t kept_size_ = 0;
+};
+
+at::Tensor room_for(int64_t rows, int64_t columns, at::ScalarType dtype) {
+  constexpr int64_t small = 1 << 18;
+  static auto& pages = *new Pages;  // outlives every tensor
+  if (rows * columns < small) return at::empty({rows, columns}, at::TensorOptions(dtype));
+  return pages.take(rows * columns, dtype).view({rows, columns});
+}
 
 // out: contiguous [rows, columns] of the matrix's dtype.
 void expand_into(const PackedMatrix& matrix, at::Tensor out) {
@@ -37,7 +96,61 @@ void expand_into(const PackedMatrix& matrix, at::Tensor out) {
   });
 }
 
+// What a name of kept_formats() means: a dtype, or a format of blocks.
+struct KeptFormat {
+  std::string name;
+  at::ScalarType dtype = at::kByte;
+  const BlockFormat* blocks = nullptr;
+};
+
+const KeptFormat& kept_format(const std::string& name) {
+  static const auto formats = [] {
+    std::vector<KeptFormat> known = {
+        {"float32", at::kFloat}, {"bfloat16", at::kBFloat16}, {"float16", at::kHalf}};
+    for (const auto& [kept, stored] : {std::pair{"q8_0", "Q8_0"}, std::pair{"q4_0", "Q4_0"}})
+      for (const auto& format : block_formats())
+        if (format.name == std::string_view(stored)) known.push_back({kept, at::kByte, &format});
+    return known;
+  }();
+  return *std::find_if(formats.begin(), formats.end(), [&](const auto& one) { return one.name == name; });
+}
+
 }  // namespace
+
+const std::vector<std::string>& kept_formats() {
+  static const std::vector<std::string> names = {"float32", "bfloat16", "float16", "q8_0", "q4_0"};
+  return names;
+}
+
+std::optional<int64_t> packed_bytes(int64_t rows, int64_t columns, const std::string& format) {
+  const auto& kept = kept_format(format);
+  if (kept.blocks == nullptr) return rows * columns * static_cast<int64_t>(c10::elementSize(kept.dtype));
+  if (columns % kept.blocks->elements != 0) return std::nullopt;
+  return rows * columns / kept.blocks->elements * kept.blocks->bytes;
+}
+
+std::optional<PackedMatrix> pack(const at::Tensor& numbers, const std::string& format) {
+  const auto& kept = kept_format(format);
+  const int64_t rows = numbers.size(0), columns = numbers.size(1);
+  if (!packed_bytes(rows, columns, format)) return std::nullopt;
+  PackedMatrix matrix{kept.blocks, rows, columns, {}, at::kFloat};
+  if (kept.blocks == nullptr) {
+    matrix.stored = numbers.to(kept.dtype);
+    return matrix;
+  }
+  const int64_t row_bytes = columns / kept.blocks->elements * kept.blocks->bytes;
+  matrix.stored = at::empty({rows, row_bytes}, at::TensorOptions(at::kByte));
+  auto* bytes = matrix.stored.mutable_data_ptr<uint8_t>();
+  at::parallel_for(0, rows, std::max<int64_t>(1, numbers_a_thread / columns),
+                   [&](int64_t first, int64_t last) {
+                     for (int64_t row = first; row < last; ++row) {
+                       const auto wide = numbers[row].to(at::kFloat).contiguous();
+                       kept.blocks->pack(wide.const_data_ptr<float>(), columns / kept.blocks->elements,
+                                         bytes + row * row_bytes);
+                     }
+                   });
+  return matrix;
+}
 
 PackedMatrix rows_of(const PackedMatrix& matrix, const at::Tensor& index) {
   auto chosen = matrix;
@@ -50,7 +163,7 @@ at::Tensor expand(const std::vector<PackedMatrix>& matrices, at::Device device) 
   int64_t rows = 0;
   for (const auto& matrix : matrices) rows += matrix.rows;
   const auto& first = matrices.front();
-  const auto out = at::empty({rows, first.columns}, at::TensorOptions(first.dtype));
+  const auto out = room_for(rows, first.columns, first.dtype);
   int64_t begin = 0;
   for (const auto& matrix : matrices) {
     expand_into(matrix, out.narrow(0, begin, matrix.rows));

@@ -3,6 +3,8 @@
 
 #include <ATen/core/Tensor.h>
 
+#include <optional>
+#include <string>
 #include <vector>
 
 #include "weights/blocks.h"
@@ -22,6 +24,13 @@ PackedMatrix rows_of(const PackedMatrix& matrix, const at::Tensor& index);
 
 // [rows, columns] of matrices below each other, which agree in columns and dtype.
 at::Tensor expand(const std::vector<PackedMatrix>& matrices, at::Device device);
+
+// How matrices may be kept in memory: "float32", "bfloat16", "float16", "q8_0", "q4_0".
+const std::vector<std::string>& kept_formats();
+// Numbers [rows, columns] kept so; none where the rows are no whole blocks.
+std::optional<PackedMatrix> pack(const at::Tensor& numbers, const std::string& format);
+// The bytes of it.
+std::optional<int64_t> packed_bytes(int64_t rows, int64_t columns, const std::string& format);
 
 // Any number of whole blocks, flat → float32, flat.
 at::Tensor expand_blocks(const BlockFormat& format, const at::Tensor& bytes);

@@ -57,6 +57,10 @@ class Gguf : public TensorSource {
   std::optional<PackedMatrix> read_packed(const std::string& name) const override {
     return file_->matrix(name);
   }
+  std::optional<int64_t> packed_bytes(const std::string& name) const override {
+    const auto matrix = file_->matrix(name);
+    return matrix ? std::optional(static_cast<int64_t>(matrix->stored.nbytes())) : std::nullopt;
+  }
 
  private:
   std::shared_ptr<const GgufFile> file_;
@@ -85,6 +89,9 @@ class Renamed : public TensorSource {
   at::Tensor read(const std::string& name) const override { return source_->read(original_.at(name)); }
   std::optional<PackedMatrix> read_packed(const std::string& name) const override {
     return source_->read_packed(original_.at(name));
+  }
+  std::optional<int64_t> packed_bytes(const std::string& name) const override {
+    return source_->packed_bytes(original_.at(name));
   }
 
  private:
@@ -131,6 +138,9 @@ class Scaled : public TensorSource {
   std::optional<PackedMatrix> read_packed(const std::string& name) const override {
     return scale_of(name).empty() ? source_->read_packed(name) : std::nullopt;
   }
+  std::optional<int64_t> packed_bytes(const std::string& name) const override {
+    return scale_of(name).empty() ? source_->packed_bytes(name) : std::nullopt;
+  }
 
  private:
   std::string scale_of(const std::string& name) const {
@@ -144,7 +154,34 @@ class Scaled : public TensorSource {
   std::shared_ptr<const TensorSource> source_;
 };
 
+class Kept : public TensorSource {
+ public:
+  Kept(std::shared_ptr<const TensorSource> source, std::string format)
+      : source_(std::move(source)), format_(std::move(format)) {}
+  std::string where() const override { return source_->where(); }
+  std::vector<std::string> names() const override { return source_->names(); }
+  std::optional<TensorInfo> find(const std::string& name) const override { return source_->find(name); }
+  at::Tensor read(const std::string& name) const override { return source_->read(name); }
+  std::optional<PackedMatrix> read_packed(const std::string& name) const override {
+    return packed_bytes(name) ? pack(source_->read(name), format_) : std::nullopt;
+  }
+  std::optional<int64_t> packed_bytes(const std::string& name) const override {
+    const auto info = source_->find(name);
+    if (!info || info->shape.size() != 2) return std::nullopt;
+    return t2v::packed_bytes(info->shape[0], info->shape[1], format_);
+  }
+
+ private:
+  std::shared_ptr<const TensorSource> source_;
+  std::string format_;
+};
+
 }  // namespace
+
+std::shared_ptr<const TensorSource> keep_matrices(std::shared_ptr<const TensorSource> source,
+                                                  const std::string& format) {
+  return std::make_shared<Kept>(std::move(source), format);
+}
 
 std::shared_ptr<const TensorSource> open_weight_folder(const std::filesystem::path& folder,
                                                        const std::string& stem) {

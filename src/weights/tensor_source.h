@@ -32,6 +32,8 @@ class TensorSource {
   virtual at::Tensor read(const std::string& name) const = 0;
   // A matrix as it lies in the file, where it should stay so until it is used.
   virtual std::optional<PackedMatrix> read_packed(const std::string&) const { return std::nullopt; }
+  // What that takes, without reading it.
+  virtual std::optional<int64_t> packed_bytes(const std::string&) const { return std::nullopt; }
 };
 
 // STEM.safetensors of a folder, or its sharded index (find_weight_files). Throws Error{bad_input}.
@@ -44,6 +46,10 @@ std::shared_ptr<const TensorSource> open_weight_file(const std::filesystem::path
 // name.
 std::shared_ptr<const TensorSource> rename_tensors(std::shared_ptr<const TensorSource> source,
                                                    std::map<std::string, std::string> renamed);
+
+// The same with every matrix kept in one of kept_formats(), where its rows are whole blocks.
+std::shared_ptr<const TensorSource> keep_matrices(std::shared_ptr<const TensorSource> source,
+                                                  const std::string& format);
 
 // 8-bit floating-point weights times their scale, in float32: "X.weight" has its scale in "X.scale_weight" or
 // "X.weight_scale"; scales and the marker "scaled_fp8" are no tensors of their own any more. Sources without

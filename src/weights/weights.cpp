@@ -142,7 +142,7 @@ at::Tensor Weights::take(const std::string& name, at::IntArrayRef shape, Precisi
 
 std::optional<PackedMatrix> Weights::take_packed(const std::string& name, int64_t rows, int64_t columns,
                                                  Precision precision) {
-  const auto found = source_ ? source_->find(name) : std::nullopt;
+  const auto found = source_ && precision != Precision::float32 ? source_->find(name) : std::nullopt;
   if (!found || found->shape != std::vector{rows, columns}) return std::nullopt;
   auto packed = source_->read_packed(name);
   if (!packed) return std::nullopt;

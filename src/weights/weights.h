@@ -52,7 +52,8 @@ class Weights {
   // meta tensor stands in for it.
   at::Tensor take(const std::string& name, at::IntArrayRef shape, Precision precision);
   // A matrix that its source keeps packed, on the CPU: to be expanded at use to what take() would give. None
-  // where the source has numbers, or not this shape, which take() then says.
+  // where the source has numbers, where they are to be float32 whatever the run's dtype, and where the source
+  // has not this shape, which take() then says.
   std::optional<PackedMatrix> take_packed(const std::string& name, int64_t rows, int64_t columns,
                                           Precision precision);
   // Numbers in all tensors together.

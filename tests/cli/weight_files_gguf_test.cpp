@@ -201,25 +201,59 @@ TEST(CliGguf, AClipHasTheBytesOfOneFromTheExpandedNumbers) {
   EXPECT_FALSE(bytes_of(folder / "float32-blocks.y4m") == bytes_of(folder / "bfloat16-blocks.y4m"));
 }
 
+struct Taken {
+  long peak = 0, file = 0, planned = 0;  // MB
+};
+
 // docs/weights.md has the figures of a larger model.
 TEST(CliGguf, TakesTheMemoryOfTheFileAndOneExpandedLayer) {
   if (has_sanitizer) GTEST_SKIP() << "a sanitizer's own memory counts as well";
   const TemporaryFolder folder;
-  const auto peak_of = [&](const Sizes& sizes) {
+  const auto taken_by = [&](const Sizes& sizes) {
     const auto root = folder / std::to_string(sizes.layers);
     fs::create_directory(root);
     const RandomModel model(root, sizes);
     model.remove_weights_of_folder();
-    const auto result = run_program(clip(model, root / "clip.y4m", model.files()));
+    const auto arguments = clip(model, root / "clip.y4m", model.files());
+    auto dry = arguments;
+    dry.push_back("--dry-run");
+    const auto plan = Json::parse(run_program(dry).out);
+    const auto result = run_program(arguments);
     expect_done(result);
-    return std::pair(result.peak_megabytes,
-                     static_cast<long>(fs::file_size(model.file("transformer")) >> 20));
+    return Taken{result.peak_megabytes, static_cast<long>(fs::file_size(model.file("transformer")) >> 20),
+                 static_cast<long>(plan.at("weight_bytes").get<int64_t>() >> 20)};
   };
-  const auto [few_peak, few_file] = peak_of({.head_dim = 64, .heads = 12, .ffn = 3072, .layers = 1});
-  const auto [many_peak, many_file] = peak_of({.head_dim = 64, .heads = 12, .ffn = 3072, .layers = 9});
+  const auto few = taken_by({.head_dim = 64, .heads = 12, .ffn = 3072, .layers = 1});
+  const auto many = taken_by({.head_dim = 64, .heads = 12, .ffn = 3072, .layers = 9});
   // Eight layers more: what their blocks take in the file, where their numbers would be 302 MB.
-  EXPECT_GT(many_file - few_file, 60);
-  EXPECT_LT(many_peak - few_peak, many_file - few_file + 25);
+  EXPECT_GT(many.file - few.file, 60);
+  EXPECT_LT(many.peak - few.peak, many.file - few.file + 25);
+  EXPECT_NEAR(static_cast<double>(many.planned - few.planned), static_cast<double>(many.file - few.file), 2);
+}
+
+TEST(CliWeightsDtype, KeepsWeightsInAnotherFormat) {
+  const TemporaryFolder folder;
+  const RandomModel model(folder.path(), {.ffn = 512, .layers = 4});
+  const auto made = [&](const std::string& name, Arguments more) {
+    const auto out = folder / (name + ".y4m");
+    expect_done(run_program(clip(model, out, more)));
+    more.push_back("--dry-run");
+    const auto plan = Json::parse(run_program(clip(model, out, more)).out);
+    return std::pair(bytes_of(out), plan.at("weight_bytes").get<double>());
+  };
+  const auto [as_stored, bytes] = made("stored", {});
+  // Its numbers are bfloat16's without rounding.
+  const auto [in_bfloat16, bytes_in_bfloat16] = made("bfloat16", {"--weights-dtype", "bfloat16"});
+  EXPECT_TRUE(in_bfloat16 == as_stored);
+  EXPECT_LT(bytes_in_bfloat16, 0.75 * bytes);
+  const auto [in_q8, bytes_in_q8] = made("q8_0", {"--weights-dtype", "q8_0"});
+  EXPECT_FALSE(in_q8 == as_stored);
+  EXPECT_LT(bytes_in_q8, bytes_in_bfloat16);
+  const auto [in_q4, bytes_in_q4] = made("q4_0", {"--weights-dtype", "q4_0"});
+  EXPECT_FALSE(in_q4 == in_q8);
+  EXPECT_LT(bytes_in_q4, bytes_in_q8);
+  expect_refused(run_program(clip(model, folder / "a.y4m", {"--weights-dtype", "q3_k"})), 2,
+                 {"--weights-dtype", "q8_0", "'q3_k'"});
 }
 
 TEST(CliGguf, BadFilesAreRefusedWithWhatWasExpectedAndFound) {

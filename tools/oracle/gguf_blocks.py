@@ -1,6 +1,6 @@
 """gguf.gguf and gguf.safetensors: tensors in every format that t2v reads, and what gguf-py makes of them.
 
-Formats that gguf-py quantises hold normal numbers, the others random bytes with scales that are finite.
+Formats that gguf-py quantises hold the same normal numbers, the others random bytes with scales that are finite.
 usage: gguf_blocks.py --out FOLDER
 """
 import argparse
@@ -39,20 +39,23 @@ def main():
     writer.add_array("some.numbers", [0.5, -1.25])
     writer.add_bool("a.flag", True)
     expected = {}
+    numbers = generator.standard_normal((ROWS, COLUMNS)).astype(np.float32)
+    numbers[0, :32] = 0
+    numbers[1, :32] = np.tile([3, -3], 16)
     for name in QUANTISED + list(RANDOM):
         if name in RANDOM:
             data = random_blocks(name, generator)
         else:
-            data = quants.quantize(generator.standard_normal((ROWS, COLUMNS)).astype(np.float32), Type[name])
+            data = quants.quantize(numbers, Type[name])
         writer.add_tensor(f"{name}.weight", data, raw_dtype=Type[name])
         expected[f"{name}.weight"] = quants.dequantize(data, Type[name])
 
     # Five dimensions, flat as ComfyUI-GGUF's converter writes them.
     shape = (8, 4, 1, 2, 2)
-    numbers = generator.standard_normal(np.prod(shape)).astype(np.float16)
+    flat = generator.standard_normal(np.prod(shape)).astype(np.float16)
     writer.add_array("comfy.gguf.orig_shape.patches.weight", shape)
-    writer.add_tensor("patches.weight", numbers)
-    expected["patches.weight"] = numbers.astype(np.float32).reshape(shape)
+    writer.add_tensor("patches.weight", flat)
+    expected["patches.weight"] = flat.astype(np.float32).reshape(shape)
 
     writer.write_header_to_file()
     writer.write_kv_data_to_file()
