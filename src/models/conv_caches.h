@@ -12,6 +12,7 @@ namespace t2v {
 class ConvCaches {
  public:
   explicit ConvCaches(int64_t clips) : clips_(clips) {}
+  int64_t clips() const { return clips_; }
   void begin_chunk() { next_ = caches_.begin(); }
   ConvCache& next() {
     if (next_ == caches_.end()) {

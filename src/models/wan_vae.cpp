@@ -3,6 +3,7 @@
 #include <ATen/ATen.h>
 
 #include <algorithm>
+#include <functional>
 #include <variant>
 
 #include "models/wan_vae_blocks.h"
@@ -34,6 +35,23 @@ at::Tensor per_channel(const std::vector<double>& values, const at::Tensor& like
   return at::tensor(values, at::TensorOptions(at::kFloat)).to(like.device()).view({-1, 1, 1, 1});
 }
 
+// What the levels of a residual autoencoder fold together divides into their channels, and comes back in whole
+// copies.
+void require_divisible(const WanVaeConfig& c, const std::function<void(const std::string&)>& refuse) {
+  const auto levels = c.dim_mult.size();
+  const auto check = [&](std::size_t level, int64_t in, int64_t folded) {
+    if (folded % in != 0)
+      refuse("dim_mult: level " + std::to_string(level) + " of the residual autoencoder cannot be made from " +
+             "the one beside it, " + std::to_string(folded) + " is no multiple of " + std::to_string(in));
+  };
+  const auto factor = [&](std::size_t level) { return c.temporal_downsample[level] ? 8 : 4; };
+  for (std::size_t level = 0; level < levels; ++level) {
+    const auto out = c.dim_mult[level];
+    check(level, out, (level == 0 ? 1 : c.dim_mult[level - 1]) * (level + 1 == levels ? 1 : factor(level)));
+    if (level > 0) check(level, c.dim_mult[std::min(level + 1, levels - 1)], out * factor(level - 1));
+  }
+}
+
 }  // namespace
 
 VaeSpec WanVaeConfig::spec() const {
@@ -44,15 +62,11 @@ VaeSpec WanVaeConfig::spec() const {
 }
 
 WanVaeConfig parse_wan_vae_config(const Json& config, const std::string& where) {
-  if (json_get_or<bool>(config, "is_residual", false, where))
-    throw Error(
-        ErrorKind::bad_input,
-        where +
-            ": 'is_residual' is set: Wan 2.2's residual autoencoder is not supported; use a Wan 2.1 model");
   if (!json_get_or<std::vector<double>>(config, "attn_scales", {}, where).empty())
     throw Error(ErrorKind::bad_input,
                 where + ": 'attn_scales' should be empty; attention in the levels is not supported");
   WanVaeConfig c;
+  c.is_residual = json_get_or<bool>(config, "is_residual", false, where);
   c.base_dim = json_size(config, "base_dim", where, 8192);
   c.decoder_base_dim = config.contains("decoder_base_dim") && !config.at("decoder_base_dim").is_null()
                            ? json_size(config, "decoder_base_dim", where, 8192)
@@ -92,11 +106,12 @@ WanVaeConfig parse_wan_vae_config(const Json& config, const std::string& where) 
   };
   declared("scale_factor_spatial", c.spec().spatial_ratio);
   declared("scale_factor_temporal", c.spec().temporal_ratio);
+  if (c.is_residual) require_divisible(c, refuse);
   return c;
 }
 
 struct WanVae::Encoder {
-  using Layer = std::variant<VaeResidualBlock, VaeDownsample>;
+  using Layer = std::variant<VaeResidualBlock, VaeDownsample, VaeResidualDown>;
 
   CausalConv3d conv_in;
   std::vector<Layer> down_blocks;
@@ -111,9 +126,17 @@ struct WanVae::Encoder {
     int64_t index = 0;
     for (std::size_t level = 0; level < config.dim_mult.size(); ++level) {
       const int64_t out = config.base_dim * config.dim_mult[level];
+      const bool is_last = level + 1 == config.dim_mult.size();
+      if (config.is_residual) {
+        const VaeFactors factors{!is_last && config.temporal_downsample[level] ? 2 : 1, is_last ? 1 : 2};
+        down_blocks.emplace_back(
+            VaeResidualDown(weights / "down_blocks" / index++, width, out, config.num_res_blocks, factors));
+        width = out;
+        continue;
+      }
       for (int64_t i = 0; i < config.num_res_blocks; ++i, width = out)
         down_blocks.emplace_back(VaeResidualBlock(weights / "down_blocks" / index++, width, out));
-      if (level + 1 < config.dim_mult.size())
+      if (!is_last)
         down_blocks.emplace_back(
             VaeDownsample(weights / "down_blocks" / index++, out, config.temporal_downsample[level]));
     }
@@ -130,6 +153,7 @@ struct WanVae::Encoder {
     for (const auto& layer : down_blocks) {
       if (const auto* residual = std::get_if<VaeResidualBlock>(&layer)) x = residual->forward(x, caches);
       if (const auto* down = std::get_if<VaeDownsample>(&layer)) x = down->forward(x, caches, first_chunk);
+      if (const auto* down = std::get_if<VaeResidualDown>(&layer)) x = down->forward(x, caches, first_chunk);
     }
     x = mid_block->forward(x, caches);
     x = conv_out.forward(norm_out.silu(x), caches.next());
@@ -146,7 +170,7 @@ struct WanVae::Decoder {
 
   CausalConv3d post_quant_conv, conv_in;
   std::optional<VaeMidBlock> mid_block;
-  std::vector<Level> up_blocks;
+  std::vector<std::variant<Level, VaeResidualUp>> up_blocks;
   ChannelNorm norm_out;
   CausalConv3d conv_out;
 
@@ -160,14 +184,22 @@ struct WanVae::Decoder {
     for (std::size_t level = 0; level < levels; ++level) {
       const auto scope = weights / "up_blocks" / static_cast<int64_t>(level);
       const int64_t out = config.decoder_base_dim * config.dim_mult[levels - 1 - level];
-      auto& block = up_blocks.emplace_back();
+      const bool is_last = level + 1 == levels;
+      const bool is_temporal = !is_last && config.temporal_downsample[levels - 2 - level];
+      if (config.is_residual) {
+        up_blocks.emplace_back(VaeResidualUp(scope, width, out, config.num_res_blocks + 1,
+                                             {is_temporal ? 2 : 1, is_last ? 1 : 2}));
+        width = out;
+        continue;
+      }
+      Level block;
       for (int64_t i = 0; i < config.num_res_blocks + 1; ++i, width = out)
         block.resnets.emplace_back(scope / "resnets" / i, width, out);
-      if (level + 1 < levels) {
-        block.upsampler.emplace(scope / "upsamplers" / 0, out,
-                                config.temporal_downsample[levels - 2 - level]);
+      if (!is_last) {
+        block.upsampler.emplace(scope / "upsamplers" / 0, out, out / 2, is_temporal);
         width = out / 2;  // an upsampler halves the channels
       }
+      up_blocks.emplace_back(std::move(block));
     }
     norm_out = load_channel_norm(weights / "norm_out", width, 3);
     conv_out = CausalConv3d(weights / "conv_out", width, config.out_channels, {3, 3, 3});
@@ -180,8 +212,13 @@ struct WanVae::Decoder {
     x = post_quant_conv.forward(channels_last(x), none);
     x = mid_block->forward(conv_in.forward(x, caches.next()), caches);
     for (const auto& block : up_blocks) {
-      for (const auto& resnet : block.resnets) x = resnet.forward(x, caches);
-      if (block.upsampler) x = block.upsampler->forward(x, caches, first_chunk);
+      if (const auto* residual = std::get_if<VaeResidualUp>(&block)) {
+        x = residual->forward(x, caches, first_chunk);
+        continue;
+      }
+      const auto& level = std::get<Level>(block);
+      for (const auto& resnet : level.resnets) x = resnet.forward(x, caches);
+      if (level.upsampler) x = level.upsampler->forward(x, caches, first_chunk);
     }
     return conv_out.forward(norm_out.silu(x), caches.next());
   }

@@ -1,5 +1,5 @@
-// Wan 2.1's causal video autoencoder: 4x in time, 8x in space; one latent frame holds one frame at the start
-// of a clip and four after that. Source: Wan 2.1 technical report, section 3; diffusers
+// Wan's causal video autoencoders: 4x in time, 8x (2.1) or 16x (2.2) in space; one latent frame holds one frame
+// at the start of a clip and four after that. Source: Wan 2.1 technical report, section 3; diffusers
 // autoencoder_kl_wan.py, AutoencoderKLWan.
 //
 // Inside, frames are the batch: [T, C, H, W] in channels-last layout. Every convolution over time remembers
@@ -23,11 +23,12 @@ struct WanVaeConfig {
   std::vector<double> latents_mean, latents_std;  // [z_dim]
   int64_t patch_size = 1;                         // pixels folded into channels before the first layer
   int64_t in_channels = 3, out_channels = 3;      // after folding
+  bool is_residual = false;                       // Wan 2.2's levels, with means and copies beside them
   VaeSpec spec() const;
 };
 
-// Throws Error{bad_input} for values out of range and for variants that are not supported (Wan 2.2's residual
-// autoencoder, attention in the levels).
+// Throws Error{bad_input} for values out of range and for variants that are not supported (attention in the
+// levels).
 WanVaeConfig parse_wan_vae_config(const Json& config, const std::string& where);
 
 // Latent frames that are worked on at once where nobody says otherwise.

@@ -67,8 +67,8 @@ at::Tensor VaeMidBlock::forward(const at::Tensor& x, ConvCaches& caches) const {
   return second_.forward(attention_.forward(first_.forward(x, caches)), caches);
 }
 
-VaeUpsample::VaeUpsample(const WeightScope& weights, int64_t channels, bool temporal)
-    : conv_(load_frame_conv(weights / "resample" / 1, channels, channels / 2, 3)) {
+VaeUpsample::VaeUpsample(const WeightScope& weights, int64_t channels, int64_t out, bool temporal)
+    : conv_(load_frame_conv(weights / "resample" / 1, channels, out, 3)) {
   if (temporal)
     time_conv_.emplace(weights / "time_conv", channels, 2 * channels, std::array<int64_t, 3>{3, 1, 1});
 }
@@ -110,6 +110,71 @@ at::Tensor VaeDownsample::forward(at::Tensor x, ConvCaches& caches, bool first_c
   if (!first_chunk) x = time_conv_->forward_strided(at::cat({cache.frames, x}), cache.clips);
   cache.frames = last;
   return x;
+}
+
+namespace {
+
+// x [T·clips, C, H, W] → [T / time·clips, out, H / space, W / space]: what falls onto a pixel, channel slowest,
+// in groups of equal length, one for each channel. A number of frames that `time` does not divide begins with
+// zeros.
+at::Tensor group_means(const at::Tensor& x, int64_t clips, int64_t out, VaeFactors factors) {
+  const auto [time, space] = factors;
+  const auto missing = (time - x.size(0) / clips % time) % time;
+  const auto frames = missing == 0 ? x : at::constant_pad_nd(x, {0, 0, 0, 0, 0, 0, missing * clips, 0});
+  const auto groups = frames.size(0) / clips / time, channels = x.size(1);
+  const auto height = x.size(2) / space, width = x.size(3) / space;
+  return frames.reshape({groups, time, clips, channels, height, space, width, space})
+      .permute({0, 2, 3, 1, 5, 7, 4, 6})  // [T', clips, C, time, space, space, H', W']
+      .reshape({groups * clips, out, -1, height, width})
+      .mean(2);
+}
+
+// x [T·clips, C, H, W] → [T·time·clips, out, H·space, W·space]: each channel in as many copies as it takes. The
+// clip's first latent frame stays one frame: the last of its copies.
+at::Tensor copies(const at::Tensor& x, int64_t clips, int64_t out, VaeFactors factors, bool first_chunk) {
+  const auto [time, space] = factors;
+  const auto frames = x.size(0) / clips, height = x.size(2), width = x.size(3);
+  const auto spread = x.repeat_interleave(out * time * space * space / x.size(1), 1)
+                          .reshape({frames, clips, out, time, space, space, height, width})
+                          .permute({0, 3, 1, 2, 6, 4, 7, 5})  // [T, time, clips, out, H, space, W, space]
+                          .reshape({frames * time * clips, out, height * space, width * space});
+  return first_chunk ? spread.slice(0, (time - 1) * clips) : spread;
+}
+
+std::vector<VaeResidualBlock> load_resnets(const WeightScope& weights, int64_t in, int64_t out,
+                                           int64_t count) {
+  std::vector<VaeResidualBlock> resnets;
+  for (int64_t i = 0; i < count; ++i) resnets.emplace_back(weights / "resnets" / i, i == 0 ? in : out, out);
+  return resnets;
+}
+
+}  // namespace
+
+VaeResidualDown::VaeResidualDown(const WeightScope& weights, int64_t in, int64_t out, int64_t resnets,
+                                 VaeFactors factors)
+    : out_(out), factors_(factors), resnets_(load_resnets(weights, in, out, resnets)) {
+  if (factors.space > 1) downsampler_.emplace(weights / "downsampler", out, factors.time > 1);
+}
+
+at::Tensor VaeResidualDown::forward(const at::Tensor& x, ConvCaches& caches, bool first_chunk) const {
+  auto h = x;
+  for (const auto& resnet : resnets_) h = resnet.forward(h, caches);
+  if (downsampler_) h = downsampler_->forward(h, caches, first_chunk);
+  return h + group_means(x, caches.clips(), out_, factors_);
+}
+
+VaeResidualUp::VaeResidualUp(const WeightScope& weights, int64_t in, int64_t out, int64_t resnets,
+                             VaeFactors factors)
+    : out_(out), factors_(factors), resnets_(load_resnets(weights, in, out, resnets)) {
+  if (factors.space > 1) upsampler_.emplace(weights / "upsampler", out, out, factors.time > 1);
+}
+
+at::Tensor VaeResidualUp::forward(const at::Tensor& x, ConvCaches& caches, bool first_chunk) const {
+  auto h = x;
+  for (const auto& resnet : resnets_) h = resnet.forward(h, caches);
+  if (!upsampler_) return h;
+  return upsampler_->forward(h, caches, first_chunk) +
+         copies(x, caches.clips(), out_, factors_, first_chunk);
 }
 
 }  // namespace t2v

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <optional>
+#include <vector>
 
 #include "models/conv_caches.h"
 #include "nn/causal_conv.h"
@@ -59,7 +60,7 @@ class VaeMidBlock {
 // Source: WanResample, upsample2d and upsample3d.
 class VaeUpsample {
  public:
-  VaeUpsample(const WeightScope& weights, int64_t channels, bool temporal);
+  VaeUpsample(const WeightScope& weights, int64_t channels, int64_t out, bool temporal);
   at::Tensor forward(at::Tensor x, ConvCaches& caches, bool first_chunk) const;
 
  private:
@@ -77,6 +78,38 @@ class VaeDownsample {
  private:
   std::optional<CausalConv3d> time_conv_;
   FrameConv conv_;
+};
+
+// What a resampling level of Wan 2.2's autoencoder does to frames and pixels.
+struct VaeFactors {
+  int64_t time = 1, space = 1;
+};
+
+// Residual blocks and a downsampling, beside the means of what they fold into a channel. Source:
+// WanResidualDownBlock, AvgDown3D.
+class VaeResidualDown {
+ public:
+  VaeResidualDown(const WeightScope& weights, int64_t in, int64_t out, int64_t resnets, VaeFactors factors);
+  at::Tensor forward(const at::Tensor& x, ConvCaches& caches, bool first_chunk) const;
+
+ private:
+  int64_t out_;
+  VaeFactors factors_;
+  std::vector<VaeResidualBlock> resnets_;
+  std::optional<VaeDownsample> downsampler_;
+};
+
+// Residual blocks and an upsampling, beside copies of what came in. Source: WanResidualUpBlock, DupUp3D.
+class VaeResidualUp {
+ public:
+  VaeResidualUp(const WeightScope& weights, int64_t in, int64_t out, int64_t resnets, VaeFactors factors);
+  at::Tensor forward(const at::Tensor& x, ConvCaches& caches, bool first_chunk) const;
+
+ private:
+  int64_t out_;
+  VaeFactors factors_;
+  std::vector<VaeResidualBlock> resnets_;
+  std::optional<VaeUpsample> upsampler_;
 };
 
 }  // namespace t2v

@@ -83,9 +83,10 @@ TEST_F(WanVaeTest, StreamsFramesInOrderOneAndThenFourToALatent) {
 }
 
 TEST(WanVaeStreams, GiveTheBitsOfOnePieceWhateverThePieces) {
-  for (const std::string name : {"tiny", "world-128"}) {
-    SCOPED_TRACE(name);
-    const auto folder = test::model_named(name) / "vae";
+  for (const auto& model : {test::model_named("tiny"), test::model_named("world-128"),
+                            test::golden("wan22-ti2v")}) {
+    SCOPED_TRACE(model);
+    const auto folder = model / "vae";
     auto weights = Weights::open(folder, "diffusion_pytorch_model", test::device(), at::kFloat);
     WanVae vae(parse_wan_vae_config(read_json(folder / "config.json"), "config.json"), weights.root());
     vae.set_chunk(3);  // which most of the pieces do not fit
@@ -172,8 +173,9 @@ TEST_F(WanVaeTest, RefusesFramesThatDoNotFit) {
 }
 
 TEST(WanVaeMeta, GivesShapesWithoutWeights) {
-  for (const std::string name : {"world-128", "tiny"}) {
-    const auto config_file = test::model_named(name) / "vae" / "config.json";
+  for (const auto& model : {test::model_named("world-64"), test::model_named("world-128"),
+                            test::model_named("tiny"), test::golden("wan22-ti2v")}) {
+    const auto config_file = model / "vae" / "config.json";
     auto weights = Weights::meta();
     const WanVae vae(parse_wan_vae_config(read_json(config_file), "config.json"), weights.root());
     const auto channels = vae.spec().channels, ratio = vae.spec().spatial_ratio;
@@ -201,7 +203,7 @@ TEST(WanVaeMeta, AsksForExactlyTheCheckpointsTensors) {
 
 TEST(ParseWanVaeConfig, RefusesWhatIsNotSupportedOrContradictsItself) {
   const std::vector<std::pair<Json, std::vector<std::string>>> cases = {
-      {{{"is_residual", true}}, {"'is_residual'", "Wan 2.2"}},
+      {{{"is_residual", true}, {"dim_mult", {1, 3, 5, 5}}}, {"dim_mult", "residual"}},
       {{{"attn_scales", {1.0}}}, {"'attn_scales'"}},
       {{{"dim_mult", Json::array()}}, {"dim_mult"}},
       {{{"dim_mult", {1, 2, 4, 100}}}, {"dim_mult"}},
