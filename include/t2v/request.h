@@ -37,6 +37,7 @@ struct GenerationRequest {
   std::optional<std::string> fit;         // crop, pad, stretch: what is of another shape
   std::optional<int64_t> steps;
   std::optional<double> guidance_scale, guidance_rescale;
+  std::optional<double> guidance_scale_2;  // of the second expert, where a model has two
   std::optional<std::string> scheduler;  // ddpm, ddim, unipc
   std::optional<double> eta, flow_shift;
   std::optional<int64_t> seed;  // of the first clip; the next ones count up
@@ -125,6 +126,7 @@ struct GenerationPlan {
   GenerationRequest task;         // what of the request the conditions come from
   int64_t steps = 0;
   double guidance_scale = 0, guidance_rescale = 0;
+  std::optional<double> guidance_scale_2;  // of the second expert, where the model has two
   std::string scheduler;
   double eta = 0;
   std::optional<double> flow_shift;

@@ -111,6 +111,7 @@ OrderedJson describe_model(const fs::path& folder) {
   if (d.fps) json["fps"] = *d.fps;
   if (d.steps) json["steps"] = *d.steps;
   if (d.guidance_scale) json["guidance_scale"] = *d.guidance_scale;
+  if (d.guidance_scale_2) json["guidance_scale_2"] = *d.guidance_scale_2;
   if (d.guidance_rescale) json["guidance_rescale"] = *d.guidance_rescale;
   if (d.max_text_tokens) json["max_text_tokens"] = *d.max_text_tokens;
   return json;

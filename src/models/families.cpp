@@ -6,7 +6,7 @@ namespace t2v {
 
 const std::vector<Family>& families() {
   static const std::vector<Family> all = {
-      {"WanPipeline", "Wan 2.1 text to video", open_wan},
+      {"WanPipeline", "Wan text to video", open_wan},
       {"CogVideoXPipeline", "CogVideoX text to video", open_cogvideox},
   };
   return all;

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 
+#include "models/expert_denoiser.h"
 #include "models/t5_gguf.h"
 #include "t2v/error.h"
 
@@ -21,6 +22,7 @@ ModelDefaults with_family_defaults(ModelDefaults defaults, const ModelDefaults& 
   fill(defaults.fps, family.fps);
   fill(defaults.steps, family.steps);
   fill(defaults.guidance_scale, family.guidance_scale);
+  fill(defaults.guidance_scale_2, family.guidance_scale_2);
   fill(defaults.max_text_tokens, family.max_text_tokens);
   return defaults;
 }
@@ -30,9 +32,9 @@ Weights open_weights(const Model& model, const std::string& component, Placement
 }
 
 TensorShapes shapes_of(const Model& model, const std::string& component) {
-  return component == "transformer" ? denoiser_shapes(model)
-         : component == "vae"       ? vae_shapes(model)
-                                    : text_encoder_shapes(model);
+  return component.starts_with("transformer") ? denoiser_shapes(model)
+         : component == "vae"                 ? vae_shapes(model)
+                                              : text_encoder_shapes(model);
 }
 
 // A file's names → the network's, where a file has those of the family's original checkpoints, or an encoder
@@ -146,10 +148,16 @@ std::unique_ptr<TextConditioner> load_text(const Model& model, std::shared_ptr<c
 }
 
 std::unique_ptr<Denoiser> load_denoiser(const Model& model, Placement placement) {
-  auto weights = open_weights(model, "transformer", placement);
-  auto network = model.make_denoiser(weights.root(), placement.device);
-  weights.finish();
-  return network;
+  const auto load = [&](const char* component) {
+    auto weights = open_weights(model, component, placement);
+    auto network = model.make_denoiser(weights.root(), placement.device);
+    weights.finish();
+    return network;
+  };
+  auto network = load("transformer");
+  const auto boundary = model.boundary_timestep();
+  if (!boundary) return network;
+  return std::make_unique<ExpertDenoiser>(std::move(network), load("transformer_2"), *boundary);
 }
 
 std::unique_ptr<VideoVae> load_vae(const Model& model, Placement placement) {
@@ -163,8 +171,16 @@ ComponentSizes component_sizes(const Model& model) {
   const auto count = [&](const char* component) {
     return open_weights(model, component, {}).element_count();
   };
-  return {count("text_encoder"), count("transformer"), count("vae"),
-          packed_size(*weights_of(model, "text_encoder")), packed_size(*weights_of(model, "transformer"))};
+  auto packed = packed_size(*weights_of(model, "transformer"));
+  int64_t second = 0;
+  if (model.boundary_timestep()) {
+    const auto other = packed_size(*weights_of(model, "transformer_2"));
+    packed = {packed.numbers + other.numbers, packed.bytes + other.bytes,
+              std::max(packed.largest, other.largest)};
+    second = count("transformer_2");
+  }
+  return {count("text_encoder"), count("transformer") + second, count("vae"),
+          packed_size(*weights_of(model, "text_encoder")), packed};
 }
 
 int64_t weight_bytes(int64_t numbers, const PackedSize& packed, int64_t element) {

@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <map>
 #include <memory>
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
@@ -31,7 +32,7 @@ struct PackedSize {
   int64_t numbers = 0, bytes = 0, largest = 0;
 };
 
-// Numbers in the weights of each component.
+// Numbers in the weights of each component; the transformer's are those of all experts.
 struct ComponentSizes {
   int64_t text_encoder = 0, transformer = 0, vae = 0;
   PackedSize packed_text_encoder = {}, packed_transformer = {};
@@ -61,6 +62,10 @@ class Model {
   virtual PatchSize patch_size() const = 0;
   virtual int64_t longest_axis() const = 0;  // patches that the denoiser's positions reach on each axis
   virtual const DenoiserCosts& costs() const = 0;
+  // Where the model has two experts: the component transformer_2 makes the steps whose timestep is below it.
+  virtual std::optional<double> boundary_timestep() const { return std::nullopt; }
+  // Whether the denoiser is told that known content has timestep 0; t2v.json may say it of other models.
+  virtual bool levels_per_token() const { return false; }
   // At the peak of decoding in chunks of so many latent frames (0: as many as the family likes best), in
   // float32.
   virtual double decoding_bytes(int64_t width, int64_t height, int64_t frames, int64_t chunk) const = 0;
@@ -128,7 +133,7 @@ LayerNames lora_names(const Model& model);
 // computes in float32 unless placed otherwise.
 std::unique_ptr<TextConditioner> load_text(const Model& model, std::shared_ptr<const Tokenizer> tokenizer,
                                            Placement placement);
-std::unique_ptr<Denoiser> load_denoiser(const Model& model, Placement placement);
+std::unique_ptr<Denoiser> load_denoiser(const Model& model, Placement placement);  // with all experts
 std::unique_ptr<VideoVae> load_vae(const Model& model, Placement placement);
 ComponentSizes component_sizes(const Model& model);
 // What weights take where each number that is not packed has so many bytes.

@@ -3,6 +3,7 @@
 #include <ATen/ATen.h>
 
 #include <algorithm>
+#include <optional>
 #include <string_view>
 
 #include "models/t5_encoder.h"
@@ -16,13 +17,19 @@ namespace t2v {
 
 namespace {
 
-// What Wan 2.1's own pipeline uses. Source: diffusers pipeline_wan.py; Wan 2.1 model cards.
-ModelDefaults wan_defaults() {
+// What model_index.json says beside its components.
+struct WanVariant {
+  std::optional<double> boundary_timestep;  // Wan 2.2 A14B: of its two experts
+  bool expand_timesteps = false;            // Wan 2.2 TI2V-5B: a timestep for each token
+};
+
+// What Wan's own pipelines use. Source: diffusers pipeline_wan.py; the model cards of Wan 2.1 and 2.2.
+ModelDefaults wan_defaults(const WanVariant& variant) {
   ModelDefaults defaults;
-  defaults.width = 832;
-  defaults.height = 480;
-  defaults.frames = 81;
-  defaults.fps = 16;
+  defaults.width = variant.expand_timesteps ? 1280 : 832;
+  defaults.height = variant.expand_timesteps ? 704 : 480;
+  defaults.frames = variant.expand_timesteps ? 121 : 81;
+  defaults.fps = variant.expand_timesteps ? 24 : 16;
   defaults.steps = 50;
   defaults.guidance_scale = 5.0;
   defaults.max_text_tokens = 512;
@@ -31,10 +38,11 @@ ModelDefaults wan_defaults() {
 
 class WanCosts : public DenoiserCosts {
  public:
-  explicit WanCosts(const WanTransformerConfig& config)
+  WanCosts(const WanTransformerConfig& config, const WanVariant& variant)
       : width_(static_cast<double>(config.width())),
         ffn_(static_cast<double>(config.ffn_dim)),
-        layers_(static_cast<double>(config.num_layers)) {}
+        layers_(static_cast<double>(config.num_layers)),
+        experts_(variant.boundary_timestep ? 2 : 1) {}
 
   double flops(int64_t tokens) const override {
     return 2 * layers_ * (6 * width_ * width_ + 2 * width_ * ffn_) * static_cast<double>(tokens);
@@ -46,13 +54,13 @@ class WanCosts : public DenoiserCosts {
     const double floats = 20 * width_, islands = std::max(0.0, sizeof(float) - element) * 5 * width_;
     return ((floats + 2.0 * ffn_) * element + islands) * static_cast<double>(tokens);
   }
-  // Each block's keys and values.
+  // Each block's keys and values, of every expert.
   double conditioning_bytes(int64_t segments, int64_t text_tokens, double element) const override {
-    return 2 * static_cast<double>(segments * text_tokens) * layers_ * width_ * element;
+    return 2 * static_cast<double>(segments * text_tokens) * experts_ * layers_ * width_ * element;
   }
 
  private:
-  double width_, ffn_, layers_;
+  double width_, ffn_, layers_, experts_;
 };
 
 // Channels 3·p·p in `dim` → 3·(k·p)·(k·p), in the order of the autoencoder's folding (colour, column, row):
@@ -81,12 +89,13 @@ bool is_block_output(const std::string& name) {
 class WanModel : public Model {
  public:
   WanModel(ModelFolder model, const T5Config& text_encoder, const WanTransformerConfig& transformer,
-           const WanVaeConfig& vae)
-      : Model(std::move(model), wan_defaults()),
+           const WanVaeConfig& vae, const WanVariant& variant)
+      : Model(std::move(model), wan_defaults(variant)),
         text_encoder_(text_encoder),
         transformer_(transformer),
         vae_(vae),
-        costs_(transformer) {}
+        variant_(variant),
+        costs_(transformer, variant) {}
 
   VaeSpec vae() const override { return vae_.spec(); }
   PatchSize patch_size() const override { return transformer_.patch_size; }
@@ -95,12 +104,15 @@ class WanModel : public Model {
   int64_t width() const override { return transformer_.width(); }
   int64_t text_width() const override { return text_encoder_.d_model; }
 
+  std::optional<double> boundary_timestep() const override { return variant_.boundary_timestep; }
+  bool levels_per_token() const override { return variant_.expand_timesteps; }
   double decoding_bytes(int64_t width, int64_t height, int64_t frames, int64_t chunk) const override;
   std::vector<std::pair<std::string, std::string>> describe() const override;
 
   std::string original_name(const std::string& component, const std::string& name) const override {
-    if (component == "transformer") return original_wan_transformer_name(name);
-    return component == "vae" ? original_wan_vae_name(name, vae_.num_res_blocks + 1) : name;
+    if (component.starts_with("transformer")) return original_wan_transformer_name(name);
+    if (component != "vae" || vae_.is_residual) return name;
+    return original_wan_vae_name(name, vae_.num_res_blocks + 1);
   }
   std::string clean(const std::string& prompt) const override { return clean_prompt(prompt); }
   std::unique_ptr<Tokenizer> load_tokenizer() const override {
@@ -133,6 +145,7 @@ class WanModel : public Model {
   T5Config text_encoder_;
   WanTransformerConfig transformer_;
   WanVaeConfig vae_;
+  WanVariant variant_;
   WanCosts costs_;
 };
 
@@ -146,7 +159,10 @@ double WanModel::decoding_bytes(int64_t width, int64_t height, int64_t frames, i
   double level_frames = 1.0 / static_cast<double>(spec.temporal_ratio);
   double pixels = 1.0 / static_cast<double>(spec.spatial_ratio * spec.spatial_ratio);
   for (std::size_t level = 0; level < levels; ++level) {
-    const auto channels = vae_.decoder_base_dim * vae_.dim_mult[levels - 1 - level];
+    auto channels = vae_.decoder_base_dim * vae_.dim_mult[levels - 1 - level];
+    // A residual level's upsampling keeps the channels for the next one, where they are read at twice the size.
+    if (vae_.is_residual && level > 0)
+      channels = std::max(channels, vae_.decoder_base_dim * vae_.dim_mult[levels - level]);
     floats = std::max(floats, level_frames * pixels * static_cast<double>(channels));
     pixels *= 4;
     if (level + 1 < levels && vae_.temporal_downsample[levels - 2 - level]) level_frames *= 2;
@@ -162,8 +178,10 @@ double WanModel::decoding_bytes(int64_t width, int64_t height, int64_t frames, i
 std::vector<std::pair<std::string, std::string>> WanModel::describe() const {
   const auto spec = vae_.spec();
   const auto number = [](int64_t value) { return std::to_string(value); };
-  return {{"transformer", number(transformer_.num_layers) + " blocks, " + number(transformer_.width()) +
-                              " wide, " + number(transformer_.num_attention_heads) + " heads"},
+  return {{"transformer",
+           (variant_.boundary_timestep ? std::string("two experts of ") : std::string()) +
+               number(transformer_.num_layers) + " blocks, " + number(transformer_.width()) + " wide, " +
+               number(transformer_.num_attention_heads) + " heads"},
           {"text_encoder", number(text_encoder_.num_layers) + " layers, " + number(text_encoder_.d_model) +
                                " wide, vocabulary " + number(text_encoder_.vocab_size)},
           {"vae", number(spec.channels) + " channels, " + number(spec.spatial_ratio) + "x" +
@@ -206,14 +224,40 @@ Model::Tensors WanModel::adapt_vae(const Model& from, const Tensors& weights) co
   return adapted;
 }
 
+WanVariant read_variant(const ModelFolder& folder) {
+  const auto where = (folder.root / "model_index.json").string();
+  WanVariant variant;
+  variant.expand_timesteps = json_get_or<bool>(folder.index, "expand_timesteps", false, where);
+  if (!folder.index.contains("boundary_ratio") || folder.index.at("boundary_ratio").is_null()) return variant;
+  const auto ratio = json_get<double>(folder.index, "boundary_ratio", where);
+  if (!(ratio >= 0 && ratio <= 1))
+    throw Error(ErrorKind::bad_input, where + ": 'boundary_ratio' should be between 0 and 1, found " +
+                                          folder.index.at("boundary_ratio").dump());
+  if (!folder.has("transformer_2"))
+    throw Error(ErrorKind::bad_input, where + ": 'boundary_ratio' is set, and with it the model has two "
+                                              "experts, but no component 'transformer_2' is named");
+  const auto steps = json_get_or<int64_t>(folder.config("scheduler"), "num_train_timesteps", 1000,
+                                          folder.config_name("scheduler"));
+  variant.boundary_timestep = ratio * static_cast<double>(steps);
+  return variant;
+}
+
+// The experts are two networks of one architecture.
+void require_alike(const ModelFolder& folder) {
+  const auto first = folder.config("transformer"), second = folder.config("transformer_2");
+  parse_wan_transformer_config(second, folder.config_name("transformer_2"));
+  for (const auto& [key, value] : first.items())
+    if (!key.starts_with("_") && second.value(key, Json()) != value)
+      throw Error(ErrorKind::bad_input,
+                  folder.config_name("transformer_2") + ": '" + key + "' is " +
+                      second.value(key, Json()).dump() + ", but that of the first expert, " +
+                      folder.config_name("transformer") + ", is " + value.dump());
+}
+
 }  // namespace
 
 std::unique_ptr<Model> open_wan(ModelFolder folder) {
-  for (const char* key : {"boundary_ratio", "expand_timesteps"})
-    if (folder.index.contains(key) && !folder.index.at(key).is_null() && folder.index.at(key) != false)
-      throw Error(ErrorKind::bad_input,
-                  (folder.root / "model_index.json").string() + ": '" + key +
-                      "' is set: this is a Wan 2.2 model; this version runs Wan 2.1 text to video");
+  const auto variant = read_variant(folder);
   const auto where = [&](const char* component) { return folder.config_name(component); };
   const auto text_encoder = parse_umt5_config(folder.config("text_encoder"), where("text_encoder"));
   const auto transformer = parse_wan_transformer_config(folder.config("transformer"), where("transformer"));
@@ -232,7 +276,8 @@ std::unique_ptr<Model> open_wan(ModelFolder folder) {
            " latent frames is not supported; Wan has 1");
   if (transformer.patch_size.h != transformer.patch_size.w)
     refuse("patch_size should be as high as it is wide");
-  return std::make_unique<WanModel>(std::move(folder), text_encoder, transformer, vae);
+  if (variant.boundary_timestep) require_alike(folder);
+  return std::make_unique<WanModel>(std::move(folder), text_encoder, transformer, vae, variant);
 }
 
 }  // namespace t2v

@@ -90,8 +90,11 @@ PackSampler::PackSampler(const Denoiser& denoiser, const ModelConfigs& configs, 
     if (task->clip->trace) trace_text(*task, texts_);
     noises_.emplace_back(task->clip->seed, plan.latent_shape, configs.model->draws_frames_first());
     if (task->checkpoint) noises_.back().restore(task->checkpoint->generator);
-    guidance_.push_back(plan.branches == 2 ? Guidance{plan.guidance_scale, plan.guidance_rescale}
-                                           : Guidance{});
+    guidance_.push_back(plan.branches == 2
+                            ? Guidance{plan.guidance_scale, plan.guidance_rescale,
+                                       plan.guidance_scale_2.value_or(plan.guidance_scale),
+                                       configs.model->boundary_timestep().value_or(0)}
+                            : Guidance{});
     grids_.push_back(token_grid(at::IntArrayRef(plan.latent_shape).slice(1), patch_));
     begins_.push_back(begins_.back() + plan.tokens);
     tokens += task->tokens();

@@ -199,13 +199,28 @@ void plan_windows(GenerationPlan& plan, const GenerationRequest& request, const 
                          (plan.shots.size() > 1 ? ", but where a shot begins with a cut" : ""));
 }
 
+// Of both experts, where the model has two.
+void plan_guidance(GenerationPlan& plan, const GenerationRequest& request, const ModelDefaults& defaults,
+                   bool has_two_experts) {
+  plan.guidance_scale = request.guidance_scale.value_or(*defaults.guidance_scale);
+  check_range(plan.guidance_scale, 0, 1000, "--guidance-scale");
+  if (has_two_experts) {
+    plan.guidance_scale_2 = request.guidance_scale_2.value_or(
+        defaults.guidance_scale_2.value_or(plan.guidance_scale));
+    check_range(*plan.guidance_scale_2, 0, 1000, "--guidance-scale-2");
+    if (plan.guidance_scale <= 1 && *plan.guidance_scale_2 > 1)
+      plan.notes.push_back("--guidance-scale of 1 or less turns guidance off for both experts");
+  } else if (request.guidance_scale_2) {
+    refuse("--guidance-scale-2 is for models with two experts; this model has one");
+  }
+  plan.guidance_rescale = request.guidance_rescale.value_or(defaults.guidance_rescale.value_or(0.0));
+  check_range(plan.guidance_rescale, 0, 1, "--guidance-rescale");
+}
+
 void plan_sampling(GenerationPlan& plan, const GenerationRequest& request, const ModelDefaults& defaults,
                    const ModelConfigs& configs) {
   plan.steps = request.steps.value_or(*defaults.steps);
-  plan.guidance_scale = request.guidance_scale.value_or(*defaults.guidance_scale);
-  check_range(plan.guidance_scale, 0, 1000, "--guidance-scale");
-  plan.guidance_rescale = request.guidance_rescale.value_or(defaults.guidance_rescale.value_or(0.0));
-  check_range(plan.guidance_rescale, 0, 1, "--guidance-rescale");
+  plan_guidance(plan, request, defaults, configs.model->boundary_timestep().has_value());
   plan.scheduler = request.scheduler ? *request.scheduler : default_scheduler(configs);
   plan.eta = request.eta.value_or(0.0);
   auto scheduler = configs.scheduler;
@@ -420,7 +435,7 @@ GenerationPlan Planner::plan(const GenerationRequest& request) {
   plan.dtype = dtype_name(dtype);
   plan_rate(plan, request, defaults);
   const auto wanted = wanted_frames(plan, request);
-  plan.levels_per_token = defaults.per_frame_timesteps;
+  plan.levels_per_token = defaults.per_frame_timesteps || model.levels_per_token();
   const bool is_task = has_task(request);
   const auto storyboard = request.storyboard
                               ? std::optional(read_storyboard(*request.storyboard, plan.fps, request.prompt))
@@ -505,6 +520,7 @@ std::string plan_to_json(const GenerationPlan& plan) {
                                  {"guidance_rescale", plan.guidance_rescale},
                                  {"scheduler", plan.scheduler},
                                  {"eta", plan.eta}};
+  if (plan.guidance_scale_2) json["guidance_scale_2"] = *plan.guidance_scale_2;
   if (plan.flow_shift) json["flow_shift"] = *plan.flow_shift;
   if (plan.windows.size() > 1) {
     json["window"] = plan.window;

@@ -50,6 +50,7 @@ Json settings_of_clip(const GenerationPlan& plan, const PlannedClip& clip) {
                    {"crf", plan.crf},
                    {"device", plan.device},
                    {"dtype", plan.dtype}};
+  if (plan.guidance_scale_2) settings["guidance_scale_2"] = *plan.guidance_scale_2;
   if (plan.flow_shift) settings["flow_shift"] = *plan.flow_shift;
   if (plan.resize) settings["resize"] = *plan.resize, settings["resize_filter"] = plan.resize_filter;
   if (plan.windows.size() > 1) {

@@ -73,7 +73,8 @@ std::vector<at::Tensor> new_rows(const at::Tensor& known, const Branches& branch
 }
 
 at::Tensor guided(const at::Tensor& prediction, const Branches& branches,
-                  const std::vector<Guidance>& guidance, const std::vector<at::Tensor>& rows) {
+                  const std::vector<Guidance>& guidance, const std::vector<at::Tensor>& rows,
+                  double timestep) {
   std::vector<at::Tensor> parts;
   for (std::size_t clip = 0; clip < guidance.size(); ++clip) {
     const auto length = branches.begins[clip + 1] - branches.begins[clip];
@@ -83,7 +84,7 @@ at::Tensor guided(const at::Tensor& prediction, const Branches& branches,
       continue;
     }
     const auto unconditional = prediction.narrow(0, branches.unconditional[clip], length);
-    const auto [scale, rescale] = guidance[clip];
+    const auto scale = guidance[clip].scale_at(timestep), rescale = guidance[clip].rescale;
     auto combined = unconditional + scale * (conditional - unconditional);
     // A clip whose prediction does not vary has nothing to be scaled by; its NaN would be called the
     // network's.
@@ -166,7 +167,8 @@ at::Tensor sample(const Denoiser& denoiser, const std::vector<Pass>& passes, Sch
     const int64_t timestep = timesteps[static_cast<std::size_t>(step)];
     tokens.values = for_all_branches(values, branches);
     set_timestep(tokens, static_cast<double>(timestep));
-    const auto prediction = guided(predict(denoiser, tokens, passes), branches, guidance, rows);
+    const auto prediction = guided(predict(denoiser, tokens, passes), branches, guidance, rows,
+                                   tokens.timestep);
     const auto noise = scheduler.needs_noise(step) ? std::optional<at::Tensor>(hooks.noise(step))
                                                    : std::nullopt;
     values = restoring(scheduler.step(prediction, step, values, noise), scheduler, step + 1);

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "models/denoiser.h"
+#include "models/expert_denoiser.h"
 #include "schedulers/scheduler.h"
 #include "t2v/observer.h"
 
@@ -19,6 +20,9 @@ struct Guidance {
   double scale = 1;
   double rescale = 0;  // of the way back to the standard deviation of the conditional prediction: 0 none of
                        // it, 1 all
+  double scale_2 = 1;  // in place of `scale` at timesteps below `boundary`
+  double boundary = 0;
+  double scale_at(double timestep) const { return is_first_expert(timestep, boundary) ? scale : scale_2; }
 };
 
 struct SamplingHooks {

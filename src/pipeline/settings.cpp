@@ -107,6 +107,8 @@ const std::vector<Setting>& generation_settings() {
       {"steps", "--steps", "Model and sampling", "Denoising steps", &R::steps},
       {"guidance_scale", "--guidance-scale,--cfg-scale", "Model and sampling",
        "Classifier-free guidance; 1 turns it off", &R::guidance_scale},
+      {"guidance_scale_2", "--guidance-scale-2", "Model and sampling",
+       "The same, of the second expert of models that have two", &R::guidance_scale_2},
       {"guidance_rescale", "--guidance-rescale", "Model and sampling",
        "How far guidance is scaled back to the contrast of the unguided prediction, 0 to 1",
        &R::guidance_rescale},

@@ -93,6 +93,7 @@ PackedTokens segments_of(const PackedTokens& tokens, std::size_t begin, std::siz
 }
 
 void set_timestep(PackedTokens& tokens, double timestep) {
+  tokens.timestep = timestep;
   const auto options = tokens.values.options().dtype(at::kFloat);
   tokens.timesteps = at::full({1}, timestep, options);
   if (tokens.level_of_token.defined())
@@ -105,6 +106,7 @@ void set_timesteps(PackedTokens& tokens, const at::Tensor& of_tokens) {
   auto level_of_token = at::arange(of_tokens.size(0), at::TensorOptions(at::kLong));
   if (!of_tokens.is_meta())  // which has no values to compare
     std::tie(levels, level_of_token) = at::_unique(of_tokens, /*sorted=*/true, /*return_inverse=*/true);
+  if (!of_tokens.is_meta()) tokens.timestep = of_tokens.max().item<double>();
   tokens.timesteps = levels.to(device);
   tokens.level_of_token = levels.size(0) == 1 ? at::Tensor() : level_of_token.to(device);
 }

@@ -37,6 +37,7 @@ struct PackedTokens {
   std::vector<int64_t> texts;          // [R] the text that each of them reads
   at::Tensor known;  // bool [N, pt·ph·pw], on the CPU: which cells of a token are known content; undefined
                      // when none are
+  double timestep = 0;        // the highest of the noise levels, on the host
   double known_timestep = 0;  // the noise level of tokens that are known in all cells, where the network is
                               // told of it: 0 is clean
 

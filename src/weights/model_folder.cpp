@@ -151,6 +151,11 @@ void add_components(Hash& hash, const ModelFolder& model, const std::vector<std:
 
 }  // namespace
 
+bool ModelFolder::has(const std::string& component) const {
+  const auto entry = index.find(component);
+  return entry != index.end() && entry->is_array() && !entry->empty() && !entry->back().is_null();
+}
+
 Json ModelFolder::config(const std::string& name) const {
   const auto given = given_configs.find(name);
   return given == given_configs.end() ? read_json(config_name(name)) : given->second.json;
@@ -182,6 +187,7 @@ ModelDefaults parse_defaults(const Json& json, const std::string& where) {
       {"steps", [&](const auto& key) { read_positive(d.steps, json, key, where); }},
       {"max_text_tokens", [&](const auto& key) { read_positive(d.max_text_tokens, json, key, where); }},
       {"guidance_scale", [&](const auto& key) { read_positive(d.guidance_scale, json, key, where); }},
+      {"guidance_scale_2", [&](const auto& key) { read_positive(d.guidance_scale_2, json, key, where); }},
       {"guidance_rescale",
        [&](const auto& key) {
          if (json.at(key).is_null()) return;
@@ -247,7 +253,10 @@ std::string model_hash(const ModelFolder& model, const std::function<void()>& be
   Hash hash;
   for (const char* name : small_files)
     if (is_there(model.root / name)) add_small_file(hash, model, name, between_files);
-  add_components(hash, model, {"text_encoder", "transformer", "vae"}, between_files);
+  std::vector<std::string> components = {"text_encoder", "transformer", "vae"};
+  for (const char* other : {"transformer_2"})
+    if (model.has(other)) components.emplace_back(other);
+  add_components(hash, model, components, between_files);
   return hash.digits();
 }
 

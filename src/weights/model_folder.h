@@ -18,7 +18,7 @@ namespace t2v {
 // What t2v.json may hold. Absent fields keep the family's defaults.
 struct ModelDefaults {
   std::optional<int64_t> width, height, frames, steps, max_text_tokens;
-  std::optional<double> fps, guidance_scale, guidance_rescale;
+  std::optional<double> fps, guidance_scale, guidance_scale_2, guidance_rescale;
   std::optional<std::string> scheduler, negative_prompt, licence, card;
   std::vector<std::array<int64_t, 2>> sizes;  // trained {width, height}
   std::vector<std::string> words;    // all that the model was trained on, where they are few: others mean
@@ -48,6 +48,8 @@ struct ModelFolder {
   std::optional<std::string> weights_dtype = {};  // that the transformer's and the text encoder's matrices
                                                   // are kept in; none: as they are stored
 
+  // Whether model_index.json names a component: ["diffusers", "WanTransformer3DModel"], not [null, null].
+  bool has(const std::string& component) const;
   std::filesystem::path component(const std::string& name) const { return root / name; }
   // A component's config.json (scheduler_config.json for the scheduler), and its name. Throws
   // Error{bad_input}.

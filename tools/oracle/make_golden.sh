@@ -16,5 +16,6 @@ mkdir -p "$out"
 "$python" "$here/world.py" --out "$out"
 "$python" "$here/random_cogvideox.py" --out "$out"
 "$python" "$here/gguf_blocks.py" --out "$out"
+"$python" "$here/random_wan_variants.py" --out "$out"
 chmod -R u+rw,go+r "$out"  # safetensors writes files that only their owner can read
 du -sh "$out"

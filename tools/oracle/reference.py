@@ -34,12 +34,17 @@ def versions():
 def open_pipeline(folder, dtype=torch.float32):
     """A WanPipeline from a diffusers folder; the folder's tokenizer needs only spiece.model and tokenizer_config.json."""
     folder = Path(folder)
+    index = json.loads((folder / "model_index.json").read_text())
+    settings = {key: index[key] for key in ("boundary_ratio", "expand_timesteps")}
+    if index["transformer_2"][1] is not None:
+        settings["transformer_2"] = WanTransformer3DModel.from_pretrained(folder / "transformer_2", torch_dtype=dtype).to(dtype).eval()
     pipeline = WanPipeline(
         tokenizer=T5Tokenizer.from_pretrained(folder / "tokenizer"),
         text_encoder=UMT5EncoderModel.from_pretrained(folder / "text_encoder", dtype=dtype),
         transformer=WanTransformer3DModel.from_pretrained(folder / "transformer", torch_dtype=dtype),
         vae=AutoencoderKLWan.from_pretrained(folder / "vae", torch_dtype=dtype),
         scheduler=UniPCMultistepScheduler.from_pretrained(folder / "scheduler"),
+        **settings,
     )
     pipeline.set_progress_bar_config(disable=True)
     for part in (pipeline.text_encoder, pipeline.transformer, pipeline.vae):

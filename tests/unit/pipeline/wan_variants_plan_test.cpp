@@ -1,0 +1,127 @@
+// What is planned for Wan's variants (tools/oracle/random_wan_variants.py).
+#include <gtest/gtest.h>
+
+#include <fstream>
+
+#include "errors.h"
+#include "paths.h"
+#include "pipeline/components.h"
+#include "pipeline/provenance.h"
+#include "pipeline/sampling.h"
+#include "t2v/generate.h"
+
+namespace t2v {
+namespace {
+
+namespace fs = std::filesystem;
+
+GenerationRequest request_for(const std::string& variant) {
+  GenerationRequest r;
+  r.model = test::golden(variant).string();
+  r.prompt = "a cat";
+  r.size = "64x32";
+  r.frames = 9;
+  r.seed = 1;
+  r.device = "cpu";
+  r.output = "clip.mp4";
+  return r;
+}
+
+// A copy of a variant's folder with another model_index.json.
+struct ChangedVariant {
+  test::TemporaryFolder folder;
+  std::string path;
+  ChangedVariant(const std::string& variant, const Json& change, const std::string& file = "model_index.json") {
+    path = (folder / "m").string();
+    fs::create_directory(path);
+    for (const auto& part : fs::directory_iterator(test::golden(variant)))
+      fs::copy(fs::canonical(part.path()), fs::path(path) / part.path().filename(),
+               fs::copy_options::recursive);
+    auto json = read_json(fs::path(path) / file);
+    json.update(change);
+    std::ofstream(fs::path(path) / file) << json;
+  }
+};
+
+TEST(WanExpertsPlan, TheSecondGuidanceScaleIsTheFirstUnlessItIsSaid) {
+  auto r = request_for("wan22-a14b");
+  r.guidance_scale = 4;
+  EXPECT_EQ(plan_generation(r).guidance_scale_2, 4);
+  r.guidance_scale_2 = 3;
+  const auto plan = plan_generation(r);
+  EXPECT_EQ(plan.guidance_scale_2, 3);
+  EXPECT_EQ(Json::parse(plan_to_json(plan)).at("guidance_scale_2"), 3);
+  EXPECT_EQ(settings_of_clip(plan, plan.clips.front()).at("guidance_scale_2"), 3);
+  r.guidance_scale_2 = -1;
+  test::expect_error(ErrorKind::usage, {"--guidance-scale-2", "-1"}, [&] { plan_generation(r); });
+  auto one = request_for("wan-tiny");
+  one.guidance_scale_2 = 3;
+  test::expect_error(ErrorKind::usage, {"--guidance-scale-2", "two experts"}, [&] { plan_generation(one); });
+}
+
+TEST(WanExpertsPlan, CountsTheWeightsOfBoth) {
+  const auto folder = open_model_folder(test::golden("wan22-a14b"));
+  const auto model = open_model(folder);
+  const auto count = [&](const char* component) {
+    return Weights::open(folder.component(component), "diffusion_pytorch_model", at::kCPU, at::kFloat)
+        .element_count();
+  };
+  EXPECT_EQ(component_sizes(*model).transformer, count("transformer") + count("transformer_2"));
+  EXPECT_EQ(model->costs().conditioning_bytes(1, 10, 4), 2 * 2 * 10 * 2 * 32 * 4);
+}
+
+TEST(WanExpertsPlan, GuidanceIsThatOfTheExpertWhichMakesTheStep) {
+  const Guidance guidance{4, 0, 3, 875};
+  EXPECT_EQ(guidance.scale_at(1000), 4);
+  EXPECT_EQ(guidance.scale_at(875), 4);
+  EXPECT_EQ(guidance.scale_at(874), 3);
+  EXPECT_EQ((Guidance{4, 0}).scale_at(0), 4);
+}
+
+TEST(WanExpertsPlan, ExpertsThatAreMissingOrUnlikeAreRefused) {
+  const auto refused = [](const ChangedVariant& changed, const std::vector<std::string>& parts) {
+    test::expect_error(ErrorKind::bad_input, parts, [&] { open_model(open_model_folder(changed.path)); });
+  };
+  refused({"wan22-a14b", {{"transformer_2", {nullptr, nullptr}}}}, {"'boundary_ratio'", "'transformer_2'"});
+  refused({"wan22-a14b", {{"boundary_ratio", 1.5}}}, {"'boundary_ratio'", "between 0 and 1", "1.5"});
+  refused({"wan22-a14b", {{"ffn_dim", 50}}, "transformer_2/config.json"},
+          {"transformer_2/config.json", "'ffn_dim' is 50", "is 48"});
+  const ChangedVariant without("wan22-a14b", Json::object());
+  fs::remove(fs::path(without.path) / "transformer_2" / "diffusion_pytorch_model.safetensors");
+  auto r = request_for("wan22-a14b");
+  r.model = without.path;
+  test::expect_error(ErrorKind::bad_input, {"transformer_2"}, [&] { plan_generation(r); });
+}
+
+// The hash is of both experts.
+TEST(WanExpertsPlan, AnotherSecondExpertIsAnotherModel) {
+  const ChangedVariant changed("wan22-a14b", Json::object());
+  const auto before = model_hash(open_model_folder(changed.path));
+  const fs::path root = changed.path;
+  fs::copy_file(root / "transformer" / "diffusion_pytorch_model.safetensors",
+                root / "transformer_2" / "diffusion_pytorch_model.safetensors",
+                fs::copy_options::overwrite_existing);
+  EXPECT_NE(model_hash(open_model_folder(changed.path)), before);
+}
+
+TEST(WanTi2vPlan, KnowsThatAPictureIsCleanAndMakesWholePatches) {
+  auto r = request_for("wan22-ti2v");
+  r.image = (test::golden("wan-pictures") / "picture.png").string();
+  r.size = "70x50";
+  const auto plan = plan_generation(r);
+  EXPECT_TRUE(plan.levels_per_token);
+  EXPECT_EQ(plan.width, 64);
+  EXPECT_EQ(plan.height, 32);
+  EXPECT_EQ(plan.latent_shape, (std::vector<int64_t>{1, 12, 3, 2, 4}));
+  r = request_for("wan22-ti2v");
+  r.size.reset();
+  r.frames.reset();
+  const auto whole = plan_generation(r);
+  EXPECT_EQ(whole.width, 1280);
+  EXPECT_EQ(whole.height, 704);
+  EXPECT_EQ(whole.frames, 121);
+  EXPECT_EQ(whole.fps, 24);
+}
+
+}  // namespace
+}  // namespace t2v

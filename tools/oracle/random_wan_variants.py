@@ -1,0 +1,159 @@
+"""Small models of Wan's variants with random frozen weights, as diffusers folders, and what the reference makes of them.
+
+For each variant a folder OUT/<name> and a golden file OUT/<name>.safetensors. Text encoder and tokenizer, and the autoencoder of all but
+TI2V, are links to wan-tiny's.
+"""
+import argparse
+import json
+import os
+import random
+from pathlib import Path
+
+import torch
+from PIL import Image
+from random_wan import TINY_DIMENSIONS, fill, model_index
+from reference import open_pipeline, versions
+from safetensors.torch import save_file
+
+from diffusers import AutoencoderKLWan, UniPCMultistepScheduler, WanImageToVideoPipeline, WanTransformer3DModel
+
+# Width 32 of 2 heads; rotary parts t 8, h 4, w 4. Nothing equals anything that it could be confused with.
+TRANSFORMER = dict(
+    patch_size=(1, 2, 2), num_attention_heads=2, attention_head_dim=16, in_channels=16, out_channels=16, text_dim=TINY_DIMENSIONS["text_width"],
+    freq_dim=24, ffn_dim=48, num_layers=2,
+)  # fmt: skip
+RESIDUAL_VAE = dict(  # Wan 2.2's: 4x16x16
+    base_dim=4, decoder_base_dim=3, z_dim=12, dim_mult=[1, 2, 4, 4], num_res_blocks=1, temperal_downsample=[False, True, True], is_residual=True,
+    in_channels=12, out_channels=12, patch_size=2, scale_factor_spatial=16, scale_factor_temporal=4,
+    latents_mean=[round(random.Random(c).uniform(-0.5, 0.5), 4) for c in range(12)],
+    latents_std=[round(random.Random(c).uniform(0.5, 1.5), 4) for c in range(12)],
+)  # fmt: skip
+
+PROMPT = dict(prompt="a green square moving left on a gray background", negative_prompt="blurry, dark", max_sequence_length=512)
+VARIANTS = {
+    "wan22-ti2v": dict(
+        index=dict(expand_timesteps=True),
+        transformer=dict(in_channels=12, out_channels=12),
+        vae=RESIDUAL_VAE,
+        flow_shift=5.0,
+        runs={
+            "text": dict(width=64, height=32, num_frames=9, num_inference_steps=5, guidance_scale=5.0),
+            "image": dict(width=64, height=32, num_frames=9, num_inference_steps=5, guidance_scale=5.0, image="picture.png"),
+        },
+    ),
+    "wan22-a14b": dict(
+        index=dict(boundary_ratio=0.875),
+        flow_shift=3.0,
+        runs={"text": dict(width=48, height=32, num_frames=9, num_inference_steps=6, guidance_scale=4.0, guidance_scale_2=3.0)},
+    ),
+}  # fmt: skip
+
+
+def link(target, place):
+    place.parent.mkdir(parents=True, exist_ok=True)
+    place.unlink(missing_ok=True)
+    os.symlink(os.path.relpath(target, place.parent), place)
+
+
+def build(make, generator, out):
+    """A network with parameters that bfloat16 holds, as which they are stored."""
+    network = make().eval()
+    fill(network, generator)
+    network.to(torch.bfloat16).save_pretrained(out)
+
+
+def write_model(out, name):
+    variant, folder, tiny = VARIANTS[name], out / name, out / "wan-tiny"
+    generator = torch.Generator("cpu").manual_seed(31)
+    index = model_index() | variant.get("index", {}) | {"_class_name": variant.get("pipeline", "WanPipeline")}
+    config = TRANSFORMER | variant.get("transformer", {})
+    build(lambda: WanTransformer3DModel(**config), generator, folder / "transformer")
+    if index["boundary_ratio"] is not None:
+        build(lambda: WanTransformer3DModel(**config), generator, folder / "transformer_2")
+        index["transformer_2"] = index["transformer"]
+    if "vae" in variant:
+        build(lambda: AutoencoderKLWan(**variant["vae"]), generator, folder / "vae")
+    else:
+        link(tiny / "vae", folder / "vae")
+    for part in ("text_encoder", "tokenizer"):
+        link(tiny / part, folder / part)
+    scheduler = UniPCMultistepScheduler(prediction_type="flow_prediction", use_flow_sigmas=True, flow_shift=variant["flow_shift"])
+    scheduler.save_pretrained(folder / "scheduler")
+    (folder / "model_index.json").write_text(json.dumps(index, indent=2) + "\n")
+    return folder
+
+
+def make_picture(path, width, height, seed):
+    """Soft patches of colour, and grain."""
+    generator = torch.Generator("cpu").manual_seed(seed)
+    patches = torch.nn.functional.interpolate(torch.rand(1, 3, 4, 5, generator=generator), (height, width), mode="bicubic")[0]
+    pixels = (patches + 0.1 * torch.randn(3, height, width, generator=generator)).clamp(0, 1)
+    path.parent.mkdir(exist_ok=True)
+    Image.fromarray((pixels.permute(1, 2, 0) * 255).round().byte().numpy()).save(path)
+
+
+def open_image_pipeline(folder):
+    """WanImageToVideoPipeline over what open_pipeline loads."""
+    pipeline = open_pipeline(folder)
+    parts = {name: getattr(pipeline, name) for name in ("tokenizer", "text_encoder", "vae", "scheduler", "transformer", "transformer_2")}
+    parts |= {key: pipeline.config[key] for key in ("boundary_ratio", "expand_timesteps")}
+    pipeline = WanImageToVideoPipeline(**parts)
+    pipeline.set_progress_bar_config(disable=True)
+    return pipeline
+
+
+def record_vae(vae, generator, tensors):
+    """Latents as the autoencoder has them, what it decodes them to, and what it encodes that to."""
+    for count, (height, width) in {1: (32, 48), 2: (16, 32), 3: (32, 16)}.items():
+        latents = torch.randn(1, vae.config.z_dim, count, height // 16, width // 16, generator=generator)
+        frames = vae.decode(latents).sample
+        moments = vae.encode(frames).latent_dist
+        prefix = f"vae.{count}"
+        tensors |= {f"{prefix}.latents": latents[0], f"{prefix}.frames": frames[0]}
+        tensors |= {f"{prefix}.mean": moments.mean[0], f"{prefix}.logvar": moments.logvar[0]}
+
+
+def record_run(folder, name, settings, tensors):
+    """The whole pipeline: latents after every step and at the end."""
+    images = {key: Image.open(folder.parent / "wan-pictures" / settings[key]) for key in ("image", "last_image") if key in settings}
+    pipeline = open_image_pipeline(folder) if images else open_pipeline(folder)
+    latents = []
+
+    def after_step(_, index, timestep, values):
+        latents.append(values["latents"][0].clone())
+        return values
+
+    generator = torch.Generator("cpu").manual_seed(9)
+    final = pipeline(**PROMPT, **settings | images, generator=generator, output_type="latent", callback_on_step_end=after_step).frames
+    tensors |= {f"{name}.latents": torch.stack(latents), f"{name}.final": final[0], f"{name}.timesteps": pipeline.scheduler.timesteps}
+
+
+@torch.no_grad()
+def record(folder, name, out):
+    variant, tensors = VARIANTS[name], {}
+    if "vae" in variant:
+        record_vae(open_pipeline(folder).vae, torch.Generator("cpu").manual_seed(2025), tensors)
+    for run, settings in variant["runs"].items():
+        record_run(folder, run, settings, tensors)
+    tensors = {key: value.contiguous() for key, value in tensors.items()}
+    dead = [key for key, value in tensors.items() if value.is_floating_point() and not 0.1 < value.std() < 10]
+    if dead or not all(value.isfinite().all() for value in tensors.values()):
+        raise SystemExit(f"random_wan_variants: not finite, or nearly constant: {', '.join(dead)}")
+    about = {"versions": versions(), "prompt": PROMPT, "runs": variant["runs"], "seed": 9}
+    save_file(tensors, out / f"{name}.safetensors", metadata={"about": json.dumps(about)})
+    for key, value in tensors.items():
+        if value.is_floating_point():
+            print(f"{name:12} {key:20} {str(list(value.shape)):24} std {value.std():.2f} max {value.abs().max():.2f}")
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--out", type=Path, required=True, help="folder of the golden files; it holds wan-tiny already")
+    args = parser.parse_args()
+    make_picture(args.out / "wan-pictures" / "picture.png", 64, 32, 11)
+    for name in VARIANTS:
+        record(write_model(args.out, name), name, args.out)
+
+
+if __name__ == "__main__":
+    main()
