@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "t2v/observer.h"
+#include "world/book/book.h"
 #include "world/world.h"
 
 namespace t2v {
@@ -46,6 +47,11 @@ class ClipSource {
 // The procedural world, without end. On the side that is never trained on, all shapes and motions are as
 // frequent.
 std::unique_ptr<ClipSource> make_world_source(std::vector<std::array<int64_t, 2>> sizes, WorldShares shares);
+
+// World 2, without end: nothing that book_held_out holds out is ever drawn on the training side, and nothing
+// else on the other. Its clips have tracks and no objects, which are world 1's.
+std::unique_ptr<ClipSource> make_book_source(std::vector<std::array<int64_t, 2>> sizes,
+                                             const BookShares& shares);
 
 // A folder of captioned clips (list_clip_folder), brought to `fps` and cut to 1 + temporal_ratio·k frames.
 // Where there are twenty clips, about one in twenty is held out, by its name: a clip stays on its side when

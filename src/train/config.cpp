@@ -124,6 +124,7 @@ void parse_vae(Keys& keys, VaeTaskConfig& vae) {
   keys.take("motion_weight", vae.motion_weight, 0, 1000);
   keys.take("charbonnier", vae.charbonnier, 0, 1);
   keys.take("evaluation_clips", vae.evaluation_clips, 1, 10000);
+  keys.take("evaluation_frames", vae.evaluation_frames, 1, 257);
   if (const auto* kinds = keys.find("clips")) {
     if (!kinds->is_array() || kinds->empty())
       throw Error(ErrorKind::usage, keys.where("clips") + ": should be a list of kinds of clips");
@@ -235,8 +236,9 @@ StageConfig parse_stage(const Json& json, const std::string& where) {
   stage.vae.decoder_only = stage.kind == StageKind::vae_decoder;
   keys.finish();
   stage.text = json;
-  for (const char* key : {"steps", "minutes", "checkpoint_minutes", "evaluate_minutes", "log_steps",
-                          "adherence_prompts", "evaluation_clips", "gradient_checkpointing"})
+  for (const char* key :
+       {"steps", "minutes", "checkpoint_minutes", "evaluate_minutes", "log_steps", "adherence_prompts",
+        "evaluation_clips", "evaluation_frames", "gradient_checkpointing"})
     stage.text.erase(key);
   return stage;
 }
@@ -262,9 +264,16 @@ TrainingConfig parse_training_config(const Json& json, const std::string& where)
     keys.take("weights", config.weights);
   keys.take("seed", config.seed);
   keys.take_optional("data", config.data);
+  keys.take("world", config.world_number, 1, 2);
   keys.take("two_objects_share", config.world.two_objects, 0, 1);
+  config.book.two_things = config.world.two_objects;
+  keys.take("cuts_share", config.book.cuts, 0, 1);
   if (const auto* emphasis = keys.find("emphasis"))
     parse_emphasis(*emphasis, keys.where("emphasis"), config.world);
+  if (config.world_number == 2 && json.contains("emphasis"))
+    throw Error(ErrorKind::usage, keys.where("emphasis") + ": is of world 1; with 'world' 2 leave it out");
+  if (config.world_number == 1 && config.book.cuts > 0)
+    throw Error(ErrorKind::usage, keys.where("cuts_share") + ": is of world 2; with 'world' 1 leave it out");
   if (const auto* tokenizer = keys.find("tokenizer")) {
     Keys inner(*tokenizer, keys.where("tokenizer"));
     auto& size = config.tokenizer.emplace().vocab_size;

@@ -12,6 +12,7 @@
 #include "train/denoiser_task.h"
 #include "train/trainer.h"
 #include "train/vae_task.h"
+#include "world/book/book.h"
 #include "world/world.h"
 
 namespace t2v {
@@ -47,8 +48,10 @@ struct TrainingConfig {
                                      // vae/config.json
   std::vector<std::string> weights;  // model folders to begin from the mean of; from nothing without them
   uint64_t seed = 1;
-  std::optional<std::string> data;  // folder of clips; the procedural world without it
-  WorldShares world;
+  std::optional<std::string> data;            // folder of clips; the procedural world without it
+  int64_t world_number = 1;                   // world 1, or 2, the picture book
+  WorldShares world;                          // of world 1
+  BookShares book = {.cuts = 0};              // of world 2
   std::optional<TokenizerConfig> tokenizer;   // the architecture's without it
   std::vector<std::array<int64_t, 2>> sizes;  // {width, height}; those of the architecture's t2v.json when
                                               // absent

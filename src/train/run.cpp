@@ -71,7 +71,8 @@ class TrainingRun {
     check_stages();
     source_ = config_.data ? make_folder_source(*config_.data, config_.sizes, defaults_.fps.value_or(16),
                                                 model().vae().temporal_ratio, observer_)
-                           : make_world_source(config_.sizes, config_.world);
+              : config_.world_number == 2 ? make_book_source(config_.sizes, config_.book)
+                                          : make_world_source(config_.sizes, config_.world);
     if (processes_.rank() == 0 && is_absent(model_folder_ / "model_index.json")) begin(architecture.root);
     processes_.wait_for_all();
     const auto begun = open_model_folder(model_folder_);
@@ -185,6 +186,7 @@ class TrainingRun {
     for (const auto& stage : config_.stages) {
       if (stage.kind == StageKind::denoiser) continue;
       for (const auto& kind : stage.vae.kinds) check_kind(kind, smallest);
+      if (stage.vae.evaluation_frames > 0) check_frames(stage.vae.evaluation_frames, "'evaluation_frames'");
     }
   }
 
@@ -228,12 +230,22 @@ class TrainingRun {
                                           " processes share " + std::to_string(lanes) +
                                           " lanes; 'lanes' should be at least as many in every stage");
       if (!denoiser) continue;
-      if (config_.data && stage.denoiser.helper_weight > 0)
+      if (!draws_world_1() && stage.denoiser.helper_weight > 0)
         throw Error(ErrorKind::usage,
                     request_.config +
-                        ": 'helper_weight' needs scenes whose objects are known; with 'data' it should be 0");
+                        ": 'helper_weight' needs scenes of world 1; with 'data' or 'world' 2 "
+                        "it should be 0");
+      if (!config_.data && config_.world_number == 2 && stage.adherence_prompts > 0)
+        throw Error(ErrorKind::usage, request_.config +
+                                          ": 'adherence_prompts' judges clips of world 1; with 'world' 2 it "
+                                          "should be 0");
       check_frames(stage.cached_frames, "'cached_frames'");
       for (const auto& length : stage.denoiser.lengths) check_frames(length.frames, "'frames' of 'lengths'");
+      if (!config_.data && config_.book.cuts > 0)
+        throw Error(ErrorKind::usage,
+                    request_.config +
+                        ": 'cuts_share' should be 0 with a denoiser's stage: clips are cut "
+                        "from longer ones, whose captions would tell of shots that are gone");
       for (const auto& [width, height] : config_.sizes)
         for (const auto& length : stage.denoiser.lengths)
           check_fits_lane(width, height, length.frames, stage.denoiser.tokens_per_lane);
@@ -251,7 +263,8 @@ class TrainingRun {
                                         std::to_string(tokens_per_lane) + " and should be at least as many");
   }
 
-  bool judges(const StageConfig& stage) const { return stage.adherence_prompts > 0 && !config_.data; }
+  bool draws_world_1() const { return !config_.data && config_.world_number == 1; }
+  bool judges(const StageConfig& stage) const { return stage.adherence_prompts > 0 && draws_world_1(); }
 
   AdherenceOptions adherence_options(const StageConfig& stage) const {
     AdherenceOptions options;
@@ -394,7 +407,8 @@ class TrainingRun {
     int64_t longest = 1;
     for (const auto& kind : stage.vae.kinds) longest = std::max(longest, kind.frames);
     auto task_config = stage.vae;
-    task_config.evaluation_frames = evaluation_frames(longest);
+    if (task_config.evaluation_frames == 0) task_config.evaluation_frames = evaluation_frames(longest);
+    if (!device_.is_cpu()) task_config.drawing_threads = std::max(1U, std::thread::hardware_concurrency());
     VaeTask task(configs_.model, task_config, frozen, source_);
     trained.compute_in(stage.precision);
     const auto whole = [&](const ParameterSet& part) {
@@ -413,9 +427,9 @@ class TrainingRun {
     write_component(model_folder_, "vae", whole(average));
     if (!stage.vae.decoder_only) {
       auto weights = whole(average).weights();
-      write_latent_statistics(model_folder_,
-                              measure_latents(*model().make_vae(weights.root()), device_, *source_,
-                                              config_.seed, 64, task_config.evaluation_frames));
+      write_latent_statistics(
+          model_folder_, measure_latents(*model().make_vae(weights.root()), device_, *source_, config_.seed,
+                                         64, task_config.evaluation_frames));
     }
   }
 
@@ -430,7 +444,8 @@ class TrainingRun {
     parameters.add("text_encoder.", load_parameters(model(), "text_encoder", text_encoder_shapes(model())));
 
     if (stage.denoiser.helper_weight > 0)
-      parameters.add("helper.", ParameterSet::zeros(scene_helper_parameters(model().width(), model().text_width())));
+      parameters.add("helper.",
+                     ParameterSet::zeros(scene_helper_parameters(model().width(), model().text_width())));
 
     parameters.move_to(device_);
     parameters.compute_in(stage.precision);

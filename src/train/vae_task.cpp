@@ -66,7 +66,12 @@ bool belongs_to_decoder(const std::string& name) {
 
 VaeTask::VaeTask(std::shared_ptr<const Model> model, const VaeTaskConfig& config, ParameterSet frozen,
                  std::shared_ptr<ClipSource> source)
-    : model_(std::move(model)), config_(config), frozen_(std::move(frozen)), source_(std::move(source)) {}
+    : model_(std::move(model)),
+      config_(config),
+      frozen_(std::move(frozen)),
+      source_(std::move(source)),
+      batches_(config.drawing_threads,
+               [this](int64_t step, int64_t lane) { return make_batch(step, lane); }) {}
 
 std::unique_ptr<VideoVae> VaeTask::network(const ParameterSet& parameters) const {
   ParameterSet all = frozen_;
@@ -78,8 +83,8 @@ std::unique_ptr<VideoVae> VaeTask::network(const ParameterSet& parameters) const
 
 void VaeTask::begin_step(int64_t step, double, Workers&) { step_ = step; }
 
-LaneLoss VaeTask::lane_loss(int64_t lane, const ParameterSet& replica) {
-  WorldRandom random(config_.seed, static_cast<uint64_t>(step_ * config_.lanes + lane) + (uint64_t{1} << 40));
+VaeTask::Batch VaeTask::make_batch(int64_t step, int64_t lane) const {
+  WorldRandom random(config_.seed, static_cast<uint64_t>(step * config_.lanes + lane) + (uint64_t{1} << 40));
   double pick = random.uniform();
   std::size_t chosen = 0;
   double total = 0;
@@ -101,9 +106,14 @@ LaneLoss VaeTask::lane_loss(int64_t lane, const ParameterSet& replica) {
   int64_t shortest = kind.frames;
   for (const auto& clip : clips) shortest = std::min(shortest, clip.size(1));
   for (auto& clip : clips) clip = clip.narrow(1, 0, shortest);
+  return {at::stack(clips), random.next()};
+}
+
+LaneLoss VaeTask::lane_loss(int64_t lane, const ParameterSet& replica) {
+  const auto batch = batches_.take(step_, lane);
   const auto device = replica.device();
-  const auto frames = at::stack(clips).to(device);  // [B, 3, T, H, W]
-  auto generator = at::detail::createCPUGenerator(random.next());
+  const auto frames = batch.frames.to(device);  // [B, 3, T, H, W]
+  auto generator = at::detail::createCPUGenerator(batch.noise);
 
   const auto vae = network(replica);
   at::Tensor mean, logvar;
@@ -134,23 +144,28 @@ LaneLoss VaeTask::lane_loss(int64_t lane, const ParameterSet& replica) {
            {"weight", at::scalar_tensor(1)},
            {"squared_error", error.detach().square().mean()},
            {"divergence", divergence.detach()},
-           {"clips", at::scalar_tensor(count)}}};
+           {"clips", at::scalar_tensor(frames.size(0))}}};
 }
 
 Metrics VaeTask::evaluate(const ParameterSet& average) {
   const at::NoGradGuard no_grad;
   const auto vae = network(average);
   Metrics metrics;
-  double sum = 0;
+  double sum = 0, begin = 0, end = 0;
   for (int64_t i = 0; i < config_.evaluation_clips; ++i) {
     const auto size = static_cast<std::size_t>(i) % source_->sizes().size();
     const auto frames = source_
                             ->held_out_clip(config_.seed, static_cast<uint64_t>(i), size,
                                             config_.evaluation_frames)
                             .frames.to(average.device());
-    sum += psnr(vae->decode(vae->encode(frames).mean), frames);
+    const auto decoded = vae->decode(vae->encode(frames).mean);
+    const int64_t part = std::min<int64_t>(5, frames.size(1)), last = frames.size(1) - part;
+    sum += psnr(decoded, frames);
+    begin += psnr(decoded.narrow(1, 0, part), frames.narrow(1, 0, part));
+    end += psnr(decoded.narrow(1, last, part), frames.narrow(1, last, part));
   }
-  metrics["psnr"] = sum / static_cast<double>(config_.evaluation_clips);
+  const auto clips = static_cast<double>(config_.evaluation_clips);
+  metrics = {{"psnr", sum / clips}, {"psnr_begin", begin / clips}, {"psnr_end", end / clips}};
   return metrics;
 }
 

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "models/model.h"
+#include "train/ahead.h"
 #include "train/clip_source.h"
 #include "train/task.h"
 
@@ -31,7 +32,9 @@ struct VaeTaskConfig {
   double motion_weight = 3;    // how much more a pixel counts that differs from the frame before or after
   double charbonnier = 0;      // 0: squared error; otherwise sqrt(error² + c²) - c
   bool decoder_only = false;   // the encoder stays as it is
-  int64_t evaluation_clips = 24, evaluation_frames = 17;
+  int64_t evaluation_clips = 24;
+  int64_t evaluation_frames = 0;  // 0: as many as the model's own clips have, or the longest trained on
+  int64_t drawing_threads = 1;    // that make the next step's clips beside the step; they change no number
 };
 
 // Of a parameter by its name: what a task with decoder_only trains.
@@ -47,10 +50,16 @@ class VaeTask : public TrainingTask {
   void begin_step(int64_t step, double progress, Workers& workers) override;
   int64_t lanes() const override { return config_.lanes; }
   LaneLoss lane_loss(int64_t lane, const ParameterSet& replica) override;
-  // "psnr": of whole held-out clips, decoded from the mean, in dB, mean over clips.
+  // "psnr": of whole held-out clips, decoded from the mean, in dB, mean over clips; "psnr_begin", "psnr_end":
+  // of their first and last five frames, between which an autoencoder that drifts loses.
   Metrics evaluate(const ParameterSet& average) override;
 
  private:
+  struct Batch {
+    at::Tensor frames;  // [B, 3, T, H, W]
+    uint64_t noise;     // its seed
+  };
+  Batch make_batch(int64_t step, int64_t lane) const;
   std::unique_ptr<VideoVae> network(const ParameterSet& parameters) const;
 
   std::shared_ptr<const Model> model_;
@@ -58,6 +67,7 @@ class VaeTask : public TrainingTask {
   ParameterSet frozen_;
   std::shared_ptr<ClipSource> source_;
   int64_t step_ = 0;
+  Ahead<Batch> batches_;
 };
 
 // Mean and standard deviation of each latent channel over `clips` clips of `frames` frames, for the config
