@@ -197,7 +197,7 @@ SpecialTokens read_special_tokens(const fs::path& folder, SentencePieceModel& mo
 }
 
 SpecialTokens default_special_tokens(SentencePieceModel& model, const std::string& where) {
-  return special_tokens({}, Json::object(), where, model, true);
+  return special_tokens({}, Json::object({{"extra_ids", 0}}), where, model, true);
 }
 
 std::vector<Segment> split_at_tokens(std::string_view text, const std::vector<AddedToken>& tokens) {

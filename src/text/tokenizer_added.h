@@ -30,7 +30,7 @@ struct SpecialTokens {
 // become pieces of `model`, as there. Not read: added_tokens.json. Throws Error{bad_input} naming the file
 // for a token that is no token, an id out of range, `single_word`, or a missing end or padding token.
 SpecialTokens read_special_tokens(const std::filesystem::path& folder, SentencePieceModel& model);
-// The same where there is nothing but the model: T5's own.
+// The same where there is nothing but the model, whose pieces are all there are.
 SpecialTokens default_special_tokens(SentencePieceModel& model, const std::string& where);
 
 // Text, or the added token found there.
