@@ -36,9 +36,11 @@ struct GenerationRequest {
   std::optional<double> strength;         // how much anew: 1 is all, 0 nothing
   std::optional<std::string> fit;         // crop, pad, stretch: what is of another shape
   std::optional<int64_t> steps;
+  std::optional<std::vector<double>> timesteps, sigmas;  // of each step, falling, in place of the scheduler's
   std::optional<double> guidance_scale, guidance_rescale;
   std::optional<double> guidance_scale_2;  // of the second expert, where a model has two
-  std::optional<std::string> scheduler;  // ddpm, ddim, unipc
+  std::optional<bool> dynamic_guidance;    // the scale changes from step to step
+  std::optional<std::string> scheduler;    // scheduler_names
   std::optional<double> eta, flow_shift;
   std::optional<int64_t> seed;  // of the first clip; the next ones count up
   std::optional<int64_t> count;
@@ -125,8 +127,10 @@ struct GenerationPlan {
   int64_t written_frames = 0;     // of the file, with what the conditions have beyond the clip's ends
   GenerationRequest task;         // what of the request the conditions come from
   int64_t steps = 0;
+  std::vector<double> timesteps, sigmas;  // of each step where the request says them
   double guidance_scale = 0, guidance_rescale = 0;
   std::optional<double> guidance_scale_2;  // of the second expert, where the model has two
+  bool dynamic_guidance = false;
   std::string scheduler;
   double eta = 0;
   std::optional<double> flow_shift;

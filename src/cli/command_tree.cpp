@@ -4,13 +4,15 @@
 #include <map>
 #include <set>
 
+#include "schedulers/scheduler_classes.h"
+
 namespace t2v {
 
 namespace {
 
 // The choices of options that check their values themselves. What CLI11 checks (CLI::IsMember) it knows.
 const std::map<std::string, std::vector<std::string>> known_choices = {
-    {"scheduler", {"ddpm", "ddim", "unipc"}},
+    {"scheduler", scheduler_names()},
     {"fit", {"crop", "pad", "stretch"}},
     {"resize-filter", {"lanczos", "nearest"}},
     {"device", {"auto", "cpu", "cuda"}},

@@ -7,6 +7,7 @@
 #include "cli/app.h"
 #include "cli/progress.h"
 #include "pipeline/components.h"
+#include "schedulers/scheduler_classes.h"
 #include "t2v/error.h"
 #include "video/encoder.h"
 #include "world/adherence.h"
@@ -185,7 +186,7 @@ void add_eval_command(CLI::App& app) {
       ->add_option("--guidance-rescale", options->guidance_rescale,
                    "How far guidance is scaled back, 0 to 1 (t2v.json)")
       ->check(CLI::Range(0.0, 1.0));
-  command->add_option("--scheduler", options->scheduler, "ddpm, ddim or unipc (t2v.json)");
+  command->add_option("--scheduler", options->scheduler, scheduler_list() + " (t2v.json)");
   command->add_option("--frames", options->frames, "Of each clip (t2v.json)");
   command->add_option("--window", options->window,
                       "Frames of each part of a long clip; 0 makes all clips in one (t2v.json)");

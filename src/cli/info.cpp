@@ -113,6 +113,7 @@ OrderedJson describe_model(const fs::path& folder) {
   if (d.guidance_scale) json["guidance_scale"] = *d.guidance_scale;
   if (d.guidance_scale_2) json["guidance_scale_2"] = *d.guidance_scale_2;
   if (d.guidance_rescale) json["guidance_rescale"] = *d.guidance_rescale;
+  if (d.dynamic_guidance) json["dynamic_guidance"] = true;
   if (d.max_text_tokens) json["max_text_tokens"] = *d.max_text_tokens;
   return json;
 }

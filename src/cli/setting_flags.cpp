@@ -88,17 +88,18 @@ std::shared_ptr<SettingFlags> add_setting_flags(CLI::App& command) {
     auto* option = is_flag ? command.add_flag(setting.flags, setting.help)
                            : command.add_option(setting.flags, setting.help);
     option->group(setting.group);
-    const bool is_list = std::holds_alternative<std::optional<std::vector<std::string>> GenerationRequest::*>(
-        setting.field);
-    option->each([flags, is_list, key = std::string(setting.key)](const std::string& value) {
-      if (!is_list) flags->given.erase(key);
+    const bool adds = is_list(setting.field);
+    option->each([flags, adds, key = std::string(setting.key)](const std::string& value) {
+      if (!adds) flags->given.erase(key);
       flags->given.emplace(key, value);
     });
     if (!is_flag) {
       option->expected(1);
-      if (is_list) option->take_all();
+      if (adds) option->take_all();
       option->type_name(
-          is_list || std::holds_alternative<std::optional<std::string> GenerationRequest::*>(setting.field)
+          std::holds_alternative<std::optional<std::vector<double>> GenerationRequest::*>(setting.field)
+              ? "NUMBERS"
+          : adds || std::holds_alternative<std::optional<std::string> GenerationRequest::*>(setting.field)
               ? "TEXT"
           : std::holds_alternative<std::optional<double> GenerationRequest::*>(setting.field)    ? "NUMBER"
                                                                                                  : "INT");

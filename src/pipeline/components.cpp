@@ -52,16 +52,23 @@ std::string files_key(const GenerationPlan& plan) {
 ModelConfigs read_model_configs(const ModelFolder& model) {
   ModelConfigs configs;
   configs.model = open_model(model);
-  const auto scheduler = model.config("scheduler");
-  const auto where = model.config_name("scheduler");
-  configs.scheduler = parse_scheduler_config(scheduler, where);
-  configs.scheduler_kind = scheduler_kind_of_class(json_get<std::string>(scheduler, "_class_name", where),
-                                                   where);
+  configs.scheduler = parse_scheduler_config(model.config("scheduler"), model.config_name("scheduler"));
   return configs;
 }
 
 std::string default_scheduler(const ModelConfigs& configs) {
-  return configs.model->defaults().scheduler.value_or(scheduler_name(configs.scheduler_kind));
+  return configs.model->defaults().scheduler.value_or(configs.scheduler.scheduler);
+}
+
+std::unique_ptr<Scheduler> planned_scheduler(const GenerationPlan& plan, const ModelConfigs& configs) {
+  auto config = configs.scheduler;
+  if (plan.flow_shift) config.flow_shift = *plan.flow_shift, config.use_dynamic_shifting = false;
+  return make_scheduler(plan.scheduler, config,
+                        {.steps = plan.steps,
+                         .eta = plan.eta,
+                         .timesteps = plan.timesteps,
+                         .sigmas = plan.sigmas,
+                         .tokens = plan.tokens});
 }
 
 int64_t size_multiple(const Model& model) { return model.vae().spatial_ratio * model.patch_size().h; }

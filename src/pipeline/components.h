@@ -7,7 +7,7 @@
 #include <string>
 
 #include "models/model.h"
-#include "schedulers/config.h"
+#include "schedulers/scheduler.h"
 #include "t2v/request.h"
 
 namespace t2v {
@@ -18,7 +18,6 @@ constexpr const char* kDefaultModel = "world-128";
 struct ModelConfigs {
   std::shared_ptr<const Model> model;
   SchedulerConfig scheduler;
-  SchedulerKind scheduler_kind = SchedulerKind::unipc;
 };
 
 // The folder of a plan, with the files that it puts in place of the folder's own. Throws Error{usage, bad_input}.
@@ -31,6 +30,9 @@ ModelConfigs read_model_configs(const ModelFolder& model);
 
 // The scheduler that a model is sampled with when nobody names one: t2v.json's, else that of the folder.
 std::string default_scheduler(const ModelConfigs& configs);
+
+// The scheduler of a plan's clips.
+std::unique_ptr<Scheduler> planned_scheduler(const GenerationPlan& plan, const ModelConfigs& configs);
 
 // Sizes in pixels are multiples of this.
 int64_t size_multiple(const Model& model);

@@ -45,12 +45,20 @@ class PackObserver : public Observer {
 };
 
 // What clips of one pack have in common. Numbers in full: 0.1234561 and 0.1234564 are two schedules.
-std::string schedule_of(const ClipTask& task) {
+std::string schedule_of(const ClipTask& task, const SchedulerConfig& config) {
   const auto& plan = *task.plan;
-  char numbers[80];
-  std::snprintf(numbers, sizeof numbers, " %.17g %.17g", plan.eta, plan.flow_shift.value_or(0));
-  std::string schedule = plan.scheduler + " " + std::to_string(plan.steps) + numbers + " from " +
-                         std::to_string(task.first_step());
+  std::string schedule = plan.scheduler + " " + std::to_string(plan.steps);
+  const auto add = [&](double number) {
+    char text[40];
+    std::snprintf(text, sizeof text, " %.17g", number);
+    schedule += text;
+  };
+  add(plan.eta);
+  add(plan.flow_shift.value_or(0));
+  for (const auto* levels : {&plan.timesteps, &plan.sigmas})
+    for (const double level : *levels) add(level);
+  if (config.use_dynamic_shifting && !plan.flow_shift) schedule += " tokens " + std::to_string(plan.tokens);
+  schedule += " from " + std::to_string(task.first_step());
   if (plan.windows.size() > 1) {
     for (const auto number : {plan.context_noise, task.steps_done()})
       schedule += " " + std::to_string(number);
@@ -87,7 +95,7 @@ void Denoising::run(std::vector<ClipTask>& tasks) {
   // On the CPU a large clip gains nothing from company, and is denoised by all threads; small ones share a
   // pass, one thread a pack.
   for (const auto& task : tasks)
-    items.push_back({task.tokens(), schedule_of(task),
+    items.push_back({task.tokens(), schedule_of(task, configs_.scheduler),
                      device_.is_cpu() && !is_small_step(*configs_.model, task.tokens())});
   std::vector<Pack> packs;
   for (const auto& indices : make_packs(items, options_.token_budget, options_.workers)) {

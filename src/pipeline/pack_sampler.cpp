@@ -3,6 +3,7 @@
 #include <ATen/ATen.h>
 #include <ATen/CPUGeneratorImpl.h>
 
+#include <cmath>
 #include <cstdio>
 #include <system_error>
 
@@ -57,6 +58,21 @@ void trace_text(const ClipTask& task, const std::vector<TextStates>& texts) {
   save_safetensors(fs::path(*task.clip->trace) / "text.safetensors", tensors);
 }
 
+// An integer where all timesteps of the schedule are.
+at::Tensor traced_timestep(double timestep, const Scheduler& scheduler) {
+  bool whole = true;
+  for (const double one : scheduler.timesteps()) whole = whole && one == std::floor(one);
+  return at::full({1}, timestep, at::TensorOptions(whole ? at::kLong : at::kFloat));
+}
+
+// boundary: below it the second expert's scale holds.
+Guidance planned_guidance(const GenerationPlan& plan, double boundary) {
+  Guidance guidance{plan.guidance_scale, plan.guidance_rescale,
+                    plan.guidance_scale_2.value_or(plan.guidance_scale), boundary};
+  if (plan.dynamic_guidance) guidance.cosine_steps = plan.steps - plan.first_step;
+  return guidance;
+}
+
 }  // namespace
 
 ClipNoise::ClipNoise(int64_t seed, std::vector<int64_t> shape, bool frames_first)
@@ -80,10 +96,8 @@ PackSampler::PackSampler(const Denoiser& denoiser, const ModelConfigs& configs, 
       checkpoints_(checkpoints),
       pack_(pack),
       patch_(denoiser.patch_size()),
-      scheduler_config_(configs.scheduler),
+      configs_(configs),
       branches_in_turn_(branches_in_turn) {
-  const auto& first = *pack.front()->plan;
-  if (first.flow_shift) scheduler_config_.flow_shift = *first.flow_shift;
   int64_t tokens = 0;
   for (const auto* task : pack) {
     const auto& plan = *task->plan;
@@ -91,9 +105,7 @@ PackSampler::PackSampler(const Denoiser& denoiser, const ModelConfigs& configs, 
     noises_.emplace_back(task->clip->seed, plan.latent_shape, configs.model->draws_frames_first());
     if (task->checkpoint) noises_.back().restore(task->checkpoint->generator);
     guidance_.push_back(plan.branches == 2
-                            ? Guidance{plan.guidance_scale, plan.guidance_rescale,
-                                       plan.guidance_scale_2.value_or(plan.guidance_scale),
-                                       configs.model->boundary_timestep().value_or(0)}
+                            ? planned_guidance(plan, configs.model->boundary_timestep().value_or(0))
                             : Guidance{});
     grids_.push_back(token_grid(at::IntArrayRef(plan.latent_shape).slice(1), patch_));
     begins_.push_back(begins_.back() + plan.tokens);
@@ -158,7 +170,7 @@ void PackSampler::put_known(Clip& clip, const KnownLatents& known, const Schedul
   const auto noise = clip.latents;
   auto begun = noise;
   if (first_step > 0) begun = scheduler.add_noise(known.latents, noise, first_step);
-  const auto level = training_level(scheduler_config_, plan.context_noise);
+  const auto level = training_level(configs_.scheduler, plan.context_noise);
   const auto held = known.latents * level.alpha + noise.slice(1, 0, count) * level.sigma;
   const auto cells = known.cells.narrow(0, 0, count).unsqueeze(0).to(device_);  // [1, T', h, w]
   clip.latents = at::cat({at::where(cells, held, begun.slice(1, 0, count)), begun.slice(1, count)}, 1);
@@ -202,7 +214,7 @@ SamplingHooks PackSampler::hooks(std::size_t window, const Scheduler& scheduler)
     return at::cat(parts).to(device_);
   };
   const int64_t steps = pack_.front()->plan->steps;
-  hooks.after_step = [this, window, steps, &scheduler](int64_t step, int64_t timestep,
+  hooks.after_step = [this, window, steps, &scheduler](int64_t step, double timestep,
                                                        const at::Tensor& values) {
     const bool keeps = checkpoints_.every && ((step + 1) % *checkpoints_.every == 0 || step + 1 == steps);
     for (std::size_t i = 0; i < pack_.size(); ++i) {
@@ -211,9 +223,8 @@ SamplingHooks PackSampler::hooks(std::size_t window, const Scheduler& scheduler)
         const auto file = numbered("step_%04zu.safetensors", static_cast<std::size_t>(step));
         const auto latents = unpatchify(rows_of(i, values), grids_[i], patch_).unsqueeze(0);
         make_folder(trace_folder(*pack_[i], window));
-        save_safetensors(
-            trace_folder(*pack_[i], window) / file,
-            {{"latents", latents}, {"timestep", at::tensor({timestep}, at::TensorOptions(at::kLong))}});
+        save_safetensors(trace_folder(*pack_[i], window) / file,
+                         {{"latents", latents}, {"timestep", traced_timestep(timestep, scheduler)}});
       }
       if (keeps)
         save_checkpoint(checkpoints_.path(clip),
@@ -227,9 +238,7 @@ SamplingHooks PackSampler::hooks(std::size_t window, const Scheduler& scheduler)
 
 std::vector<at::Tensor> PackSampler::sample_window(std::size_t window, const std::vector<KnownLatents>& known,
                                                    Observer& observer) {
-  const auto& plan = *pack_.front()->plan;
-  const auto scheduler = make_scheduler(parse_scheduler_kind(plan.scheduler), scheduler_config_, plan.steps,
-                                        plan.eta);
+  const auto scheduler = planned_scheduler(*pack_.front()->plan, configs_);
   auto beginning = begin(window, known, *scheduler);
   if (padding_ > 0) add_padding(beginning);
   if (!beginning.histories.empty()) scheduler->set_history(join_histories(beginning.histories));

@@ -85,7 +85,7 @@ class PackSampler {
   const CheckpointOptions& checkpoints_;
   const Pack& pack_;
   PatchSize patch_;
-  SchedulerConfig scheduler_config_;
+  const ModelConfigs& configs_;
   std::vector<ClipNoise> noises_;
   std::vector<Guidance> guidance_;     // of each clip, and of the padding
   std::vector<TokenGrid> grids_;       // of each clip's window

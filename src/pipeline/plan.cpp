@@ -217,22 +217,39 @@ void plan_guidance(GenerationPlan& plan, const GenerationRequest& request, const
   check_range(plan.guidance_rescale, 0, 1, "--guidance-rescale");
 }
 
+// The steps, and where the request says them, their timesteps or sigmas.
+void plan_levels(GenerationPlan& plan, const GenerationRequest& request, const ModelDefaults& defaults) {
+  plan.timesteps = request.timesteps.value_or(std::vector<double>());
+  plan.sigmas = request.sigmas.value_or(std::vector<double>());
+  const auto given = static_cast<int64_t>(std::max(plan.timesteps.size(), plan.sigmas.size()));
+  const std::string flag = plan.timesteps.empty() ? "--sigmas" : "--timesteps";
+  if (given > 0 && request.steps && *request.steps != given)
+    refuse(flag + " has a value for each of " + std::to_string(given) + " steps, and --steps says " +
+           std::to_string(*request.steps) + "; leave out --steps");
+  plan.steps = given > 0 ? given : request.steps.value_or(*defaults.steps);
+}
+
 void plan_sampling(GenerationPlan& plan, const GenerationRequest& request, const ModelDefaults& defaults,
                    const ModelConfigs& configs) {
-  plan.steps = request.steps.value_or(*defaults.steps);
+  plan_levels(plan, request, defaults);
   plan_guidance(plan, request, defaults, configs.model->boundary_timestep().has_value());
+  plan.dynamic_guidance = request.dynamic_guidance.value_or(defaults.dynamic_guidance);
   plan.scheduler = request.scheduler ? *request.scheduler : default_scheduler(configs);
   plan.eta = request.eta.value_or(0.0);
-  auto scheduler = configs.scheduler;
+  const auto& scheduler = configs.scheduler;
   if (scheduler.use_flow_sigmas) {
-    plan.flow_shift = request.flow_shift.value_or(scheduler.flow_shift);
-    check_range(*plan.flow_shift, 0.01, 100, "--flow-shift");
-    scheduler.flow_shift = *plan.flow_shift;
+    plan.flow_shift = request.flow_shift;
+    if (!plan.flow_shift && !scheduler.use_dynamic_shifting) plan.flow_shift = scheduler.flow_shift;
+    if (plan.flow_shift) check_range(*plan.flow_shift, 0.01, 100, "--flow-shift");
   } else if (request.flow_shift) {
     refuse("--flow-shift is for flow-matching models; this model's scheduler has no flow sigmas");
   }
-  make_scheduler(parse_scheduler_kind(plan.scheduler), scheduler, plan.steps,
-                 plan.eta);  // checks steps, eta and prediction type
+  planned_scheduler(plan, configs);  // checks steps, eta, timesteps, sigmas and prediction type
+  if (scheduler.use_flow_sigmas && !plan.timesteps.empty() && plan.flow_shift != 1.0)
+    plan.notes.push_back(
+        "--timesteps are told to the network as they are, and the noise levels that go with them are "
+        "shifted; "
+        "--flow-shift 1 keeps the two together, and so does --sigmas");
   plan.branches = plan.guidance_scale > 1 ? 2 : 1;
 }
 
@@ -459,9 +476,9 @@ GenerationPlan Planner::plan(const GenerationRequest& request) {
     plan.notes.push_back(std::to_string(plan.frames) + " frames are more than the " +
                          std::to_string(*folder.defaults.frames) +
                          " that the model is made for; the picture may suffer");
+  plan_tokens(plan, model);
   plan_sampling(plan, request, defaults, configs);
   plan_first_step(plan);
-  plan_tokens(plan, model);
   plan_text(plan, request, model, *tokenizer);
   plan.resize = request.resize;
   plan.resize_filter = request.resize_filter.value_or("lanczos");
@@ -522,6 +539,9 @@ std::string plan_to_json(const GenerationPlan& plan) {
                                  {"eta", plan.eta}};
   if (plan.guidance_scale_2) json["guidance_scale_2"] = *plan.guidance_scale_2;
   if (plan.flow_shift) json["flow_shift"] = *plan.flow_shift;
+  if (!plan.timesteps.empty()) json["timesteps"] = plan.timesteps;
+  if (!plan.sigmas.empty()) json["sigmas"] = plan.sigmas;
+  if (plan.dynamic_guidance) json["dynamic_guidance"] = true;
   if (plan.windows.size() > 1) {
     json["window"] = plan.window;
     json["overlap"] = plan.overlap;

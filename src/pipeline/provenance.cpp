@@ -52,6 +52,9 @@ Json settings_of_clip(const GenerationPlan& plan, const PlannedClip& clip) {
                    {"dtype", plan.dtype}};
   if (plan.guidance_scale_2) settings["guidance_scale_2"] = *plan.guidance_scale_2;
   if (plan.flow_shift) settings["flow_shift"] = *plan.flow_shift;
+  if (!plan.timesteps.empty()) settings["timesteps"] = plan.timesteps;
+  if (!plan.sigmas.empty()) settings["sigmas"] = plan.sigmas;
+  if (plan.dynamic_guidance) settings["dynamic_guidance"] = true;
   if (plan.resize) settings["resize"] = *plan.resize, settings["resize_filter"] = plan.resize_filter;
   if (plan.windows.size() > 1) {
     settings["window"] = plan.window;

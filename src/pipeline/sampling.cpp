@@ -2,6 +2,9 @@
 
 #include <ATen/ATen.h>
 
+#include <cmath>
+#include <numbers>
+#include <sstream>
 #include <string>
 
 #include "nn/ops.h"
@@ -13,16 +16,18 @@ namespace {
 
 // One wait for the device, whatever is wrong.
 void check_finite(const at::Tensor& prediction, const at::Tensor& values, int64_t step, int64_t steps,
-                  int64_t timestep) {
+                  double timestep) {
   if (values.is_meta()) return;
   const auto finite = at::stack({at::isfinite(prediction).all(), at::isfinite(values).all()}).cpu();
   const auto* fine = finite.const_data_ptr<bool>();
   if (fine[0] && fine[1]) return;
+  std::ostringstream at_timestep;
+  at_timestep << timestep;
   throw Error(
       ErrorKind::non_finite,
       std::string("denoising: ") + (fine[0] ? "the sample" : "the network's prediction") +
           " holds NaN or infinity at step " + std::to_string(step + 1) + " of " + std::to_string(steps) +
-          " (timestep " + std::to_string(timestep) +
+          " (timestep " + at_timestep.str() +
           "). Nothing was written. Try --dtype float32, a lower --guidance-scale, or check the weights.");
 }
 
@@ -72,9 +77,8 @@ std::vector<at::Tensor> new_rows(const at::Tensor& known, const Branches& branch
   return rows;
 }
 
-at::Tensor guided(const at::Tensor& prediction, const Branches& branches,
-                  const std::vector<Guidance>& guidance, const std::vector<at::Tensor>& rows,
-                  double timestep) {
+at::Tensor guided(const at::Tensor& prediction, const Branches& branches, double timestep,
+                  const std::vector<Guidance>& guidance, const std::vector<at::Tensor>& rows) {
   std::vector<at::Tensor> parts;
   for (std::size_t clip = 0; clip < guidance.size(); ++clip) {
     const auto length = branches.begins[clip + 1] - branches.begins[clip];
@@ -84,8 +88,8 @@ at::Tensor guided(const at::Tensor& prediction, const Branches& branches,
       continue;
     }
     const auto unconditional = prediction.narrow(0, branches.unconditional[clip], length);
-    const auto scale = guidance[clip].scale_at(timestep), rescale = guidance[clip].rescale;
-    auto combined = unconditional + scale * (conditional - unconditional);
+    const double rescale = guidance[clip].rescale;
+    auto combined = unconditional + guidance[clip].scale_at(timestep) * (conditional - unconditional);
     // A clip whose prediction does not vary has nothing to be scaled by; its NaN would be called the
     // network's.
     const auto spread = [&](const at::Tensor& x) {
@@ -108,6 +112,13 @@ at::Tensor predict(const Denoiser& denoiser, const PackedTokens& tokens, const s
 }
 
 }  // namespace
+
+double Guidance::scale_at(double timestep) const {
+  const auto own = is_first_expert(timestep, boundary) ? scale : scale_2;
+  if (!cosine_steps) return own;
+  const auto steps = static_cast<double>(*cosine_steps);
+  return 1 + own * ((1 - std::cos(std::numbers::pi * std::pow((steps - timestep) / steps, 5.0))) / 2);
+}
 
 std::vector<Pass> prepare_passes(const Denoiser& denoiser, const PackedTokens& tokens,
                                  const std::vector<TextStates>& texts, const std::vector<Guidance>& guidance,
@@ -164,14 +175,14 @@ at::Tensor sample(const Denoiser& denoiser, const std::vector<Pass>& passes, Sch
   values = restoring(values, scheduler, first_step);
   for (int64_t step = first_step; step < steps; ++step) {
     observer.check_cancelled();
-    const int64_t timestep = timesteps[static_cast<std::size_t>(step)];
+    const double timestep = timesteps[static_cast<std::size_t>(step)];
     tokens.values = for_all_branches(values, branches);
-    set_timestep(tokens, static_cast<double>(timestep));
-    const auto prediction = guided(predict(denoiser, tokens, passes), branches, guidance, rows,
-                                   tokens.timestep);
-    const auto noise = scheduler.needs_noise(step) ? std::optional<at::Tensor>(hooks.noise(step))
-                                                   : std::nullopt;
-    values = restoring(scheduler.step(prediction, step, values, noise), scheduler, step + 1);
+    set_timestep(tokens, timestep);
+    const auto prediction = guided(predict(denoiser, tokens, passes), branches, timestep, guidance, rows);
+    std::vector<at::Tensor> noises;
+    for (auto needed = scheduler.noises_needed(step); needed > 0; --needed)
+      noises.push_back(hooks.noise(step));
+    values = restoring(scheduler.step(prediction, step, values, noises), scheduler, step + 1);
     check_finite(prediction, values, step, steps, timestep);
     if (hooks.after_step) hooks.after_step(step, timestep, values);
     observer.progress({"denoise", step + 1, steps});

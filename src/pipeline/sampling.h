@@ -15,22 +15,26 @@
 
 namespace t2v {
 
-// Classifier-free guidance of a clip (Ho & Salimans 2022); a scale of 1 or less is none.
+// Classifier-free guidance of a clip (Ho & Salimans 2022); a scale of 1 or less is none, whatever the step.
 struct Guidance {
   double scale = 1;
   double rescale = 0;  // of the way back to the standard deviation of the conditional prediction: 0 none of
                        // it, 1 all
   double scale_2 = 1;  // in place of `scale` at timesteps below `boundary`
   double boundary = 0;
-  double scale_at(double timestep) const { return is_first_expert(timestep, boundary) ? scale : scale_2; }
+  // Where it is set, the scale changes with the timestep, of so many steps of the schedule. Source: diffusers
+  // pipeline_cogvideox.py, use_dynamic_cfg, which takes the timestep for the number of the step.
+  std::optional<int64_t> cosine_steps = std::nullopt;
+
+  double scale_at(double timestep) const;
 };
 
 struct SamplingHooks {
   // Standard normal noise for a step, [n, C·pt·ph·pw] like the values of one branch; asked for only when the
-  // scheduler needs it.
+  // scheduler needs it, as often as it does.
   std::function<at::Tensor(int64_t step)> noise;
   // The values of one branch after a step, and the scheduler as it then stands.
-  std::function<void(int64_t step, int64_t timestep, const at::Tensor& values)> after_step;
+  std::function<void(int64_t step, double timestep, const at::Tensor& values)> after_step;
 };
 
 // The segments of a pack that share a forward pass, and what the denoiser made for them.

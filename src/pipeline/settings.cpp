@@ -4,6 +4,7 @@
 #include <cmath>
 
 #include "base/utf8.h"
+#include "schedulers/scheduler_classes.h"
 
 namespace t2v {
 
@@ -38,6 +39,19 @@ std::string checked_text(const std::string& text, const std::string& where) {
   return text;
 }
 
+std::vector<double> parse_numbers(const std::string& text, const std::string& where) {
+  std::vector<double> numbers;
+  for (std::size_t begin = 0; begin < text.size();) {
+    const auto end = std::min(text.find_first_of(", ", begin), text.size());
+    if (end > begin)
+      numbers.push_back(parse_number<double>(text.substr(begin, end - begin), where, "a list of numbers"));
+    begin = end + 1;
+  }
+  if (numbers.empty())
+    throw Error(ErrorKind::usage, where + " should be a list of numbers, found '" + text + "'");
+  return numbers;
+}
+
 bool parse_bool(const std::string& text, const std::string& where) {
   if (text == "true" || text == "1" || text == "on" || text == "yes") return true;
   if (text == "false" || text == "0" || text == "off" || text == "no") return false;
@@ -46,7 +60,13 @@ bool parse_bool(const std::string& text, const std::string& where) {
 
 }  // namespace
 
+bool is_list(const SettingField& field) {
+  return std::holds_alternative<std::optional<std::vector<std::string>> R::*>(field) ||
+         std::holds_alternative<std::optional<std::vector<double>> R::*>(field);
+}
+
 const std::vector<Setting>& generation_settings() {
+  static const std::string schedulers = "How noise is taken away: " + scheduler_list();
   static const std::vector<Setting> settings = {
       {"prompt", "-p,--prompt", "What to make", "What the video shows", &R::prompt},
       {"negative_prompt", "-n,--negative-prompt", "What to make",
@@ -105,6 +125,10 @@ const std::vector<Setting>& generation_settings() {
       {"lora", "--lora", "Model and sampling", "LoRA, FILE or FILE:SCALE; may be given several times",
        &R::lora},
       {"steps", "--steps", "Model and sampling", "Denoising steps", &R::steps},
+      {"timesteps", "--timesteps", "Model and sampling",
+       "Timestep of each step in place of the scheduler's own: 999,749,499,249", &R::timesteps},
+      {"sigmas", "--sigmas", "Model and sampling",
+       "Flow-matching models: noise level of each step, before --flow-shift: 1,0.75,0.5,0.25", &R::sigmas},
       {"guidance_scale", "--guidance-scale,--cfg-scale", "Model and sampling",
        "Classifier-free guidance; 1 turns it off", &R::guidance_scale},
       {"guidance_scale_2", "--guidance-scale-2", "Model and sampling",
@@ -112,7 +136,10 @@ const std::vector<Setting>& generation_settings() {
       {"guidance_rescale", "--guidance-rescale", "Model and sampling",
        "How far guidance is scaled back to the contrast of the unguided prediction, 0 to 1",
        &R::guidance_rescale},
-      {"scheduler", "--scheduler", "Model and sampling", "ddpm, ddim or unipc", &R::scheduler},
+      {"dynamic_guidance", "--dynamic-guidance", "Model and sampling",
+       "The scale changes with the timestep along a cosine, as CogVideoX's pipeline does it (t2v.json)",
+       &R::dynamic_guidance},
+      {"scheduler", "--scheduler", "Model and sampling", schedulers.c_str(), &R::scheduler},
       {"eta", "--eta", "Model and sampling", "DDIM: share of fresh noise at each step, 0 to 1", &R::eta},
       {"flow_shift", "--flow-shift", "Model and sampling",
        "Shift of the noise levels of flow-matching models", &R::flow_shift},
@@ -178,6 +205,11 @@ void set_from_text(R& request, const Setting& setting, const std::string& text, 
     request.** field = parse_number<double>(text, where, "a number");
   if (const auto* field = std::get_if<std::optional<bool> R::*>(&setting.field))
     request.** field = parse_bool(text, where);
+  if (const auto* field = std::get_if<std::optional<std::vector<double>> R::*>(&setting.field)) {
+    auto& list = request.** field;
+    if (!list) list.emplace();
+    for (const double number : parse_numbers(text, where)) list->push_back(number);
+  }
   if (const auto* field = std::get_if<std::optional<std::vector<std::string>> R::*>(&setting.field)) {
     auto& list = request.**field;
     if (!list) list.emplace();
@@ -223,6 +255,8 @@ R merge_requests(const R& base, const R& over) {
   if (over.width || over.height) merged.size = merged.aspect = std::nullopt;
   if (over.frames) merged.seconds = std::nullopt;
   if (over.seconds) merged.frames = std::nullopt;
+  if (over.timesteps || over.sigmas) merged.steps = std::nullopt;
+  if (over.timesteps || over.sigmas || over.steps) merged.timesteps = merged.sigmas = std::nullopt;
   for (const auto& setting : generation_settings())
     if (is_set(over, setting)) copy_setting(merged, over, setting);
   return merged;

@@ -16,7 +16,11 @@ namespace t2v {
 using SettingField = std::variant<
     std::optional<std::string> GenerationRequest::*, std::optional<int64_t> GenerationRequest::*,
     std::optional<double> GenerationRequest::*, std::optional<bool> GenerationRequest::*,
+    std::optional<std::vector<double>> GenerationRequest::*,
     std::optional<std::vector<std::string>> GenerationRequest::*>;  // given several times, each adds one
+
+// Whether what is given several times adds up.
+bool is_list(const SettingField& field);
 
 struct Setting {
   const char* key;    // JSON key; the environment variable is T2V_ and the key in capitals
@@ -28,8 +32,8 @@ struct Setting {
 
 const std::vector<Setting>& generation_settings();
 
-// Sets the field from a JSON value, or from text (a flag or an environment variable), which adds to a list;
-// `where` is named in messages. Throws Error{usage}.
+// Sets the field from a JSON value, or from text (a flag or an environment variable), which adds to a list:
+// a text, or numbers with commas or spaces between them. `where` is named in messages. Throws Error{usage}.
 void set_from_json(GenerationRequest& request, const Setting& setting, const Json& value,
                    const std::string& where);
 void set_from_text(GenerationRequest& request, const Setting& setting, const std::string& text,

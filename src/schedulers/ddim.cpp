@@ -5,6 +5,7 @@
 #include <algorithm>
 
 #include "schedulers/schedule.h"
+#include "schedulers/scheduler_classes.h"
 
 namespace t2v {
 
@@ -17,6 +18,11 @@ struct DdimStep {
   float direction;    // sqrt(1 - alpha_prev^2 - noise_scale^2)
   float noise_scale;  // sigma_t of eq. 16
 };
+
+// The last step ends at alpha = 1 rather than at the first trained level.
+bool set_alpha_to_one(const SchedulerConfig& config) {
+  return json_get_or<bool>(config.settings, "set_alpha_to_one", true, config.where);
+}
 
 // alpha and alpha_prev are alphas_cumprod before and after the step.
 DdimStep step_from(float alpha, float alpha_prev, float eta) {
@@ -37,23 +43,24 @@ class Ddim final : public Scheduler {
   Ddim(const SchedulerConfig& config, int64_t steps, double eta)
       : Scheduler(spaced_timesteps(config, steps, 0)), config_(config), eta_(static_cast<float>(eta)) {
     const auto alphas_cumprod = to_vector(training_alphas_cumprod(config));
-    const float final_alpha = config.set_alpha_to_one ? 1.0F : alphas_cumprod.front();
-    for (std::size_t i = 0; i < timesteps().size(); ++i) {
+    const float final_alpha = set_alpha_to_one(config) ? 1.0F : alphas_cumprod.front();
+    const auto spaced = spaced_timesteps(config, steps, 0);
+    for (std::size_t i = 0; i < spaced.size(); ++i) {
       // The reference counts down by whole steps, which is not always where the next timestep of linspace or
       // trailing spacing stands.
-      const int64_t timestep = timesteps()[i];
+      const int64_t timestep = spaced[i];
       const int64_t previous = timestep - config.num_train_timesteps / steps;
       const auto step = step_from(alphas_cumprod.at(timestep),
                                   previous >= 0 ? alphas_cumprod.at(previous) : final_alpha, eta_);
       if (!all_finite({step.direction, step.noise_scale, 1 / step.level.sigma}) ||
           !clean_sample_is_finite(config, step.level))
-        throw_not_finite(SchedulerKind::ddim, i, timesteps().size(),
+        throw_not_finite("ddim", i, spaced.size(),
                          "epsilon prediction at zero terminal SNR divides by zero; use leading spacing");
       steps_.push_back(step);
     }
   }
 
-  bool needs_noise(int64_t) const override { return eta_ > 0; }
+  int64_t noises_needed(int64_t) const override { return eta_ > 0 ? 1 : 0; }
   NoiseLevel level(int64_t step_index) const override { return steps_.at(step_index).level; }
 
  private:
@@ -73,12 +80,12 @@ class Ddim final : public Scheduler {
   }
 
   at::Tensor advance(const at::Tensor& prediction, int64_t step_index, const at::Tensor& sample,
-                     const at::Tensor& noise) override {
+                     const std::vector<at::Tensor>& noises) override {
     const auto& step = steps_.at(step_index);
     const auto clean = predicted_clean_sample(config_, step.level, prediction, sample);
     const auto epsilon = predicted_noise(step.level, prediction, sample);
     const auto result = clean * step.alpha_prev + epsilon * step.direction;
-    return noise.defined() ? result + noise * step.noise_scale : result;
+    return noises.empty() ? result : result + noises[0] * step.noise_scale;
   }
 
   SchedulerConfig config_;
@@ -88,8 +95,23 @@ class Ddim final : public Scheduler {
 
 }  // namespace
 
-std::unique_ptr<Scheduler> make_ddim(const SchedulerConfig& config, int64_t steps, double eta) {
-  return std::make_unique<Ddim>(config, steps, eta);
+SchedulerClass ddim() {
+  return {.name = "ddim",
+          .class_name = "DDIMScheduler",
+          .defaults = {.clip_sample = true},
+          .takes_eta = true,
+          .check = [](const SchedulerConfig& config) { set_alpha_to_one(config); },
+          .make = [](const SchedulerConfig& config, const Schedule& schedule) -> std::unique_ptr<Scheduler> {
+            return std::make_unique<Ddim>(config, schedule.steps, schedule.eta);
+          }};
+}
+
+// With noise levels of its own.
+SchedulerClass cogvideox_ddim() {
+  auto scheduler = ddim();
+  scheduler.class_name = "CogVideoXDDIMScheduler";
+  scheduler.defaults = cogvideox_defaults();
+  return scheduler;
 }
 
 }  // namespace t2v

@@ -4,11 +4,33 @@
 
 #include <algorithm>
 
+#include "schedulers/reading.h"
 #include "schedulers/schedule.h"
+#include "schedulers/scheduler_classes.h"
 
 namespace t2v {
 
 namespace {
+
+enum class VarianceType {
+  fixed_small,
+  fixed_small_log,
+  fixed_large,
+  fixed_large_log,
+  learned,
+  learned_range
+};
+
+VarianceType variance_type(const SchedulerConfig& config) {
+  return choice<VarianceType>(config.settings, "variance_type", VarianceType::fixed_small,
+                              {{"fixed_small", VarianceType::fixed_small},
+                               {"fixed_small_log", VarianceType::fixed_small_log},
+                               {"fixed_large", VarianceType::fixed_large},
+                               {"fixed_large_log", VarianceType::fixed_large_log},
+                               {"learned", VarianceType::learned},
+                               {"learned_range", VarianceType::learned_range}},
+                              config.where);
+}
 
 // x_prev = clean_scale * clean + sample_scale * x + noise_scale * noise
 struct DdpmStep {
@@ -40,42 +62,41 @@ float noise_scale(VarianceType type, float alpha, float alpha_prev) {
               "fixed_large. Use ddim or unipc");
 }
 
-DdpmStep step_from(const SchedulerConfig& config, float alpha, float alpha_prev) {
+DdpmStep step_from(VarianceType variance, float alpha, float alpha_prev) {
   const float step_alpha = alpha / alpha_prev;
   const float beta = 1 - alpha;
   return {.level = {.alpha = torch_sqrt(alpha), .sigma = torch_sqrt(beta)},
           .clean_scale = torch_sqrt(alpha_prev) * (1 - step_alpha) / beta,
           .sample_scale = torch_sqrt(step_alpha) * (1 - alpha_prev) / beta,
-          .noise_scale = noise_scale(config.variance_type, alpha, alpha_prev)};
+          .noise_scale = noise_scale(variance, alpha, alpha_prev)};
 }
 
 class Ddpm final : public Scheduler {
  public:
-  Ddpm(const SchedulerConfig& config, int64_t steps)
-      : Scheduler(spaced_timesteps(config, steps, 0)), config_(config) {
+  Ddpm(const SchedulerConfig& config, const std::vector<int64_t>& t) : Scheduler(t), config_(config) {
     const auto alphas_cumprod = to_vector(training_alphas_cumprod(config));
-    const auto& t = timesteps();
+    const auto variance = variance_type(config);
     for (std::size_t i = 0; i < t.size(); ++i) {
       const float alpha_prev = i + 1 < t.size() ? alphas_cumprod.at(t[i + 1]) : 1.0F;
-      const auto step = step_from(config, alphas_cumprod.at(t[i]), alpha_prev);
+      const auto step = step_from(variance, alphas_cumprod.at(t[i]), alpha_prev);
       if (!all_finite({step.clean_scale, step.sample_scale, step.noise_scale}) ||
           !clean_sample_is_finite(config, step.level))
-        throw_not_finite(SchedulerKind::ddpm, i, t.size(),
+        throw_not_finite("ddpm", i, t.size(),
                          "epsilon prediction at zero terminal SNR divides by zero; use leading spacing");
       steps_.push_back(step);
     }
   }
 
-  bool needs_noise(int64_t step_index) const override { return timesteps().at(step_index) > 0; }
+  int64_t noises_needed(int64_t step_index) const override { return timesteps().at(step_index) > 0 ? 1 : 0; }
   NoiseLevel level(int64_t step_index) const override { return steps_.at(step_index).level; }
 
  private:
   at::Tensor advance(const at::Tensor& prediction, int64_t step_index, const at::Tensor& sample,
-                     const at::Tensor& noise) override {
+                     const std::vector<at::Tensor>& noises) override {
     const auto& step = steps_.at(step_index);
     const auto clean = predicted_clean_sample(config_, step.level, prediction, sample);
     const auto mean = clean * step.clean_scale + sample * step.sample_scale;
-    return noise.defined() ? mean + noise * step.noise_scale : mean;
+    return noises.empty() ? mean : mean + noises[0] * step.noise_scale;
   }
 
   SchedulerConfig config_;
@@ -84,8 +105,17 @@ class Ddpm final : public Scheduler {
 
 }  // namespace
 
-std::unique_ptr<Scheduler> make_ddpm(const SchedulerConfig& config, int64_t steps) {
-  return std::make_unique<Ddpm>(config, steps);
+SchedulerClass ddpm() {
+  return {.name = "ddpm",
+          .class_name = "DDPMScheduler",
+          .defaults = {.clip_sample = true},
+          .takes_timesteps = true,
+          .check = [](const SchedulerConfig& config) { variance_type(config); },
+          .make = [](const SchedulerConfig& config, const Schedule& schedule) -> std::unique_ptr<Scheduler> {
+            return std::make_unique<Ddpm>(config, schedule.timesteps.empty()
+                                                      ? spaced_timesteps(config, schedule.steps, 0)
+                                                      : whole_timesteps(schedule.timesteps));
+          }};
 }
 
 }  // namespace t2v

@@ -80,7 +80,7 @@ int64_t linspace_timestep(double last, int64_t points, int64_t i) {
 }  // namespace
 
 at::Tensor training_alphas_cumprod(const SchedulerConfig& config) {
-  if (config.snr_shift_scale) return shifted_alphas_cumprod(config).to(at::kFloat);
+  if (config.snr_shift_scale) return exact_alphas_cumprod(config).to(at::kFloat);
   auto betas = training_betas(config);
   if (config.rescale_betas_zero_snr) betas = with_zero_terminal_snr(betas);
   auto alphas_cumprod = at::cumprod(1.0 - betas, 0);
@@ -89,6 +89,11 @@ at::Tensor training_alphas_cumprod(const SchedulerConfig& config) {
                 "the noise schedule of " + std::to_string(config.num_train_timesteps) +
                     " training timesteps is not finite: rescale_betas_zero_snr needs betas that differ");
   return alphas_cumprod;
+}
+
+at::Tensor exact_alphas_cumprod(const SchedulerConfig& config) {
+  return config.snr_shift_scale ? shifted_alphas_cumprod(config)
+                                : training_alphas_cumprod(config).to(at::kDouble);
 }
 
 std::vector<float> to_vector(const at::Tensor& values) {
@@ -102,7 +107,35 @@ float torch_exp(float value) { return at::full({}, value, at::kFloat).exp().item
 float torch_log(float value) { return at::full({}, value, at::kFloat).log().item<float>(); }
 float torch_expm1(float value) { return at::full({}, value, at::kFloat).expm1().item<float>(); }
 
-// Lin et al. (2023), table 2; diffusers set_timesteps of the three schedulers. For 62 of the counts 1 ...
+std::vector<double> numpy_linspace(double first, double last, int64_t points) {
+  std::vector<double> values;
+  const double step = (last - first) / static_cast<double>(std::max<int64_t>(points - 1, 1));
+  for (int64_t i = 0; i < points; ++i)
+    values.push_back(i > 0 && i == points - 1 ? last : static_cast<double>(i) * step + first);
+  return values;
+}
+
+SchedulerConfig cogvideox_defaults() {
+  SchedulerConfig defaults;
+  defaults.beta_schedule = BetaSchedule::scaled_linear;
+  defaults.beta_start = 0.00085;
+  defaults.beta_end = 0.012;
+  defaults.snr_shift_scale = 3;
+  return defaults;
+}
+
+std::vector<int64_t> whole_timesteps(const std::vector<double>& timesteps) {
+  std::vector<int64_t> whole;
+  for (const double timestep : timesteps) {
+    if (timestep != std::floor(timestep))
+      throw Error(ErrorKind::usage, "--timesteps: this scheduler's timesteps are whole numbers, found " +
+                                        std::to_string(timestep));
+    whole.push_back(static_cast<int64_t>(timestep));
+  }
+  return whole;
+}
+
+// Lin et al. (2023), table 2; diffusers set_timesteps. For 62 of the counts 1 ...
 // 1000 (61, 103, 121, ...) the reference's floating point range of trailing spacing runs one too far and ends
 // at timestep -1; there are `steps` timesteps here.
 std::vector<int64_t> spaced_timesteps(const SchedulerConfig& config, int64_t steps, int64_t left_off) {
@@ -155,10 +188,10 @@ bool clean_sample_is_finite(const SchedulerConfig& config, NoiseLevel level) {
   return config.prediction_type != PredictionType::epsilon || config.clip_sample || level.alpha > 0;
 }
 
-void throw_not_finite(SchedulerKind kind, std::size_t step_index, std::size_t steps,
+void throw_not_finite(const std::string& scheduler, std::size_t step_index, std::size_t steps,
                       const std::string& advice) {
   throw Error(ErrorKind::usage,
-              "the scheduler " + scheduler_name(kind) + " has no finite result with these settings at step " +
+              "the scheduler " + scheduler + " has no finite result with these settings at step " +
                   std::to_string(step_index + 1) + " of " + std::to_string(steps) + ": " + advice);
 }
 

@@ -5,10 +5,17 @@
 #include <sstream>
 
 #include "schedulers/schedule.h"
+#include "schedulers/scheduler_classes.h"
 
 namespace t2v {
 
 namespace {
+
+std::string shown(double value) {
+  std::ostringstream text;
+  text << value;
+  return text.str();
+}
 
 std::string described(const at::Tensor& tensor) {
   std::ostringstream text;
@@ -27,19 +34,19 @@ void check_alike(const char* name, const at::Tensor& tensor, const at::Tensor& s
 }  // namespace
 
 at::Tensor Scheduler::step(const at::Tensor& prediction, int64_t step_index, const at::Tensor& sample,
-                           const std::optional<at::Tensor>& noise) {
+                           const std::vector<at::Tensor>& noises) {
   if (step_index < 0 || step_index >= static_cast<int64_t>(timesteps_.size()))
     throw Error(ErrorKind::internal, "scheduler step " + std::to_string(step_index) + " of a schedule of " +
                                          std::to_string(timesteps_.size()) + " steps");
   if (sample.scalar_type() != at::kFloat)
     throw Error(ErrorKind::internal, "scheduler step: expected a float32 sample, found " + described(sample));
   check_alike("the prediction", prediction, sample);
-  if (!needs_noise(step_index)) return advance(prediction, step_index, sample, {});
-  if (!noise)
-    throw Error(ErrorKind::internal,
-                "scheduler step " + std::to_string(step_index) + " needs noise and was given none");
-  check_alike("the noise", *noise, sample);
-  return advance(prediction, step_index, sample, *noise);
+  if (const auto needed = noises_needed(step_index); static_cast<int64_t>(noises.size()) != needed)
+    throw Error(ErrorKind::internal, "scheduler step " + std::to_string(step_index) + " needs " +
+                                         std::to_string(needed) + " noises and was given " +
+                                         std::to_string(noises.size()));
+  for (const auto& noise : noises) check_alike("the noise", noise, sample);
+  return advance(prediction, step_index, sample, noises);
 }
 
 at::Tensor Scheduler::add_noise(const at::Tensor& clean, const at::Tensor& noise, int64_t step_index) const {
@@ -61,23 +68,80 @@ NoiseLevel training_level(const SchedulerConfig& config, int64_t timestep) {
   return {torch_sqrt(signal), torch_sqrt(1 - signal)};
 }
 
-std::unique_ptr<Scheduler> make_scheduler(SchedulerKind kind, const SchedulerConfig& config, int64_t steps,
-                                          double eta) {
-  const auto name = scheduler_name(kind);
-  if (steps < 1 || steps > config.num_train_timesteps)
-    throw Error(ErrorKind::usage, "expected 1 to " + std::to_string(config.num_train_timesteps) +
-                                      " steps (the model's training timesteps), found " +
-                                      std::to_string(steps));
-  if (!(eta >= 0 && eta <= 1))
-    throw Error(ErrorKind::usage, "expected eta between 0 and 1, found " + std::to_string(eta));
-  if (eta != 0 && kind != SchedulerKind::ddim)
-    throw Error(ErrorKind::usage, "eta belongs to the scheduler ddim; with " + name + " leave it at 0");
-  if (kind == SchedulerKind::unipc) return make_unipc(config, steps);
+namespace {
 
-  if (config.prediction_type == PredictionType::flow_prediction || config.use_flow_sigmas)
+// Of the schedulers that satisfy `condition`.
+template <class Condition>
+std::string names_where(Condition condition) {
+  std::string names;
+  for (const auto& one : scheduler_classes())
+    if (condition(one) && names.find(one.name) == std::string::npos)
+      names += (names.empty() ? "" : ", ") + std::string(one.name);
+  return names;
+}
+
+// Values of a schedule that a run says itself. A flow at 0 is clean: no step begins there.
+void check_given(const char* flag, const std::vector<double>& values, double most, bool above_zero,
+                 int64_t steps) {
+  if (values.empty()) return;
+  if (static_cast<int64_t>(values.size()) != steps)
+    throw Error(ErrorKind::usage, std::string(flag) + ": expected a value for each of " +
+                                      std::to_string(steps) + " steps, found " +
+                                      std::to_string(values.size()));
+  for (std::size_t i = 0; i < values.size(); ++i) {
+    const bool falls = i == 0 ? values[i] <= most : values[i] < values[i - 1];
+    if (!falls || !(above_zero ? values[i] > 0 : values[i] >= 0))
+      throw Error(ErrorKind::usage, std::string(flag) + ": expected falling values from at most " +
+                                        shown(most) + " to " + (above_zero ? "above 0" : "0") + ", found " +
+                                        shown(values[i]) + " at place " + std::to_string(i + 1));
+  }
+}
+
+void check_schedule(const SchedulerClass& scheduler, const SchedulerConfig& config,
+                    const Schedule& schedule) {
+  const std::string name = scheduler.name;
+  const auto trained = config.num_train_timesteps;
+  if (schedule.steps < 1 || schedule.steps > trained)
+    throw Error(ErrorKind::usage, "expected 1 to " + std::to_string(trained) +
+                                      " steps (the model's training timesteps), found " +
+                                      std::to_string(schedule.steps));
+  if (!(schedule.eta >= 0 && schedule.eta <= 1))
+    throw Error(ErrorKind::usage, "expected eta between 0 and 1, found " + std::to_string(schedule.eta));
+  if (schedule.eta != 0 && !scheduler.takes_eta)
+    throw Error(ErrorKind::usage, "eta belongs to the scheduler ddim; with " + name + " leave it at 0");
+  if (!schedule.timesteps.empty() && !scheduler.takes_timesteps)
+    throw Error(ErrorKind::usage, "--timesteps: the scheduler " + name + " has timesteps of its own; use " +
+                                      names_where([](const auto& one) { return one.takes_timesteps; }));
+  if (!schedule.sigmas.empty() && !(scheduler.takes_sigmas && config.use_flow_sigmas))
     throw Error(ErrorKind::usage,
-                "the model was trained as a flow, which the scheduler " + name + " cannot sample; use unipc");
-  return kind == SchedulerKind::ddpm ? make_ddpm(config, steps) : make_ddim(config, steps, eta);
+                config.use_flow_sigmas
+                    ? "--sigmas: the scheduler " + name + " has sigmas of its own; use " +
+                          names_where([](const auto& one) { return one.takes_sigmas; })
+                    : "--sigmas is for flow-matching models; for this model use --timesteps");
+  if (!schedule.timesteps.empty() && !schedule.sigmas.empty())
+    throw Error(ErrorKind::usage, "--timesteps and --sigmas both set the noise levels; leave out one");
+  const bool flows = config.use_flow_sigmas;
+  check_given("--timesteps", schedule.timesteps, static_cast<double>(flows ? trained : trained - 1), flows,
+              schedule.steps);
+  check_given("--sigmas", schedule.sigmas, 1, true, schedule.steps);
+}
+
+}  // namespace
+
+std::unique_ptr<Scheduler> make_scheduler(const std::string& name, const SchedulerConfig& config,
+                                          const Schedule& schedule) {
+  const auto& scheduler = scheduler_named(name);
+  const bool is_flow = config.use_flow_sigmas || config.prediction_type == PredictionType::flow_prediction;
+  if (is_flow && !scheduler.samples_flows)
+    throw Error(ErrorKind::usage, "the model was trained as a flow, which the scheduler " + name +
+                                      " cannot sample; use " +
+                                      names_where([](const auto& one) { return one.samples_flows; }));
+  if (!is_flow && !scheduler.samples_levels)
+    throw Error(ErrorKind::usage, "the scheduler " + name +
+                                      " samples models trained as a flow, and this one was not; use " +
+                                      names_where([](const auto& one) { return one.samples_levels; }));
+  check_schedule(scheduler, config, schedule);
+  return scheduler.make(config, schedule);
 }
 
 }  // namespace t2v

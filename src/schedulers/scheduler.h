@@ -8,6 +8,7 @@
 #include <cstdint>
 #include <memory>
 #include <optional>
+#include <string>
 #include <utility>
 #include <vector>
 
@@ -16,8 +17,8 @@
 namespace t2v {
 
 // What a multistep scheduler remembers between steps. Whoever saves it and restores it into a scheduler of
-// the same settings goes on exactly where the first one was. Empty for DDPM and DDIM. The tensors are not to
-// be modified in place.
+// the same settings goes on exactly where the first one was. Empty for all others. The tensors are not to be
+// modified in place.
 struct SchedulerHistory {
   std::vector<at::Tensor> predictions;    // of the last steps, as the solver uses them (clean samples, or
                                           // noise), oldest first
@@ -39,15 +40,17 @@ class Scheduler {
   Scheduler& operator=(const Scheduler&) = delete;
 
   // What the network is told at each step, one per step, falling.
-  const std::vector<int64_t>& timesteps() const { return timesteps_; }
+  const std::vector<double>& timesteps() const { return timesteps_; }
 
   // The sample at step_index + 1 (after the last step: the clean sample) from the one at step_index and the
-  // network's prediction there. prediction, sample, noise: one shape, one device, float32. noise: standard
-  // normal; not used unless needs_noise(step_index). Throws Error{internal} when the arguments are not so.
+  // network's prediction there. prediction, sample, noises: one shape, one device, float32. noises: standard
+  // normal, as many as noises_needed(step_index). Throws Error{internal} when the arguments are not so.
   at::Tensor step(const at::Tensor& prediction, int64_t step_index, const at::Tensor& sample,
-                  const std::optional<at::Tensor>& noise);
+                  const std::vector<at::Tensor>& noises);
 
-  virtual bool needs_noise(int64_t step_index) const = 0;
+  // How many noises the step that comes next draws, one after the other: as the reference does, so that the
+  // generator is where it is there.
+  virtual int64_t noises_needed(int64_t step_index) const = 0;
 
   // The level of the sample before a step; after the last one it is clean.
   virtual NoiseLevel level(int64_t step_index) const = 0;
@@ -61,13 +64,15 @@ class Scheduler {
   virtual void set_history(SchedulerHistory) {}
 
  protected:
-  explicit Scheduler(std::vector<int64_t> timesteps) : timesteps_(std::move(timesteps)) {}
-  // step() with its arguments checked; `noise` is there when it is needed.
+  explicit Scheduler(std::vector<double> timesteps) : timesteps_(std::move(timesteps)) {}
+  explicit Scheduler(const std::vector<int64_t>& timesteps)
+      : timesteps_(timesteps.begin(), timesteps.end()) {}
+  // step() with its arguments checked.
   virtual at::Tensor advance(const at::Tensor& prediction, int64_t step_index, const at::Tensor& sample,
-                             const at::Tensor& noise) = 0;
+                             const std::vector<at::Tensor>& noises) = 0;
 
  private:
-  std::vector<int64_t> timesteps_;
+  std::vector<double> timesteps_;
 };
 
 // What the network was trained to see at a timestep from 0 to num_train_timesteps - 1: of a flow
@@ -75,11 +80,20 @@ class Scheduler {
 // for a timestep out of range.
 NoiseLevel training_level(const SchedulerConfig& config, int64_t timestep);
 
-// A scheduler for `steps` steps. eta: DDIM's share of fresh noise, from 0 (none) to 1 (that of DDPM); 0 for
-// the others. Throws Error{usage} when steps is not in 1 ... num_train_timesteps, for an eta that the
-// scheduler does not take, for settings that the scheduler does not know, and for settings under which the
-// formulas give infinities or NaN (epsilon prediction at zero terminal SNR).
-std::unique_ptr<Scheduler> make_scheduler(SchedulerKind kind, const SchedulerConfig& config, int64_t steps,
-                                          double eta);
+// The steps of a run.
+struct Schedule {
+  int64_t steps = 0;
+  double eta = 0;  // DDIM's share of fresh noise, from 0 (none) to 1 (that of DDPM)
+  // Falling, one a step, where the run says them itself; the last step ends at the clean sample.
+  std::vector<double> timesteps = {}, sigmas = {};
+  int64_t tokens = 0;  // of a clip: where use_dynamic_shifting is set, the shift is theirs
+};
+
+// The scheduler of a name (scheduler_named) for a model of this config. Throws Error{usage} when steps is not
+// in 1 ... num_train_timesteps, for what of the schedule the scheduler does not take, for a model that it
+// does not sample, and for settings under which the formulas give infinities or NaN (epsilon prediction at
+// zero terminal SNR); Error{bad_input} for what it does not know of the config.
+std::unique_ptr<Scheduler> make_scheduler(const std::string& name, const SchedulerConfig& config,
+                                          const Schedule& schedule);
 
 }  // namespace t2v

@@ -6,11 +6,50 @@
 #include <algorithm>
 #include <cmath>
 
+#include "schedulers/reading.h"
 #include "schedulers/schedule.h"
+#include "schedulers/scheduler_classes.h"
 
 namespace t2v {
 
 namespace {
+
+enum class SolverType { bh1, bh2 };
+
+struct UniPcConfig {
+  int64_t solver_order = 2;  // 1 to 3
+  SolverType solver_type = SolverType::bh2;
+  bool predict_x0 = true;                  // the solver works on the clean sample rather than on the noise
+  bool lower_order_final = true;           // the order falls to 1 towards the last step
+  std::vector<int64_t> disable_corrector;  // steps after which the corrector is left out
+  bool ends_at_zero = true;                // final_sigmas_type
+};
+
+std::vector<int64_t> integers(const Json& json, const std::string& key, const std::string& where) {
+  if (!json.contains(key) || json.at(key).is_null()) return {};
+  for (const auto& item : json.at(key))
+    if (!json.at(key).is_array() || !item.is_number_integer())
+      refuse_setting(where, key, json.at(key).dump(), "a list of integers");
+  return json_get<std::vector<int64_t>>(json, key, where);
+}
+
+UniPcConfig unipc_config(const SchedulerConfig& config) {
+  const auto& json = config.settings;
+  const auto& where = config.where;
+  refuse_if_true(config, {"use_karras_sigmas", "use_exponential_sigmas", "use_beta_sigmas"});
+  if (config.use_dynamic_shifting) refuse_if_true(config, {"use_dynamic_shifting"});
+  refuse_if_set(config, {"solver_p", "shift_terminal"});
+  UniPcConfig own;
+  own.solver_order = integer_between(json, "solver_order", own.solver_order, 1, 3, where);
+  if (config.scheduler == "unipc")  // other solvers have other types
+    own.solver_type = choice<SolverType>(json, "solver_type", own.solver_type,
+                                         {{"bh1", SolverType::bh1}, {"bh2", SolverType::bh2}}, where);
+  own.predict_x0 = json_get_or<bool>(json, "predict_x0", own.predict_x0, where);
+  own.lower_order_final = json_get_or<bool>(json, "lower_order_final", own.lower_order_final, where);
+  own.disable_corrector = integers(json, "disable_corrector", where);
+  own.ends_at_zero = ends_at_zero(config);
+  return own;
+}
 
 // The sigmas of a run, of sample = alpha * (clean + sigma * noise), or (1 - sigma) clean + sigma noise for a
 // flow; one more than timesteps.
@@ -19,30 +58,30 @@ struct SigmaSchedule {
   std::vector<float> sigmas;       // [steps + 1]
 };
 
-SigmaSchedule flow_schedule(const SchedulerConfig& config, int64_t steps) {
+SigmaSchedule flow_schedule(const SchedulerConfig& config, const Schedule& asked, bool to_zero) {
   SigmaSchedule schedule;
   const auto trained = static_cast<double>(config.num_train_timesteps);
-  const double delta = (1 / trained - 1) / static_cast<double>(steps);
-  for (int64_t i = 0; i < steps; ++i) {
-    double sigma = static_cast<double>(i) * delta + 1;
+  const double delta = (1 / trained - 1) / static_cast<double>(asked.steps);
+  for (int64_t i = 0; i < asked.steps; ++i) {
+    double sigma = asked.sigmas.empty() ? static_cast<double>(i) * delta + 1
+                                        : asked.sigmas[static_cast<std::size_t>(i)];
     sigma = config.flow_shift * sigma / (1 + (config.flow_shift - 1) * sigma);
     if (i == 0 && std::fabs(sigma - 1) < 1e-6) sigma -= 1e-6;  // pure noise has no logarithm of its alpha
     schedule.timesteps.push_back(static_cast<int64_t>(sigma * trained));
     schedule.sigmas.push_back(static_cast<float>(sigma));
   }
-  schedule.sigmas.push_back(config.final_sigmas_type == FinalSigmasType::zero ? 0.0F
-                                                                              : schedule.sigmas.back());
+  schedule.sigmas.push_back(to_zero ? 0.0F : schedule.sigmas.back());
   return schedule;
 }
 
-SigmaSchedule trained_schedule(const SchedulerConfig& config, int64_t steps) {
+SigmaSchedule trained_schedule(const SchedulerConfig& config, int64_t steps, bool to_zero) {
   auto alphas_cumprod = training_alphas_cumprod(config);
   if (config.rescale_betas_zero_snr)
     alphas_cumprod[-1].fill_(std::exp2(-24.0));  // nearly pure noise, so that the first sigma is finite
   const auto trained = to_vector(((1 - alphas_cumprod) / alphas_cumprod).sqrt());
   SigmaSchedule schedule{.timesteps = spaced_timesteps(config, steps, 1), .sigmas = {}};
   for (const int64_t timestep : schedule.timesteps) schedule.sigmas.push_back(trained.at(timestep));
-  schedule.sigmas.push_back(config.final_sigmas_type == FinalSigmasType::zero ? 0.0F : trained.front());
+  schedule.sigmas.push_back(to_zero ? 0.0F : trained.front());
   return schedule;
 }
 
@@ -70,8 +109,11 @@ std::vector<float> solve_weights(const std::vector<float>& ratios, std::vector<f
 
 class UniPc final : public Scheduler {
  public:
-  UniPc(const SchedulerConfig& config, SigmaSchedule schedule)
-      : Scheduler(std::move(schedule.timesteps)), config_(config), raw_sigmas_(std::move(schedule.sigmas)) {
+  UniPc(const SchedulerConfig& config, UniPcConfig own, SigmaSchedule schedule)
+      : Scheduler(schedule.timesteps),
+        prediction_type_(config.prediction_type),
+        config_(std::move(own)),
+        raw_sigmas_(std::move(schedule.sigmas)) {
     for (const float sigma : raw_sigmas_) {
       alphas_.push_back(config.use_flow_sigmas ? 1 - sigma : 1 / torch_sqrt(sigma * sigma + 1));
       sigmas_.push_back(config.use_flow_sigmas ? sigma : sigma * alphas_.back());
@@ -81,7 +123,7 @@ class UniPc final : public Scheduler {
     check_finite();
   }
 
-  bool needs_noise(int64_t) const override { return false; }
+  int64_t noises_needed(int64_t) const override { return 0; }
   NoiseLevel level(int64_t step_index) const override {
     return {alphas_.at(step_index), sigmas_.at(step_index)};
   }
@@ -157,7 +199,7 @@ class UniPc final : public Scheduler {
   at::Tensor converted(const at::Tensor& prediction, int64_t step_index, const at::Tensor& sample) const {
     const float alpha = alphas_.at(step_index);
     const float sigma = sigmas_.at(step_index);
-    switch (config_.prediction_type) {
+    switch (prediction_type_) {
       case PredictionType::epsilon:
         return config_.predict_x0 ? (sample - prediction * sigma) / alpha : prediction.clone();
       case PredictionType::v_prediction:
@@ -172,7 +214,7 @@ class UniPc final : public Scheduler {
   }
 
   at::Tensor advance(const at::Tensor& prediction, int64_t step_index, const at::Tensor& sample,
-                     const at::Tensor&) override {
+                     const std::vector<at::Tensor>&) override {
     if (!history_.predictions.empty() && step_index != history_.next_step)
       throw Error(ErrorKind::internal, "scheduler unipc: step " + std::to_string(step_index) +
                                            " where step " + std::to_string(history_.next_step) +
@@ -208,29 +250,43 @@ class UniPc final : public Scheduler {
       order = order_at(i, i + 1);
       finite = finite && is_finite(update(Part::predictor, i, order));
       if (!finite)
-        throw_not_finite(SchedulerKind::unipc, static_cast<std::size_t>(i), timesteps().size(),
+        throw_not_finite("unipc", static_cast<std::size_t>(i), timesteps().size(),
                          "two steps share a noise level (use fewer steps), or final_sigmas_type is zero with "
                          "predict_x0 = false or "
                          "lower_order_final = false");
     }
   }
 
-  SchedulerConfig config_;
+  PredictionType prediction_type_;
+  UniPcConfig config_;
   std::vector<float> raw_sigmas_;  // [steps + 1], as scheduled
   std::vector<float> alphas_, sigmas_,
       lambdas_;  // [steps + 1]: sample = alpha * clean + sigma * noise; lambda = log(alpha / sigma)
   SchedulerHistory history_;
 };
 
-}  // namespace
-
-std::unique_ptr<Scheduler> make_unipc(const SchedulerConfig& config, int64_t steps) {
-  if (config.prediction_type == PredictionType::flow_prediction && !config.predict_x0)
+std::unique_ptr<Scheduler> make(const SchedulerConfig& config, const Schedule& schedule) {
+  const auto own = unipc_config(config);
+  if (config.prediction_type == PredictionType::flow_prediction && !own.predict_x0)
     throw Error(
         ErrorKind::usage,
         "the scheduler unipc needs predict_x0 = true for a model with prediction_type flow_prediction");
-  return std::make_unique<UniPc>(
-      config, config.use_flow_sigmas ? flow_schedule(config, steps) : trained_schedule(config, steps));
+  return std::make_unique<UniPc>(config, own,
+                                 config.use_flow_sigmas
+                                     ? flow_schedule(config, schedule, own.ends_at_zero)
+                                     : trained_schedule(config, schedule.steps, own.ends_at_zero));
+}
+
+}  // namespace
+
+SchedulerClass unipc() {
+  return {.name = "unipc",
+          .class_name = "UniPCMultistepScheduler",
+          .defaults = {.timestep_spacing = TimestepSpacing::linspace},
+          .samples_flows = true,
+          .takes_sigmas = true,
+          .check = [](const SchedulerConfig& config) { unipc_config(config); },
+          .make = make};
 }
 
 }  // namespace t2v

@@ -281,8 +281,7 @@ class TrainingRun {
   void check_judging(const StageConfig& stage) const {
     const auto options = adherence_options(stage);
     check_adherence(options);
-    make_scheduler(parse_scheduler_kind(default_scheduler(configs_)), configs_.scheduler,
-                   *model().defaults().steps, /*eta=*/0);
+    make_scheduler(default_scheduler(configs_), configs_.scheduler, {.steps = *model().defaults().steps});
     if (defaults_.fps.value_or(kWorldFps) != kWorldFps)
       throw Error(
           ErrorKind::usage,

@@ -196,6 +196,7 @@ ModelDefaults parse_defaults(const Json& json, const std::string& where) {
            throw Error(ErrorKind::bad_input,
                        where + ": '" + key + "' should be between 0 and 1, found " + json.at(key).dump());
        }},
+      {"dynamic_guidance", [&](const auto& key) { d.dynamic_guidance = json_get<bool>(json, key, where); }},
       {"scheduler", [&](const auto& key) { read_text(d.scheduler, json, key, where); }},
       {"negative_prompt", [&](const auto& key) { read_text(d.negative_prompt, json, key, where); }},
       {"licence", [&](const auto& key) { read_text(d.licence, json, key, where); }},

@@ -21,8 +21,9 @@ struct ModelDefaults {
   std::optional<double> fps, guidance_scale, guidance_scale_2, guidance_rescale;
   std::optional<std::string> scheduler, negative_prompt, licence, card;
   std::vector<std::array<int64_t, 2>> sizes;  // trained {width, height}
-  std::vector<std::string> words;    // all that the model was trained on, where they are few: others mean
-                                     // nothing to it
+  std::vector<std::string> words;  // all that the model was trained on, where they are few: others mean
+                                   // nothing to it
+  bool dynamic_guidance = false;
   bool per_frame_timesteps = false;  // trained with a noise level per latent frame, and with known first
                                      // frames: long clips are made in windows
   std::optional<int64_t> window, overlap, context_noise;  // of long clips: frames, frames, timestep

@@ -157,9 +157,11 @@ TEST(CliCompletion, CompletesSubcommandsValuesModelsAndFiles) {
   EXPECT_TRUE(printed.in_bash({""}).contains("completion"));
   EXPECT_EQ(printed.in_bash({"eval", ""}), Words{"world"});
   EXPECT_EQ(printed.in_bash({"completion", ""}), (Words{"bash", "fish", "man", "zsh"}));
-  EXPECT_EQ(printed.in_bash({"generate", "--scheduler", "d"}), (Words{"ddim", "ddpm"}));
-  EXPECT_EQ(printed.in_bash({"generate", "--scheduler", "=", "d"}), (Words{"ddim", "ddpm"}));
-  EXPECT_EQ(printed.in_bash({"generate", "--scheduler", "="}), (Words{"ddim", "ddpm", "unipc"}));
+  EXPECT_EQ(printed.in_bash({"generate", "--scheduler", "d"}), (Words{"ddim", "ddpm", "dpm++", "dpm++-sde"}));
+  EXPECT_EQ(printed.in_bash({"generate", "--scheduler", "=", "d"}),
+            (Words{"ddim", "ddpm", "dpm++", "dpm++-sde"}));
+  EXPECT_EQ(printed.in_bash({"generate", "--scheduler", "="}),
+            (Words{"cogvideox-dpm", "ddim", "ddpm", "dpm++", "dpm++-sde", "flow-euler", "unipc"}));
   EXPECT_EQ(printed.in_bash({"decode", "--resize-filter", ""}), (Words{"lanczos", "nearest"}));
   EXPECT_EQ(printed.in_bash({"generate", "-m", "world-1"}), Words{"world-128"});
   EXPECT_EQ(printed.in_bash({"info", "t2v.f"}), Words{"t2v.fish"});
@@ -193,7 +195,7 @@ TEST(CliCompletion, OffersTheValuesThatAreAccepted) {
         << refused.err;
     Words accepted;
     const auto text = list[1].str();
-    const std::regex word("[a-z0-9-]+");
+    const std::regex word("[a-z0-9+-]+");
     for (std::sregex_iterator found(text.begin(), text.end(), word), end; found != end; ++found)
       if (found->str() != "or") accepted.insert(found->str());
     EXPECT_EQ(offered, accepted) << flag << ": " << refused.err;
@@ -226,7 +228,7 @@ TEST(CliCompletion, WorksInFish) {
   if (!is_installed("fish")) GTEST_SKIP() << "fish is not installed";
   const auto& printed = printed_once();
   EXPECT_TRUE(printed.in_fish("t2v ").contains("generate"));
-  EXPECT_EQ(printed.in_fish("t2v generate --scheduler d"), (Words{"ddim", "ddpm"}));
+  EXPECT_EQ(printed.in_fish("t2v generate --scheduler d"), (Words{"ddim", "ddpm", "dpm++", "dpm++-sde"}));
   EXPECT_EQ(printed.in_fish("t2v generate -m world-1"), Words{"world-128"});
   EXPECT_EQ(printed.in_fish("t2v generate -p eval --sid"), Words{"--sidecar"});
   EXPECT_EQ(printed.in_fish("t2v info t2v.f"), Words{"t2v.fish"});

@@ -174,6 +174,49 @@ TEST(CliSettings, ConflictsAreRefused) {
   expect_usage_error({"--size", "64x64", "--aspect", "1:1"}, {"--size", "--aspect"});
   expect_usage_error({"--seconds", "1", "--frames", "5"}, {"--seconds", "--frames"});
   expect_usage_error({"--flow-shift", "3"}, {"--flow-shift"});
+  expect_usage_error({"--steps", "3", "--timesteps", "999,499"},
+                     {"--timesteps", "2 steps", "--steps says 3"});
+  expect_usage_error({"--sigmas", "1,0.5"}, {"--sigmas", "--timesteps"});
+  expect_usage_error({"--scheduler", "ddim", "--timesteps", "999,499"}, {"--timesteps", "ddim", "ddpm"});
+  expect_usage_error({"--scheduler", "flow-euler"}, {"flow-euler", "ddpm"});
+}
+
+// What the scheduler would have taken itself, said as a flag, in a variable, a file and a sidecar.
+TEST(CliSettings, GivenTimestepsMakeTheSameClip) {
+  const TemporaryFolder folder;
+  const auto clip = [&](const std::string& name, const Arguments& more, const Environment& variables = {}) {
+    Arguments arguments = {"generate",
+                           "-p",
+                           "a red circle",
+                           "-m",
+                           "world-64",
+                           "--seed",
+                           "5",
+                           "--frames",
+                           "5",
+                           "--scheduler",
+                           "ddpm",
+                           "--sidecar",
+                           "--progress",
+                           "none",
+                           "-o",
+                           (folder / name).string()};
+    arguments.insert(arguments.end(), more.begin(), more.end());
+    expect_done(run_program(arguments, variables));
+    return bytes_of(folder / name);
+  };
+  const auto own = clip("own.y4m", {"--steps", "4"});
+  EXPECT_TRUE(clip("flag.y4m", {"--timesteps", "999,749,499,249"}) == own);
+  EXPECT_TRUE(clip("flags.y4m", {"--timesteps", "999,749", "--timesteps", "499 249"}) == own);
+  EXPECT_TRUE(clip("variable.y4m", {}, {{"T2V_TIMESTEPS", "999,749,499,249"}}) == own);
+  EXPECT_FALSE(clip("other.y4m", {"--timesteps", "999,700,400,100"}) == own);
+  write_bytes(folder / "config.json", R"({"timesteps": [999, 749, 499, 249]})");
+  EXPECT_TRUE(clip("file.y4m", {"--config", (folder / "config.json").string()}) == own);
+  const auto sidecar = json::parse(bytes_of(folder / "flag.y4m.json"));
+  EXPECT_EQ(sidecar.at("settings").at("timesteps"), (json{999, 749, 499, 249}));
+  expect_done(run_program({"generate", "--config", (folder / "other.y4m.json").string(), "--progress", "none",
+                           "-o", (folder / "again.y4m").string()}));
+  EXPECT_TRUE(bytes_of(folder / "again.y4m") == bytes_of(folder / "other.y4m"));
 }
 
 TEST(CliSettings, OddValuesAreRefused) {

@@ -266,13 +266,16 @@ TEST_F(Tasks, ASidecarMakesTheClipAgain) {
 }
 
 TEST_F(Tasks, AModelOfOneLevelForAllFramesUsesRePaint) {
-  const auto out = folder / "tiny.y4m";
-  const auto result = run_program({"generate", prompt, "-m", golden("wan-tiny").string(), "--image",
-                                   (folder / "first.png").string(), "--frames", "5", "--steps", "2", "--size",
-                                   "64x64", "--progress", "none", "-o", out.string()});
-  expect_done(result);
-  EXPECT_NE(result.err.find("RePaint"), std::string::npos) << result.err;
-  EXPECT_EQ(frames_of(out).size(), 5U);
+  for (const char* scheduler : {"unipc", "flow-euler", "dpm++", "dpm++-sde"}) {
+    const auto out = folder / "tiny.y4m";
+    const auto result = run_program({"generate", prompt, "-m", golden("wan-tiny").string(), "--image",
+                                     (folder / "first.png").string(), "--frames", "5", "--steps", "2",
+                                     "--scheduler", scheduler, "--size", "64x64", "--progress", "none", "-o",
+                                     out.string()});
+    expect_done(result);
+    EXPECT_NE(result.err.find("RePaint"), std::string::npos) << result.err;
+    EXPECT_EQ(frames_of(out).size(), 5U);
+  }
 }
 
 TEST_F(Tasks, WhatMakesNoSenseIsRefused) {

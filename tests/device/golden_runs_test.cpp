@@ -36,16 +36,16 @@ TEST_P(GoldenRun, LatentsFollowTheReferenceAtEveryStep) {
   const auto network = load_denoiser(*configs.model, {test::device()});
   const auto texts = test::text_states(
       test::here(at::stack({padded("prompt_embeds"), padded("negative_prompt_embeds")})));
-  const auto scheduler = make_scheduler(parse_scheduler_kind(run.substr(run.find('.') + 1)),
-                                        configs.scheduler, about.at("steps").get<int64_t>(), 0);
+  const auto scheduler = make_scheduler(run.substr(run.find('.') + 1), configs.scheduler,
+                                        {.steps = about.at("steps").get<int64_t>()});
   const auto latents = reference("latents"), noise = reference("noise")[0];
   const auto patch = network->patch_size();
   const auto grid = token_grid(noise.sizes(), patch);
   double worst = 0;
   int64_t steps = 0;
   SamplingHooks hooks;
-  hooks.after_step = [&](int64_t step, int64_t timestep, const at::Tensor& values) {
-    EXPECT_EQ(timestep, reference("timesteps")[step].item<int64_t>());
+  hooks.after_step = [&](int64_t step, double timestep, const at::Tensor& values) {
+    EXPECT_EQ(timestep, reference("timesteps")[step].item<double>());
     worst = std::max(worst, test::relative_error(unpatchify(values, grid, patch), latents[step]));
     ++steps;
   };

@@ -7,7 +7,7 @@
 #include "models/t5_encoder.h"
 #include "models/wan_transformer.h"
 #include "models/wan_vae.h"
-#include "schedulers/scheduler.h"
+#include "schedulers/scheduler_classes.h"
 #include "weights/model_folder.h"
 
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, std::size_t size) {
@@ -28,8 +28,8 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, std::size_t size) {
   fuzz::accepts([&] { parse_cogvideox_vae_config(json, "input"); });
   fuzz::accepts([&] {
     const auto config = parse_scheduler_config(json, "input");
-    for (const auto kind : {SchedulerKind::ddpm, SchedulerKind::ddim, SchedulerKind::unipc})
-      fuzz::accepts([&] { make_scheduler(kind, config, 3, 0.0); });
+    for (const auto& name : scheduler_names())
+      fuzz::accepts([&] { make_scheduler(name, config, {.steps = 3, .tokens = 300}); });
   });
   return 0;
 }

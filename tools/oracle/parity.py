@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from PIL import Image
 from random_wan import write_model
-from reference import REPOSITORY, Request, open_pipeline, run_ddim, run_unipc, text_tokens
+from reference import REPOSITORY, Request, open_pipeline, run_ddim, run_pipeline, text_tokens
 from safetensors.torch import load_file, save_file
 
 TEXT_LIMIT = 1e-4  # of the tensor's scale, its root mean square
@@ -118,7 +118,7 @@ def check(binary, model, scheduler, request, work, table):
     """UniPC starts from saved noise, DDIM from the seed alone, so that both ways in are tried."""
     print(f"{model.name}, {scheduler}: {request}")
     pipeline = open_pipeline(model)
-    expected = run_ddim(pipeline, request) if scheduler == "ddim" else run_unipc(pipeline, request)
+    expected = run_ddim(pipeline, request) if scheduler == "ddim" else run_pipeline(pipeline, request)
     out = work / f"{model.name}-{scheduler}"
     out.mkdir()
     init_latents = None

@@ -14,7 +14,13 @@ from random_wan import fill as fill_like_wan
 from reference import versions
 from safetensors.torch import save_file
 
-from diffusers import AutoencoderKLCogVideoX, CogVideoXDDIMScheduler, CogVideoXPipeline, CogVideoXTransformer3DModel
+from diffusers import (
+    AutoencoderKLCogVideoX,
+    CogVideoXDDIMScheduler,
+    CogVideoXDPMScheduler,
+    CogVideoXPipeline,
+    CogVideoXTransformer3DModel,
+)
 from transformers import T5Config, T5EncoderModel, T5Tokenizer
 
 # Nothing equals anything that it could be confused with: d_model, heads * d_kv, time_embed_dim, inner dim, text width.
@@ -191,8 +197,8 @@ def record_vae(pipeline, generator, tensors):
 RUN = dict(prompt="a cat walks along a wall", negative_prompt="blue", height=32, width=48, num_frames=9, num_inference_steps=4, guidance_scale=6.0)
 
 
-def record_run(pipeline, tensors):
-    """The whole pipeline: latents after every step, as [C, T, h, w], and the frames before rounding."""
+def record_run(pipeline, tensors, name="run", **settings):
+    """The whole pipeline: latents after every step, as [C, T, h, w], and, of the first run, the frames before rounding."""
     latents = []
 
     def after_step(_, index, timestep, values):
@@ -201,8 +207,11 @@ def record_run(pipeline, tensors):
 
     set_text_length(pipeline.transformer, 226)
     generator = torch.Generator("cpu").manual_seed(7)
-    video = pipeline(**RUN, generator=generator, output_type="pt", callback_on_step_end=after_step).frames[0]
-    tensors |= {"run.latents": torch.stack(latents), "run.frames": video.permute(0, 2, 3, 1).half(), "run.timesteps": pipeline.scheduler.timesteps}
+    output_type = "pt" if name == "run" else "latent"
+    video = pipeline(**RUN, **settings, generator=generator, output_type=output_type, callback_on_step_end=after_step).frames[0]
+    tensors |= {f"{name}.latents": torch.stack(latents), f"{name}.timesteps": pipeline.scheduler.timesteps}
+    if name == "run":
+        tensors["run.frames"] = video.permute(0, 2, 3, 1).half()
 
 
 @torch.no_grad()
@@ -215,6 +224,9 @@ def record(folder, name, out):
         record_text(pipeline, generator, tensors)
         record_vae(pipeline, generator, tensors)
     record_run(pipeline, tensors)
+    record_run(pipeline, tensors, "dynamic", use_dynamic_cfg=True)
+    pipeline.scheduler = CogVideoXDPMScheduler.from_config(pipeline.scheduler.config)
+    record_run(pipeline, tensors, "dpm", use_dynamic_cfg=True)
     tensors = {key: value.contiguous() for key, value in tensors.items()}
     dead = [key for key, value in tensors.items() if value.is_floating_point() and value.numel() > 2 and not 0.1 < value.std() < 10]
     if dead or not all(value.isfinite().all() for value in tensors.values()):

@@ -105,13 +105,13 @@ def decode(pipeline, latents):
 
 
 @torch.no_grad()
-def run_unipc(pipeline, request):
+def run_pipeline(pipeline, request):
     """The stock pipeline from the prompt to the latents, watched through its own callback."""
     steps, timesteps, embeds = [], [], {}
 
     def record(_, index, timestep, tensors):
         steps.append(tensors["latents"][0].clone())
-        timesteps.append(int(timestep))
+        timesteps.append(timestep.item())
         embeds.update({name: tensors[name] for name in ("prompt_embeds", "negative_prompt_embeds")})
         return {}
 

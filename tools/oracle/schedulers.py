@@ -3,7 +3,8 @@
 
     python tools/oracle/schedulers.py --out tests/golden
 
-The network's predictions and the noise are seeded banks that all cases share: step i takes prediction i and noise i, modulo the bank's length.
+The network's predictions and the noise are seeded banks that all cases share: step i takes prediction i and noise i (and i + 1 where it draws two),
+modulo the bank's length.
 Floats have 9 significant digits, which is float32 exactly.
 """
 
@@ -13,13 +14,34 @@ import pathlib
 import warnings
 
 import diffusers
+import numpy
 import torch
-from diffusers import DDIMScheduler, DDPMScheduler, UniPCMultistepScheduler
-from diffusers.schedulers import scheduling_ddpm
+from diffusers import (
+    CogVideoXDDIMScheduler,
+    CogVideoXDPMScheduler,
+    DDIMScheduler,
+    DDPMScheduler,
+    DPMSolverMultistepScheduler,
+    FlowMatchEulerDiscreteScheduler,
+    UniPCMultistepScheduler,
+)
+from diffusers.pipelines.flux.pipeline_flux import calculate_shift
+from diffusers.schedulers import scheduling_ddpm, scheduling_dpm_cogvideox, scheduling_flow_match_euler_discrete
 
 SHAPE = (2, 3, 4)
 BANK = 11
-CLASSES = {c.__name__: c for c in (DDPMScheduler, DDIMScheduler, UniPCMultistepScheduler)}
+CLASSES = {
+    c.__name__: c
+    for c in (
+        DDPMScheduler,
+        DDIMScheduler,
+        UniPCMultistepScheduler,
+        CogVideoXDDIMScheduler,
+        CogVideoXDPMScheduler,
+        DPMSolverMultistepScheduler,
+        FlowMatchEulerDiscreteScheduler,
+    )
+}
 SHIPPED = {
     "beta_schedule": "squaredcos_cap_v2",
     "prediction_type": "v_prediction",
@@ -27,10 +49,68 @@ SHIPPED = {
     "timestep_spacing": "trailing",
 }
 WAN = {"prediction_type": "flow_prediction", "use_flow_sigmas": True}
+COGVIDEOX = {"prediction_type": "v_prediction", "rescale_betas_zero_snr": True, "timestep_spacing": "trailing"}
 
 
 def cases():
-    """Yields (class name, settings, steps, eta)."""
+    """Yields (class name, settings, steps, eta, what else the run says: timesteps, sigmas, tokens)."""
+    for case in (*ddpm_and_ddim(), *unipc(), *flow_euler(), *dpm_solver(), *cogvideox()):
+        yield case if len(case) == 5 else (*case, {})
+
+
+def flow_euler():
+    name = "FlowMatchEulerDiscreteScheduler"
+    for shift in (1.0, 3.0, 8.0):
+        for steps in (1, 4, 7, 50):
+            yield name, {"shift": shift}, steps, 0.0
+    for change in ({"use_karras_sigmas": True}, {"use_exponential_sigmas": True}, {"stochastic_sampling": True}, {"shift_terminal": 0.1}):
+        yield name, {"shift": 5.0, **change}, 6, 0.0
+    for tokens in (64, 1560, 32760):
+        for time_shift in ("exponential", "linear"):
+            yield name, {"use_dynamic_shifting": True, "time_shift_type": time_shift}, 6, 0.0, {"tokens": tokens}
+    ltx = {"use_dynamic_shifting": True, "base_shift": 0.95, "max_shift": 2.05, "base_image_seq_len": 1024, "shift_terminal": 0.1}
+    yield name, ltx, 8, 0.0, {"tokens": 4032}
+    yield name, {"shift": 3.0, "num_train_timesteps": 500}, 9, 0.0
+    for shift in (1.0, 5.0):
+        yield name, {"shift": shift}, 4, 0.0, {"sigmas": [1.0, 0.75, 0.5, 0.25]}
+        yield name, {"shift": shift}, 4, 0.0, {"timesteps": [1000.0, 750.0, 500.5, 250.0]}
+    yield name, {"use_dynamic_shifting": True}, 3, 0.0, {"sigmas": [0.9, 0.6, 0.1], "tokens": 300}
+
+
+def dpm_solver():
+    name = "DPMSolverMultistepScheduler"
+    for order in (1, 2, 3):
+        for algorithm in ("dpmsolver++", "sde-dpmsolver++"):
+            for solver in ("midpoint", "heun"):
+                settings = {**SHIPPED, "solver_order": order, "algorithm_type": algorithm, "solver_type": solver}
+                yield name, settings, 8, 0.0
+                yield name, {**settings, "lower_order_final": False, "final_sigmas_type": "sigma_min"}, 7, 0.0
+        yield name, {**WAN, "solver_order": order, "flow_shift": 5.0}, 8, 0.0
+        yield name, {"solver_order": order}, 20, 0.0
+    for prediction in ("epsilon", "v_prediction", "sample"):
+        yield name, {"prediction_type": prediction}, 6, 0.0
+    for spacing in ("leading", "linspace", "trailing"):
+        yield name, {"beta_schedule": "scaled_linear", "steps_offset": 1, "timestep_spacing": spacing}, 6, 0.0
+    for steps in (1, 2, 3, 50):
+        yield name, SHIPPED, steps, 0.0
+        yield name, {**WAN, "flow_shift": 3.0}, steps, 0.0
+    yield name, {**WAN, "algorithm_type": "sde-dpmsolver++", "flow_shift": 3.0}, 6, 0.0
+    yield name, {**SHIPPED, "euler_at_final": True, "final_sigmas_type": "sigma_min"}, 20, 0.0
+    yield name, SHIPPED, 4, 0.0, {"timesteps": [999, 749, 499, 249]}
+
+
+def cogvideox():
+    for steps in (1, 2, 3, 5, 50):
+        for scale in (1.0, 3.0):
+            yield "CogVideoXDDIMScheduler", {**COGVIDEOX, "snr_shift_scale": scale}, steps, 0.0
+            yield "CogVideoXDPMScheduler", {**COGVIDEOX, "snr_shift_scale": scale}, steps, 0.0
+    for prediction in ("epsilon", "v_prediction", "sample"):
+        for spacing in ("leading", "linspace", "trailing"):
+            settings = {"prediction_type": prediction, "timestep_spacing": spacing, "set_alpha_to_one": spacing != "leading"}
+            yield "CogVideoXDPMScheduler", settings, 6, 0.0
+
+
+def ddpm_and_ddim():
     for name in ("DDPMScheduler", "DDIMScheduler"):
         etas = (0.0, 0.5) if name == "DDIMScheduler" else (0.0,)
         for eta in etas:
@@ -56,7 +136,10 @@ def cases():
             yield "DDIMScheduler", {"set_alpha_to_one": alpha_to_one, "steps_offset": 1, "timestep_spacing": spacing}, 5, 0.3
     yield "DDIMScheduler", {"clip_sample": False}, 5, 1.0
     yield "DDIMScheduler", {**SHIPPED, "num_train_timesteps": 200, "clip_sample": False}, 9, 0.0
+    yield "DDPMScheduler", {**SHIPPED, "clip_sample": False}, 4, 0.0, {"timesteps": [999, 749, 300, 0]}
 
+
+def unipc():
     unipc = "UniPCMultistepScheduler"
     for order in (1, 2, 3):
         for spacing in ("leading", "linspace", "trailing"):
@@ -78,6 +161,7 @@ def cases():
         yield unipc, {**WAN, "flow_shift": 5.0}, steps, 0.0
     yield unipc, {**WAN, "final_sigmas_type": "sigma_min"}, 6, 0.0
     yield unipc, {**SHIPPED, "disable_corrector": [0, 3]}, 7, 0.0
+    yield unipc, {**WAN, "flow_shift": 5.0}, 4, 0.0, {"sigmas": [1.0, 0.75, 0.5, 0.25]}
     # Not at order 3: its differences of neighbouring steps turn a last bit into percents there, in the reference as well.
     yield unipc, SHIPPED, 1000, 0.0
 
@@ -86,26 +170,49 @@ def numbers(tensor):
     return [float(f"{value:.9g}") for value in tensor.flatten().tolist()]
 
 
-def run(name, settings, steps, eta, start, predictions, noises):
+def set_timesteps(scheduler, steps, given):
+    if "tokens" in given:
+        keys = ("base_image_seq_len", "max_image_seq_len", "base_shift", "max_shift")
+        mu = {"mu": calculate_shift(given["tokens"], *(scheduler.config[key] for key in keys))}
+    else:
+        mu = {}
+    if "sigmas" in given:
+        scheduler.set_timesteps(sigmas=numpy.array(given["sigmas"]), **mu)
+    elif "timesteps" in given:
+        scheduler.set_timesteps(timesteps=given["timesteps"], **mu)
+    else:
+        scheduler.set_timesteps(steps, **mu)
+
+
+def run(name, settings, steps, eta, given, start, predictions, noises):
     scheduler = CLASSES[name](**settings)
-    scheduler.set_timesteps(steps)
+    set_timesteps(scheduler, steps, given)
     assert len(scheduler.timesteps) == steps, (name, settings, steps)
     kept = list(range(steps)) if steps <= 8 else sorted({*range(0, steps, -(-steps // 6)), steps - 2, steps - 1})
-    sample, samples = start, []
+    sample, samples, before = start, [], None
     for i, timestep in enumerate(scheduler.timesteps):
         prediction, noise = predictions[i % BANK], noises[i % BANK]
         if name == "DDIMScheduler":
             arguments = {"eta": eta, "variance_noise": noise} if eta > 0 else {}
             sample = scheduler.step(prediction, timestep, sample, **arguments).prev_sample
+        elif name == "CogVideoXDPMScheduler":
+            draws = iter((noise, noises[(i + 1) % BANK]))
+            scheduling_dpm_cogvideox.randn_tensor = lambda *_, draws=draws, **__: next(draws)
+            timestep_before = scheduler.timesteps[i - 1] if i > 0 else None
+            sample, before = scheduler.step(prediction, before, timestep, timestep_before, sample)
+        elif name == "DPMSolverMultistepScheduler":
+            sample = scheduler.step(prediction, timestep, sample, variance_noise=noise).prev_sample
         else:
-            scheduling_ddpm.randn_tensor = lambda *_, noise=noise, **__: noise  # DDPM takes a generator only
+            for module in (scheduling_ddpm, scheduling_flow_match_euler_discrete):
+                module.randn_tensor = lambda *_, noise=noise, **__: noise  # which take a generator only
             sample = scheduler.step(prediction, timestep, sample).prev_sample
         assert sample.isfinite().all(), (name, settings, steps, i)
         if i in kept:
             samples.append(numbers(sample))
     timesteps = scheduler.timesteps.tolist()
     listed = timesteps if steps <= 100 else []
-    return {"class": name, "settings": settings, "steps": steps, "eta": eta, "timesteps": listed, "kept": kept, "samples": samples}
+    result = {"class": name, "settings": settings, "steps": steps, "eta": eta, "timesteps": listed, "kept": kept, "samples": samples}
+    return result | {key if key == "tokens" else f"given_{key}": value for key, value in given.items()}
 
 
 def timestep_sums():

@@ -340,7 +340,7 @@ TEST(GenerateAll, EndsWithWhatTheReceiverThrows) {
 TEST(GenerateAll, GoesOnFromCheckpointsToTheSameBytes) {
   const test::TemporaryFolder folder;
   std::vector<GenerationRequest> requests;
-  for (const char* scheduler : {"unipc", "ddpm", "ddim"})
+  for (const char* scheduler : {"unipc", "ddpm", "ddim", "dpm++", "dpm++-sde", "cogvideox-dpm"})
     for (const int64_t frames : {5, 9}) {
       auto request = small_request(folder / (std::string(scheduler) + std::to_string(frames) + ".mp4"),
                                    frames);
@@ -354,7 +354,7 @@ TEST(GenerateAll, GoesOnFromCheckpointsToTheSameBytes) {
   for (const auto& plan : plans) fs::remove(plan.clips[0].output);
   const BatchLimits limits{
       .token_budget = 100'000, .memory_limit = {}, .checkpoint_every = 2, .checkpoint_folder = ""};
-  StoppingAfter stopping(16);
+  StoppingAfter stopping(32);
   Outcomes none;
   test::expect_error(ErrorKind::interrupted, {"stopped"},
                      [&] { generate_all(plans, limits, stopping, none.collect()); });

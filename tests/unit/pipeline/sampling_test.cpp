@@ -40,14 +40,14 @@ class ConstantDenoiser : public Denoiser {
 // Adds the prediction to the sample; wants noise at its last step.
 class AddingScheduler : public Scheduler {
  public:
-  AddingScheduler() : Scheduler({900, 500, 100}) {}
-  bool needs_noise(int64_t step) const override { return step == 2; }
+  AddingScheduler() : Scheduler(std::vector<double>{900, 500, 100}) {}
+  int64_t noises_needed(int64_t step) const override { return step == 2 ? 1 : 0; }
   NoiseLevel level(int64_t step) const override { return {1, 3 - static_cast<float>(step)}; }
 
  protected:
   at::Tensor advance(const at::Tensor& prediction, int64_t, const at::Tensor& sample,
-                     const at::Tensor& noise) override {
-    return noise.defined() ? sample + prediction + noise : sample + prediction;
+                     const std::vector<at::Tensor>& noises) override {
+    return noises.empty() ? sample + prediction : sample + prediction + noises[0];
   }
 };
 
@@ -106,6 +106,15 @@ TEST(Sample, RescalesGuidanceToTheSpreadOfTheConditionalPrediction) {
   }
 }
 
+// Source of the numbers: the formula of pipeline_cogvideox.py in Python.
+TEST(Guidance, ChangesWithTheTimestepAlongACosine) {
+  const Guidance constant{6}, dynamic{6, 0, 50};
+  EXPECT_EQ(constant.scale_at(999), 6);
+  EXPECT_NEAR(dynamic.scale_at(999), 2.291487174551452, 1e-9);
+  EXPECT_NEAR(dynamic.scale_at(19), 1.123397939968981, 1e-9);
+  EXPECT_EQ(dynamic.scale_at(50), 1);
+}
+
 TEST(Sample, RunsOneBranchWithoutGuidance) {
   const auto latents = test::random_here({4, 1, 4, 6}, 1);
   const ConstantDenoiser denoiser;
@@ -126,14 +135,14 @@ TEST(Sample, TellsEachStepAndAsksForNoiseOnlyWhenTheSchedulerNeedsIt) {
   const ConstantDenoiser denoiser;
   AddingScheduler scheduler;
   std::vector<int64_t> noise_at;
-  std::vector<int64_t> timesteps;
+  std::vector<double> timesteps;
   std::vector<at::Tensor> values;
   SamplingHooks hooks;
   hooks.noise = [&](int64_t step) {
     noise_at.push_back(step);
     return test::here(at::ones({6, 16}));
   };
-  hooks.after_step = [&](int64_t, int64_t timestep, const at::Tensor& x) {
+  hooks.after_step = [&](int64_t, double timestep, const at::Tensor& x) {
     timesteps.push_back(timestep);
     values.push_back(x);
   };
@@ -141,7 +150,7 @@ TEST(Sample, TellsEachStepAndAsksForNoiseOnlyWhenTheSchedulerNeedsIt) {
                                   pack({{test::here(at::zeros({4, 1, 4, 6})), {}}}, patch), {{1.0}}, hooks,
                                   observer);
   EXPECT_EQ(noise_at, (std::vector<int64_t>{2}));
-  EXPECT_EQ(timesteps, (std::vector<int64_t>{900, 500, 100}));
+  EXPECT_EQ(timesteps, (std::vector<double>{900, 500, 100}));
   EXPECT_EQ(observer.seen, (std::vector<std::string>{"denoise 1/3", "denoise 2/3", "denoise 3/3"}));
   EXPECT_TRUE(values.at(1).eq(2).all().item<bool>());
   EXPECT_TRUE(at::equal(values.at(2), result));
@@ -162,8 +171,7 @@ TEST(Sample, LeavesKnownTokensAsTheyAreAndTellsTheNetworkTheyAreClean) {
   EXPECT_TRUE(at::equal(result.narrow(1, 0, 1), latents.narrow(1, 0, 1)));
   EXPECT_LE(test::relative_error(result.narrow(1, 1, 2), latents.narrow(1, 1, 2) + 6), 1e-6);
   for (std::size_t step = 0; step < 3; ++step) {
-    const auto expected = test::here(
-        at::cat({at::zeros({6}), at::full({12}, static_cast<double>(scheduler.timesteps()[step]))}));
+    const auto expected = test::here(at::cat({at::zeros({6}), at::full({12}, scheduler.timesteps()[step])}));
     EXPECT_TRUE(at::equal(test::timestep_of_tokens(denoiser.shown[step]), at::cat({expected, expected})));
   }
 }
@@ -231,8 +239,7 @@ TEST(Sample, TellsTheNetworkTheLevelOfKnownTokens) {
   for (std::size_t step = 0; step < 3; ++step)
     EXPECT_TRUE(
         at::equal(test::timestep_of_tokens(denoiser.shown[step]),
-                  test::here(at::cat({at::full({6}, 60.0),
-                                      at::full({12}, static_cast<double>(scheduler.timesteps()[step]))}))));
+                  test::here(at::cat({at::full({6}, 60.0), at::full({12}, scheduler.timesteps()[step])}))));
 }
 
 TEST(Sample, RescalesOverTheTokensThatAreNew) {
@@ -264,7 +271,7 @@ TEST(Sample, KeepsKnownTokensBitForBitWithARealNetwork) {
   const auto texts = test::text_states(test::random_here({2, 9, config.text_dim}, 2));
   const auto tokens = pack({{latents, known_frames}}, config.patch_size, 2);
   const std::vector<Guidance> guidance = {{5.0}};
-  const auto scheduler = make_scheduler(SchedulerKind::unipc, scheduler_config, 6, 0);
+  const auto scheduler = make_scheduler("unipc", scheduler_config, {.steps = 6});
   Observer observer;
   const auto values = sample(network, prepare_passes(network, tokens, texts, guidance), *scheduler, tokens,
                              guidance, {}, observer);
@@ -288,7 +295,7 @@ TEST(Sample, BranchesInTurnMakeTheSame) {
   const auto tokens = pack({first, second, second}, config.patch_size);
   const std::vector<Guidance> guidance = {{1.0}, {5.0, 0.7}};
   const auto made = [&](bool in_turn) {
-    const auto scheduler = make_scheduler(SchedulerKind::unipc, scheduler_config, 3, 0);
+    const auto scheduler = make_scheduler("unipc", scheduler_config, {.steps = 3});
     Observer observer;
     return sample(network, prepare_passes(network, tokens, texts, guidance, in_turn), *scheduler, tokens,
                   guidance, {}, observer);
@@ -312,7 +319,7 @@ TEST(Sample, RunsOnTheMetaDeviceWithKnownCells) {
     const auto tokens = pack({{latents, cells}}, config.patch_size, 2, levels_per_token);
     const std::vector<TextStates> texts = {{{states}, 9}, {{states.slice(0, 0, 2)}, 9}};
     const std::vector<Guidance> guidance = {{5.0}};
-    const auto scheduler = make_scheduler(SchedulerKind::unipc, scheduler_config, 3, 0);
+    const auto scheduler = make_scheduler("unipc", scheduler_config, {.steps = 3});
     const auto content = patchify(latents, config.patch_size);
     Observer observer;
     const auto values = sample(network, prepare_passes(network, tokens, texts, guidance), *scheduler, tokens,

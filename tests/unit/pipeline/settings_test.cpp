@@ -25,6 +25,8 @@ Json full_object() {
             return Json("text of " + std::string(setting.key));
           else if constexpr (std::is_same_v<Value, std::vector<std::string>>)
             return Json({"one", "two"});
+          else if constexpr (std::is_same_v<Value, std::vector<double>>)
+            return Json({0.5, 0.25});
           else if constexpr (std::is_same_v<Value, bool>)
             return Json(true);
           else if constexpr (std::is_same_v<Value, double>)
@@ -87,6 +89,9 @@ TEST(Settings, ReadNumbersAndSwitchesFromText) {
     set_from_text(request, setting_named("sidecar"), text, "T2V_SIDECAR");
     EXPECT_EQ(request.sidecar, value);
   }
+  set_from_text(request, setting_named("sigmas"), "1, 0.5", "--sigmas");
+  set_from_text(request, setting_named("sigmas"), "0.25", "--sigmas");
+  EXPECT_EQ(request.sigmas, (std::vector<double>{1, 0.5, 0.25}));
   EXPECT_EQ(request.steps, 20);
   EXPECT_EQ(request.fps, 23.976);
   EXPECT_EQ(request.prompt, " a circle ");
@@ -102,6 +107,7 @@ TEST(Settings, RefuseTextThatIsNoNumberNamingItsSource) {
     refused("steps", text);
   for (const char* text : {"", "fast", "24fps", "nan", "inf", "1e999", "1,5"}) refused("fps", text);
   for (const char* text : {"", "maybe", "TRUE", "2"}) refused("sidecar", text);
+  for (const char* text : {"", ",", "x"}) refused("timesteps", text);
 }
 
 TEST(MergeRequests, LetsTheLaterSourceWinSettingBySetting) {
@@ -115,6 +121,17 @@ TEST(MergeRequests, LetsTheLaterSourceWinSettingBySetting) {
   EXPECT_EQ(merged.prompt, "base");
   EXPECT_EQ(merged.steps, 20);
   EXPECT_EQ(merged.seed, 0);
+}
+
+TEST(MergeRequests, StepsTimestepsAndSigmasDisplaceEachOther) {
+  GenerationRequest steps, timesteps, sigmas;
+  steps.steps = 8;
+  timesteps.timesteps = {999, 499};
+  sigmas.sigmas = {1, 0.5};
+  EXPECT_FALSE(merge_requests(steps, timesteps).steps);
+  EXPECT_FALSE(merge_requests(timesteps, steps).timesteps);
+  EXPECT_FALSE(merge_requests(timesteps, sigmas).timesteps);
+  EXPECT_FALSE(merge_requests(sigmas, timesteps).sigmas);
 }
 
 TEST(MergeRequests, DisplacesWhatSaysTheSameInOtherWords) {

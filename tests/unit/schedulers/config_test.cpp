@@ -25,16 +25,10 @@ TEST(SchedulerConfig, ReadsTheShippedModels) {
   EXPECT_EQ(config.prediction_type, PredictionType::v_prediction);
   EXPECT_EQ(config.timestep_spacing, TimestepSpacing::trailing);
   EXPECT_TRUE(config.rescale_betas_zero_snr);
-  EXPECT_EQ(config.solver_order, 2);
-  EXPECT_EQ(config.solver_type, SolverType::bh2);
-  EXPECT_TRUE(config.predict_x0);
-  EXPECT_TRUE(config.lower_order_final);
-  EXPECT_EQ(config.final_sigmas_type, FinalSigmasType::zero);
-  EXPECT_TRUE(config.disable_corrector.empty());
+  EXPECT_EQ(config.scheduler, "unipc");
   EXPECT_FALSE(config.use_flow_sigmas);
   // What DDIM takes from it.
   EXPECT_FALSE(config.clip_sample);
-  EXPECT_TRUE(config.set_alpha_to_one);
 }
 
 TEST(SchedulerConfig, AbsentKeysHaveTheDefaultsOfTheFilesClass) {
@@ -60,7 +54,6 @@ TEST(SchedulerConfig, ReadsAWanFile) {
   EXPECT_EQ(config.prediction_type, PredictionType::flow_prediction);
   EXPECT_TRUE(config.use_flow_sigmas);
   EXPECT_EQ(config.flow_shift, 3.0);
-  EXPECT_EQ(config.disable_corrector, (std::vector<int64_t>{0, 2}));
 }
 
 TEST(SchedulerConfig, RefusesSettingsThatWouldChangeTheResult) {
@@ -86,7 +79,6 @@ TEST(SchedulerConfig, RefusesUnknownValuesAndValuesOutOfRange) {
   const std::vector<Json> bad = {
       {{"prediction_type", "velocity"}},
       {{"timestep_spacing", "even"}},
-      {{"variance_type", "small"}},
       {{"solver_type", "midpoint"}},
       {{"final_sigmas_type", "one"}},
       {{"solver_order", 0}},
@@ -106,20 +98,47 @@ TEST(SchedulerConfig, RefusesUnknownValuesAndValuesOutOfRange) {
       {{"beta_schedule", 7}},
   };
   for (const auto& settings : bad) refusal(kUniPc, settings);
+  refusal("DDPMScheduler", {{"variance_type", "small"}});
+  refusal("DDIMScheduler", {{"set_alpha_to_one", 1}});
+  for (const char* name : {"CogVideoXDDIMScheduler", "CogVideoXDPMScheduler"})
+    refusal(name, {{"snr_shift_scale", 0.0}});
+  const std::vector<Json> bad_flows = {{{"shift", 0.0}},
+                                       {{"time_shift_type", "cosine"}},
+                                       {{"max_image_seq_len", 256}},
+                                       {{"shift_terminal", 1.5}},
+                                       {{"invert_sigmas", true}},
+                                       {{"use_beta_sigmas", true}},
+                                       {{"use_karras_sigmas", true}, {"use_exponential_sigmas", true}}};
+  for (const auto& settings : bad_flows) refusal("FlowMatchEulerDiscreteScheduler", settings);
+  const std::vector<Json> bad_solvers = {
+      {{"algorithm_type", "dpmsolver"}}, {{"solver_type", "euler"}}, {{"solver_order", 4}},
+      {{"use_karras_sigmas", true}},     {{"use_lu_lambdas", true}}, {{"lambda_min_clipped", -5.1}}};
+  for (const auto& settings : bad_solvers) refusal("DPMSolverMultistepScheduler", settings);
 }
 
 TEST(SchedulerConfig, RefusesOtherClasses) {
-  const auto message = refusal("FlowMatchEulerDiscreteScheduler", Json::object());
+  const auto message = refusal("LCMScheduler", Json::object());
   EXPECT_NE(message.find("UniPCMultistepScheduler"), std::string::npos) << message;
   EXPECT_THROW(parse_scheduler_config(Json::object(), "x"), Error);
   EXPECT_THROW(parse_scheduler_config(Json::array(), "x"), Error);
 }
 
-TEST(SchedulerConfig, KindsHaveNames) {
-  for (const auto kind : {SchedulerKind::ddpm, SchedulerKind::ddim, SchedulerKind::unipc})
-    EXPECT_EQ(parse_scheduler_kind(scheduler_name(kind)), kind);
+TEST(SchedulerConfig, ReadsAFlowEulerFile) {
+  const auto config = config_of("FlowMatchEulerDiscreteScheduler", {{"shift", 7.0}, {"flow_shift", 2.0}});
+  EXPECT_EQ(config.scheduler, "flow-euler");
+  EXPECT_EQ(config.prediction_type, PredictionType::flow_prediction);
+  EXPECT_TRUE(config.use_flow_sigmas);
+  EXPECT_EQ(config.flow_shift, 7.0);
+  EXPECT_NO_THROW(make_scheduler("unipc", config, {.steps = 4}));
+  EXPECT_NO_THROW(make_scheduler("dpm++", config, {.steps = 4}));
+}
+
+TEST(SchedulerConfig, ClassesHaveNames) {
+  EXPECT_EQ(scheduler_list(), "ddpm, ddim, unipc, flow-euler, dpm++, dpm++-sde, cogvideox-dpm");
+  for (const auto& name : scheduler_names()) EXPECT_EQ(scheduler_named(name).name, name);
+  EXPECT_EQ(config_of("CogVideoXDDIMScheduler", Json::object()).scheduler, "ddim");
   try {
-    parse_scheduler_kind("unpic");
+    scheduler_named("unpic");
     FAIL();
   } catch (const Error& error) {
     EXPECT_EQ(error.kind(), ErrorKind::usage);

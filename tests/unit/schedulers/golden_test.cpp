@@ -19,6 +19,14 @@ double tolerance_of(const Json& golden_case) {
   return golden_case.at("settings").value("predict_x0", true) ? 1e-5 : 2e-5;
 }
 
+Schedule schedule_of(const Json& golden_case) {
+  return {.steps = golden_case.at("steps").get<int64_t>(),
+          .eta = golden_case.at("eta").get<double>(),
+          .timesteps = golden_case.value("given_timesteps", std::vector<double>()),
+          .sigmas = golden_case.value("given_sigmas", std::vector<double>()),
+          .tokens = golden_case.value("tokens", int64_t{0})};
+}
+
 TEST(Schedulers, AgreeWithTheReferenceAtEveryStep) {
   const auto golden_file = read_json(golden("schedulers.json"));
   const auto bank = bank_of(golden_file);
@@ -30,12 +38,12 @@ TEST(Schedulers, AgreeWithTheReferenceAtEveryStep) {
                              expected.at("steps").dump() + " eta " + expected.at("eta").dump();
     SCOPED_TRACE(description);
     const auto steps = expected.at("steps").get<int64_t>();
-    const auto scheduler = make_scheduler(scheduler_kind_of_class(class_name, "golden"),
-                                          config_of(class_name, expected.at("settings")), steps,
-                                          expected.at("eta").get<double>());
+    const auto scheduler = make_scheduler(scheduler_of_class(class_name, "golden").name,
+                                          config_of(class_name, expected.at("settings")),
+                                          schedule_of(expected));
     ASSERT_EQ(static_cast<int64_t>(scheduler->timesteps().size()), steps);
     if (!expected.at("timesteps").empty()) {
-      EXPECT_EQ(scheduler->timesteps(), expected.at("timesteps").get<std::vector<int64_t>>());
+      EXPECT_EQ(scheduler->timesteps(), expected.at("timesteps").get<std::vector<double>>());
     }
     const auto samples = run_steps(*scheduler, bank, bank.start, 0, steps);
     const double tolerance = tolerance_of(expected);
@@ -55,9 +63,10 @@ TEST(Schedulers, AgreeWithTheReferenceAtEveryStep) {
 }
 
 // The sum that the oracle writes in place of every timestep.
-int64_t weighted_sum(const std::vector<int64_t>& timesteps) {
+int64_t weighted_sum(const std::vector<double>& timesteps) {
   int64_t sum = 0;
-  for (std::size_t i = 0; i < timesteps.size(); ++i) sum += timesteps[i] * static_cast<int64_t>(i + 1);
+  for (std::size_t i = 0; i < timesteps.size(); ++i)
+    sum += static_cast<int64_t>(timesteps[i]) * static_cast<int64_t>(i + 1);
   return sum % 65521;
 }
 
@@ -65,13 +74,16 @@ TEST(Schedulers, TimestepsAreTheReferencesForEveryNumberOfSteps) {
   const auto golden_file = read_json(golden("schedulers.json"));
   for (const auto& grid : golden_file.at("timestep_sums")) {
     SCOPED_TRACE(grid.at("class").get<std::string>() + " " + grid.at("settings").dump());
-    const auto kind = scheduler_kind_of_class(grid.at("class").get<std::string>(), "golden");
+    const std::string name = scheduler_of_class(grid.at("class").get<std::string>(), "golden").name;
     const auto config = config_of(grid.at("class").get<std::string>(), grid.at("settings"));
     int64_t longer_in_reference = 0;
     for (int64_t steps = 1; steps <= 1000; steps += config.use_flow_sigmas ? 37 : 1) {
-      const auto timesteps = config.use_flow_sigmas
-                                 ? make_scheduler(kind, config, steps, 0)->timesteps()
-                                 : spaced_timesteps(config, steps, kind == SchedulerKind::unipc ? 1 : 0);
+      std::vector<double> timesteps;
+      if (config.use_flow_sigmas)
+        timesteps = make_scheduler(name, config, {.steps = steps})->timesteps();
+      else
+        for (const auto one : spaced_timesteps(config, steps, name == "unipc" ? 1 : 0))
+          timesteps.push_back(static_cast<double>(one));
       ASSERT_EQ(static_cast<int64_t>(timesteps.size()), steps);
       ASSERT_TRUE(std::is_sorted(timesteps.rbegin(), timesteps.rend())) << steps;
       ASSERT_GE(timesteps.back(), 0) << steps;

@@ -10,7 +10,7 @@
 #include "base/json.h"
 #include "device.h"
 #include "paths.h"
-#include "schedulers/scheduler.h"
+#include "schedulers/scheduler_classes.h"
 
 namespace t2v::test {
 
@@ -19,9 +19,11 @@ inline SchedulerConfig config_of(const std::string& class_name, Json settings) {
   return parse_scheduler_config(settings, "scheduler_config.json");
 }
 
-inline SchedulerConfig shipped_config() {
-  return parse_scheduler_config(read_json(shipped_model() / "scheduler" / "scheduler_config.json"),
-                                "scheduler_config.json");
+// The shipped model's, with other settings.
+inline SchedulerConfig shipped_config(const Json& settings = Json::object()) {
+  auto json = read_json(shipped_model() / "scheduler" / "scheduler_config.json");
+  json.update(settings);
+  return parse_scheduler_config(json, "scheduler_config.json");
 }
 
 // The shared inputs of the golden cases.
@@ -42,14 +44,21 @@ inline Bank bank_of(const Json& golden) {
   return bank;
 }
 
+// Of step i: noise i of the bank, then those after it.
+inline std::vector<at::Tensor> noises_of(const Scheduler& scheduler, const Bank& bank, int64_t i) {
+  std::vector<at::Tensor> noises;
+  for (int64_t k = 0; k < scheduler.noises_needed(i); ++k)
+    noises.push_back(bank.noises[static_cast<std::size_t>(i + k) % bank.noises.size()]);
+  return noises;
+}
+
 // Runs steps first ... last - 1 from `sample` on the bank's predictions; returns every sample.
 inline std::vector<at::Tensor> run_steps(Scheduler& scheduler, const Bank& bank, at::Tensor sample,
                                          int64_t first, int64_t last) {
   std::vector<at::Tensor> samples;
   for (int64_t i = first; i < last; ++i) {
     const auto at_bank = static_cast<std::size_t>(i) % bank.predictions.size();
-    const auto noise = scheduler.needs_noise(i) ? std::optional(bank.noises[at_bank]) : std::nullopt;
-    sample = scheduler.step(bank.predictions[at_bank], i, sample, noise);
+    sample = scheduler.step(bank.predictions[at_bank], i, sample, noises_of(scheduler, bank, i));
     samples.push_back(sample);
   }
   return samples;
