@@ -1,8 +1,9 @@
 // Song et al. (2021), "Denoising diffusion implicit models", eq. 12 and 16. Reference: diffusers
-// scheduling_ddim.py, DDIMScheduler.step.
+// scheduling_ddim.py, DDIMScheduler.step; scheduling_ddim_cogvideox.py, CogVideoXDDIMScheduler.step.
 #include <ATen/ATen.h>
 
 #include <algorithm>
+#include <cmath>
 
 #include "schedulers/schedule.h"
 #include "schedulers/scheduler_classes.h"
@@ -38,6 +39,21 @@ DdimStep step_from(float alpha, float alpha_prev, float eta) {
           .noise_scale = noise_scale};
 }
 
+// Without fresh noise, x_prev = sample_scale * x + clean_scale * clean: the same in exact arithmetic,
+// computed in float64 as CogVideoX's reference does.
+struct ExactStep {
+  NoiseLevel level;
+  float sample_scale, clean_scale;
+};
+
+ExactStep exact_step_from(double alpha, double alpha_prev) {
+  const double scale = std::sqrt((1 - alpha_prev) / (1 - alpha));
+  return {.level = {.alpha = static_cast<float>(std::sqrt(alpha)),
+                    .sigma = static_cast<float>(std::sqrt(1 - alpha))},
+          .sample_scale = static_cast<float>(scale),
+          .clean_scale = static_cast<float>(std::sqrt(alpha_prev) - std::sqrt(alpha) * scale)};
+}
+
 class Ddim final : public Scheduler {
  public:
   Ddim(const SchedulerConfig& config, int64_t steps, double eta)
@@ -45,6 +61,8 @@ class Ddim final : public Scheduler {
     const auto alphas_cumprod = to_vector(training_alphas_cumprod(config));
     const float final_alpha = set_alpha_to_one(config) ? 1.0F : alphas_cumprod.front();
     const auto spaced = spaced_timesteps(config, steps, 0);
+    const auto table = exact_alphas_cumprod(config).contiguous();
+    const auto* exact = table.const_data_ptr<double>();
     for (std::size_t i = 0; i < spaced.size(); ++i) {
       // The reference counts down by whole steps, which is not always where the next timestep of linspace or
       // trailing spacing stands.
@@ -57,6 +75,9 @@ class Ddim final : public Scheduler {
         throw_not_finite("ddim", i, spaced.size(),
                          "epsilon prediction at zero terminal SNR divides by zero; use leading spacing");
       steps_.push_back(step);
+      if (!config.snr_shift_scale || eta > 0) continue;
+      const double last = set_alpha_to_one(config) ? 1.0 : exact[0];
+      exact_.push_back(exact_step_from(exact[timestep], previous >= 0 ? exact[previous] : last));
     }
   }
 
@@ -81,6 +102,11 @@ class Ddim final : public Scheduler {
 
   at::Tensor advance(const at::Tensor& prediction, int64_t step_index, const at::Tensor& sample,
                      const std::vector<at::Tensor>& noises) override {
+    if (!exact_.empty()) {
+      const auto& step = exact_.at(static_cast<std::size_t>(step_index));
+      const auto clean = predicted_clean_sample(config_, step.level, prediction, sample);
+      return sample * step.sample_scale + clean * step.clean_scale;
+    }
     const auto& step = steps_.at(step_index);
     const auto clean = predicted_clean_sample(config_, step.level, prediction, sample);
     const auto epsilon = predicted_noise(step.level, prediction, sample);
@@ -91,6 +117,7 @@ class Ddim final : public Scheduler {
   SchedulerConfig config_;
   float eta_;
   std::vector<DdimStep> steps_;
+  std::vector<ExactStep> exact_;  // in place of them: of levels with snr_shift_scale, without fresh noise
 };
 
 }  // namespace
