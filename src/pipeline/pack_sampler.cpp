@@ -242,7 +242,7 @@ std::vector<at::Tensor> PackSampler::sample_window(std::size_t window, const std
   auto beginning = begin(window, known, *scheduler);
   if (padding_ > 0) add_padding(beginning);
   if (!beginning.histories.empty()) scheduler->set_history(join_histories(beginning.histories));
-  const auto shot = plan.windows.at(window).shot;
+  const auto shot = pack_.front()->plan->windows.at(window).shot;
   const auto tokens = tokens_of(beginning.clips, shot);
   if (passes_.empty() || shot != passes_shot_)
     passes_ = prepare_passes(denoiser_, tokens, texts_, guidance_, branches_in_turn_);
