@@ -89,7 +89,7 @@ class Reader {
       refuse(where_, "claims " + std::to_string(count) + " " + what + ", more than fit into the " +
                          std::to_string(file_.size() - at_) + " bytes that follow" +
                          (count > most ? " or than the " + std::to_string(most) + " that are read" : "") +
-                         "; the file is damaged, fetch it again");
+                         "; the file is truncated or damaged, fetch it again");
     return count;
   }
   std::size_t at() const { return at_; }
