@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <array>
 #include <cctype>
-#include <sstream>
 #include <string_view>
 
 #include "t2v/error.h"
@@ -14,6 +13,7 @@
 #include "video/input_file.h"
 #include "video/output_name.h"
 #include "video/picture_converter.h"
+#include "video/webp_reader.h"
 
 namespace t2v {
 
@@ -171,10 +171,7 @@ class LibavReader : public VideoReader {
 
   void note_variable_rate() {
     if (!std::exchange(info_.constant_rate, false)) return;
-    std::ostringstream fps;
-    fps << static_cast<double>(info_.fps.numerator) / info_.fps.denominator;
-    info_.notes.push_back("has a variable frame rate: brought to " + fps.str() +
-                          " frames per second by repeating and leaving out pictures");
+    info_.notes.push_back(variable_rate_note(info_.fps));
   }
 
   void open_codec() {
@@ -209,6 +206,7 @@ class LibavReader : public VideoReader {
     // Matroska stores keys in capitals.
     info_.metadata = to_map(container_->metadata, info_.container.starts_with("matroska"));
     if (is_still_image(*container_->iformat)) info_.metadata.merge(to_map(picture_->metadata, false));
+    if (codec_->codec_id == AV_CODEC_ID_WEBP) info_.metadata.merge(webp_metadata(file_));
     if (codec_->codec_id == AV_CODEC_ID_PNG)
       info_.metadata.merge(png_utf8_texts(file_.beginning(png_texts_bytes)));
   }
@@ -331,6 +329,7 @@ std::unique_ptr<VideoReader> open_video(const std::filesystem::path& path, const
   std::error_code absent;
   if (const auto pattern = parse_image_pattern(path); pattern && !std::filesystem::exists(path, absent))
     return open_image_sequence(*pattern, limits);
+  if (is_animated_webp(InputFile(path))) return open_animated_webp(path, limits);
   return std::make_unique<LibavReader>(path, limits);
 }
 

@@ -2,6 +2,7 @@
 
 #include "base/atomic_file.h"
 #include "t2v/error.h"
+#include "video/codec.h"
 #include "video/output_name.h"
 #include "video/scaler.h"
 #include "video/sinks.h"
@@ -24,12 +25,38 @@ void validate(const EncoderOptions& options) {
                                       std::to_string(options.fps.denominator));
   const int width = options.resize ? options.resize->width : options.width;
   const int height = options.resize ? options.resize->height : options.height;
-  if (parse_output_name(options.path) == OutputKind::movie && (width % 2 != 0 || height % 2 != 0)) {
+  const auto& codec = codec_of(options);
+  plan_compression(options);
+  const auto& pixels = *av_pix_fmt_desc_get(codec.pixels);
+  const int across = 1 << pixels.log2_chroma_w, down = 1 << pixels.log2_chroma_h;
+  if (width % across != 0 || height % down != 0) {
     const auto size = [](int w, int h) { return std::to_string(w) + "x" + std::to_string(h); };
-    throw Error(ErrorKind::usage, options.path + ": H.264 in yuv420p needs an even width and height, not " +
-                                      size(width, height) + "; add --resize " +
-                                      size(width + width % 2, height + height % 2) +
+    const std::string needed = down > 1 ? "an even width and height" : "an even width";
+    throw Error(ErrorKind::usage, options.path + ": " + codec.title + " in " + pixels.name + " needs " +
+                                      needed + ", not " + size(width, height) + "; add --resize " +
+                                      size(width + width % across, height + height % down) +
                                       ", or write .png or .y4m");
+  }
+  constexpr int most_gif_fps = 50;  // players take a hundredth of a second for a tenth
+  if (parse_output_name(options.path) == OutputKind::gif &&
+      options.fps.numerator > most_gif_fps * options.fps.denominator)
+    throw Error(ErrorKind::usage, options.path + ": GIF is shown at 50 frames per second at most, not " +
+                                      std::to_string(options.fps.numerator) + "/" +
+                                      std::to_string(options.fps.denominator));
+}
+
+std::unique_ptr<FrameSink> open_kind(OutputKind kind, const EncoderOptions& options) {
+  switch (kind) {
+    case OutputKind::movie:
+      return open_movie(options);
+    case OutputKind::gif:
+      return open_gif(options);
+    case OutputKind::webp:
+      return open_webp(options);
+    case OutputKind::y4m:
+      return open_y4m(options);
+    default:
+      return open_images(options);
   }
 }
 
@@ -60,9 +87,7 @@ std::unique_ptr<FrameSink> open_encoder(const EncoderOptions& options) {
     written.height = options.resize->height;
     written.resize.reset();
   }
-  auto sink = kind == OutputKind::movie ? open_movie(written)
-              : kind == OutputKind::y4m ? open_y4m(written)
-                                        : open_images(written);
+  auto sink = open_kind(kind, written);
   if (!options.resize) return sink;
   return make_resizing_sink(std::move(sink), options.width, options.height, *options.resize);
 }

@@ -27,10 +27,30 @@ struct EncoderOptions {
   int width = 0;  // of the frames that will be written
   int height = 0;
   Rational fps = {};
-  int crf = 18;
+  std::optional<std::string> codec = {};  // otherwise the container's usual one
+  // One of these at most; otherwise the codec's usual crf or quality.
+  std::optional<int64_t> crf = {};      // 0 is the best
+  std::optional<int64_t> quality = {};  // 0 to 100, the best
+  std::optional<int64_t> bitrate = {};  // bits per second
   std::optional<Resize> resize = {};
   std::vector<std::pair<std::string, std::string>> metadata = {};  // key, value: title, comment, …
 };
+
+// What becomes of the options of a file's compression.
+struct Compression {
+  std::string codec;     // as --codec takes it
+  bool is_deep = false;  // more than eight bits: frames may come as rgb16
+  bool holds_metadata = true;
+  std::optional<int64_t> crf, quality, bitrate;  // what is compressed by; none where the codec has no choice
+  std::vector<std::string> notes;                // a line each on what the codec has no use for
+};
+
+// Throws Error{usage} for a codec that the container does not hold, values out of the codec's range and
+// several of crf, quality and bitrate, Error{output} for a codec that this FFmpeg lacks.
+Compression plan_compression(const EncoderOptions& options);
+
+// Whether a file of that name may hold the codec.
+bool holds_codec(const std::string& path, const std::string& codec);
 
 // Checks name and extension and that the folder can be written, before anything expensive happens. Throws
 // Error{usage} for a name that can never work (unknown extension, "http:", "concat:", "pipe:", "-" while
@@ -38,8 +58,9 @@ struct EncoderOptions {
 // or a pipe.
 void check_output(const std::string& path);
 
-// The same, and that the container holds so many frames of that size. Throws Error{usage} for odd sizes in
-// H.264, several frames in one image, and a sequence whose last name is too long.
+// The same, and that the container holds so many frames of that size, by that codec, at that rate. Throws as
+// plan_compression, and Error{usage} for odd sizes where the colours are subsampled, several frames in one
+// image, and a sequence whose last name is too long.
 void check_output(const EncoderOptions& options, int64_t frames);
 
 // What stays beside a sequence of `frames` images that has been written: images of an earlier, longer one,
@@ -49,8 +70,8 @@ std::optional<std::string> note_on_leftovers(const std::string& path, int64_t fr
 void check_output_name(const std::string& path);
 void check_output_name(const EncoderOptions& options, int64_t frames);
 
-// Opens the file under a temporary name; finish() gives it its own. Throws Error{output}, Error{usage} as
-// check_output.
+// Opens the file under a temporary name; finish() gives it its own. The sink takes frames of eight bits, and
+// of sixteen where the codec is deep. Throws Error{output}, Error{usage} as check_output.
 std::unique_ptr<FrameSink> open_encoder(const EncoderOptions& options);
 
 // Passes frames on to `sink` resized from width x height. Each of R, G and B is filtered by itself, since

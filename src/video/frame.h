@@ -1,4 +1,4 @@
-// Frames as they travel between the VAE and files: packed 8-bit RGB, in order.
+// Frames as they travel between the VAE and files: packed RGB, in order.
 #pragma once
 
 #include <cstdint>
@@ -13,6 +13,9 @@ struct Frame {
   int height = 0;
   std::vector<uint8_t> rgb;  // [height, width, 3], row by row
   double time = 0;           // of a frame that was read: seconds after the first; sinks go by their own rate
+  std::vector<uint16_t> rgb16 = {};  // in place of rgb, for sinks of more than eight bits
+
+  bool is_deep() const { return !rgb16.empty(); }
 };
 
 class FrameSink {

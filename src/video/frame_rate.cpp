@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 #include <numeric>
+#include <sstream>
 
 namespace t2v {
 
@@ -37,6 +38,13 @@ Rational choose_rate(const std::vector<double>& times, const std::vector<Rationa
   const int thousandths = static_cast<int>(std::lround(fps * 1000));
   const int common = std::gcd(thousandths, 1000);
   return {thousandths / common, 1000 / common};
+}
+
+std::string variable_rate_note(const Rational& rate) {
+  std::ostringstream fps;
+  fps << value_of(rate);
+  return "has a variable frame rate: brought to " + fps.str() +
+         " frames per second by repeating and leaving out pictures";
 }
 
 }  // namespace t2v

@@ -16,4 +16,7 @@ int64_t frame_at(double seconds, const Rational& fps);
 // first candidate.
 Rational choose_rate(const std::vector<double>& times, const std::vector<Rational>& candidates);
 
+// What is said of pictures that are brought to a constant rate.
+std::string variable_rate_note(const Rational& fps);
+
 }  // namespace t2v

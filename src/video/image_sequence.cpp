@@ -9,6 +9,7 @@ extern "C" {
 }
 
 #include "t2v/error.h"
+#include "video/codec.h"
 #include "video/output_file.h"
 #include "video/output_name.h"
 #include "video/scaler.h"
@@ -49,7 +50,7 @@ class ImageSink : public FrameSink {
     for (const auto& [key, value] : options.metadata)
       text_ += text_chunk(key.substr(0, 79), value);  // 79: the format's limit for a key
     open_png(options);
-    picture_ = make_picture({options.width, options.height});
+    picture_ = make_picture({options.width, options.height, png_->pix_fmt});
     packet_.reset(libav::allocated(av_packet_alloc()));
   }
 
@@ -60,7 +61,6 @@ class ImageSink : public FrameSink {
   }
 
   void write(const Frame& frame) override {
-    require_size(frame, png_->width, png_->height);
     if (!pattern_ && !written_.empty())
       throw Error(ErrorKind::usage, path_ +
                                         ": holds one image, but the clip has more frames; name a sequence "
@@ -85,17 +85,15 @@ class ImageSink : public FrameSink {
 
  private:
   void open_png(const EncoderOptions& options) {
-    const auto* codec = avcodec_find_encoder(AV_CODEC_ID_PNG);
-    if (codec == nullptr)
-      throw Error(ErrorKind::output, path_ + ": this FFmpeg was built without its PNG encoder");
-    png_.reset(libav::allocated(avcodec_alloc_context3(codec)));
+    const auto& codec = encoder_of(codec_of(options), path_);
+    png_.reset(libav::allocated(avcodec_alloc_context3(&codec)));
     png_->width = options.width;
     png_->height = options.height;
-    png_->pix_fmt = AV_PIX_FMT_RGB24;
+    png_->pix_fmt = codec_of(options).pixels;
     png_->time_base = {1, 1};
     png_->thread_count = 1;  // frame threads would hand each image out late
     av_opt_set(png_->priv_data, "pred", "mixed", 0);
-    check(avcodec_open2(png_.get(), codec, nullptr));
+    check(avcodec_open2(png_.get(), &codec, nullptr));
   }
 
   void check(int result) const {

@@ -4,6 +4,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstring>
 
@@ -41,11 +42,12 @@ InputFile::InputFile(const std::filesystem::path& path) {
 
 InputFile::~InputFile() { ::close(descriptor_); }
 
-std::string InputFile::beginning(std::size_t bytes) const {
-  std::string beginning(bytes, '\0');
-  const auto count = ::pread(descriptor_, beginning.data(), bytes, 0);
-  beginning.resize(count > 0 ? static_cast<std::size_t>(count) : 0);
-  return beginning;
+std::string InputFile::bytes(int64_t at, std::size_t count) const {
+  std::string bytes(static_cast<std::size_t>(std::clamp<int64_t>(size_ - at, 0, static_cast<int64_t>(count))),
+                    '\0');
+  const auto got = ::pread(descriptor_, bytes.data(), bytes.size(), at);
+  bytes.resize(got > 0 ? static_cast<std::size_t>(got) : 0);
+  return bytes;
 }
 
 int InputFile::read_bytes(void* self, uint8_t* data, int size) {

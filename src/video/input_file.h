@@ -19,8 +19,9 @@ class InputFile {
 
   AVIOContext* io() { return io_.get(); }
   int64_t size() const { return size_; }
-  // The first bytes, for headers that libav does not hand on; the position stays.
-  std::string beginning(std::size_t bytes = 1024) const;
+  // What the file has of them, for what libav does not hand on; the position stays.
+  std::string bytes(int64_t at, std::size_t count) const;
+  std::string beginning(std::size_t count = 1024) const { return bytes(0, count); }
 
  private:
   static int read_bytes(void* self, uint8_t* data, int size);

@@ -4,6 +4,9 @@
 
 extern "C" {
 #include <libavcodec/avcodec.h>
+#include <libavfilter/avfilter.h>
+#include <libavfilter/buffersink.h>
+#include <libavfilter/buffersrc.h>
 #include <libavformat/avformat.h>
 #include <libavutil/display.h>
 #include <libavutil/opt.h>
@@ -40,6 +43,7 @@ using CodecContext = std::unique_ptr<AVCodecContext, DeleteByAddress<AVCodecCont
 using InputFormat = std::unique_ptr<AVFormatContext, DeleteByAddress<AVFormatContext, avformat_close_input>>;
 using OutputFormat = std::unique_ptr<AVFormatContext,
                                      DeleteByPointer<AVFormatContext, avformat_free_context>>;
+using FilterGraph = std::unique_ptr<AVFilterGraph, DeleteByAddress<AVFilterGraph, avfilter_graph_free>>;
 using Io = std::unique_ptr<AVIOContext, DeleteIo>;
 using Scaler = std::unique_ptr<SwsContext, DeleteByPointer<SwsContext, sws_freeContext>>;
 

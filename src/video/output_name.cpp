@@ -19,8 +19,8 @@ namespace fs = std::filesystem;
 namespace {
 
 constexpr const char* known_names =
-    "known are .mp4 .mov .mkv (H.264), .png (one image, or a sequence as in frame-%05d.png), .y4m, and - "
-    "(y4m on stdout)";
+    "known are .mp4 .mov .mkv .webm .avi .gif .webp, .png (one image, or a sequence as in frame-%05d.png), "
+    ".y4m, and - (y4m on stdout)";
 
 std::string lower(std::string text) {
   std::transform(text.begin(), text.end(), text.begin(),
@@ -75,14 +75,19 @@ std::optional<std::string> protocol_of(const std::string& name) {
   return is_url || is_protocol(scheme) ? std::optional(scheme) : std::nullopt;
 }
 
+std::string extension_of(const std::string& path) { return lower(fs::path(path).extension().string()); }
+
 OutputKind parse_output_name(const std::string& path) {
   if (path == "-") return OutputKind::y4m;
   if (const auto protocol = protocol_of(path))
     throw Error(ErrorKind::usage, "output '" + path + "': t2v writes plain files, not to the protocol '" +
                                       *protocol + ":'; give a file name (./" + path +
                                       " if the file really is called so)");
-  const auto extension = lower(fs::path(path).extension().string());
-  if (extension == ".mp4" || extension == ".mov" || extension == ".mkv") return OutputKind::movie;
+  const auto extension = extension_of(path);
+  for (const char* movie : {".mp4", ".mov", ".mkv", ".webm", ".avi"})
+    if (extension == movie) return OutputKind::movie;
+  if (extension == ".gif") return OutputKind::gif;
+  if (extension == ".webp") return OutputKind::webp;
   if (extension == ".y4m") return OutputKind::y4m;
   if (extension != ".png")
     throw Error(ErrorKind::usage,
@@ -96,6 +101,14 @@ OutputKind parse_output_name(const std::string& path) {
         "output '" + path +
             "': the number of an image in a sequence is written once, as %d or %05d (any width from 1 to 9)");
   return OutputKind::image;
+}
+
+bool is_output_name(const std::string& path) {
+  try {
+    return path != "-" && (parse_output_name(path), true);
+  } catch (const Error&) {
+    return false;
+  }
 }
 
 void check_output(const std::string& path) {

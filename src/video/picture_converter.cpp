@@ -68,6 +68,26 @@ Frame on_white(const AVFrame& rgba, bool& transparent) {
   return frame;
 }
 
+// Packed RGB of sixteen bits, rounded to eight, which swscale would cut.
+Frame rounded(const AVFrame& rgb48) {
+  Frame frame{rgb48.width, rgb48.height, {}};
+  const auto row = static_cast<std::size_t>(rgb48.width) * 3;
+  frame.rgb.reserve(row * static_cast<std::size_t>(rgb48.height));
+  for (int y = 0; y < rgb48.height; ++y) {
+    const auto* in = reinterpret_cast<const uint16_t*>(rgb48.data[0] +
+                                                       static_cast<std::ptrdiff_t>(y) * rgb48.linesize[0]);
+    for (std::size_t i = 0; i < row; ++i) frame.rgb.push_back(static_cast<uint8_t>((in[i] + 128) / 257));
+  }
+  return frame;
+}
+
+AVPixelFormat rgb_for(AVPixelFormat pixels) {
+  const auto& description = *av_pix_fmt_desc_get(pixels);
+  if ((description.flags & AV_PIX_FMT_FLAG_ALPHA) != 0) return AV_PIX_FMT_RGBA;
+  const bool is_rgb = (description.flags & AV_PIX_FMT_FLAG_RGB) != 0;
+  return is_rgb && description.comp[0].depth > 8 ? AV_PIX_FMT_RGB48 : AV_PIX_FMT_RGB24;
+}
+
 }  // namespace
 
 Colours colours_of(const AVFrame& picture) {
@@ -87,9 +107,10 @@ Frame PictureConverter::convert(const AVFrame& picture, AVRational pixel_shape,
     note("is interlaced: its lines are read as they are, which shows as combs where something moves");
   scale(*scaler_, picture, *rgb_);
   if (rgb_->format == AV_PIX_FMT_RGB24) return upright(copy_to_frame(*rgb_), orientation_);
+  if (rgb_->format == AV_PIX_FMT_RGB48) return upright(rounded(*rgb_), orientation_);
   bool transparent = false;
   auto frame = on_white(*rgb_, transparent);
-  if (transparent) note("is transparent in places, which are read as white");
+  if (transparent) note(transparency_note);
   return upright(std::move(frame), orientation_);
 }
 
@@ -119,10 +140,9 @@ void PictureConverter::prepare(const AVFrame& picture, AVRational pixel_shape,
   orientation_ = orientation;
   format_ = {picture.width, picture.height, pixels, matrix_of(picture, colours.matrix, defaults),
              full_range,    colours.chroma};
-  const bool alpha = (av_pix_fmt_desc_get(pixels)->flags & AV_PIX_FMT_FLAG_ALPHA) != 0;
   // swscale goes through YUV from some kinds of RGB too, hence the matrix.
-  const PictureFormat rgb{width_of_square_pixels(picture, pixel_shape), format_.height,
-                          alpha ? AV_PIX_FMT_RGBA : AV_PIX_FMT_RGB24, format_.matrix};
+  const PictureFormat rgb{width_of_square_pixels(picture, pixel_shape), format_.height, rgb_for(pixels),
+                          format_.matrix};
   scaler_ = make_scaler(format_, rgb, rgb.width == format_.width ? SWS_BILINEAR : SWS_LANCZOS);
   rgb_ = make_picture(rgb);
 }

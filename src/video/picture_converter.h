@@ -26,6 +26,8 @@ struct PictureDefaults {
   const int32_t* display_matrix = nullptr;  // int32[9], or null
 };
 
+inline constexpr const char* transparency_note = "is transparent in places, which are read as white";
+
 class PictureConverter {
  public:
   explicit PictureConverter(long most_pixels) : most_pixels_(most_pixels) {}
@@ -44,7 +46,7 @@ class PictureConverter {
 
   long most_pixels_;
   libav::Scaler scaler_;
-  libav::Picture rgb_;    // RGB24, or RGBA for pictures with alpha
+  libav::Picture rgb_;    // RGB24, RGB48 of deep RGB, or RGBA for pictures with alpha
   PictureFormat format_;  // of the pictures
   Orientation orientation_;
   long pictures_ = 0;  // so far

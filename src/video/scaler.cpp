@@ -1,5 +1,6 @@
 #include "video/scaler.h"
 
+#include <algorithm>
 #include <array>
 #include <cstring>
 
@@ -31,55 +32,80 @@ void set_chroma_position(SwsContext& scaler, const char* side, const PictureForm
 class ResizingSink : public FrameSink {
  public:
   ResizingSink(std::unique_ptr<FrameSink> sink, int width, int height, const Resize& resize)
-      : sink_(std::move(sink)), width_(width), height_(height), resize_(resize) {
-    if (resize.nearest) return;
-    const PictureFormat from{width, height, AV_PIX_FMT_GRAY8},
-        to{resize.width, resize.height, AV_PIX_FMT_GRAY8};
-    scaler_ = make_scaler(from, to, SWS_LANCZOS);
-    source_ = make_picture(from);
-    target_ = make_picture(to);
-  }
+      : sink_(std::move(sink)), width_(width), height_(height), resize_(resize) {}
 
   void write(const Frame& frame) override {
     require_size(frame, width_, height_);
-    Frame resized{resize_.width, resize_.height,
-                  std::vector<uint8_t>(static_cast<std::size_t>(resize_.width) * resize_.height * 3)};
-    if (resize_.nearest) {
-      take_nearest(frame, resized);
-    } else {
-      for (int channel = 0; channel < 3; ++channel) filter_channel(frame, resized, channel);
-    }
+    Frame resized{resize_.width, resize_.height, {}};
+    if (frame.is_deep())
+      fill(frame.rgb16, resized.rgb16);
+    else
+      fill(frame.rgb, resized.rgb);
     sink_->write(resized);
   }
 
   void finish() override { sink_->finish(); }
 
  private:
-  static void take_nearest(const Frame& from, Frame& to) {
-    auto* out = to.rgb.data();
-    for (long y = 0; y < to.height; ++y) {
-      const auto* row = from.rgb.data() + (2 * y + 1) * from.height / (2L * to.height) * from.width * 3;
-      for (long x = 0; x < to.width; ++x, out += 3)
-        std::memcpy(out, row + (2 * x + 1) * from.width / (2L * to.width) * 3, 3);
+  template <class Value>
+  void fill(const std::vector<Value>& from, std::vector<Value>& to) {
+    to.resize(static_cast<std::size_t>(resize_.width) * resize_.height * 3);
+    if (resize_.nearest) return take_nearest(from.data(), to.data());
+    if (!scaler_) prepare(sizeof(Value) == 1 ? AV_PIX_FMT_GRAY8 : AV_PIX_FMT_GRAY16);
+    for (int channel = 0; channel < 3; ++channel) filter_channel(from.data() + channel, to.data() + channel);
+  }
+
+  void prepare(AVPixelFormat pixels) {
+    const PictureFormat from{width_, height_, pixels}, to{resize_.width, resize_.height, pixels};
+    scaler_ = make_scaler(from, to, SWS_LANCZOS);
+    source_ = make_picture(from);
+    target_ = make_picture(to);
+  }
+
+  template <class Value>
+  void take_nearest(const Value* from, Value* out) const {
+    for (long y = 0; y < resize_.height; ++y) {
+      const auto* row = from + (2 * y + 1) * height_ / (2L * resize_.height) * width_ * 3;
+      for (long x = 0; x < resize_.width; ++x, out += 3)
+        std::copy_n(row + (2 * x + 1) * width_ / (2L * resize_.width) * 3, 3, out);
     }
   }
 
-  void filter_channel(const Frame& from, Frame& to, int channel) {
-    const auto* in = from.rgb.data() + channel;
-    for (std::ptrdiff_t y = 0; y < from.height; ++y)
-      for (int x = 0; x < from.width; ++x, in += 3) source_->data[0][y * source_->linesize[0] + x] = *in;
+  template <class Value>
+  static Value* row_of(const AVFrame& picture, int y) {
+    return reinterpret_cast<Value*>(picture.data[0] + static_cast<std::ptrdiff_t>(y) * picture.linesize[0]);
+  }
+
+  template <class Value>
+  void filter_channel(const Value* in, Value* out) {
+    for (int y = 0; y < height_; ++y)
+      for (int x = 0; x < width_; ++x, in += 3) row_of<Value>(*source_, y)[x] = *in;
     scale(*scaler_, *source_, *target_);
-    auto* out = to.rgb.data() + channel;
-    for (std::ptrdiff_t y = 0; y < to.height; ++y)
-      for (int x = 0; x < to.width; ++x, out += 3) *out = target_->data[0][y * target_->linesize[0] + x];
+    for (int y = 0; y < resize_.height; ++y)
+      for (int x = 0; x < resize_.width; ++x, out += 3) *out = row_of<Value>(*target_, y)[x];
   }
 
   std::unique_ptr<FrameSink> sink_;
   int width_, height_;
   Resize resize_;
-  libav::Scaler scaler_;
+  libav::Scaler scaler_;  // of the first frame's depth, which is that of all
   libav::Picture source_, target_;
 };
+
+// Packed RGB of sixteen bits, in the picture's byte order.
+void copy_deep(const Frame& frame, AVFrame& picture) {
+  const bool swapped = picture.format != AV_PIX_FMT_RGB48;
+  const auto row = static_cast<std::size_t>(frame.width) * 3;
+  for (int y = 0; y < frame.height; ++y) {
+    auto* out = reinterpret_cast<uint16_t*>(picture.data[0] +
+                                            static_cast<std::ptrdiff_t>(y) * picture.linesize[0]);
+    for (std::size_t i = 0; i < row; ++i) {
+      const auto at = y * row + i;
+      const auto value = frame.is_deep() ? frame.rgb16[at] : static_cast<uint16_t>(frame.rgb[at] * 257);
+      out[i] = swapped ? static_cast<uint16_t>(value << 8 | value >> 8) : value;
+    }
+  }
+}
 
 }  // namespace
 
@@ -115,7 +141,7 @@ libav::Picture make_picture(const PictureFormat& format) {
   picture->width = format.width;
   picture->height = format.height;
   picture->format = format.pixels;
-  if (format.pixels != AV_PIX_FMT_RGB24) {
+  if ((av_pix_fmt_desc_get(format.pixels)->flags & AV_PIX_FMT_FLAG_RGB) == 0) {
     picture->color_primaries = AVCOL_PRI_BT709;
     picture->color_trc = AVCOL_TRC_BT709;
     picture->colorspace = format.matrix;
@@ -127,6 +153,10 @@ libav::Picture make_picture(const PictureFormat& format) {
 }
 
 void copy_to_picture(const Frame& frame, AVFrame& picture) {
+  require_size(frame, picture.width, picture.height);
+  if (picture.format != AV_PIX_FMT_RGB24) return copy_deep(frame, picture);
+  if (frame.is_deep())
+    throw Error(ErrorKind::internal, "a video sink of eight bits was given a frame of sixteen");
   const auto row = static_cast<std::size_t>(frame.width) * 3;
   for (int y = 0; y < frame.height; ++y)
     std::memcpy(picture.data[0] + static_cast<std::ptrdiff_t>(y) * picture.linesize[0],
@@ -150,11 +180,12 @@ void scale(SwsContext& scaler, const AVFrame& from, AVFrame& to) {
 }
 
 void require_size(const Frame& frame, int width, int height) {
+  const auto values = frame.is_deep() ? frame.rgb16.size() : frame.rgb.size();
   if (frame.width != width || frame.height != height ||
-      frame.rgb.size() != static_cast<std::size_t>(width) * height * 3)
+      values != static_cast<std::size_t>(width) * height * 3)
     throw Error(ErrorKind::internal, "a video sink opened for " + size_text(width, height) +
                                          " was given a frame of " + size_text(frame.width, frame.height) +
-                                         " with " + std::to_string(frame.rgb.size()) + " bytes");
+                                         " with " + std::to_string(values) + " values");
 }
 
 std::unique_ptr<FrameSink> make_resizing_sink(std::unique_ptr<FrameSink> sink, int width, int height,

@@ -25,14 +25,16 @@ libav::Scaler make_scaler(const PictureFormat& from, const PictureFormat& to, in
 // A picture with buffers of its own, tagged as BT.709 where it is YUV. Throws std::bad_alloc.
 libav::Picture make_picture(const PictureFormat& format);
 
-// Copies between packed RGB and a picture in AV_PIX_FMT_RGB24 of the same size. swscale works on pictures
-// because their rows are padded.
+// Copies a frame to a picture of the same size in AV_PIX_FMT_RGB24, or in AV_PIX_FMT_RGB48 of either byte
+// order, where values of eight bits are widened. swscale works on pictures because their rows are padded.
+// Throws Error{internal} for a frame of another size, and for sixteen bits where the picture has eight.
 void copy_to_picture(const Frame& frame, AVFrame& picture);
+// The same back from AV_PIX_FMT_RGB24.
 Frame copy_to_frame(const AVFrame& picture);
 
 void scale(SwsContext& scaler, const AVFrame& from, AVFrame& to);
 
-// Throws Error{internal} unless `frame` is width x height and holds as many bytes.
+// Throws Error{internal} unless `frame` is width x height and holds as many values, of eight or sixteen bits.
 void require_size(const Frame& frame, int width, int height);
 
 }  // namespace t2v

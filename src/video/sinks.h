@@ -6,12 +6,18 @@
 
 namespace t2v {
 
-// H.264 in mp4, mov or mkv: yuv420p, BT.709 limited range, converted and tagged. The same frames and options
-// give the same bytes on every machine with the same x264. Throws Error{usage} for odd sizes.
+// Movies: BT.709 converted and tagged. Limited range, or RGB where the codec takes it.
 std::unique_ptr<FrameSink> open_movie(const EncoderOptions& options);
 
-// Lossless 8-bit RGB images with the metadata in text chunks. A sequence is numbered from 0; a name without a
-// number holds one image, and a second frame throws Error{usage}.
+// GIF with one palette of 255 colours made for the clip, dithered. Until the palette is known the frames wait
+// in a temporary file beside the output. The comment is stored as one.
+std::unique_ptr<FrameSink> open_gif(const EncoderOptions& options);
+
+// Animated WebP that repeats for ever; the metadata in XMP.
+std::unique_ptr<FrameSink> open_webp(const EncoderOptions& options);
+
+// Lossless RGB images of 8 or 16 bits with the metadata in text chunks. A sequence is numbered from 0; a name
+// without a number holds one image, and a second frame throws Error{usage}.
 std::unique_ptr<FrameSink> open_images(const EncoderOptions& options);
 
 // YUV4MPEG2, 4:4:4 so that colours keep their place, BT.709 limited range. The format has no tag for the

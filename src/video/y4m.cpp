@@ -25,7 +25,6 @@ class Y4mSink : public FrameSink {
   }
 
   void write(const Frame& frame) override {
-    require_size(frame, rgb_->width, rgb_->height);
     copy_to_picture(frame, *rgb_);
     scale(*scaler_, *rgb_, *yuv_);
     bytes_.assign("FRAME\n");

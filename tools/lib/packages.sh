@@ -4,7 +4,7 @@
 # To build and run. fmt comes with spdlog.
 build_packages=(
   g++ cmake ninja-build pkg-config ccache
-  libavcodec-dev libavformat-dev libavutil-dev libswscale-dev
+  libavcodec-dev libavfilter-dev libavformat-dev libavutil-dev libswscale-dev
   nlohmann-json3-dev libcli11-dev libspdlog-dev libutf8proc-dev libxxhash-dev libsqlite3-dev
   libsentencepiece-dev libgloo-dev
   libgtest-dev libbenchmark-dev
@@ -18,7 +18,7 @@ test_packages=(clang libclang-rt-14-dev strace chromium-headless-shell slurm-cli
 
 # The same things, as seen without Debian's package manager.
 build_commands=(g++ cmake ninja pkg-config unzip)
-build_modules=(libavcodec libavformat libavutil libswscale nlohmann_json CLI11 spdlog libutf8proc libxxhash sqlite3 sentencepiece gtest benchmark)
+build_modules=(libavcodec libavfilter libavformat libavutil libswscale nlohmann_json CLI11 spdlog libutf8proc libxxhash sqlite3 sentencepiece gtest benchmark)
 build_headers=(gloo/context.h)
 
 # find_pip: sets pip_client to a Python that has pip. Python is the download client for libtorch, and nothing else.

@@ -184,6 +184,10 @@ TEST(OutputName, KindFollowsTheExtension) {
   EXPECT_EQ(parse_output_name("a.mp4"), OutputKind::movie);
   EXPECT_EQ(parse_output_name("a.b/c.MOV"), OutputKind::movie);
   EXPECT_EQ(parse_output_name("a.mkv"), OutputKind::movie);
+  EXPECT_EQ(parse_output_name("a.webm"), OutputKind::movie);
+  EXPECT_EQ(parse_output_name("a.avi"), OutputKind::movie);
+  EXPECT_EQ(parse_output_name("a.GIF"), OutputKind::gif);
+  EXPECT_EQ(parse_output_name("a%d.webp"), OutputKind::webp);
   EXPECT_EQ(parse_output_name("a.png"), OutputKind::image);
   EXPECT_EQ(parse_output_name("a%d.png"), OutputKind::image_sequence);
   EXPECT_EQ(parse_output_name("a.y4m"), OutputKind::y4m);
@@ -191,7 +195,7 @@ TEST(OutputName, KindFollowsTheExtension) {
 }
 
 TEST(OutputName, UnknownExtensionListsTheKnownOnes) {
-  for (const auto* name : {"a.avi", "a.webm", "a", "a.mp4.txt", "", "folder.mp4/", ".mp4", "mp4"})
+  for (const auto* name : {"a.flv", "a.webm.part", "a", "a.mp4.txt", "", "folder.mp4/", ".mp4", "mp4"})
     expect_error(ErrorKind::usage, "known are .mp4 .mov .mkv", [&] { check_output(name); });
 }
 
