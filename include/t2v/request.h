@@ -48,7 +48,9 @@ struct GenerationRequest {
   bool to_receiver = false;                  // no output: the frames go to the receiver of generate_all
   std::optional<std::string> resize;         // "WxH": resampling of the finished frames
   std::optional<std::string> resize_filter;  // lanczos, nearest
-  std::optional<int64_t> crf;
+  std::optional<std::string> codec;          // h264, hevc, …: what the output's name takes
+  std::optional<int64_t> crf, quality;       // one of these or bitrate
+  std::optional<std::string> bitrate;        // "4M", "800k"
   std::optional<bool> sidecar;                            // JSON beside the output
   std::optional<std::string> init_latents, save_latents;  // safetensors files
   std::optional<std::string> trace;          // folder for the text embedding and the latents of every step
@@ -144,7 +146,9 @@ struct GenerationPlan {
   std::optional<std::string> init_latents;
   std::optional<std::string> resize;
   std::string resize_filter;
-  int64_t crf = 0;
+  std::optional<std::string> codec;      // as asked for; otherwise what the output's name takes
+  std::optional<int64_t> crf, quality;   // what files are compressed by, where the codec leaves a choice
+  std::optional<std::string> bitrate;    // "4M"
   bool sidecar = false;
   std::vector<PlannedClip> clips;
 

@@ -19,14 +19,19 @@ void add_decode_command(CLI::App& app) {
       ->required();
   command
       ->add_option("-o,--output", request.output,
-                   "File: .mp4 .mov .mkv .y4m, %05d.png for a sequence, - for y4m on stdout")
+                   "File: .mp4 .mov .mkv .webm .avi .gif .webp .y4m, %05d.png for a sequence, - for y4m on "
+                   "stdout")
       ->required();
   command->add_option("-m,--model", request.model, "Model folder, or the name of a shipped model");
   command->add_option("--fps", request.fps, "Frames per second");
   command->add_option("--resize", request.resize, "Resample the frames to WxH");
   command->add_option("--resize-filter", request.resize_filter, "lanczos or nearest")
       ->check(CLI::IsMember({"lanczos", "nearest"}));
-  command->add_option("--crf", request.crf, "H.264 quality: 0 (lossless) to 51")->check(CLI::Range(0, 51));
+  command->add_option("--codec", request.codec,
+                      "h264, hevc, prores, ffv1, av1, vp9, or png16: what the file's name takes");
+  command->add_option("--crf", request.crf, "Constant quality as the codec counts it, 0 is the best");
+  command->add_option("--quality", request.quality, "The same for every codec: 0 to 100, the best");
+  command->add_option("--bitrate", request.bitrate, "In place of a quality: bits per second, 4M or 800k");
   command->add_option("--device", request.device, "auto, cpu or cuda[:N]")->capture_default_str();
   command->add_option("--threads", request.threads, "CPU threads (all cores when absent)");
   command->add_option("--progress", options->progress, progress_help)->capture_default_str();

@@ -8,7 +8,10 @@
 #include "base/log.h"
 #include "base/utf8.h"
 #include "pipeline/components.h"
+#include "pipeline/provenance.h"
 #include "pipeline/settings.h"
+#include "video/decoder.h"
+#include "video/output_name.h"
 
 namespace t2v {
 
@@ -46,9 +49,20 @@ bool is_sidecar(const Json& json) {
   return json.is_object() && json.contains("t2v") && json.contains("settings");
 }
 
+// A JSON file, or what a finished clip says of itself, which is what its sidecar says.
+Json read_config(const std::string& path) {
+  if (!is_output_name(path)) return read_json(path, ErrorKind::usage);
+  const auto provenance = provenance_in(open_video(path)->info().metadata);
+  if (!is_sidecar(provenance))
+    throw Error(ErrorKind::usage, path +
+                                      ": does not say how it was made, as t2v's own files do (y4m cannot); "
+                                      "give --config a JSON file of settings or a clip's sidecar");
+  return provenance;
+}
+
 // A JSON object of settings, or a sidecar, whose settings make its clip again.
 GenerationRequest from_config(const std::string& path) {
-  const auto json = read_json(path, ErrorKind::usage);
+  const auto json = read_config(path);
   return request_from_json(is_sidecar(json) ? json.at("settings") : json, path);
 }
 
@@ -71,7 +85,7 @@ GenerationRequest from_flags(const SettingFlags& flags) {
 
 void warn_of_another_model(const SettingFlags& flags, const GenerationRequest& request) {
   if (flags.config.empty()) return;
-  const auto json = read_json(flags.config, ErrorKind::usage);
+  const auto json = read_config(flags.config);
   if (!is_sidecar(json) || !json.contains("model_hash")) return;
   const auto stored = json_get<std::string>(json, "model_hash", flags.config);
   const auto model = find_model(request.model.value_or(kDefaultModel));
@@ -101,12 +115,13 @@ std::shared_ptr<SettingFlags> add_setting_flags(CLI::App& command) {
               ? "NUMBERS"
           : adds || std::holds_alternative<std::optional<std::string> GenerationRequest::*>(setting.field)
               ? "TEXT"
-          : std::holds_alternative<std::optional<double> GenerationRequest::*>(setting.field)    ? "NUMBER"
-                                                                                                 : "INT");
+          : std::holds_alternative<std::optional<double> GenerationRequest::*>(setting.field) ? "NUMBER"
+                                                                                              : "INT");
     }
   }
   command
-      .add_option("--config", flags->config, "JSON file of settings, or a clip's sidecar to make it again")
+      .add_option("--config", flags->config,
+                  "JSON file of settings; or a clip or its sidecar, to make it again")
       ->group("Run");
   return flags;
 }

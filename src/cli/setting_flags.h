@@ -23,8 +23,8 @@ std::shared_ptr<SettingFlags> add_setting_flags(CLI::App& command);
 // Error{usage}.
 GenerationRequest request_from(const SettingFlags& flags);
 
-// A warning with both hashes where --config is a sidecar and its clip was made by another model than the one
-// of the request. Throws Error{usage, bad_input}.
+// A warning with both hashes where --config is a clip or a sidecar and its clip was made by another model
+// than the one of the request. Throws Error{usage, bad_input}.
 void warn_of_another_model(const SettingFlags& flags, const GenerationRequest& request);
 
 }  // namespace t2v

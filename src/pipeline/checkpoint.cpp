@@ -28,7 +28,8 @@ std::string hash_of(const at::Tensor& values) {
 // What the latents depend on: not how they are encoded afterwards.
 Json latent_settings(const GenerationPlan& plan, const PlannedClip& clip, const std::string& model_hash) {
   auto settings = settings_of_clip(plan, clip);
-  for (const char* key : {"model", "crf", "fps", "resize", "resize_filter"}) settings.erase(key);
+  for (const char* key : {"model", "codec", "crf", "quality", "bitrate", "fps", "resize", "resize_filter"})
+    settings.erase(key);
   if (plan.task.storyboard) settings["shots"] = shots_to_json(plan);  // its file may change
   if (!plan.sources.empty()) settings["sources"] = plan.sources;
   settings["model_hash"] = model_hash;

@@ -10,15 +10,17 @@ namespace {
 
 class FileClip : public ClipSink {
  public:
-  explicit FileClip(const EncoderOptions& options) : sink_(make_threaded_sink(open_encoder(options))) {}
+  explicit FileClip(const EncoderOptions& options)
+      : is_deep_(plan_compression(options).is_deep), sink_(make_threaded_sink(open_encoder(options))) {}
   void finish() override { sink_->finish(); }
 
  protected:
   void take(const at::Tensor& frames) override {
-    for (const auto& frame : to_frames(frames)) sink_->write(frame);
+    for (const auto& frame : is_deep_ ? to_deep_frames(frames) : to_frames(frames)) sink_->write(frame);
   }
 
  private:
+  bool is_deep_;
   std::unique_ptr<FrameSink> sink_;
 };
 

@@ -166,13 +166,7 @@ ClipOutcome ClipWriter::write(const ClipTask& task, const at::Tensor& latents) {
 }
 
 EncoderOptions ClipWriter::encoder_options(const ClipTask& task) const {
-  const auto& plan = *task.plan;
-  EncoderOptions options{.path = task.clip->output,
-                         .width = static_cast<int>(plan.width),
-                         .height = static_cast<int>(plan.height),
-                         .fps = to_rational(plan.fps)};
-  options.crf = static_cast<int>(plan.crf);
-  options.resize = planned_resize(plan.resize, plan.resize_filter);
+  auto options = encoder_options_of(*task.plan, *task.clip);
   options.metadata = container_metadata(provenance(task));
   return options;
 }

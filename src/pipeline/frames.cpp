@@ -2,6 +2,7 @@
 
 #include <ATen/ATen.h>
 
+#include <charconv>
 #include <cmath>
 #include <numeric>
 
@@ -17,23 +18,45 @@ void require_finite(const at::Tensor& frames) {
                 "weights, or the latents given to it.");
 }
 
-std::vector<Frame> to_frames(const at::Tensor& frames) {
+namespace {
+
+// Whole numbers 0 to `most`, [T, H, W, 3].
+at::Tensor quantised(const at::Tensor& frames, int most, at::ScalarType type) {
   require_finite(frames);
-  const auto bytes = frames.mul(0.5)
-                         .add(0.5)
-                         .clamp(0, 1)
-                         .mul(255)
-                         .round()
-                         .to(at::kByte)
-                         .permute({1, 2, 3, 0})
-                         .contiguous()
-                         .cpu();  // [T, H, W, 3]
+  return frames.mul(0.5)
+      .add(0.5)
+      .clamp(0, 1)
+      .mul(most)
+      .round()
+      .to(type)
+      .permute({1, 2, 3, 0})
+      .contiguous()
+      .cpu();
+}
+
+}  // namespace
+
+std::vector<Frame> to_frames(const at::Tensor& frames) {
+  const auto bytes = quantised(frames, 255, at::kByte);
   std::vector<Frame> result;
   const auto frame_bytes = static_cast<std::size_t>(bytes.numel() / bytes.size(0));
   for (int64_t t = 0; t < bytes.size(0); ++t) {
     const auto* data = bytes.const_data_ptr<uint8_t>() + static_cast<std::size_t>(t) * frame_bytes;
     result.push_back({static_cast<int>(bytes.size(2)), static_cast<int>(bytes.size(1)),
                       std::vector<uint8_t>(data, data + frame_bytes)});
+  }
+  return result;
+}
+
+std::vector<Frame> to_deep_frames(const at::Tensor& frames) {
+  const auto values = quantised(frames, 65535, at::kInt);
+  const auto count = values.numel() / values.size(0);
+  std::vector<Frame> result;
+  for (int64_t t = 0; t < values.size(0); ++t) {
+    const auto* data = values.const_data_ptr<int32_t>() + t * count;
+    Frame frame{static_cast<int>(values.size(2)), static_cast<int>(values.size(1)), {}};
+    frame.rgb16.assign(data, data + count);
+    result.push_back(std::move(frame));
   }
   return result;
 }
@@ -64,6 +87,45 @@ std::optional<Resize> planned_resize(const std::optional<std::string>& size, con
   if (!size) return std::nullopt;
   const auto [width, height] = parse_size(*size, "--resize");
   return Resize{static_cast<int>(width), static_cast<int>(height), filter == "nearest"};
+}
+
+std::optional<int64_t> parse_bitrate(const std::optional<std::string>& text) {
+  if (!text) return std::nullopt;
+  double number = 0;
+  const char* last = text->data() + text->size();
+  const auto [end, error] = std::from_chars(text->data(), last, number);
+  const std::string unit(end, last);
+  const double factor = unit == "M" ? 1e6 : unit == "k" ? 1e3 : unit.empty() ? 1 : 0;
+  const double rate = std::round(number * factor);
+  if (error != std::errc() || !(rate >= 1 && rate < 1e15))
+    throw Error(ErrorKind::usage,
+                "--bitrate should be bits per second such as 4M, 800k or 900000, found '" + *text + "'");
+  return static_cast<int64_t>(rate);
+}
+
+EncoderOptions encoder_options_of(const GenerationPlan& plan, const PlannedClip& clip) {
+  EncoderOptions options{.path = clip.output,
+                         .width = static_cast<int>(plan.width),
+                         .height = static_cast<int>(plan.height),
+                         .fps = to_rational(plan.fps)};
+  options.codec = plan.codec;
+  options.crf = plan.crf;
+  options.quality = plan.quality;
+  options.bitrate = parse_bitrate(plan.bitrate);
+  options.resize = planned_resize(plan.resize, plan.resize_filter);
+  return options;
+}
+
+void plan_file_compression(GenerationPlan& plan) {
+  if (plan.clips.empty() || plan.clips.front().output.empty()) return;
+  const auto found = plan_compression(encoder_options_of(plan, plan.clips.front()));
+  plan.crf = found.crf;
+  plan.quality = found.quality;
+  if (!found.bitrate) plan.bitrate.reset();
+  plan.notes.insert(plan.notes.end(), found.notes.begin(), found.notes.end());
+  if (!found.holds_metadata && !plan.sidecar)
+    plan.notes.push_back(plan.clips.front().output +
+                         ": y4m cannot hold how the clip was made; --sidecar writes that beside a file");
 }
 
 }  // namespace t2v

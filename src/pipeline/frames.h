@@ -18,6 +18,9 @@ void require_finite(const at::Tensor& frames);
 // diffusers image_processor.py, denormalize, numpy_to_pil. Throws as require_finite.
 std::vector<Frame> to_frames(const at::Tensor& frames);
 
+// The same of 16 bits: (x / 2 + 1/2) · 65535, rounded.
+std::vector<Frame> to_deep_frames(const at::Tensor& frames);
+
 // 8-bit RGB → float32 [3, T, H, W] in [-1, 1].
 at::Tensor from_frames(const std::vector<Frame>& frames);
 
@@ -25,5 +28,15 @@ at::Tensor from_frames(const std::vector<Frame>& frames);
 Rational to_rational(double fps);
 
 std::optional<Resize> planned_resize(const std::optional<std::string>& size, const std::string& filter);
+
+// "4M", "800k" or "900000" as bits per second. Throws Error{usage}.
+std::optional<int64_t> parse_bitrate(const std::optional<std::string>& text);
+
+// A planned clip's file, without metadata.
+EncoderOptions encoder_options_of(const GenerationPlan& plan, const PlannedClip& clip);
+
+// Resolves crf, quality and bitrate by what the clips' files take, with a note on what they do not. Throws as
+// plan_compression.
+void plan_file_compression(GenerationPlan& plan);
 
 }  // namespace t2v

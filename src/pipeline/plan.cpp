@@ -330,12 +330,7 @@ void check_trace_folder(const fs::path& folder) {
 // Whether a clip's file could be written. check_folder: of a file's folder.
 void check_output(const GenerationPlan& plan, const PlannedClip& clip,
                   const std::function<void(const std::string&)>& check_folder) {
-  check_output_name({.path = clip.output,
-                     .width = static_cast<int>(plan.width),
-                     .height = static_cast<int>(plan.height),
-                     .fps = to_rational(plan.fps),
-                     .resize = planned_resize(plan.resize, plan.resize_filter)},
-                    plan.written_frames);
+  check_output_name(encoder_options_of(plan, clip), plan.written_frames);
   if (clip.output != "-") check_folder(clip.output);
   if (plan.sidecar) check_name_length(clip.output + ".json");
   check_name_length(kept_latents_path(clip.output));
@@ -484,8 +479,10 @@ GenerationPlan Planner::plan(const GenerationRequest& request) {
   plan.resize_filter = request.resize_filter.value_or("lanczos");
   if (plan.resize_filter != "lanczos" && plan.resize_filter != "nearest")
     refuse("--resize-filter should be lanczos or nearest, found '" + plan.resize_filter + "'");
-  plan.crf = request.crf.value_or(18);
-  check_range(static_cast<double>(plan.crf), 0, 51, "--crf");
+  plan.codec = request.codec;
+  plan.crf = request.crf;
+  plan.quality = request.quality;
+  plan.bitrate = request.bitrate;
   plan.sidecar = request.sidecar.value_or(false);
   plan.init_latents = request.init_latents;
   if (plan.windows.size() > 1 && (request.save_latents || request.init_latents))
@@ -498,6 +495,7 @@ GenerationPlan Planner::plan(const GenerationRequest& request) {
   plan.threads = request.threads;
   if (plan.threads) check_range(static_cast<double>(*plan.threads), 1, 1024, "--threads");
   plan_outputs(plan, request, writable_);
+  plan_file_compression(plan);
   if (!sizes) sizes = component_sizes(model);
   const auto element = static_cast<int64_t>(c10::elementSize(dtype));
   plan.weight_bytes = weight_bytes(sizes->text_encoder, sizes->packed_text_encoder, element) +
@@ -582,7 +580,10 @@ std::string plan_to_json(const GenerationPlan& plan) {
   if (plan.token_budget) json["token_budget"] = *plan.token_budget;
   if (plan.checkpoint_every) json["checkpoint_every"] = *plan.checkpoint_every;
   if (plan.resize) json["resize"] = *plan.resize, json["resize_filter"] = plan.resize_filter;
-  json["crf"] = plan.crf;
+  if (plan.codec) json["codec"] = *plan.codec;
+  if (plan.crf) json["crf"] = *plan.crf;
+  if (plan.quality) json["quality"] = *plan.quality;
+  if (plan.bitrate) json["bitrate"] = *plan.bitrate;
   json["sidecar"] = plan.sidecar;
   if (plan.init_latents) json["init_latents"] = *plan.init_latents;
   for (const auto& [component, file] : plan.weights) json[component] = file;

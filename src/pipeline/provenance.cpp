@@ -47,10 +47,13 @@ Json settings_of_clip(const GenerationPlan& plan, const PlannedClip& clip) {
                    {"guidance_rescale", plan.guidance_rescale},
                    {"scheduler", plan.scheduler},
                    {"eta", plan.eta},
-                   {"crf", plan.crf},
                    {"device", plan.device},
                    {"dtype", plan.dtype}};
   if (plan.guidance_scale_2) settings["guidance_scale_2"] = *plan.guidance_scale_2;
+  if (plan.codec) settings["codec"] = *plan.codec;
+  if (plan.crf) settings["crf"] = *plan.crf;
+  if (plan.quality) settings["quality"] = *plan.quality;
+  if (plan.bitrate) settings["bitrate"] = *plan.bitrate;
   if (plan.flow_shift) settings["flow_shift"] = *plan.flow_shift;
   if (!plan.timesteps.empty()) settings["timesteps"] = plan.timesteps;
   if (!plan.sigmas.empty()) settings["sigmas"] = plan.sigmas;
@@ -93,6 +96,11 @@ Json parse_provenance(const std::string& text) {
   return parsed;
 }
 
+Json provenance_in(const std::map<std::string, std::string>& metadata) {
+  const auto comment = metadata.find("comment");
+  return comment == metadata.end() ? Json::object() : parse_provenance(comment->second);
+}
+
 DecodeSettings decode_settings(const Json& provenance, const std::string& where) {
   const auto settings = provenance.value("settings", Json::object());
   const auto encoded = provenance.value("encoded", Json::object());
@@ -105,7 +113,10 @@ DecodeSettings decode_settings(const Json& provenance, const std::string& where)
   DecodeSettings found;
   find(found.model, "model", {&encoded, &settings});
   find(found.fps, "fps", {&encoded, &settings});
+  find(found.codec, "codec", {&settings});
   find(found.crf, "crf", {&settings});
+  find(found.quality, "quality", {&settings});
+  find(found.bitrate, "bitrate", {&settings});
   find(found.vae_hash, "vae_hash", {&encoded, &provenance});
   if (!encoded.empty()) return found;  // the frames had been resized before they were encoded
   find(found.resize, "resize", {&settings});
@@ -116,10 +127,14 @@ DecodeSettings decode_settings(const Json& provenance, const std::string& where)
 void set_decode_settings(Json& provenance, const DecodeSettings& used, int64_t width, int64_t height) {
   if (!provenance.contains("settings") || provenance.contains("encoded")) return;
   auto& settings = provenance.at("settings");
-  for (const char* key : {"resize", "resize_filter"}) settings.erase(key);
+  for (const char* key : {"resize", "resize_filter", "codec", "crf", "quality", "bitrate"})
+    settings.erase(key);
   provenance.erase("resampling");
   settings["fps"] = used.fps.value();
-  settings["crf"] = used.crf.value();
+  if (used.codec) settings["codec"] = *used.codec;
+  if (used.crf) settings["crf"] = *used.crf;
+  if (used.quality) settings["quality"] = *used.quality;
+  if (used.bitrate) settings["bitrate"] = *used.bitrate;
   if (!used.resize) return;
   settings["resize"] = *used.resize;
   settings["resize_filter"] = used.resize_filter.value();

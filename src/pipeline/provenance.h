@@ -12,6 +12,7 @@
 // is what that file said, and absent where t2v had not made it.
 #pragma once
 
+#include <map>
 #include <optional>
 #include <string>
 #include <utility>
@@ -39,16 +40,19 @@ Json parse_provenance(const std::string& text);
 
 // How latents become the video that they were made for; what their provenance does not say is absent.
 struct DecodeSettings {
-  std::optional<std::string> model, vae_hash, resize, resize_filter;
+  std::optional<std::string> model, vae_hash, resize, resize_filter, codec, bitrate;
   std::optional<double> fps;
-  std::optional<int64_t> crf;
+  std::optional<int64_t> crf, quality;
 };
 // Throws Error{bad_input} naming `where` for values of another type.
 DecodeSettings decode_settings(const Json& provenance, const std::string& where);
 
-// Puts what was decoded with, all present but resize, in the place of what a clip's settings say. width,
+// Puts what was decoded with, of which fps is present, in the place of what a clip's settings say. width,
 // height: of the frames before they are resized.
 void set_decode_settings(Json& provenance, const DecodeSettings& used, int64_t width, int64_t height);
+
+// What the metadata of a file say; an empty object where it is not t2v's.
+Json provenance_in(const std::map<std::string, std::string>& metadata);
 
 // For the container's own metadata: title (the prompt), comment (all of it) and digital_source_type.
 std::vector<std::pair<std::string, std::string>> container_metadata(const Json& provenance);

@@ -30,6 +30,17 @@ T parse_number(const std::string& text, const std::string& where, const char* ex
   return value;
 }
 
+// "24", "23.976" or "24000/1001".
+double parse_fraction(const std::string& text, const std::string& where) {
+  const auto slash = text.find('/');
+  const char* expected = "a number";
+  if (slash == std::string::npos) return parse_number<double>(text, where, expected);
+  const auto above = parse_number<double>(text.substr(0, slash), where, expected);
+  const auto below = parse_number<double>(text.substr(slash + 1), where, expected);
+  if (below == 0) throw Error(ErrorKind::usage, where + " should be a number, found '" + text + "'");
+  return above / below;
+}
+
 // All text is refused here that could be no prompt, no JSON string and no file name.
 std::string checked_text(const std::string& text, const std::string& where) {
   if (const auto defect = find_text_defect(text))
@@ -84,7 +95,7 @@ const std::vector<Setting>& generation_settings() {
        &R::overlap},
       {"context_noise", "--context-noise", "What to make",
        "Timestep that the shared frames are noised to; 0 keeps them clean (t2v.json)", &R::context_noise},
-      {"fps", "--fps", "What to make", "Frames per second", &R::fps},
+      {"fps", "--fps", "What to make", "Frames per second, also as 24000/1001", &R::fps},
       {"storyboard", "--storyboard", "From pictures and videos",
        "JSON file: shots with prompts over time, pictures and clips at times", &R::storyboard},
       {"image", "--image", "From pictures and videos", "Picture that the clip begins with", &R::image},
@@ -144,13 +155,19 @@ const std::vector<Setting>& generation_settings() {
       {"flow_shift", "--flow-shift", "Model and sampling",
        "Shift of the noise levels of flow-matching models", &R::flow_shift},
       {"output", "-o,--output", "Output",
-       "File: .mp4 .mov .mkv .y4m, %05d.png for a sequence, - for y4m on stdout; may hold {index} {seed} "
-       "{prompt} {date} (default "
-       "{prompt}-{seed}.mp4)",
+       "File: .mp4 .mov .mkv .webm .avi .gif .webp .y4m, %05d.png for a sequence, - for y4m on stdout; may "
+       "hold {index} {seed} {prompt} {date} (default {prompt}-{seed}.mp4)",
        &R::output},
       {"resize", "--resize", "Output", "Resample the finished frames to WxH", &R::resize},
       {"resize_filter", "--resize-filter", "Output", "lanczos or nearest", &R::resize_filter},
-      {"crf", "--crf", "Output", "H.264 quality: 0 (lossless) to 51", &R::crf},
+      {"codec", "--codec", "Output",
+       "h264, hevc, prores, ffv1, av1, vp9, or png16: what the file's name takes (when absent: its usual "
+       "one)",
+       &R::codec},
+      {"crf", "--crf", "Output", "Constant quality as the codec counts it, 0 is the best (h264: 18)",
+       &R::crf},
+      {"quality", "--quality", "Output", "The same for every codec: 0 to 100, the best", &R::quality},
+      {"bitrate", "--bitrate", "Output", "In place of a quality: bits per second, 4M or 800k", &R::bitrate},
       {"sidecar", "--sidecar", "Output", "Write OUTPUT.json with all that is needed to make the clip again",
        &R::sidecar},
       {"init_latents", "--init-latents", "Latents",
@@ -202,11 +219,11 @@ void set_from_text(R& request, const Setting& setting, const std::string& text, 
   if (const auto* field = std::get_if<std::optional<int64_t> R::*>(&setting.field))
     request.** field = parse_number<int64_t>(text, where, "a whole number");
   if (const auto* field = std::get_if<std::optional<double> R::*>(&setting.field))
-    request.** field = parse_number<double>(text, where, "a number");
+    request.** field = parse_fraction(text, where);
   if (const auto* field = std::get_if<std::optional<bool> R::*>(&setting.field))
     request.** field = parse_bool(text, where);
   if (const auto* field = std::get_if<std::optional<std::vector<double>> R::*>(&setting.field)) {
-    auto& list = request.** field;
+    auto& list = request.**field;
     if (!list) list.emplace();
     for (const double number : parse_numbers(text, where)) list->push_back(number);
   }
@@ -257,6 +274,7 @@ R merge_requests(const R& base, const R& over) {
   if (over.seconds) merged.frames = std::nullopt;
   if (over.timesteps || over.sigmas) merged.steps = std::nullopt;
   if (over.timesteps || over.sigmas || over.steps) merged.timesteps = merged.sigmas = std::nullopt;
+  if (over.crf || over.quality || over.bitrate) merged.crf = merged.quality = {}, merged.bitrate = {};
   for (const auto& setting : generation_settings())
     if (is_set(over, setting)) copy_setting(merged, over, setting);
   return merged;

@@ -45,7 +45,8 @@ GenerationRequest request_from_json(const Json& object, const std::string& where
 Json request_to_json(const GenerationRequest& request);
 
 // `over` wins over `base`, setting by setting. Settings that say the same thing in different words go
-// together: a size in `over` displaces width, height and aspect of `base`, --frames displaces seconds.
+// together: a size in `over` displaces width, height and aspect of `base`, --frames displaces seconds,
+// --quality displaces crf.
 GenerationRequest merge_requests(const GenerationRequest& base, const GenerationRequest& over);
 
 }  // namespace t2v

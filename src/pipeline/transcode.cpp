@@ -79,16 +79,18 @@ DecodeSettings resolve(const DecodeRequest& request, const DecodeSettings& store
   DecodeSettings used;
   used.model = model;
   used.fps = request.fps ? request.fps : stored.fps ? stored.fps : defaults.fps.value_or(16);
-  used.crf = request.crf ? request.crf : stored.crf.value_or(18);
+  used.codec = request.codec;
+  if (!used.codec && stored.codec && holds_codec(request.output, *stored.codec)) used.codec = stored.codec;
+  const bool is_told = request.crf || request.quality || request.bitrate;
+  used.crf = is_told ? request.crf : stored.crf;
+  used.quality = is_told ? request.quality : stored.quality;
+  used.bitrate = is_told ? request.bitrate : stored.bitrate;
   used.resize = request.resize ? request.resize : stored.resize;
   used.resize_filter = request.resize_filter ? request.resize_filter
                                              : stored.resize_filter.value_or("lanczos");
-  const bool fine = *used.fps >= least_fps && *used.fps <= most_fps && *used.crf >= 0 && *used.crf <= 51;
-  if (!fine)
-    throw Error(ErrorKind::usage, request.latents +
-                                      ": --fps should be between 0.1 and 1000 and --crf between "
-                                      "0 and 51, found " +
-                                      Json(*used.fps).dump() + " and " + std::to_string(*used.crf));
+  if (*used.fps < least_fps || *used.fps > most_fps)
+    throw Error(ErrorKind::usage,
+                request.latents + ": --fps should be between 0.1 and 1000, found " + Json(*used.fps).dump());
   const bool no_model = !request.model && !stored.model, no_fps = !request.fps && !stored.fps;
   if (no_model || no_fps)
     observer.note(request.latents + " does not say " +
@@ -122,8 +124,7 @@ VaeModel open_vae_model(const std::string& name, const std::string& device,
 Json provenance_of_video(const EncodeRequest& request, const VideoReader& reader, const VaeModel& model,
                          PixelSize size, int64_t frames) {
   const auto& info = reader.info();
-  const auto comment = info.metadata.find("comment");
-  auto provenance = comment == info.metadata.end() ? Json::object() : parse_provenance(comment->second);
+  auto provenance = provenance_in(info.metadata);
   if (provenance.empty()) provenance["t2v"] = version();
   Json encoded = {{"source", std::filesystem::path(request.input).filename().string()},
                   {"model", request.model},
@@ -147,14 +148,22 @@ int64_t decode_latents(const DecodeRequest& request, Observer& observer) {
   const auto model = open_vae_model(name, request.device, request.threads, observer);
   require_autoencoder(request.latents, provenance, model.model->folder());
   const auto latents = read_latents(request.latents, {1, model.vae.channels, -1, -1, -1});
-  const auto used = resolve(request, stored, model.model->folder().defaults, name, observer);
+  auto used = resolve(request, stored, model.model->folder().defaults, name, observer);
   const int64_t ratio = model.vae.spatial_ratio;
   EncoderOptions options{.path = request.output,
                          .width = static_cast<int>(latents.size(3) * ratio),
                          .height = static_cast<int>(latents.size(2) * ratio)};
   options.fps = to_rational(*used.fps);
-  options.crf = static_cast<int>(*used.crf);
+  options.codec = used.codec;
+  options.crf = used.crf;
+  options.quality = used.quality;
+  options.bitrate = parse_bitrate(used.bitrate);
   options.resize = planned_resize(used.resize, *used.resize_filter);
+  const auto compression = plan_compression(options);
+  for (const auto& note : compression.notes) observer.note(note);
+  options.crf = used.crf = compression.crf;
+  options.quality = used.quality = compression.quality;
+  if (!compression.bitrate) options.bitrate.reset(), used.bitrate.reset();
   set_decode_settings(provenance, used, options.width, options.height);
   options.metadata = container_metadata(provenance);
   check_output(options, model.vae.frames(latents.size(1)));

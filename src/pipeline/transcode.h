@@ -19,7 +19,8 @@ struct DecodeRequest {
   std::string output;
   std::optional<double> fps;
   std::optional<std::string> resize, resize_filter;
-  std::optional<int64_t> crf;
+  std::optional<std::string> codec, bitrate;
+  std::optional<int64_t> crf, quality;
   std::string device = "auto";
   std::optional<int64_t> threads;
 };
