@@ -148,7 +148,7 @@ const std::vector<Setting>& generation_settings() {
        "How far guidance is scaled back to the contrast of the unguided prediction, 0 to 1",
        &R::guidance_rescale},
       {"dynamic_guidance", "--dynamic-guidance", "Model and sampling",
-       "The scale changes with the timestep along a cosine, as CogVideoX's pipeline does it (t2v.json)",
+       "The guidance scale changes with the timestep, along a cosine (t2v.json)",
        &R::dynamic_guidance},
       {"scheduler", "--scheduler", "Model and sampling", schedulers.c_str(), &R::scheduler},
       {"eta", "--eta", "Model and sampling", "DDIM: share of fresh noise at each step, 0 to 1", &R::eta},
