@@ -3,6 +3,7 @@
 #include <charconv>
 #include <cmath>
 
+#include "base/json_text.h"
 #include "base/utf8.h"
 #include "schedulers/scheduler_classes.h"
 
@@ -148,8 +149,7 @@ const std::vector<Setting>& generation_settings() {
        "How far guidance is scaled back to the contrast of the unguided prediction, 0 to 1",
        &R::guidance_rescale},
       {"dynamic_guidance", "--dynamic-guidance", "Model and sampling",
-       "The guidance scale changes with the timestep, along a cosine (t2v.json)",
-       &R::dynamic_guidance},
+       "The guidance scale changes with the timestep, along a cosine (t2v.json)", &R::dynamic_guidance},
       {"scheduler", "--scheduler", "Model and sampling", schedulers.c_str(), &R::scheduler},
       {"eta", "--eta", "Model and sampling", "DDIM: share of fresh noise at each step, 0 to 1", &R::eta},
       {"flow_shift", "--flow-shift", "Model and sampling",
@@ -196,6 +196,13 @@ const std::vector<Setting>& generation_settings() {
 }
 
 void set_from_json(R& request, const Setting& setting, const Json& value, const std::string& where) {
+  if (std::holds_alternative<std::optional<std::vector<double>> R::*>(setting.field)) {
+    bool fine = value.is_array();
+    for (const auto& item : value) fine = fine && item.is_number();
+    if (!fine)
+      throw Error(ErrorKind::usage, where + ": '" + setting.key + "' should be a list of numbers, found " +
+                                        json_text(value));
+  }
   const Json object = {{setting.key, value}};
   try {
     std::visit(

@@ -70,6 +70,8 @@ TEST(Settings, RefuseValuesOfAnotherType) {
                                                                             {"fps", "24"},
                                                                             {"prompt", 3},
                                                                             {"sidecar", 1},
+                                                                            {"timesteps", 999},
+                                                                            {"sigmas", {1, "0.5"}},
                                                                             {"size", {832, 480}}})
     test::expect_error(ErrorKind::usage, {"config.json", "'" + key + "'"}, [key = key, value = value] {
       request_from_json({{key, value}}, "config.json");
