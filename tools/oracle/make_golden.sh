@@ -9,6 +9,7 @@ out=${2:-$here/../../tests/golden}
 mkdir -p "$out"
 
 "$python" "$here/random_wan.py" --tiny --seed 7 --dtype float16 --out "$out/wan-tiny"
+if [ -e "$out/tokenizer/spiece.model" ]; then ln -sf ../../tokenizer/spiece.model "$out/wan-tiny/tokenizer/"; fi
 "$python" "$here/text.py" --model "$here/../../models/world-128" --out "$out"
 "$python" "$here/schedulers.py" --out "$out"
 "$python" "$here/components.py" --out "$out"

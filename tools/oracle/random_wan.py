@@ -161,6 +161,7 @@ def write_model(out, seed, kind="wan21", size=None, dtype=torch.float32, shard=F
     build_scheduler(size, kind).save_pretrained(out / "scheduler")
     (out / "tokenizer").mkdir(parents=True, exist_ok=True)
     for name in ("spiece.model", "tokenizer_config.json"):
+        (out / "tokenizer" / name).unlink(missing_ok=True)  # which may be a link to the original
         shutil.copyfile(Path(tokenizer) / name, out / "tokenizer" / name)
     (out / "model_index.json").write_text(json.dumps(model_index(), indent=2) + "\n")
     return size

@@ -28,7 +28,7 @@ from diffusers import (
 from diffusers.pipelines.flux.pipeline_flux import calculate_shift
 from diffusers.schedulers import scheduling_ddpm, scheduling_dpm_cogvideox, scheduling_flow_match_euler_discrete
 
-SHAPE = (2, 3, 4)
+SHAPE = (2, 2, 2)
 BANK = 11
 CLASSES = {
     c.__name__: c

@@ -14,7 +14,7 @@ from safetensors.torch import save_file
 SHIPPED_CASES = {  # of each model: prompt, width, height, frames, seed
     "world-128": {
         "square": ("a red circle bouncing on a navy background", 64, 64, 9, 1),
-        "wide": ("a cyan diamond swaying and an orange cross falling on a gray background", 96, 64, 17, 2),
+        "wide": ("a cyan diamond swaying and an orange cross falling on a gray background", 64, 32, 17, 2),
         "tall": ("white background, a small purple heart spinning", 64, 96, 5, 3),
     },
 }
@@ -48,8 +48,8 @@ def tiny_runs(model):
     request = Request(
         prompt="a green square moving left on a gray background",
         negative_prompt="blurry, dark",
-        width=64,
-        height=48,
+        width=48,
+        height=32,
         frames=9,
         steps=8,
         guidance_scale=5.0,
