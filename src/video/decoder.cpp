@@ -192,8 +192,7 @@ class LibavReader : public VideoReader {
   }
 
   void describe() {
-    if (av_find_best_stream(container_.get(), AVMEDIA_TYPE_AUDIO, -1, -1, nullptr, 0) >= 0)
-      info_.notes.push_back("has sound, which is left out");
+    info_.has_sound = av_find_best_stream(container_.get(), AVMEDIA_TYPE_AUDIO, -1, -1, nullptr, 0) >= 0;
     if (stream_->nb_frames > 0) info_.frames = static_cast<long>(stream_->nb_frames);
     info_.codec = avcodec_get_name(codec_->codec_id);
     info_.container = container_->iformat->name;

@@ -15,8 +15,9 @@ namespace t2v {
 struct VideoInfo {
   int width = 0;
   int height = 0;
-  Rational fps;                                 // of the frames; 0/1 when unknown (a still image)
-  bool constant_rate = true;                    // of the stored pictures, as far as they have been looked at
+  Rational fps;               // of the frames; 0/1 when unknown (a still image)
+  bool constant_rate = true;  // of the stored pictures, as far as they have been looked at
+  bool has_sound = false;
   std::optional<long> frames;                   // pictures that are stored, when the container says
   std::string codec, pixel_format;              // libav's names
   std::string colour_space, colour_range;       // as tagged, "unknown" where not

@@ -108,7 +108,7 @@ TEST(Sample, RescalesGuidanceToTheSpreadOfTheConditionalPrediction) {
 
 // Source of the numbers: the formula of pipeline_cogvideox.py in Python.
 TEST(Guidance, ChangesWithTheTimestepAlongACosine) {
-  const Guidance constant{6}, dynamic{6, 0, 50};
+  const Guidance constant{.scale = 6}, dynamic{.scale = 6, .cosine_steps = 50};
   EXPECT_EQ(constant.scale_at(999), 6);
   EXPECT_NEAR(dynamic.scale_at(999), 2.291487174551452, 1e-9);
   EXPECT_NEAR(dynamic.scale_at(19), 1.123397939968981, 1e-9);

@@ -119,6 +119,7 @@ TEST_P(WholeFile, IsReadToItsEndAtItsRateWithoutANote) {
   EXPECT_GE(frames, 17);
   EXPECT_EQ(reader->info().notes, std::vector<std::string>());
   EXPECT_TRUE(reader->info().constant_rate);
+  EXPECT_EQ(reader->info().has_sound, std::string(GetParam().name).starts_with("sound"));
 }
 
 }  // namespace
