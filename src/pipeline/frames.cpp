@@ -124,8 +124,7 @@ void plan_file_compression(GenerationPlan& plan) {
   if (!found.bitrate) plan.bitrate.reset();
   plan.notes.insert(plan.notes.end(), found.notes.begin(), found.notes.end());
   if (!found.holds_metadata && !plan.sidecar)
-    plan.notes.push_back(plan.clips.front().output +
-                         ": y4m cannot hold how the clip was made; --sidecar writes that beside a file");
+    plan.notes.emplace_back("y4m cannot hold how a clip was made; --sidecar writes that beside a file");
 }
 
 }  // namespace t2v
