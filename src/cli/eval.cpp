@@ -162,6 +162,8 @@ void run_eval(EvalOptions& options) {
 
 }  // namespace
 
+void add_eval_world2(CLI::App& eval);
+
 void add_eval_command(CLI::App& app) {
   auto options = std::make_shared<EvalOptions>();
   auto* eval = app.add_subcommand("eval", "Measure how often a model does what its prompt asks for");
@@ -220,6 +222,7 @@ void add_eval_command(CLI::App& app) {
       "Examples:\n  t2v eval world --prompts 72\n  t2v eval world --ground-truth --prompts 500 --json\n"
       "  t2v eval world --task extend --frames 33");
   command->callback([options] { telling_failure(options->progress, [&] { run_eval(*options); }); });
+  add_eval_world2(*eval);
 }
 
 }  // namespace t2v

@@ -145,6 +145,21 @@ void parse_vae(Keys& keys, VaeTaskConfig& vae) {
   }
 }
 
+void parse_reader(Keys& keys, ReaderTaskConfig& reader) {
+  keys.take("lanes", reader.lanes, 1, 1024);
+  keys.take("pixels_per_lane", reader.pixels_per_lane, 1, 1e9);
+  keys.take("frames", reader.frames);
+  for (const auto frames : reader.frames)
+    if (frames < 1 || frames > 257)
+      throw Error(ErrorKind::usage,
+                  keys.where("frames") + ": should be between 1 and 257, found " + std::to_string(frames));
+  if (reader.frames.empty())
+    throw Error(ErrorKind::usage, keys.where("frames") + ": should name one length at least");
+  keys.take("softened_share", reader.softened_share, 0, 1);
+  keys.take("evaluation_clips", reader.evaluation_clips, 1, 10000);
+  keys.take("width", reader.network.width, 8, 1024);
+}
+
 void parse_denoiser(Keys& keys, StageConfig& stage) {
   auto& task = stage.denoiser;
   auto& objective = task.objective;
@@ -209,10 +224,12 @@ StageConfig parse_stage(const Json& json, const std::string& where) {
   Keys keys(json, where);
   std::string kind;
   keys.take("train", kind);
-  stage.kind = one_of<StageKind>(
-      kind,
-      {{"vae", StageKind::vae}, {"vae_decoder", StageKind::vae_decoder}, {"denoiser", StageKind::denoiser}},
-      where + ", train");
+  stage.kind = one_of<StageKind>(kind,
+                                 {{"vae", StageKind::vae},
+                                  {"vae_decoder", StageKind::vae_decoder},
+                                  {"denoiser", StageKind::denoiser},
+                                  {"reader", StageKind::reader}},
+                                 where + ", train");
   parse_schedule(keys, stage.schedule);
   if (!stage.schedule.steps && !stage.schedule.minutes)
     throw Error(ErrorKind::usage, where + ": 'steps' or 'minutes' should say how long the stage is");
@@ -224,6 +241,8 @@ StageConfig parse_stage(const Json& json, const std::string& where) {
   keys.take("log_steps", stage.log_steps, 1, 1e9);
   if (stage.kind == StageKind::denoiser)
     parse_denoiser(keys, stage);
+  else if (stage.kind == StageKind::reader)
+    parse_reader(keys, stage.reader);
   else
     parse_vae(keys, stage.vae);
   std::string precision = "float32";
@@ -293,7 +312,10 @@ TrainingConfig parse_training_config(const Json& json, const std::string& where)
         parse_stage(stage, where + ", stage " + std::to_string(config.stages.size() + 1)));
   keys.finish();
   if (config.architecture.empty() && !config.weights.empty()) config.architecture = config.weights.front();
-  for (auto& stage : config.stages) stage.vae.seed = stage.denoiser.seed = config.seed;
+  for (auto& stage : config.stages) {
+    stage.vae.seed = stage.denoiser.seed = stage.reader.seed = config.seed;
+    stage.reader.two_things = config.book.two_things;
+  }
   return config;
 } catch (const Error& error) {
   // What is wrong in a file that the user wrote for this run is a matter of usage, whichever check found it.

@@ -10,6 +10,7 @@
 
 #include "base/json.h"
 #include "train/denoiser_task.h"
+#include "train/reader_task.h"
 #include "train/trainer.h"
 #include "train/vae_task.h"
 #include "world/book/book.h"
@@ -17,7 +18,7 @@
 
 namespace t2v {
 
-enum class StageKind { vae, vae_decoder, denoiser };
+enum class StageKind { vae, vae_decoder, denoiser, reader };
 
 struct StageConfig {
   StageKind kind = StageKind::denoiser;
@@ -28,6 +29,7 @@ struct StageConfig {
   int64_t adherence_prompts = 0;  // judged at each evaluation of a denoiser that is trained on the world
   VaeTaskConfig vae;              // of the kind that `kind` says
   DenoiserTaskConfig denoiser;
+  ReaderTaskConfig reader;
   int64_t cached_frames = 17;
   bool gradient_checkpointing = false;  // of a denoiser's blocks
   RunDtypes precision;  // that the networks compute in; weights and optimizer state are float32

@@ -30,7 +30,7 @@ namespace fs = std::filesystem;
 namespace {
 
 constexpr std::size_t most_words = 1000;  // where a list still says something
-constexpr const char* stage_names[] = {"vae", "vae-decoder", "denoiser"};
+constexpr const char* stage_names[] = {"vae", "vae-decoder", "denoiser", "reader"};
 
 // Whether some clips' latent frames have noise levels of their own.
 bool trains_levels_per_frame(const DenoiserTaskConfig& task) {
@@ -107,6 +107,8 @@ class TrainingRun {
       }
       if (stage.kind == StageKind::denoiser)
         train_denoiser(stage, name);
+      else if (stage.kind == StageKind::reader)
+        train_reader(stage, name);
       else
         train_vae(stage, name);
       if (processes_.rank() == 0) write_file_atomically(folder_ / (name + ".done"), "");
@@ -184,10 +186,26 @@ class TrainingRun {
       smallest = {std::min(smallest[0], width), std::min(smallest[1], height)};
     }
     for (const auto& stage : config_.stages) {
-      if (stage.kind == StageKind::denoiser) continue;
+      if (stage.kind == StageKind::reader) check_reader();
+      if (!trains_vae(stage)) continue;
       for (const auto& kind : stage.vae.kinds) check_kind(kind, smallest);
       if (stage.vae.evaluation_frames > 0) check_frames(stage.vae.evaluation_frames, "'evaluation_frames'");
     }
+  }
+
+  static bool trains_vae(const StageConfig& stage) {
+    return stage.kind == StageKind::vae || stage.kind == StageKind::vae_decoder;
+  }
+
+  void check_reader() const {
+    if (config_.data || config_.world_number != 2)
+      throw Error(
+          ErrorKind::usage,
+          request_.config + ": a reader's stage needs 'world' 2 and no 'data': it reads its renderings");
+    for (const auto& [width, height] : config_.sizes)
+      if (width % kReaderCell != 0 || height % kReaderCell != 0)
+        throw Error(ErrorKind::usage, request_.config + ": a reader's 'sizes' should be multiples of " +
+                                          std::to_string(kReaderCell));
   }
 
   void check_frames(int64_t frames, const char* key) const {
@@ -224,7 +242,9 @@ class TrainingRun {
   void check_stages() const {
     for (const auto& stage : config_.stages) {
       const bool denoiser = stage.kind == StageKind::denoiser;
-      const auto lanes = denoiser ? stage.denoiser.lanes : stage.vae.lanes;
+      const auto lanes = denoiser            ? stage.denoiser.lanes
+                         : trains_vae(stage) ? stage.vae.lanes
+                                             : stage.reader.lanes;
       if (lanes < processes_.count())
         throw Error(ErrorKind::usage, request_.config + ": " + std::to_string(processes_.count()) +
                                           " processes share " + std::to_string(lanes) +
@@ -430,6 +450,32 @@ class TrainingRun {
           model_folder_, measure_latents(*model().make_vae(weights.root()), device_, *source_, config_.seed,
                                          64, task_config.evaluation_frames));
     }
+  }
+
+  void train_reader(const StageConfig& stage, const std::string& name) {
+    auto task_config = stage.reader;
+    task_config.sizes = config_.sizes;
+    if (!device_.is_cpu()) task_config.drawing_threads = std::max(1U, std::thread::hardware_concurrency());
+    const auto wanted = reader_shapes(task_config.network);
+    const auto folder = folder_ / "reader";
+    auto parameters = is_absent(folder / "model.safetensors") ? ParameterSet::initialise(wanted, config_.seed)
+                                                              : ParameterSet::load(wanted, folder, "model");
+    parameters.move_to(device_);
+    parameters.compute_in(stage.precision);
+    ReaderTask task(task_config);
+    const auto write = [&](const ParameterSet& average) {
+      make_folder(folder);
+      write_file_atomically(folder / "config.json", book_reader_to_json(task_config.network).dump(2) + "\n");
+      save_safetensors(folder / "model.safetensors", average.tensors(), {{"format", "pt"}});
+    };
+    TrainerHooks hooks;
+    hooks.evaluated = [&](const Metrics& metrics, const ParameterSet& average, int64_t) {
+      write(average);
+      keep_best(name, metrics.at("all"), average);
+      write_training_report(folder_);
+    };
+    const auto average = train(task, parameters, trainer_config(stage, name), processes_, hooks, observer_);
+    if (processes_.rank() == 0) write(average);
   }
 
   void train_denoiser(const StageConfig& stage, const std::string& name) {

@@ -3,7 +3,8 @@
 //   RUN/model/               the model so far, a diffusers folder like any other
 //   RUN/1-vae-newest.safetensors   the newest checkpoint of a stage; 1-vae-best.safetensors: its best
 //   averaged weights RUN/1-vae.done                 when it is over RUN/latents/                   encoded
-//   clips RUN/metrics.jsonl, RUN/report.html, RUN/samples/
+//   clips RUN/reader/              the reader of world 2: config.json, model.safetensors
+//   RUN/metrics.jsonl, RUN/report.html, RUN/samples/
 #pragma once
 
 #include <cstdint>

@@ -18,6 +18,7 @@
 #include "models/wan_vae.h"
 #include "parameters.h"
 #include "tokens/packed_tokens.h"
+#include "train/reader_task.h"
 #include "texts.h"
 #include "weights.h"
 
@@ -94,6 +95,21 @@ TEST(Gradients, OfTheWholeTransformer) {
     auto weights = set.weights();
     const WanTransformer network(config, weights.root(), at::kCPU);
     return squared_error(network.predict(tokens, *network.prepare(tokens, texts)), 4);
+  });
+  EXPECT_EQ(with_gradient, parameters.list().size());
+}
+
+TEST(Gradients, OfTheWholeBookReader) {
+  const BookReaderConfig config{.width = 8};
+  const auto parameters = ParameterSet::initialise(reader_shapes(config), 3);
+  const auto frames = 0.5 * test::random_normal({2, 3, 9, 32, 40}, 1);
+  const auto nouns = at::tensor({5, 70, 12, 100}, at::kLong).view({2, 2});
+  const auto with_gradient = expect_gradients(parameters, [&](const ParameterSet& set) {
+    auto weights = set.weights();
+    const BookReader reader(config, weights.root());
+    const auto sight = reader.look(frames);
+    return squared_error(sight.nouns / 5, 2) + squared_error(sight.place, 3) + squared_error(sight.camera, 4) +
+           squared_error(reader.motions(sight, nouns), 5);
   });
   EXPECT_EQ(with_gradient, parameters.list().size());
 }

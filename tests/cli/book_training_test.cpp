@@ -1,0 +1,147 @@
+// t2v train on world 2, and t2v eval world2, as a user runs them, on runs of a few steps.
+#include <gtest/gtest.h>
+
+#include <csignal>
+#include <fstream>
+#include <nlohmann/json.hpp>
+
+#include "expect.h"
+#include "model_copy.h"
+#include "starts.h"
+
+namespace t2v::test {
+namespace {
+
+namespace fs = std::filesystem;
+using Json = nlohmann::json;
+
+Json reader_stage(int steps) {
+  return {{"train", "reader"},        {"steps", steps},         {"warmup_steps", 2}, {"lanes", 2},
+          {"pixels_per_lane", 80000}, {"frames", {9}},          {"width", 8},        {"evaluation_clips", 3},
+          {"log_steps", 1},           {"checkpoint_minutes", 0}};
+}
+
+Json vae_stage() {
+  return {{"train", "vae"},
+          {"steps", 2},
+          {"warmup_steps", 1},
+          {"lanes", 2},
+          {"pixels_per_lane", 6000},
+          {"evaluation_clips", 1},
+          {"evaluation_frames", 9},
+          {"log_steps", 1},
+          {"clips", {{{"width", 32}, {"height", 32}, {"frames", 5}, {"crop", true}}}}};
+}
+
+Json config_of(const Json& stages) {
+  return {{"architecture", shipped_model().string()},
+          {"world", 2},
+          {"sizes", {{64, 64}, {80, 48}}},
+          {"seed", 3},
+          {"stages", stages}};
+}
+
+fs::path write_config(const TemporaryFolder& folder, const Json& config) {
+  const auto path = folder / "config.json";
+  std::ofstream(path) << config.dump(1);
+  return path;
+}
+
+TEST(CliBookTraining, AStoppedReaderGoesOnToTheSameBitsAndReads) {
+  const TemporaryFolder folder;
+  const auto config = write_config(folder, config_of({reader_stage(30)}));
+  const auto whole = folder / "whole", halves = folder / "halves";
+  expect_done(run_program({"train", config.string(), "--out", whole.string(), "--threads", "2"}));
+  Program program({"train", config.string(), "--out", halves.string(), "--threads", "1"});
+  for (int i = 0; i < 6000 && !fs::exists(halves / "1-reader-newest.safetensors"); ++i) ::usleep(10'000);
+  program.signal(SIGTERM);
+  const auto stopped = program.finish();
+  EXPECT_EQ(stopped.code, 143) << stopped.err;
+  expect_done(run_program({"train", config.string(), "--out", halves.string(), "--resume"}));
+  EXPECT_TRUE(bytes_of(whole / "reader/model.safetensors") == bytes_of(halves / "reader/model.safetensors"));
+
+  const auto kept = folder / "kept";
+  const auto result = run_program({"eval", "world2", "--reader", (whole / "reader").string(), "--prompts",
+                                   "4", "--frames", "9", "--sure", "0", "--json", "--out", kept.string(),
+                                   "--progress", "none"});
+  expect_done(result);
+  const auto json = Json::parse(result.out);
+  EXPECT_EQ(json["prompts"], 4);
+  for (const char* what : {"things", "motions", "place", "camera", "all"})
+    EXPECT_TRUE(json["right"][what].is_number()) << what;
+  std::ifstream lines(kept / "read.jsonl");
+  int count = 0;
+  for (std::string line; std::getline(lines, line); ++count) {
+    const auto clip = Json::parse(line);
+    EXPECT_TRUE(clip["read"]["place"].is_string()) << "with --sure 0 a place is always read: " << line;
+    EXPECT_FALSE(clip["prompt"].get<std::string>().empty());
+  }
+  EXPECT_EQ(count, 4);
+}
+
+TEST(CliBookTraining, AnAutoencoderLearnsFromWorld2AndIsReadThrough) {
+  const TemporaryFolder folder;
+  auto config = config_of({vae_stage(), reader_stage(2)});
+  config["cuts_share"] = 0.5;
+  const auto run = folder / "run";
+  expect_done(run_program({"train", write_config(folder, config).string(), "--out", run.string()}));
+  const auto metrics = bytes_of(run / "metrics.jsonl");
+  for (const char* key : {"\"psnr\"", "\"psnr_begin\"", "\"psnr_end\"", "\"cameras_right\""})
+    EXPECT_NE(metrics.find(key), std::string::npos) << key;
+  const auto result = run_program({"eval", "world2", "--reader", (run / "reader").string(), "--vae", "-m",
+                                   (run / "model").string(), "--prompts", "2", "--frames", "5", "--size",
+                                   "64x64", "--json", "--progress", "none"});
+  expect_done(result);
+  EXPECT_GT(Json::parse(result.out)["psnr"].get<double>(), 0);
+}
+
+void expect_refused(const Json& config, const std::string& part) {
+  const TemporaryFolder folder;
+  const auto run = folder / "run";
+  const auto result = run_program({"train", write_config(folder, config).string(), "--out", run.string()});
+  EXPECT_EQ(result.code, 2) << result.err;
+  EXPECT_NE(result.err.find(part), std::string::npos) << result.err;
+  EXPECT_FALSE(fs::exists(run / "model"));
+}
+
+TEST(CliBookTraining, WhatDoesNotGoTogetherIsRefusedBeforeTheRun) {
+  auto config = config_of({reader_stage(2)});
+  config["world"] = 1;
+  expect_refused(config, "'world' 2");
+  config = config_of({reader_stage(2)});
+  config["sizes"] = {{100, 64}};
+  expect_refused(config, "multiples of");
+  config = config_of({vae_stage()});
+  config["emphasis"] = {{"spinning", 2}};
+  expect_refused(config, "emphasis");
+  config["world"] = 1;
+  config["cuts_share"] = 0.5;
+  expect_refused(config, "cuts_share");
+  const Json denoiser = {{"train", "denoiser"}, {"steps", 2}};
+  config = config_of({denoiser});
+  config["cuts_share"] = 0.5;
+  expect_refused(config, "cuts_share");
+  config = config_of({denoiser});
+  config["stages"][0]["adherence_prompts"] = 3;
+  expect_refused(config, "adherence_prompts");
+  config["stages"][0].erase("adherence_prompts");
+  config["stages"][0]["helper_weight"] = 0.1;
+  expect_refused(config, "helper_weight");
+}
+
+TEST(CliBookTraining, AReaderThatIsNoneIsNamed) {
+  const TemporaryFolder folder;
+  const auto none = (folder / "none").string();
+  auto result = run_program({"eval", "world2", "--reader", none});
+  EXPECT_EQ(result.code, 3);
+  EXPECT_NE(result.err.find(none), std::string::npos) << result.err;
+  result = run_program({"eval", "world2", "--reader", none, "--vae"});
+  EXPECT_EQ(result.code, 2);
+  EXPECT_NE(result.err.find("--model"), std::string::npos) << result.err;
+  result = run_program({"eval", "world2", "--reader", none, "--size", "100x100"});
+  EXPECT_EQ(result.code, 2);
+  EXPECT_NE(result.err.find("multiples of 8"), std::string::npos) << result.err;
+}
+
+}  // namespace
+}  // namespace t2v::test
