@@ -124,7 +124,7 @@ void parse_vae(Keys& keys, VaeTaskConfig& vae) {
   keys.take("motion_weight", vae.motion_weight, 0, 1000);
   keys.take("charbonnier", vae.charbonnier, 0, 1);
   keys.take("evaluation_clips", vae.evaluation_clips, 1, 10000);
-  keys.take("evaluation_frames", vae.evaluation_frames, 1, 257);
+  keys.take("evaluation_frames", vae.evaluation_frames, 0, 257);
   if (const auto* kinds = keys.find("clips")) {
     if (!kinds->is_array() || kinds->empty())
       throw Error(ErrorKind::usage, keys.where("clips") + ": should be a list of kinds of clips");

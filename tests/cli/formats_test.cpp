@@ -4,6 +4,7 @@
 #include <set>
 
 #include "expect.h"
+#include "model_copy.h"
 #include "video/decoder.h"
 #include "video/encoder.h"
 
@@ -113,7 +114,7 @@ class CliFormats : public testing::TestWithParam<Output> {
     for (std::size_t i = 0; i < chart_frames; ++i) sink->write(chart());
     sink->finish();
     Arguments arguments = {"generate", "a red \"circle\" & ein grüner Ring",
-                           "-m",       "world-64",
+                           "-m",       "world-128",
                            "--extend", still.string(),
                            "--frames", "4",
                            "--steps",  "1",
@@ -215,7 +216,7 @@ TEST(CliDepth, FramesOfTheAutoencoderKeepMoreThanEightBits) {
   const TemporaryFolder folder;
   const auto latents = (folder / "latents.safetensors").string();
   expect_done(run_program(
-      quick_clip(folder / "a.mkv", {"-m", "world-64", "--codec", "ffv1", "--save-latents", latents})));
+      quick_clip(folder / "a.mkv", {"-m", "world-128", "--codec", "ffv1", "--save-latents", latents})));
   expect_done(run_program({"decode", latents, "-o", (folder / "%03d.png").string(), "--codec", "png16"}));
   expect_done(run_program({"decode", latents, "-o", (folder / "eight-%03d.png").string()}));
   const auto ffv1 = values_of(folder / "a.mkv"), png = values_of(folder / "%03d.png");
@@ -261,7 +262,13 @@ TEST(CliCompression, AnEncoderThatThisFfmpegLacksIsNamedBeforeWeightsLoad) {
 
 TEST(CliProvenance, AClipAsConfigWarnsOfAnotherModel) {
   const TemporaryFolder folder;
-  expect_done(run_program(quick_clip(folder / "a.mp4", {"-m", "world-64"})));
+  ModelCopy other(folder / "other");
+  other.change_tensors(vae_file, [](RawTensors& tensors) {
+    auto bias = floats_of(tensors, "decoder.conv_in.bias");
+    bias[0] += 0.01F;
+    set_floats(tensors, "decoder.conv_in.bias", bias);
+  });
+  expect_done(run_program(quick_clip(folder / "a.mp4", {"-m", other.path()})));
   const auto result = run_program({"generate", "--config", (folder / "a.mp4").string(), "-m", "world-128",
                                    "--size", "128x128", "-o", (folder / "b.mp4").string()});
   expect_done(result);

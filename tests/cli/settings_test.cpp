@@ -189,7 +189,7 @@ TEST(CliSettings, GivenTimestepsMakeTheSameClip) {
                            "-p",
                            "a red circle",
                            "-m",
-                           "world-64",
+                           "world-128",
                            "--seed",
                            "5",
                            "--frames",
