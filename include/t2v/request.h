@@ -51,7 +51,7 @@ struct GenerationRequest {
   std::optional<std::string> codec;          // h264, hevc, …: what the output's name takes
   std::optional<int64_t> crf, quality;       // one of these or bitrate
   std::optional<std::string> bitrate;        // "4M", "800k"
-  std::optional<bool> sidecar;                            // JSON beside the output
+  std::optional<bool> sidecar;               // JSON beside the output
   std::optional<std::string> init_latents, save_latents;  // safetensors files
   std::optional<std::string> trace;          // folder for the text embedding and the latents of every step
   std::optional<std::string> device, dtype;  // auto, cpu, cuda[:N]; auto, float32, bfloat16, float16
@@ -124,6 +124,7 @@ struct GenerationPlan {
   std::optional<std::array<int64_t, 4>> inside;  // of outpainting: left, top, right, bottom of what is kept
   int64_t blend = 0;                             // frames
   std::string fit;                               // crop, pad, stretch
+  bool reads_pictures = false;    // the network reads them itself; otherwise the clip is held to them
   bool levels_per_token = false;  // the network is told that known content is clean; otherwise RePaint
   int64_t first_step = 0;         // of the schedule: above 0 where the clip begins from content
   int64_t written_frames = 0;     // of the file, with what the conditions have beyond the clip's ends
@@ -146,9 +147,9 @@ struct GenerationPlan {
   std::optional<std::string> init_latents;
   std::optional<std::string> resize;
   std::string resize_filter;
-  std::optional<std::string> codec;      // as asked for; otherwise what the output's name takes
-  std::optional<int64_t> crf, quality;   // what files are compressed by, where the codec leaves a choice
-  std::optional<std::string> bitrate;    // "4M"
+  std::optional<std::string> codec;     // as asked for; otherwise what the output's name takes
+  std::optional<int64_t> crf, quality;  // what files are compressed by, where the codec leaves a choice
+  std::optional<std::string> bitrate;   // "4M"
   bool sidecar = false;
   std::vector<PlannedClip> clips;
 

@@ -7,6 +7,7 @@ namespace t2v {
 const std::vector<Family>& families() {
   static const std::vector<Family> all = {
       {"WanPipeline", "Wan text to video", open_wan},
+      {"WanImageToVideoPipeline", "Wan image to video", open_wan},
       {"CogVideoXPipeline", "CogVideoX text to video", open_cogvideox},
   };
   return all;

@@ -99,6 +99,10 @@ Model::Model(ModelFolder folder, const ModelDefaults& family)
 
 std::string Model::original_name(const std::string&, const std::string& name) const { return name; }
 
+std::unique_ptr<ImageEncoder> Model::make_image_encoder(const WeightScope&) const {
+  throw Error(ErrorKind::internal, folder_.pipeline_class + " has no image encoder");
+}
+
 std::unique_ptr<Model> open_model(ModelFolder folder) {
   std::string known;
   for (const auto& family : families()) {
@@ -160,6 +164,13 @@ std::unique_ptr<Denoiser> load_denoiser(const Model& model, Placement placement)
   return std::make_unique<ExpertDenoiser>(std::move(network), load("transformer_2"), *boundary);
 }
 
+std::unique_ptr<ImageEncoder> load_image_encoder(const Model& model, Placement placement) {
+  auto weights = open_weights(model, "image_encoder", placement);
+  auto network = model.make_image_encoder(weights.root());
+  weights.finish();
+  return network;
+}
+
 std::unique_ptr<VideoVae> load_vae(const Model& model, Placement placement) {
   auto weights = open_weights(model, "vae", placement);
   auto network = model.make_vae(weights.root());
@@ -171,6 +182,8 @@ ComponentSizes component_sizes(const Model& model) {
   const auto count = [&](const char* component) {
     return open_weights(model, component, {}).element_count();
   };
+  const auto pictures = model.picture_inputs();
+  const auto images = pictures && pictures->are_encoded ? count("image_encoder") : 0;
   auto packed = packed_size(*weights_of(model, "transformer"));
   int64_t second = 0;
   if (model.boundary_timestep()) {
@@ -179,8 +192,12 @@ ComponentSizes component_sizes(const Model& model) {
               std::max(packed.largest, other.largest)};
     second = count("transformer_2");
   }
-  return {count("text_encoder"), count("transformer") + second, count("vae"),
-          packed_size(*weights_of(model, "text_encoder")), packed};
+  return {.text_encoder = count("text_encoder"),
+          .transformer = count("transformer") + second,
+          .vae = count("vae"),
+          .image_encoder = images,
+          .packed_text_encoder = packed_size(*weights_of(model, "text_encoder")),
+          .packed_transformer = packed};
 }
 
 int64_t weight_bytes(int64_t numbers, const PackedSize& packed, int64_t element) {

@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "models/denoiser.h"
+#include "models/image_encoder.h"
 #include "models/text_encoder.h"
 #include "models/video_vae.h"
 #include "text/tokenizer.h"
@@ -34,9 +35,15 @@ struct PackedSize {
 
 // Numbers in the weights of each component; the transformer's are those of all experts.
 struct ComponentSizes {
-  int64_t text_encoder = 0, transformer = 0, vae = 0;
+  int64_t text_encoder = 0, transformer = 0, vae = 0, image_encoder = 0;
   PackedSize packed_text_encoder = {}, packed_transformer = {};
-  int64_t total() const { return text_encoder + transformer + vae; }
+  int64_t total() const { return text_encoder + transformer + vae + image_encoder; }
+};
+
+// The pictures that a denoiser reads.
+struct PictureInputs {
+  bool takes_last = false, needs_last = false;  // one that the clip ends with; it always begins with one
+  bool are_encoded = false;                     // by the component image_encoder, beside the autoencoder
 };
 
 // What a step of the denoiser costs; from the configs alone.
@@ -64,6 +71,8 @@ class Model {
   virtual const DenoiserCosts& costs() const = 0;
   // Where the model has two experts: the component transformer_2 makes the steps whose timestep is below it.
   virtual std::optional<double> boundary_timestep() const { return std::nullopt; }
+  // Where the denoiser reads pictures itself; otherwise clips are held to them.
+  virtual std::optional<PictureInputs> picture_inputs() const { return std::nullopt; }
   // Whether the denoiser is told that known content has timestep 0; t2v.json may say it of other models.
   virtual bool levels_per_token() const { return false; }
   // At the peak of decoding in chunks of so many latent frames (0: as many as the family likes best), in
@@ -94,6 +103,8 @@ class Model {
   virtual std::unique_ptr<Denoiser> make_denoiser(const WeightScope& weights, at::Device device,
                                                   bool recompute = false) const = 0;
   virtual std::unique_ptr<VideoVae> make_vae(const WeightScope& weights) const = 0;
+  // Of families that have models with picture_inputs()->are_encoded.
+  virtual std::unique_ptr<ImageEncoder> make_image_encoder(const WeightScope& weights) const;
 
   // The weights of another model's component for this model's, which differs in a way that training can go on
   // from (a deeper transformer, an autoencoder that folds more pixels). Throws Error{bad_input} where the
@@ -134,6 +145,7 @@ LayerNames lora_names(const Model& model);
 std::unique_ptr<TextConditioner> load_text(const Model& model, std::shared_ptr<const Tokenizer> tokenizer,
                                            Placement placement);
 std::unique_ptr<Denoiser> load_denoiser(const Model& model, Placement placement);  // with all experts
+std::unique_ptr<ImageEncoder> load_image_encoder(const Model& model, Placement placement);
 std::unique_ptr<VideoVae> load_vae(const Model& model, Placement placement);
 ComponentSizes component_sizes(const Model& model);
 // What weights take where each number that is not packed has so many bytes.

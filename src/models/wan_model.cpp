@@ -6,6 +6,7 @@
 #include <optional>
 #include <string_view>
 
+#include "models/clip_vision.h"
 #include "models/t5_encoder.h"
 #include "models/wan_names.h"
 #include "models/wan_transformer.h"
@@ -19,8 +20,10 @@ namespace {
 
 // What model_index.json says beside its components.
 struct WanVariant {
-  std::optional<double> boundary_timestep;  // Wan 2.2 A14B: of its two experts
-  bool expand_timesteps = false;            // Wan 2.2 TI2V-5B: a timestep for each token
+  std::optional<double> boundary_timestep;        // Wan 2.2 A14B: of its two experts
+  bool expand_timesteps = false;                  // Wan 2.2 TI2V-5B: a timestep for each token
+  std::optional<PictureInputs> pictures;          // image to video
+  std::optional<ClipVisionConfig> image_encoder;  // Wan 2.1 image to video
 };
 
 // What Wan's own pipelines use. Source: diffusers pipeline_wan.py; the model cards of Wan 2.1 and 2.2.
@@ -106,6 +109,7 @@ class WanModel : public Model {
 
   std::optional<double> boundary_timestep() const override { return variant_.boundary_timestep; }
   bool levels_per_token() const override { return variant_.expand_timesteps; }
+  std::optional<PictureInputs> picture_inputs() const override { return variant_.pictures; }
   double decoding_bytes(int64_t width, int64_t height, int64_t frames, int64_t chunk) const override;
   std::vector<std::pair<std::string, std::string>> describe() const override;
 
@@ -130,6 +134,9 @@ class WanModel : public Model {
   }
   std::unique_ptr<VideoVae> make_vae(const WeightScope& weights) const override {
     return std::make_unique<WanVae>(vae_, weights);
+  }
+  std::unique_ptr<ImageEncoder> make_image_encoder(const WeightScope& weights) const override {
+    return std::make_unique<ClipVisionEncoder>(variant_.image_encoder.value(), weights);
   }
 
   // Deeper: the added blocks lie evenly between the old ones, each a copy of the block before it that adds
@@ -160,7 +167,8 @@ double WanModel::decoding_bytes(int64_t width, int64_t height, int64_t frames, i
   double pixels = 1.0 / static_cast<double>(spec.spatial_ratio * spec.spatial_ratio);
   for (std::size_t level = 0; level < levels; ++level) {
     auto channels = vae_.decoder_base_dim * vae_.dim_mult[levels - 1 - level];
-    // A residual level's upsampling keeps the channels for the next one, where they are read at twice the size.
+    // A residual level's upsampling keeps the channels for the next one, where they are read at twice the
+    // size.
     if (vae_.is_residual && level > 0)
       channels = std::max(channels, vae_.decoder_base_dim * vae_.dim_mult[levels - level]);
     floats = std::max(floats, level_frames * pixels * static_cast<double>(channels));
@@ -178,15 +186,20 @@ double WanModel::decoding_bytes(int64_t width, int64_t height, int64_t frames, i
 std::vector<std::pair<std::string, std::string>> WanModel::describe() const {
   const auto spec = vae_.spec();
   const auto number = [](int64_t value) { return std::to_string(value); };
-  return {{"transformer",
-           (variant_.boundary_timestep ? std::string("two experts of ") : std::string()) +
-               number(transformer_.num_layers) + " blocks, " + number(transformer_.width()) + " wide, " +
-               number(transformer_.num_attention_heads) + " heads"},
-          {"text_encoder", number(text_encoder_.num_layers) + " layers, " + number(text_encoder_.d_model) +
-                               " wide, vocabulary " + number(text_encoder_.vocab_size)},
-          {"vae", number(spec.channels) + " channels, " + number(spec.spatial_ratio) + "x" +
-                      number(spec.spatial_ratio) + " pixels, " + number(spec.temporal_ratio) +
-                      " frames to a latent"}};
+  std::vector<std::pair<std::string, std::string>> parts = {
+      {"transformer", (variant_.boundary_timestep ? std::string("two experts of ") : std::string()) +
+                          number(transformer_.num_layers) + " blocks, " + number(transformer_.width()) +
+                          " wide, " + number(transformer_.num_attention_heads) + " heads"},
+      {"text_encoder", number(text_encoder_.num_layers) + " layers, " + number(text_encoder_.d_model) +
+                           " wide, vocabulary " + number(text_encoder_.vocab_size)},
+      {"vae", number(spec.channels) + " channels, " + number(spec.spatial_ratio) + "x" +
+                  number(spec.spatial_ratio) + " pixels, " + number(spec.temporal_ratio) +
+                  " frames to a latent"}};
+  if (const auto& encoder = variant_.image_encoder)
+    parts.emplace_back("image_encoder", number(encoder->num_hidden_layers) + " layers, " +
+                                            number(encoder->hidden_size) + " wide, " +
+                                            number(encoder->tokens()) + " tokens a picture");
+  return parts;
 }
 
 Model::Tensors WanModel::adapt_denoiser(const Model& from, const Tensors& weights) const {
@@ -234,12 +247,50 @@ WanVariant read_variant(const ModelFolder& folder) {
     throw Error(ErrorKind::bad_input, where + ": 'boundary_ratio' should be between 0 and 1, found " +
                                           folder.index.at("boundary_ratio").dump());
   if (!folder.has("transformer_2"))
-    throw Error(ErrorKind::bad_input, where + ": 'boundary_ratio' is set, and with it the model has two "
-                                              "experts, but no component 'transformer_2' is named");
+    throw Error(ErrorKind::bad_input, where +
+                                          ": 'boundary_ratio' is set, and with it the model has two "
+                                          "experts, but no component 'transformer_2' is named");
   const auto steps = json_get_or<int64_t>(folder.config("scheduler"), "num_train_timesteps", 1000,
                                           folder.config_name("scheduler"));
   variant.boundary_timestep = ratio * static_cast<double>(steps);
   return variant;
+}
+
+// How the model takes pictures, as its configs say.
+void read_picture_inputs(const ModelFolder& folder, const WanTransformerConfig& transformer,
+                         const WanVaeConfig& vae, WanVariant& variant) {
+  const auto where = folder.config_name("transformer");
+  const auto refuse = [&](const std::string& what) {
+    throw Error(ErrorKind::bad_input, where + ": " + what);
+  };
+  // Beside the sample: a mask for each frame of a latent, and the pictures' latents.
+  const auto with_pictures = 2 * vae.z_dim + vae.spec().temporal_ratio;
+  const bool reads_pictures = folder.pipeline_class == "WanImageToVideoPipeline" && !variant.expand_timesteps;
+  const auto channels = reads_pictures ? with_pictures : vae.z_dim;
+  if (transformer.in_channels != channels)
+    refuse("in_channels " + std::to_string(transformer.in_channels) + " should be " +
+           std::to_string(channels) + " in a " + folder.pipeline_class + " with the autoencoder's z_dim " +
+           std::to_string(vae.z_dim));
+  if (!reads_pictures && transformer.image_dim > 0)
+    refuse(
+        "image_dim is set: this transformer reads pictures, and belongs to WanImageToVideoPipeline, found " +
+        folder.pipeline_class);
+  if (!reads_pictures) return;
+  const bool has_places = transformer.pos_embed_seq_len > 0;  // of a first and a last picture
+  const bool is_encoded = transformer.image_dim > 0;
+  variant.pictures = PictureInputs{
+      .takes_last = has_places || !is_encoded, .needs_last = has_places, .are_encoded = is_encoded};
+  if (!is_encoded) return;
+  const auto encoder = parse_clip_vision_config(
+      folder.config("image_encoder"), folder.config_name("image_encoder"), folder.config("image_processor"),
+      folder.config_name("image_processor"));
+  if (encoder.hidden_size != transformer.image_dim)
+    refuse("image_dim " + std::to_string(transformer.image_dim) +
+           " contradicts the image encoder's hidden_size " + std::to_string(encoder.hidden_size));
+  if (has_places && transformer.pos_embed_seq_len != 2 * encoder.tokens())
+    refuse("pos_embed_seq_len " + std::to_string(transformer.pos_embed_seq_len) +
+           " should be that of two pictures of the image encoder, " + std::to_string(2 * encoder.tokens()));
+  variant.image_encoder = encoder;
 }
 
 // The experts are two networks of one architecture.
@@ -248,16 +299,16 @@ void require_alike(const ModelFolder& folder) {
   parse_wan_transformer_config(second, folder.config_name("transformer_2"));
   for (const auto& [key, value] : first.items())
     if (!key.starts_with("_") && second.value(key, Json()) != value)
-      throw Error(ErrorKind::bad_input,
-                  folder.config_name("transformer_2") + ": '" + key + "' is " +
-                      second.value(key, Json()).dump() + ", but that of the first expert, " +
-                      folder.config_name("transformer") + ", is " + value.dump());
+      throw Error(ErrorKind::bad_input, folder.config_name("transformer_2") + ": '" + key + "' is " +
+                                            second.value(key, Json()).dump() +
+                                            ", but that of the first expert, " +
+                                            folder.config_name("transformer") + ", is " + value.dump());
 }
 
 }  // namespace
 
 std::unique_ptr<Model> open_wan(ModelFolder folder) {
-  const auto variant = read_variant(folder);
+  auto variant = read_variant(folder);
   const auto where = [&](const char* component) { return folder.config_name(component); };
   const auto text_encoder = parse_umt5_config(folder.config("text_encoder"), where("text_encoder"));
   const auto transformer = parse_wan_transformer_config(folder.config("transformer"), where("transformer"));
@@ -268,8 +319,9 @@ std::unique_ptr<Model> open_wan(ModelFolder folder) {
   if (transformer.text_dim != text_encoder.d_model)
     refuse("text_dim " + std::to_string(transformer.text_dim) + " contradicts the text encoder's d_model " +
            std::to_string(text_encoder.d_model));
-  if (transformer.in_channels != vae.z_dim)
-    refuse("in_channels " + std::to_string(transformer.in_channels) +
+  read_picture_inputs(folder, transformer, vae, variant);
+  if (transformer.out_channels != vae.z_dim)
+    refuse("out_channels " + std::to_string(transformer.out_channels) +
            " contradicts the autoencoder's z_dim " + std::to_string(vae.z_dim));
   if (transformer.patch_size.t != 1)
     refuse("a patch of " + std::to_string(transformer.patch_size.t) +

@@ -38,7 +38,12 @@ std::string original_wan_transformer_name(std::string name) {
                                {"condition_embedder.time_embedder.linear_2.", "time_embedding.2."},
                                {"condition_embedder.text_embedder.linear_1.", "text_embedding.0."},
                                {"condition_embedder.text_embedder.linear_2.", "text_embedding.2."},
-                               {"condition_embedder.time_proj.", "time_projection.1."}}))
+                               {"condition_embedder.time_proj.", "time_projection.1."},
+                               {"condition_embedder.image_embedder.norm1.", "img_emb.proj.0."},
+                               {"condition_embedder.image_embedder.ff.net.0.proj.", "img_emb.proj.1."},
+                               {"condition_embedder.image_embedder.ff.net.2.", "img_emb.proj.3."},
+                               {"condition_embedder.image_embedder.norm2.", "img_emb.proj.4."},
+                               {"condition_embedder.image_embedder.pos_embed", "img_emb.emb_pos"}}))
     return name;
   static const std::regex block("(blocks\\.[0-9]+\\.)(.*)");
   std::smatch match;
@@ -54,6 +59,9 @@ std::string original_wan_transformer_name(std::string name) {
                            {"attn2.to_k.", "cross_attn.k."},
                            {"attn2.to_v.", "cross_attn.v."},
                            {"attn2.to_out.0.", "cross_attn.o."},
+                           {"attn2.add_k_proj.", "cross_attn.k_img."},
+                           {"attn2.add_v_proj.", "cross_attn.v_img."},
+                           {"attn2.norm_added_k.", "cross_attn.norm_k_img."},
                            {"attn2.norm_", "cross_attn.norm_"},
                            {"ffn.net.0.proj.", "ffn.0."},
                            {"ffn.net.2.", "ffn.2."},

@@ -18,6 +18,7 @@ namespace {
 
 struct WanConditioning : Conditioning {
   std::vector<KeyValues> blocks;  // of each block: [R, heads, L, head_dim], a text segment each
+  std::vector<KeyValues> images;  // likewise, of the pictures; undefined tensors where none are read
   at::Tensor rotary;              // complex64 [N, head_dim / 2]
 };
 
@@ -58,14 +59,33 @@ TextRows rows_of_texts(const std::vector<int64_t>& wanted, const std::vector<Tex
   return index;
 }
 
+// The states of the pictures that are read, below each other, and the rows of each text segment.
+std::pair<at::Tensor, at::Tensor> rows_of_images(const PackedTokens& tokens,
+                                                 const WanTransformerConfig& config) {
+  if (tokens.images.size() != tokens.texts.size())
+    throw Error(ErrorKind::internal, "every segment of a transformer that reads pictures should have some");
+  std::vector<at::Tensor> states;
+  std::vector<int64_t> places;  // of each segment's pictures among the states
+  for (const auto& image : tokens.images) {
+    const auto found = std::find_if(states.begin(), states.end(),
+                                    [&](const at::Tensor& x) { return x.is_same(image); });
+    places.push_back(found - states.begin());
+    if (found == states.end()) states.push_back(image);
+    const auto wanted = config.pos_embed_seq_len > 0 ? config.pos_embed_seq_len : states.front().size(0);
+    if (image.dim() != 2 || image.size(0) != wanted || image.size(1) != config.image_dim)
+      throw Error(ErrorKind::bad_input,
+                  "the transformer reads pictures as " + std::to_string(wanted) + " states of " +
+                      std::to_string(config.image_dim) + " numbers (pos_embed_seq_len, image_dim), found " +
+                      std::to_string(image.size(0)) + " of " + std::to_string(image.size(1)));
+  }
+  const auto length = states.front().size(0);
+  const auto begin = at::tensor(places, at::TensorOptions(at::kLong)).unsqueeze(1) * length;
+  return {at::cat(states), begin + at::arange(length, at::TensorOptions(at::kLong))};  // [R, L]
+}
+
 }  // namespace
 
 WanTransformerConfig parse_wan_transformer_config(const Json& config, const std::string& where) {
-  for (const char* key : {"image_dim", "added_kv_proj_dim", "pos_embed_seq_len"})
-    if (config.contains(key) && !config.at(key).is_null())
-      throw Error(ErrorKind::bad_input, where + ": '" + key +
-                                            "' is set: this transformer is conditioned on images, which t2v "
-                                            "does not support; use a text-to-video model");
   const auto qk_norm = json_get_or<std::string>(config, "qk_norm", "rms_norm_across_heads", where);
   if (qk_norm != "rms_norm_across_heads")
     throw Error(ErrorKind::bad_input,
@@ -92,11 +112,20 @@ WanTransformerConfig parse_wan_transformer_config(const Json& config, const std:
   c.eps = json_get_or<double>(config, "eps", 1e-6, where);
   if (c.attention_head_dim % 2 != 0 || c.attention_head_dim < 6)
     throw Error(ErrorKind::bad_input, where + ": attention_head_dim should be even and at least 6");
-  if (c.in_channels != c.out_channels)
-    throw Error(ErrorKind::bad_input, where + ": in_channels " + std::to_string(c.in_channels) +
-                                          " and out_channels " + std::to_string(c.out_channels) +
-                                          " differ: this transformer takes conditioning latents, which t2v "
-                                          "does not support; use a text-to-video model");
+  const auto optional = [&](const char* key) {
+    return config.contains(key) && !config.at(key).is_null() ? json_size(config, key, where, 1 << 16) : 0;
+  };
+  c.image_dim = optional("image_dim");
+  c.pos_embed_seq_len = optional("pos_embed_seq_len");
+  const auto added = optional("added_kv_proj_dim");
+  if (added != (c.image_dim > 0 ? c.width() : 0))
+    throw Error(ErrorKind::bad_input, where + ": added_kv_proj_dim should be " +
+                                          (c.image_dim > 0 ? "num_attention_heads · attention_head_dim, " +
+                                                                 std::to_string(c.width())
+                                                           : std::string("null, as image_dim")) +
+                                          ", found " + std::to_string(added));
+  if (c.image_dim == 0 && c.pos_embed_seq_len > 0)
+    throw Error(ErrorKind::bad_input, where + ": pos_embed_seq_len belongs to image_dim, which is null");
   return c;
 }
 
@@ -120,17 +149,31 @@ WanBlock::WanBlock(const WanTransformerConfig& config, const WeightScope& weight
   to_v_ = load_linear(cross / "to_v", width, width);
   norm_q_ = (cross / "norm_q").take("weight", {width});
   norm_k_ = (cross / "norm_k").take("weight", {width});
+  if (config.image_dim > 0) {
+    add_k_ = load_linear(cross / "add_k_proj", width, width);
+    add_v_ = load_linear(cross / "add_v_proj", width, width);
+    norm_added_k_ = (cross / "norm_added_k").take("weight", {width});
+    (cross / "norm_added_q").ignore("weight");  // which nothing reads there either
+  }
   text_out_ = load_linear(cross / "to_out" / 0, width, width);
   feed_in_ = load_linear(weights / "ffn" / "net" / 0 / "proj", width, config.ffn_dim);
   feed_out_ = load_linear(weights / "ffn" / "net" / 2, config.ffn_dim, width);
 }
 
+at::Tensor WanBlock::split_heads(const at::Tensor& rows, const at::Tensor& row_of_position) const {
+  const auto placed = rows_at(rows, row_of_position);  // [texts, L, D]
+  return placed.view({placed.size(0), placed.size(1), heads_, head_dim_}).transpose(1, 2).contiguous();
+}
+
 KeyValues WanBlock::text_key_values(const at::Tensor& rows, const at::Tensor& row_of_position) const {
-  const auto heads = [&](const at::Tensor& x) {
-    const auto placed = rows_at(x, row_of_position);  // [texts, L, D]
-    return placed.view({placed.size(0), placed.size(1), heads_, head_dim_}).transpose(1, 2).contiguous();
-  };
-  return {heads(rms_norm(to_k_(rows), norm_k_, eps_)), heads(to_v_(rows))};  // [texts, heads, L, head_dim]
+  return {split_heads(rms_norm(to_k_(rows), norm_k_, eps_), row_of_position),
+          split_heads(to_v_(rows), row_of_position)};  // [texts, heads, L, head_dim]
+}
+
+KeyValues WanBlock::image_key_values(const at::Tensor& rows, const at::Tensor& row_of_position) const {
+  if (!norm_added_k_.defined()) return {};
+  return {split_heads(rms_norm(add_k_(rows), norm_added_k_, eps_), row_of_position),
+          split_heads(add_v_(rows), row_of_position)};
 }
 
 at::Tensor WanBlock::self_attention(const at::Tensor& x, const at::Tensor& rotary,
@@ -151,21 +194,23 @@ at::Tensor WanBlock::self_attention(const at::Tensor& x, const at::Tensor& rotar
   return attention_out_(segment_self_attention(normed(0), normed(1), heads(parts[2].contiguous()), segments));
 }
 
-at::Tensor WanBlock::cross_attention(const at::Tensor& x, const KeyValues& texts,
+at::Tensor WanBlock::cross_attention(const at::Tensor& x, const KeyValues& texts, const KeyValues& images,
                                      const std::vector<int64_t>& segments) const {
   const auto q = rms_norm(to_q_(x), norm_q_, eps_).view({x.size(0), heads_, head_dim_});
-  return text_out_(segment_cross_attention(q, texts, segments));
+  auto attended = segment_cross_attention(q, texts, segments);
+  if (images.keys.defined()) attended = attended + segment_cross_attention(q, images, segments);
+  return text_out_(attended);
 }
 
 at::Tensor WanBlock::forward(at::Tensor x, const at::Tensor& time, const at::Tensor& level_of_token,
-                             const at::Tensor& rotary, const KeyValues& texts,
+                             const at::Tensor& rotary, const KeyValues& texts, const KeyValues& images,
                              const WanSegments& segments) const {
   const auto rows = (scale_shift_table_ + time).unbind(1);  // float32 [K, D] x 6
   const Modulation attend{rows[0], rows[1], rows[2], level_of_token};
   const Modulation feed{rows[3], rows[4], rows[5], level_of_token};
   x = gated_residual(x, self_attention(modulated_layer_norm(x, attend, eps_), rotary, segments.own), attend);
   const auto h = norm2_weight_.defined() ? layer_norm_float32(x, norm2_weight_, norm2_bias_, eps_) : x;
-  x = x + cross_attention(h, texts, segments.text);  // the prompt has no gate
+  x = x + cross_attention(h, texts, images, segments.text);  // the prompt has no gate
   return gated_residual(x, feed_out_(gelu_tanh(feed_in_(modulated_layer_norm(x, feed, eps_)))), feed);
 }
 
@@ -183,11 +228,34 @@ WanTransformer::WanTransformer(const WanTransformerConfig& config, const WeightS
   time_proj_ = load_linear(embedder / "time_proj", width, 6 * width);
   text_in_ = load_linear(embedder / "text_embedder" / "linear_1", config.text_dim, width);
   text_out_ = load_linear(embedder / "text_embedder" / "linear_2", width, width);
+  if (config.image_dim > 0) {
+    const auto image = embedder / "image_embedder";
+    const auto dim = config.image_dim;
+    image_ = {.positions = config.pos_embed_seq_len > 0
+                               ? image.take("pos_embed", {1, config.pos_embed_seq_len, dim})[0]
+                               : at::Tensor(),
+              .norm1_weight = (image / "norm1").take("weight", {dim}, Precision::float32),
+              .norm1_bias = (image / "norm1").take("bias", {dim}, Precision::float32),
+              .norm2_weight = (image / "norm2").take("weight", {width}, Precision::float32),
+              .norm2_bias = (image / "norm2").take("bias", {width}, Precision::float32),
+              .in = load_linear(image / "ff" / "net" / 0 / "proj", dim, dim),
+              .out = load_linear(image / "ff" / "net" / 2, dim, width)};
+  }
   for (int64_t i = 0; i < config.num_layers; ++i) blocks_.emplace_back(config, weights / "blocks" / i);
   scale_shift_table_ = weights.take("scale_shift_table", {1, 2, width}, Precision::float32);
   // Channel is the fastest in the checkpoint, the slowest in PackedTokens.
   proj_out_ = load_linear(weights / "proj_out", width, config.out_channels * patch.volume(), Precision::model)
                   .with_outputs_transposed(patch.volume(), config.out_channels);
+}
+
+at::Tensor WanTransformer::embed_images(const at::Tensor& states) const {
+  constexpr double eps = 1e-5;
+  auto x = states.to(image_.in.bias.scalar_type());
+  if (image_.positions.defined())
+    x = (x.unflatten(0, {-1, config_.pos_embed_seq_len}) + image_.positions).flatten(0, 1);
+  x = layer_norm_float32(x, image_.norm1_weight, image_.norm1_bias, eps);
+  x = image_.out(at::gelu(image_.in(x)));
+  return layer_norm_float32(x, image_.norm2_weight, image_.norm2_bias, eps);
 }
 
 std::shared_ptr<const Conditioning> WanTransformer::prepare(const PackedTokens& tokens,
@@ -201,6 +269,13 @@ std::shared_ptr<const Conditioning> WanTransformer::prepare(const PackedTokens& 
   auto conditioning = std::make_shared<WanConditioning>();
   for (const auto& block : blocks_)
     conditioning->blocks.push_back(block.text_key_values(text, row_of_position));
+  conditioning->images.resize(blocks_.size());
+  if (config_.image_dim > 0) {
+    const auto [states, row_of_image] = rows_of_images(tokens, config_);
+    const auto images = embed_images(states.to(device));
+    for (std::size_t i = 0; i < blocks_.size(); ++i)
+      conditioning->images[i] = blocks_[i].image_key_values(images, row_of_image.to(device));
+  }
   const auto& extent = tokens.extent;
   conditioning->rotary = rotary_.at_positions(tokens.positions, std::max({extent.t, extent.h, extent.w}));
   return conditioning;
@@ -214,16 +289,17 @@ std::pair<at::Tensor, at::Tensor> WanTransformer::embed_time(const at::Tensor& t
 
 at::Tensor WanTransformer::run_block(const WanBlock& block, const at::Tensor& x, const at::Tensor& time,
                                      const at::Tensor& level_of_token, const at::Tensor& rotary,
-                                     const KeyValues& texts, const WanSegments& segments) const {
+                                     const KeyValues& texts, const KeyValues& images,
+                                     const WanSegments& segments) const {
   if (!config_.recompute || !at::GradMode::is_enabled())
-    return block.forward(x, time, level_of_token, rotary, texts, segments);
+    return block.forward(x, time, level_of_token, rotary, texts, images, segments);
   // A copy of the block holds the same weights: they outlive this network, whose loss may be taken back
   // through after it has gone.
   return recomputed_in_backward(
       [block, segments](const std::vector<at::Tensor>& in) {
-        return block.forward(in[0], in[1], in[2], in[3], {in[4], in[5]}, segments);
+        return block.forward(in[0], in[1], in[2], in[3], {in[4], in[5]}, {in[6], in[7]}, segments);
       },
-      {x, time, level_of_token, rotary, texts.keys, texts.values});
+      {x, time, level_of_token, rotary, texts.keys, texts.values, images.keys, images.values});
 }
 
 at::Tensor WanTransformer::predict(const PackedTokens& tokens, const Conditioning& conditioning,
@@ -232,10 +308,12 @@ at::Tensor WanTransformer::predict(const PackedTokens& tokens, const Conditionin
   const auto& level_of_token = tokens.level_of_token;
   const auto [temb, time] = embed_time(tokens.timesteps);
   const WanSegments segments{tokens.segments, tokens.text_segments};
-  auto x = patch_embedding_(tokens.values);  // [N, D]
+  const auto& beside = tokens.condition;
+  auto x = patch_embedding_(beside.defined() ? at::cat({tokens.values, beside}, 1) : tokens.values);
   for (std::size_t i = 0; i < blocks_.size(); ++i) {
     if (middle != nullptr && i == blocks_.size() / 2) *middle = x;
-    x = run_block(blocks_[i], x, time, level_of_token, prepared.rotary, prepared.blocks[i], segments);
+    x = run_block(blocks_[i], x, time, level_of_token, prepared.rotary, prepared.blocks[i],
+                  prepared.images[i], segments);
   }
   const auto rows = (scale_shift_table_ + temb.unsqueeze(1)).unbind(1);  // [K, D] x 2
   const Modulation out{rows[0], rows[1], {}, level_of_token};

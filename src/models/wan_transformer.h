@@ -1,4 +1,4 @@
-// The diffusion transformer of Wan 2.1 (text to video).
+// The diffusion transformer of Wan (text to video, and with pictures that it reads).
 // Source: Wan 2.1 technical report, section 4; diffusers transformer_wan.py, WanTransformer3DModel.
 #pragma once
 
@@ -18,6 +18,8 @@ struct WanTransformerConfig {
   PatchSize patch_size;
   int64_t num_attention_heads = 0, attention_head_dim = 0, num_layers = 0, ffn_dim = 0;
   int64_t in_channels = 0, out_channels = 0, text_dim = 0, freq_dim = 0, rope_max_seq_len = 1024;
+  int64_t image_dim = 0;          // of the states of pictures; 0: it reads none
+  int64_t pos_embed_seq_len = 0;  // of the states of a first and a last picture; 0: they have no positions
   bool cross_attn_norm = true;
   double eps = 1e-6;
   bool recompute = false;  // not of the file: gradients keep a block's inputs alone and run it again
@@ -25,8 +27,7 @@ struct WanTransformerConfig {
   int64_t width() const { return num_attention_heads * attention_head_dim; }
 };
 
-// Throws Error{bad_input} for values out of range and for variants that are not supported (image
-// conditioning).
+// Throws Error{bad_input} for values out of range and for variants that are not supported.
 WanTransformerConfig parse_wan_transformer_config(const Json& config, const std::string& where);
 
 // Cumulative offsets of the tokens that attend to each other, and of those that read one text.
@@ -39,18 +40,23 @@ class WanBlock {
   WanBlock(const WanTransformerConfig& config, const WeightScope& weights);
 
   // x [N, D]; time float32 [K, 6, D] with K distinct noise levels; level_of_token int64 [N], or undefined
-  // when K = 1; rotary [N, head_dim / 2]; texts: one for each text segment.
+  // when K = 1; rotary [N, head_dim / 2]; texts, and images where it reads pictures: one for each text
+  // segment.
   at::Tensor forward(at::Tensor x, const at::Tensor& time, const at::Tensor& level_of_token,
-                     const at::Tensor& rotary, const KeyValues& texts, const WanSegments& segments) const;
+                     const at::Tensor& rotary, const KeyValues& texts, const KeyValues& images,
+                     const WanSegments& segments) const;
 
   // rows [R, D] of text, at row_of_position [texts, L] → this block's cross-attention keys and values.
   KeyValues text_key_values(const at::Tensor& rows, const at::Tensor& row_of_position) const;
+  // The same of pictures; undefined where it reads none.
+  KeyValues image_key_values(const at::Tensor& rows, const at::Tensor& row_of_position) const;
 
  private:
   at::Tensor self_attention(const at::Tensor& x, const at::Tensor& rotary,
                             const std::vector<int64_t>& segments) const;
-  at::Tensor cross_attention(const at::Tensor& x, const KeyValues& texts,
+  at::Tensor cross_attention(const at::Tensor& x, const KeyValues& texts, const KeyValues& images,
                              const std::vector<int64_t>& segments) const;
+  at::Tensor split_heads(const at::Tensor& rows, const at::Tensor& row_of_position) const;
 
   int64_t heads_, head_dim_;
   double eps_;
@@ -60,6 +66,8 @@ class WanBlock {
   at::Tensor norm2_weight_, norm2_bias_;  // undefined without cross_attn_norm
   Linear to_q_, to_k_, to_v_, text_out_;  // cross-attention
   at::Tensor norm_q_, norm_k_;            // [D]
+  Linear add_k_, add_v_;                  // of pictures, where it reads them
+  at::Tensor norm_added_k_;               // [D], undefined where it reads none
   Linear feed_in_, feed_out_;
 };
 
@@ -81,12 +89,21 @@ class WanTransformer : public Denoiser {
 
   at::Tensor run_block(const WanBlock& block, const at::Tensor& x, const at::Tensor& time,
                        const at::Tensor& level_of_token, const at::Tensor& rotary, const KeyValues& texts,
-                       const WanSegments& segments) const;
+                       const KeyValues& images, const WanSegments& segments) const;
+  // The states of pictures [P·L, image_dim], as the blocks read them: [P·L, D].
+  at::Tensor embed_images(const at::Tensor& states) const;
 
   WanTransformerConfig config_;
   Linear patch_embedding_;  // [D, C·pt·ph·pw]
   Linear time_in_, time_out_, time_proj_;
   Linear text_in_, text_out_;
+  // Of pictures, where it reads them. Source: WanImageEmbedding.
+  struct ImageEmbedder {
+    at::Tensor positions;  // [pos_embed_seq_len, image_dim], or undefined
+    at::Tensor norm1_weight, norm1_bias, norm2_weight, norm2_bias;  // float32
+    Linear in, out;
+  };
+  ImageEmbedder image_;
   Rotary rotary_;
   std::vector<WanBlock> blocks_;
   at::Tensor scale_shift_table_;  // float32 [1, 2, D]

@@ -22,6 +22,7 @@ struct ClipTask {
   std::size_t negative_text = 0;                 // likewise, with guidance
   std::shared_ptr<const ClipContent> content = std::make_shared<ClipContent>();  // read when the clip is
                                                                                  // begun
+  at::Tensor image;  // the states of its pictures, where an encoder reads them: [L, dim], on the CPU
   double denoise_seconds = 0;
 
   // What messages call it.

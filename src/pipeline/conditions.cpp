@@ -12,7 +12,8 @@ namespace t2v {
 namespace {
 
 SourceFrames open_source(const GenerationPlan& plan, const Condition& condition, int64_t from) {
-  return {condition.source, plan.fps, {plan.width, plan.height}, parse_fit(plan.fit), from};
+  return {condition.source,    plan.fps, {plan.width, plan.height},
+          parse_fit(plan.fit), from,     plan.reads_pictures ? Resampling::pillow : Resampling::libav};
 }
 
 Frame next_of(SourceFrames& source, const Condition& condition) {
@@ -20,12 +21,6 @@ Frame next_of(SourceFrames& source, const Condition& condition) {
   if (!frame)
     throw Error(ErrorKind::bad_input, condition.source + ": has become shorter since it was looked at");
   return std::move(*frame);
-}
-
-at::Tensor bytes_of(const Frame& frame) {                // uint8 [3, H, W]
-  auto* bytes = const_cast<uint8_t*>(frame.rgb.data());  // which are only read
-  return at::from_blob(bytes, {frame.height, frame.width, 3}, at::TensorOptions(at::kByte))
-      .permute({2, 0, 1});
 }
 
 at::Tensor as_float(const at::Tensor& bytes) { return bytes.to(at::kFloat).div_(127.5).sub_(1); }
@@ -141,10 +136,17 @@ ClipContent read_content(const GenerationPlan& plan, Observer& observer) {
       content.frames.select(1, i).copy_(bytes_of(next_of(source, condition)));
       there[static_cast<std::size_t>(i)] = true;
     }
+    if (plan.reads_pictures) continue;
     if (condition.strength > 0 && !plan.mask && !plan.inside)
       continue;  // a beginning, of which nothing stays
     content.kept.slice(0, std::max<int64_t>(0, begin - condition.hold), end + condition.linger).fill_(true);
     content.shown.slice(0, begin, end).fill_(true);
+  }
+  if (plan.reads_pictures) {
+    content.given = at::zeros({plan.frames}, at::kBool);
+    for (int64_t i = 0; i < plan.frames; ++i)
+      content.given[i].fill_(static_cast<bool>(there[static_cast<std::size_t>(i)]));
+    return content;
   }
   hold_nearest(content.frames, there);
   if (plan.inside) {
@@ -164,8 +166,30 @@ ClipContent read_content(const GenerationPlan& plan, Observer& observer) {
   return content;
 }
 
+namespace {
+
+// For each frame of a latent whether it is a picture, and the latents of the clip with grey for all other
+// frames: [temporal_ratio + C, T, h, w]. Source: diffusers pipeline_wan_i2v.py, prepare_latents.
+at::Tensor picture_condition(const VideoVae& vae, at::Device device, const ClipContent& content) {
+  const auto given = content.given.view({1, -1, 1, 1});
+  const auto frames = as_float(content.frames).masked_fill_(given.logical_not(), 0);
+  const auto latents = vae.normalise(vae.encode(frames.to(device)).mean);
+  // The first latent has one frame, which counts for all of its.
+  const auto ratio = vae.spec().temporal_ratio;
+  const auto mask = at::cat({content.given.slice(0, 0, 1).expand({ratio}), content.given.slice(0, 1)})
+                        .view({latents.size(1), ratio})
+                        .t()
+                        .to(latents.options())
+                        .view({ratio, -1, 1, 1})
+                        .expand({ratio, latents.size(1), latents.size(2), latents.size(3)});
+  return at::cat({mask, latents});
+}
+
+}  // namespace
+
 KnownLatents known_latents(const VideoVae& vae, at::Device device, const ClipContent& content,
                            const Window& window, const at::Tensor& context) {
+  if (content.given.defined()) return {{}, {}, picture_condition(vae, device, content)};
   const auto& spec = vae.spec();
   const auto latent_frames = spec.latent_frames(window.frames);
   const auto encoded = [&](const at::Tensor& frames) {
@@ -176,7 +200,7 @@ KnownLatents known_latents(const VideoVae& vae, at::Device device, const ClipCon
     if (context_frames == 0) return {};
     const auto latents = encoded(context);
     const auto cells = at::arange(latent_frames).lt(latents.size(1)).view({-1, 1, 1});
-    return {latents, cells.expand({latent_frames, latents.size(2), latents.size(3)})};
+    return {latents, cells.expand({latent_frames, latents.size(2), latents.size(3)}), {}};
   }
   // What the window makes beyond the clip's frames may be anything: it looks like the last one that is kept.
   const auto shown = at::arange(window.frames).clamp_max(window.kept - 1).add_(window.begin);
@@ -198,7 +222,7 @@ KnownLatents known_latents(const VideoVae& vae, at::Device device, const ClipCon
                          .reshape({latent_frames, height, spec.spatial_ratio, width, spec.spatial_ratio})
                          .all(4)
                          .all(2);
-  return {latents, cells};
+  return {latents, cells, {}};
 }
 
 std::unique_ptr<ClipSink> make_splicing_sink(std::unique_ptr<ClipSink> sink, const GenerationPlan& plan,

@@ -19,6 +19,8 @@ struct ClipContent {
   at::Tensor kept;    // bool [F, 1, 1] or [F, H, W]: what stays, as the autoencoder is to see it
   at::Tensor shown;   // bool, likewise: what of it is written from here
   at::Tensor share;   // float [F, 1, 1], where seams are blended: how much of it
+  at::Tensor given;   // bool [F]: which frames are pictures that the network reads; nothing is kept or shown
+                      // then
 };
 
 // Reads what the plan's conditions say of the clip's own frames; undefined tensors where there are none.
@@ -27,8 +29,10 @@ ClipContent read_content(const GenerationPlan& plan, Observer& observer);
 
 // What is known of a window's latents.
 struct KnownLatents {
-  at::Tensor latents;  // [C, T', h, w] in the sampler's space, T' of them from the first on
-  at::Tensor cells;    // bool [T, h, w], on the CPU: those that are kept
+  at::Tensor latents;    // [C, T', h, w] in the sampler's space, T' of them from the first on
+  at::Tensor cells;      // bool [T, h, w], on the CPU: those that are kept
+  at::Tensor condition;  // [C', T, h, w]: what the network reads beside the sample, of models that read
+                         // pictures
 };
 
 // context: the window's first frames as they were made, float32 [3, c, H, W] in [-1, 1], undefined for the

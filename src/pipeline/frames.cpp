@@ -64,13 +64,22 @@ std::vector<Frame> to_deep_frames(const at::Tensor& frames) {
 at::Tensor from_frames(const std::vector<Frame>& frames) {
   auto result = at::empty({3, static_cast<int64_t>(frames.size()), frames.at(0).height, frames[0].width},
                           at::TensorOptions(at::kFloat));
-  for (std::size_t t = 0; t < frames.size(); ++t) {
-    auto* bytes = const_cast<uint8_t*>(frames[t].rgb.data());  // which are only read
-    const auto rgb = at::from_blob(bytes, {frames[t].height, frames[t].width, 3},
-                                   at::TensorOptions(at::kByte));
-    result.select(1, static_cast<int64_t>(t)).copy_(rgb.permute({2, 0, 1}));
-  }
+  for (std::size_t t = 0; t < frames.size(); ++t)
+    result.select(1, static_cast<int64_t>(t)).copy_(bytes_of(frames[t]));
   return result.div_(127.5).sub_(1);
+}
+
+at::Tensor bytes_of(const Frame& frame) {
+  auto* bytes = const_cast<uint8_t*>(frame.rgb.data());  // which are only read
+  return at::from_blob(bytes, {frame.height, frame.width, 3}, at::TensorOptions(at::kByte))
+      .permute({2, 0, 1});
+}
+
+Frame frame_of(const at::Tensor& bytes) {
+  const auto rgb = bytes.permute({1, 2, 0}).contiguous();  // [H, W, 3]
+  const auto* data = rgb.const_data_ptr<uint8_t>();
+  return {static_cast<int>(rgb.size(1)), static_cast<int>(rgb.size(0)),
+          std::vector<uint8_t>(data, data + rgb.numel())};
 }
 
 Rational to_rational(double fps) {

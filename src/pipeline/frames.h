@@ -24,6 +24,10 @@ std::vector<Frame> to_deep_frames(const at::Tensor& frames);
 // 8-bit RGB → float32 [3, T, H, W] in [-1, 1].
 at::Tensor from_frames(const std::vector<Frame>& frames);
 
+// uint8 [3, H, W], which the first reads where the frame has it.
+at::Tensor bytes_of(const Frame& frame);
+Frame frame_of(const at::Tensor& bytes);
+
 // Frames per second as a fraction: whole numbers and NTSC's n·1000/1001 exactly, others to a thousandth.
 Rational to_rational(double fps);
 

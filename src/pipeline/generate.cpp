@@ -13,6 +13,7 @@
 #include "pipeline/denoising.h"
 #include "pipeline/failures.h"
 #include "pipeline/memory.h"
+#include "pipeline/picture_states.h"
 #include "pipeline/stopwatch.h"
 
 namespace t2v {
@@ -190,7 +191,7 @@ class ModelRun {
 
   void load_and_make(std::vector<ClipTask>& tasks) {
     try {
-      load();
+      load(tasks);
     } catch (...) {
       const auto error = as_error(std::current_exception());
       if (is_cancellation(error) || reporter_.stopped() || only_model_) throw;
@@ -209,7 +210,7 @@ class ModelRun {
 
   // The small components come first, so that what is wrong with them is said early; the text encoder is freed
   // before the transformer comes.
-  void load() {
+  void load(std::vector<ClipTask>& tasks) {
     const Stopwatch loading;
     const double text_before = times_.text_seconds;
     reporter_.progress({"load", 0, 3});
@@ -222,6 +223,10 @@ class ModelRun {
     denoiser_.reset();
     embed_texts();
     release_free_memory();
+    if (const auto inputs = model().picture_inputs(); inputs && inputs->are_encoded) {
+      encode_pictures(*load_image_encoder(model(), {device_, dtype_}), tasks, reporter_);
+      release_free_memory();
+    }
     reporter_.progress({"load", 2, 3});
     reporter_.check_cancelled();
     denoiser_ = load_denoiser(model(), {device_, dtype_});

@@ -83,7 +83,9 @@ MemoryEstimate estimate_memory(const Model& model, const ComponentSizes& compone
                                at::ScalarType dtype, const std::vector<ClipSize>& clips,
                                const RunShape& shape) {
   const auto element = static_cast<double>(c10::elementSize(dtype));
-  const auto text = bytes_of_weights(components.text_encoder, components.packed_text_encoder, element, 1);
+  const auto encoder = std::max(
+      bytes_of_weights(components.text_encoder, components.packed_text_encoder, element, 1),
+      static_cast<double>(components.image_encoder) * element);
   // Joined and reordered weights are copies, beside the mapped file or the cast.
   const auto transformer = bytes_of_weights(components.transformer, components.packed_transformer, element,
                                             1.25);
@@ -98,7 +100,7 @@ MemoryEstimate estimate_memory(const Model& model, const ComponentSizes& compone
   // Of a card's memory: what CUDA's context and its libraries take there.
   estimate.program = device.is_cpu() ? whole(program_bytes + running_bytes + workers * worker_bytes)
                                      : whole(context_bytes);
-  estimate.weights = whole(vae + std::max(text, transformer));
+  estimate.weights = whole(vae + std::max(encoder, transformer));
   int64_t text_tokens = 0;
   for (const auto& clip : clips) text_tokens = std::max(text_tokens, clip.text_tokens);
   // Each clip has a text in both branches, at most.

@@ -152,6 +152,8 @@ PackSampler::Beginning PackSampler::begin(std::size_t window, const std::vector<
                                            : noises_[i].next();
       clip.latents = (drawn * scheduler.init_noise_sigma()).to(device_);
     }
+    clip.condition = known[i].condition;
+    if (task.image.defined()) clip.image = task.image.to(device_);
     if (known[i].latents.defined()) {
       if (!goes_on) put_known(clip, known[i], scheduler, beginning.first_step);
       if (known[i].cells.any().item<bool>()) clip.known = known[i].cells;
@@ -196,8 +198,11 @@ KnownContent PackSampler::content_of(const std::vector<Clip>& clips, const std::
 }
 
 void PackSampler::add_padding(Beginning& beginning) const {
-  const auto channels = beginning.clips[0].latents.size(0);
-  beginning.clips.push_back({at::zeros({channels, patch_.t, patch_.h, patch_.w * padding_}), {}});
+  const auto& first = beginning.clips.front();
+  const auto nothing_of = [&](const at::Tensor& x) {
+    return x.defined() ? at::zeros({x.size(0), patch_.t, patch_.h, patch_.w * padding_}) : at::Tensor();
+  };
+  beginning.clips.push_back({nothing_of(first.latents), {}, nothing_of(first.condition), first.image});
   if (beginning.histories.empty()) return;
   auto nothing = beginning.histories.front();
   for (auto& prediction : nothing.predictions) prediction = at::zeros({padding_, prediction.size(1)});

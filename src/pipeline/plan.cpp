@@ -449,6 +449,10 @@ GenerationPlan Planner::plan(const GenerationRequest& request) {
   const auto wanted = wanted_frames(plan, request);
   plan.levels_per_token = defaults.per_frame_timesteps || model.levels_per_token();
   const bool is_task = has_task(request);
+  if (const auto inputs = model.picture_inputs()) {
+    require_pictures(request, *inputs);
+    plan.reads_pictures = true;
+  }
   const auto storyboard = request.storyboard
                               ? std::optional(read_storyboard(*request.storyboard, plan.fps, request.prompt))
                               : std::nullopt;
@@ -500,6 +504,7 @@ GenerationPlan Planner::plan(const GenerationRequest& request) {
   const auto element = static_cast<int64_t>(c10::elementSize(dtype));
   plan.weight_bytes = weight_bytes(sizes->text_encoder, sizes->packed_text_encoder, element) +
                       weight_bytes(sizes->transformer, sizes->packed_transformer, element) +
+                      sizes->image_encoder * element +
                       sizes->vae * static_cast<int64_t>(sizeof(float));  // the autoencoder stays in float32
   plan.checkpoint_every = request.checkpoint_every;
   if (plan.checkpoint_every)

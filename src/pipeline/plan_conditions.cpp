@@ -257,6 +257,23 @@ std::vector<std::string> sources_of(const GenerationRequest& request,
   return files;
 }
 
+void require_pictures(const GenerationRequest& request, const PictureInputs& inputs) {
+  for (const auto& [given, flag] : {std::pair{request.storyboard.has_value(), "--storyboard"},
+                                    {request.extend.has_value(), "--extend"},
+                                    {request.connect.has_value(), "--connect"},
+                                    {request.fill.has_value(), "--fill"},
+                                    {request.edit.has_value(), "--edit"}})
+    if (given)
+      refuse(std::string(flag) +
+             " needs a text-to-video model; this one reads the picture that a clip begins "
+             "with: --image");
+  if (!request.image) refuse("this model sets a picture in motion: --image FILE is needed");
+  if (inputs.needs_last && !request.last_image)
+    refuse("this model reads the pictures that a clip begins and ends with: --last-image FILE is needed");
+  if (request.last_image && !inputs.takes_last)
+    refuse("--last-image: this model reads the picture that a clip begins with alone");
+}
+
 void plan_conditions(GenerationPlan& plan, const GenerationRequest& request, const Model& model,
                      const Sources& sources, std::optional<int64_t> wanted) {
   TaskPlan(plan, request, model, sources, wanted).make();
@@ -308,7 +325,7 @@ void plan_sources(GenerationPlan& plan, const GenerationRequest& request,
                ? ", " + std::to_string(info.frames) + " frames at " + Json(plan.fps).dump() + " per second"
                : ""));
   }
-  if (!files.empty() && !plan.levels_per_token)
+  if (!files.empty() && !plan.levels_per_token && !plan.reads_pictures)
     plan.notes.push_back(
         "this model has one noise level for all frames: what is known is noised with the rest (RePaint)");
 }

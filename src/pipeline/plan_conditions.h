@@ -17,6 +17,9 @@ using Sources = std::map<std::string, SourceInfo>;  // by file
 // Whether the request names a task. Throws Error{usage} for flags that do not go together.
 bool has_task(const GenerationRequest& request);
 
+// Throws Error{usage} unless the request names the pictures that a model reads, and no other task.
+void require_pictures(const GenerationRequest& request, const PictureInputs& inputs);
+
 // Every file that the task and the storyboard name; the first gives the clip its shape.
 std::vector<std::string> sources_of(const GenerationRequest& request,
                                     const std::optional<Storyboard>& storyboard);

@@ -7,6 +7,8 @@
 #include <cstdio>
 #include <cstring>
 
+#include "nn/picture_resampling.h"
+#include "pipeline/frames.h"
 #include "t2v/error.h"
 #include "video/encoder.h"
 
@@ -69,8 +71,10 @@ class KeepingSink : public FrameSink {
   Frame& kept_;
 };
 
-Frame resized(const Frame& frame, PixelSize size) {
+Frame resized(const Frame& frame, PixelSize size, Resampling resampling) {
   if (frame.width == size.width && frame.height == size.height) return frame;
+  if (resampling == Resampling::pillow)
+    return frame_of(resample_picture(bytes_of(frame), size.width, size.height, ResamplingFilter::lanczos));
   Frame result;
   make_resizing_sink(std::make_unique<KeepingSink>(result), frame.width, frame.height,
                      {static_cast<int>(size.width), static_cast<int>(size.height)})
@@ -78,9 +82,9 @@ Frame resized(const Frame& frame, PixelSize size) {
   return result;
 }
 
-Frame fitted(const Frame& frame, PixelSize size, Fit fit) {
-  if (fit == Fit::stretch) return resized(frame, size);
-  return resized(fit == Fit::crop ? cropped(frame, size) : padded(frame, size), size);
+Frame fitted(const Frame& frame, PixelSize size, Fit fit, Resampling resampling) {
+  if (fit == Fit::stretch) return resized(frame, size, resampling);
+  return resized(fit == Fit::crop ? cropped(frame, size) : padded(frame, size), size, resampling);
 }
 
 }  // namespace
@@ -116,12 +120,19 @@ SourceInfo look_at_source(const std::string& path, double fps) {
   return source;
 }
 
+Frame read_picture(const std::string& path) {
+  auto frame = open_video(path)->read();
+  if (!frame) throw Error(ErrorKind::bad_input, path + ": has no frames");
+  return std::move(*frame);
+}
+
 struct SourceFrames::State {
   std::string path;
   std::unique_ptr<VideoReader> reader;
   double fps = 0, rate = 0;
   PixelSize size;
   Fit fit = Fit::crop;
+  Resampling resampling = Resampling::libav;
   int64_t next = 0;              // frame of the clip's rate
   int64_t read = 0;              // stored frames that were read
   std::optional<Frame> current;  // the last of them, as it is stored
@@ -130,7 +141,8 @@ struct SourceFrames::State {
   bool ended = false;
 };
 
-SourceFrames::SourceFrames(const std::string& path, double fps, PixelSize size, Fit fit, int64_t from)
+SourceFrames::SourceFrames(const std::string& path, double fps, PixelSize size, Fit fit, int64_t from,
+                           Resampling resampling)
     : state_(std::make_unique<State>()) {
   state_->path = path;
   state_->reader = open_video(path);
@@ -138,6 +150,7 @@ SourceFrames::SourceFrames(const std::string& path, double fps, PixelSize size, 
   state_->rate = rate_of(state_->reader->info(), fps);
   state_->size = size;
   state_->fit = fit;
+  state_->resampling = resampling;
   state_->next = from;
 }
 SourceFrames::~SourceFrames() = default;
@@ -157,7 +170,7 @@ std::optional<Frame> SourceFrames::next() {
   if (!s.current || (s.ended && s.read > 1 && s.read <= wanted)) return std::nullopt;
   ++s.next;
   if (s.ready_of != s.read) {
-    s.ready = fitted(*s.current, s.size, s.fit);
+    s.ready = fitted(*s.current, s.size, s.fit, s.resampling);
     s.ready_of = s.read;
   }
   return s.ready;

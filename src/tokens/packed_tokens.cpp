@@ -41,6 +41,7 @@ PackedTokens pack(const std::vector<Clip>& clips, const PatchSize& patch, int64_
   std::vector<at::Tensor> values;
   std::vector<at::Tensor> positions;
   std::vector<at::Tensor> known;
+  std::vector<at::Tensor> conditions;
   bool any_known = false;
   PackedTokens tokens;
   tokens.segments = {0};
@@ -52,6 +53,8 @@ PackedTokens pack(const std::vector<Clip>& clips, const PatchSize& patch, int64_
           {at::arange(grid.t, options), at::arange(grid.h, options), at::arange(grid.w, options)}, "ij");
       values.push_back(patchify(clip.latents, patch));
       positions.push_back(at::stack(axes, -1).reshape({grid.count(), 3}));
+      if (clip.condition.defined()) conditions.push_back(patchify(clip.condition, patch));
+      if (clip.image.defined()) tokens.images.push_back(clip.image);
       any_known = any_known || clip.known.defined();
       auto cells = clip.known.defined() ? clip.known : at::zeros({1}, at::TensorOptions(at::kBool));
       if (cells.dim() == 1) cells = cells.view({-1, 1, 1});
@@ -64,6 +67,7 @@ PackedTokens pack(const std::vector<Clip>& clips, const PatchSize& patch, int64_
   }
   tokens.text_segments = tokens.segments;
   tokens.values = at::cat(values);
+  if (!conditions.empty()) tokens.condition = at::cat(conditions);
   tokens.positions = at::cat(positions);
   if (any_known) {
     tokens.known = at::cat(known);
@@ -77,8 +81,11 @@ PackedTokens pack(const std::vector<Clip>& clips, const PatchSize& patch, int64_
 PackedTokens segments_of(const PackedTokens& tokens, std::size_t begin, std::size_t end) {
   const auto first = tokens.segments[begin], last = tokens.segments[end];
   PackedTokens part = tokens;
-  for (auto* rows : {&part.values, &part.positions, &part.level_of_token, &part.known})
+  for (auto* rows : {&part.values, &part.condition, &part.positions, &part.level_of_token, &part.known})
     if (rows->defined()) *rows = rows->slice(0, first, last);
+  if (!tokens.images.empty())
+    part.images = {tokens.images.begin() + static_cast<std::ptrdiff_t>(begin),
+                   tokens.images.begin() + static_cast<std::ptrdiff_t>(end)};
   part.segments.clear();
   for (auto segment = begin; segment <= end; ++segment)
     part.segments.push_back(tokens.segments[segment] - first);

@@ -26,6 +26,10 @@ struct TokenGrid {
 struct PackedTokens {
   at::Tensor values;  // float32 [N, C·pt·ph·pw], the latents' patches: channel slowest, then t, h, w within
                       // the patch
+  at::Tensor condition;  // float32 [N, C'·pt·ph·pw]: what the network reads beside the values, of the same
+                         // layout; undefined where there is nothing
+  std::vector<at::Tensor> images;  // [S] the states of the pictures that each segment reads; none where none
+                                   // are
   at::Tensor timesteps;       // float32 [K]: the noise levels that occur, in the model's training timesteps
   at::Tensor level_of_token;  // int64 [N]: which of them each token has; undefined when K = 1
 
@@ -48,6 +52,8 @@ struct PackedTokens {
 struct Clip {
   at::Tensor latents;  // float32 [C, T, H, W]
   at::Tensor known;    // bool [T], or [T, H, W], in latents, on the CPU, or undefined: what is known content
+  at::Tensor condition = {};  // float32 [C', T, H, W]: what the network reads beside them, or undefined
+  at::Tensor image = {};      // [L, dim]: the states of the pictures that it reads, or undefined
 };
 
 // Throws Error{usage} when a latent size is not a multiple of the patch.

@@ -159,6 +159,9 @@ class TrainingRun {
     architecture.given_configs["vae"] = {vae_json_, request_.config + ", vae"};
     architecture.defaults = defaults_;
     configs_ = read_model_configs(architecture);
+    if (model().picture_inputs() || model().boundary_timestep())
+      throw Error(ErrorKind::usage, request_.config + ": 'architecture' is " + config_.architecture +
+                                        "; models that read pictures or have two experts are not trained");
   } catch (const Error& error) {
     throw Error(ErrorKind::usage, error.what());
   }

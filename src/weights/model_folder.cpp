@@ -45,7 +45,8 @@ constexpr const char* small_files[] = {"model_index.json",
                                        "tokenizer/spiece.model",
                                        "tokenizer/tokenizer.json",
                                        "tokenizer/tokenizer_config.json",
-                                       "tokenizer/special_tokens_map.json"};
+                                       "tokenizer/special_tokens_map.json",
+                                       "image_processor/preprocessor_config.json"};
 
 constexpr std::size_t most_weights_hashed_whole = std::size_t{64} << 20;  // bytes, of all files together
 constexpr std::size_t hashed_of_tensor = std::size_t{64} << 10;           // bytes, where they are more
@@ -164,7 +165,10 @@ Json ModelFolder::config(const std::string& name) const {
 std::string ModelFolder::config_name(const std::string& name) const {
   const auto given = given_configs.find(name);
   if (given != given_configs.end()) return given->second.where;
-  return (component(name) / (name == "scheduler" ? "scheduler_config.json" : "config.json")).string();
+  const char* file = name == "scheduler"         ? "scheduler_config.json"
+                     : name == "image_processor" ? "preprocessor_config.json"
+                                                 : "config.json";
+  return (component(name) / file).string();
 }
 
 ModelDefaults parse_defaults(const Json& json, const std::string& where) {
@@ -230,7 +234,7 @@ ModelDefaults parse_defaults(const Json& json, const std::string& where) {
 }
 
 const char* weights_stem(const std::string& component) {
-  return component == "text_encoder" ? "model" : "diffusion_pytorch_model";
+  return component == "text_encoder" || component == "image_encoder" ? "model" : "diffusion_pytorch_model";
 }
 
 ModelFolder open_model_folder(const fs::path& root) {
@@ -255,7 +259,7 @@ std::string model_hash(const ModelFolder& model, const std::function<void()>& be
   for (const char* name : small_files)
     if (is_there(model.root / name)) add_small_file(hash, model, name, between_files);
   std::vector<std::string> components = {"text_encoder", "transformer", "vae"};
-  for (const char* other : {"transformer_2"})
+  for (const char* other : {"transformer_2", "image_encoder"})
     if (model.has(other)) components.emplace_back(other);
   add_components(hash, model, components, between_files);
   return hash.digits();

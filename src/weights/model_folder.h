@@ -58,8 +58,8 @@ struct ModelFolder {
   std::string config_name(const std::string& component) const;
 };
 
-// Name of a component's weight files before number and ending: transformers' for the text encoder, diffusers'
-// for the others.
+// Name of a component's weight files before number and ending: transformers' for the encoders of text and
+// images, diffusers' for the others.
 const char* weights_stem(const std::string& component);
 
 // Throws Error{bad_input}: no such folder, no model_index.json, one of them cannot be read, unknown keys or

@@ -134,7 +134,7 @@ TEST(FailureClass05, ConfigsThatContradictEachOtherAreRefused) {
     expect_refused(make_clip(model, folder), 3, parts);
   };
   refused("transformer/config.json", "text_dim", 64, {"text_dim 64", "d_model"});
-  refused("transformer/config.json", "in_channels", 16, {"in_channels 16 and out_channels"});
+  refused("transformer/config.json", "in_channels", 16, {"in_channels 16 should be 8", "z_dim 8"});
   refused("text_encoder/config.json", "vocab_size", 100, {"tokenizer", "different tokens", "100"});
   refused("transformer/config.json", "num_layers", 1'000'000'000'000,
           {"transformer/config.json", "num_layers"});

@@ -1,10 +1,14 @@
-// Whole runs of Wan's variants against the reference's pipelines (tools/oracle/random_wan_variants.py).
+// Wan's variants, their parts and whole runs, against the reference's pipelines
+// (tools/oracle/random_wan_variants.py).
 #include <ATen/ATen.h>
 #include <gtest/gtest.h>
 
 #include "case_name.h"
 #include "golden.h"
+#include "nn/picture_resampling.h"
 #include "pipeline/components.h"
+#include "pipeline/frames.h"
+#include "pipeline/source_frames.h"
 #include "t2v/generate.h"
 
 namespace t2v {
@@ -43,6 +47,7 @@ class WanVariant : public testing::TestWithParam<VariantRun> {
         *field = (test::golden("wan-pictures") / settings.at(key).get<std::string>()).string();
     r.seed = about.at("seed").get<int64_t>();
     r.device = "cpu";
+    if (r.image) r.fit = "stretch";  // as there
     r.trace = (folder / "trace").string();
     r.to_receiver = true;
     return r;
@@ -77,7 +82,10 @@ std::string name_of_run(const testing::TestParamInfo<VariantRun>& info) {
 
 INSTANTIATE_TEST_SUITE_P(Runs, WanVariant,
                          testing::Values(VariantRun{"wan22-a14b", "text"}, VariantRun{"wan22-ti2v", "text"},
-                                         VariantRun{"wan22-ti2v", "image"}),
+                                         VariantRun{"wan22-ti2v", "image"}, VariantRun{"wan21-i2v", "image"},
+                                         VariantRun{"wan21-i2v", "resized"},
+                                         VariantRun{"wan21-flf2v", "images"},
+                                         VariantRun{"wan22-i2v", "image"}, VariantRun{"wan22-i2v", "images"}),
                          name_of_run);
 
 TEST_P(WanVariant, FollowsTheReferencesPipeline) {
@@ -128,6 +136,32 @@ TEST(WanResidualVae, FollowsTheReference) {
     const auto clips = vae->decode_clips(at::stack({latents.flip({2}), latents}));
     EXPECT_LE(test::relative_error(clips[1].clamp(-1, 1), frames), latents_limit);
   }
+}
+
+TEST(WanPictures, AreResampledToTheLastBitAsPillowDoes) {
+  const auto golden = test::open_golden("wan21-i2v.safetensors");
+  const auto picture = read_picture((test::golden("wan-pictures") / "large.png").string());
+  int compared = 0;
+  for (const auto& [name, filter] :
+       {std::pair{"bicubic", ResamplingFilter::bicubic}, std::pair{"lanczos", ResamplingFilter::lanczos}})
+    for (const auto& [width, height] : {std::pair{28, 20}, std::pair{91, 31}, std::pair{120, 54}}) {
+      const auto size = std::to_string(width) + "x" + std::to_string(height);
+      const auto expected = golden->tensor(std::string("pictures.") + name + "." + size);
+      EXPECT_TRUE(at::equal(resample_picture(bytes_of(picture), width, height, filter), expected))
+          << name << " " << size;
+      ++compared;
+    }
+  EXPECT_EQ(compared, 6);
+}
+
+TEST(WanPictures, HaveTheStatesOfTheReferencesImageEncoder) {
+  const auto model = open_model(open_model_folder(test::golden("wan21-i2v")));
+  const auto picture = read_picture((test::golden("wan-pictures") / "large.png").string());
+  const auto states = load_image_encoder(*model, {})->forward(bytes_of(picture));
+  const auto expected = test::open_golden("wan21-i2v.safetensors")->tensor("pictures.states");
+  const double error = test::relative_error(states, expected);
+  std::printf("wan21-i2v    image encoder %.1e of %.0e\n", error, latents_limit);
+  EXPECT_LE(error, latents_limit);
 }
 
 // The run above is made by both experts, each with a guidance scale of its own.

@@ -1,7 +1,7 @@
 """Small models of Wan's variants with random frozen weights, as diffusers folders, and what the reference makes of them.
 
 For each variant a folder OUT/<name> and a golden file OUT/<name>.safetensors. Text encoder and tokenizer, and the autoencoder of all but
-TI2V, are links to wan-tiny's.
+TI2V, are links to wan-tiny's. OUT/wan-pictures holds the pictures that the runs begin and end with.
 """
 import argparse
 import json
@@ -9,6 +9,7 @@ import os
 import random
 from pathlib import Path
 
+import numpy as np
 import torch
 from PIL import Image
 from random_wan import TINY_DIMENSIONS, fill, model_index
@@ -16,6 +17,7 @@ from reference import open_pipeline, versions
 from safetensors.torch import save_file
 
 from diffusers import AutoencoderKLWan, UniPCMultistepScheduler, WanImageToVideoPipeline, WanTransformer3DModel
+from transformers import CLIPImageProcessorPil, CLIPVisionConfig, CLIPVisionModel
 
 # Width 32 of 2 heads; rotary parts t 8, h 4, w 4. Nothing equals anything that it could be confused with.
 TRANSFORMER = dict(
@@ -29,6 +31,11 @@ RESIDUAL_VAE = dict(  # Wan 2.2's: 4x16x16
     latents_std=[round(random.Random(c).uniform(0.5, 1.5), 4) for c in range(12)],
 )  # fmt: skip
 
+# Takes 28x28 pixels as 5 tokens.
+CLIP = dict(hidden_size=40, intermediate_size=72, num_hidden_layers=3, num_attention_heads=2, image_size=28, patch_size=14, hidden_act="gelu")
+READS_CLIP = dict(in_channels=36, image_dim=CLIP["hidden_size"], added_kv_proj_dim=32)
+
+IMAGE_RUN = dict(width=64, height=32, num_frames=9, num_inference_steps=5, guidance_scale=5.0, image="picture.png")
 PROMPT = dict(prompt="a green square moving left on a gray background", negative_prompt="blurry, dark", max_sequence_length=512)
 VARIANTS = {
     "wan22-ti2v": dict(
@@ -38,8 +45,27 @@ VARIANTS = {
         flow_shift=5.0,
         runs={
             "text": dict(width=64, height=32, num_frames=9, num_inference_steps=5, guidance_scale=5.0),
-            "image": dict(width=64, height=32, num_frames=9, num_inference_steps=5, guidance_scale=5.0, image="picture.png"),
+            "image": IMAGE_RUN,
         },
+    ),
+    "wan21-i2v": dict(
+        pipeline="WanImageToVideoPipeline",
+        transformer=READS_CLIP,
+        flow_shift=3.0,
+        runs={"image": IMAGE_RUN, "resized": IMAGE_RUN | dict(image="large.png", num_frames=5)},
+    ),
+    "wan21-flf2v": dict(
+        pipeline="WanImageToVideoPipeline",
+        transformer=READS_CLIP | dict(pos_embed_seq_len=10),
+        flow_shift=16.0,
+        runs={"images": IMAGE_RUN | dict(last_image="last.png")},
+    ),
+    "wan22-i2v": dict(
+        pipeline="WanImageToVideoPipeline",
+        index=dict(boundary_ratio=0.9),
+        transformer=dict(in_channels=36),
+        flow_shift=5.0,
+        runs={"image": IMAGE_RUN | dict(guidance_scale_2=2.5), "images": IMAGE_RUN | dict(last_image="last.png")},
     ),
     "wan22-a14b": dict(
         index=dict(boundary_ratio=0.875),
@@ -62,6 +88,18 @@ def build(make, generator, out):
     network.to(torch.bfloat16).save_pretrained(out)
 
 
+def write_image_encoder(out, folder, generator):
+    """In the first folder that has one; the others link to it."""
+    first = out / "wan21-i2v"
+    if folder != first:
+        for part in ("image_encoder", "image_processor"):
+            link(first / part, folder / part)
+        return
+    build(lambda: CLIPVisionModel(CLIPVisionConfig(**CLIP)), generator, folder / "image_encoder")
+    edge = CLIP["image_size"]
+    CLIPImageProcessorPil(size={"shortest_edge": edge}, crop_size={"height": edge, "width": edge}).save_pretrained(folder / "image_processor")
+
+
 def write_model(out, name):
     variant, folder, tiny = VARIANTS[name], out / name, out / "wan-tiny"
     generator = torch.Generator("cpu").manual_seed(31)
@@ -71,6 +109,9 @@ def write_model(out, name):
     if index["boundary_ratio"] is not None:
         build(lambda: WanTransformer3DModel(**config), generator, folder / "transformer_2")
         index["transformer_2"] = index["transformer"]
+    if config.get("image_dim"):
+        index |= {"image_encoder": ["transformers", "CLIPVisionModel"], "image_processor": ["transformers", "CLIPImageProcessor"]}
+        write_image_encoder(out, folder, generator)
     if "vae" in variant:
         build(lambda: AutoencoderKLWan(**variant["vae"]), generator, folder / "vae")
     else:
@@ -96,6 +137,9 @@ def open_image_pipeline(folder):
     """WanImageToVideoPipeline over what open_pipeline loads."""
     pipeline = open_pipeline(folder)
     parts = {name: getattr(pipeline, name) for name in ("tokenizer", "text_encoder", "vae", "scheduler", "transformer", "transformer_2")}
+    if (folder / "image_encoder").exists():
+        parts["image_encoder"] = CLIPVisionModel.from_pretrained(folder / "image_encoder", dtype=torch.float32).eval()
+        parts["image_processor"] = CLIPImageProcessorPil.from_pretrained(folder / "image_processor")
     parts |= {key: pipeline.config[key] for key in ("boundary_ratio", "expand_timesteps")}
     pipeline = WanImageToVideoPipeline(**parts)
     pipeline.set_progress_bar_config(disable=True)
@@ -111,6 +155,16 @@ def record_vae(vae, generator, tensors):
         prefix = f"vae.{count}"
         tensors |= {f"{prefix}.latents": latents[0], f"{prefix}.frames": frames[0]}
         tensors |= {f"{prefix}.mean": moments.mean[0], f"{prefix}.logvar": moments.logvar[0]}
+
+
+def record_pictures(folder, tensors):
+    """A picture in other sizes as Pillow makes them, and the states that the image encoder gives of it."""
+    picture = Image.open(folder.parent / "wan-pictures" / "large.png")
+    for name, filter in (("bicubic", Image.BICUBIC), ("lanczos", Image.LANCZOS)):
+        for width, height in ((28, 20), (91, 31), (120, 54)):
+            pixels = np.asarray(picture.resize((width, height), filter)).transpose(2, 0, 1)
+            tensors[f"pictures.{name}.{width}x{height}"] = torch.from_numpy(pixels.copy())
+    tensors["pictures.states"] = open_image_pipeline(folder).encode_image(picture)[0]
 
 
 def record_run(folder, name, settings, tensors):
@@ -133,6 +187,8 @@ def record(folder, name, out):
     variant, tensors = VARIANTS[name], {}
     if "vae" in variant:
         record_vae(open_pipeline(folder).vae, torch.Generator("cpu").manual_seed(2025), tensors)
+    if name == "wan21-i2v":
+        record_pictures(folder, tensors)
     for run, settings in variant["runs"].items():
         record_run(folder, run, settings, tensors)
     tensors = {key: value.contiguous() for key, value in tensors.items()}
@@ -150,7 +206,8 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--out", type=Path, required=True, help="folder of the golden files; it holds wan-tiny already")
     args = parser.parse_args()
-    make_picture(args.out / "wan-pictures" / "picture.png", 64, 32, 11)
+    for name, width, height in [("picture.png", 64, 32), ("last.png", 64, 32), ("large.png", 91, 54)]:
+        make_picture(args.out / "wan-pictures" / name, width, height, len(name))
     for name in VARIANTS:
         record(write_model(args.out, name), name, args.out)
 

@@ -31,7 +31,8 @@ GenerationRequest request_for(const std::string& variant) {
 struct ChangedVariant {
   test::TemporaryFolder folder;
   std::string path;
-  ChangedVariant(const std::string& variant, const Json& change, const std::string& file = "model_index.json") {
+  ChangedVariant(const std::string& variant, const Json& change,
+                 const std::string& file = "model_index.json") {
     path = (folder / "m").string();
     fs::create_directory(path);
     for (const auto& part : fs::directory_iterator(test::golden(variant)))
@@ -121,6 +122,60 @@ TEST(WanTi2vPlan, KnowsThatAPictureIsCleanAndMakesWholePatches) {
   EXPECT_EQ(whole.height, 704);
   EXPECT_EQ(whole.frames, 121);
   EXPECT_EQ(whole.fps, 24);
+}
+
+// Which pictures a model reads is in its configs; what else is asked of it is refused.
+TEST(WanImageToVideoPlan, ReadsThePicturesThatItsConfigsSay) {
+  const auto picture = (test::golden("wan-pictures") / "picture.png").string();
+  const auto refused = [](const GenerationRequest& r, const std::vector<std::string>& parts) {
+    test::expect_error(ErrorKind::usage, parts, [&] { plan_generation(r); });
+  };
+  for (const std::string variant : {"wan21-i2v", "wan21-flf2v", "wan22-i2v"}) {
+    SCOPED_TRACE(variant);
+    auto r = request_for(variant);
+    refused(r, {"--image FILE"});
+    r.extend = picture;
+    refused(r, {"--extend", "text-to-video model"});
+    r.extend.reset();
+    r.image = picture;
+    if (variant == "wan21-flf2v")
+      refused(r, {"--last-image FILE"});
+    else
+      EXPECT_TRUE(plan_generation(r).reads_pictures);
+    r.last_image = picture;
+    if (variant == "wan21-i2v")
+      refused(r, {"--last-image", "begins with alone"});
+    else
+      EXPECT_EQ(plan_generation(r).conditions.size(), 2U);
+  }
+}
+
+TEST(WanImageToVideoPlan, ConfigsThatContradictEachOtherAreRefused) {
+  const auto refused = [](const ChangedVariant& changed, const std::vector<std::string>& parts) {
+    test::expect_error(ErrorKind::bad_input, parts, [&] { open_model(open_model_folder(changed.path)); });
+  };
+  const auto in = "transformer/config.json";
+  refused({"wan21-i2v", {{"_class_name", "WanPipeline"}}},
+          {in, "in_channels 36 should be 16", "WanPipeline"});
+  refused({"wan22-a14b", {{"_class_name", "WanImageToVideoPipeline"}}}, {in, "in_channels 16 should be 36"});
+  refused({"wan21-i2v", {{"hidden_size", 44}}, "image_encoder/config.json"},
+          {"image_dim 40", "hidden_size 44"});
+  refused({"wan21-i2v", {{"hidden_act", "quick_gelu"}}, "image_encoder/config.json"}, {"quick_gelu"});
+  refused({"wan21-flf2v", {{"pos_embed_seq_len", 12}}, in}, {"pos_embed_seq_len 12", "10"});
+  refused({"wan21-i2v", {{"crop_size", 20}}, "image_processor/preprocessor_config.json"},
+          {"crop_size", "28", "20"});
+  refused({"wan21-i2v", {{"resample", 2}}, "image_processor/preprocessor_config.json"},
+          {"resample", "bicubic"});
+}
+
+TEST(WanImageToVideoPlan, AnotherImageEncoderIsAnotherModel) {
+  const ChangedVariant changed("wan21-i2v", Json::object());
+  const auto before = model_hash(open_model_folder(changed.path));
+  const auto config = fs::path(changed.path) / "image_processor" / "preprocessor_config.json";
+  auto json = read_json(config);
+  json["image_mean"][0] = 0.5;
+  std::ofstream(config) << json;
+  EXPECT_NE(model_hash(open_model_folder(changed.path)), before);
 }
 
 }  // namespace

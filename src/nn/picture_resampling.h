@@ -1,0 +1,15 @@
+// Pictures in other sizes, to the last bit as Pillow makes them: what image encoders were trained on.
+#pragma once
+
+#include <ATen/core/Tensor.h>
+
+namespace t2v {
+
+enum class ResamplingFilter { bicubic, lanczos };
+
+// uint8 [C, H, W] → uint8 [C, height, width], on the CPU. Rows first, then columns, each rounded to 8 bits; a
+// smaller picture takes in every pixel of the larger one. Source: Pillow, Resample.c.
+at::Tensor resample_picture(const at::Tensor& picture, int64_t width, int64_t height,
+                            ResamplingFilter filter);
+
+}  // namespace t2v
