@@ -31,10 +31,12 @@ struct GenerationRequest {
   std::optional<std::vector<std::string>> connect;  // two videos to make a transition between
   std::optional<std::string> fill, missing;         // video of which the seconds "1.0-2.5" are made anew
   std::optional<std::string> edit, mask;  // video, or picture, to make anew; where the mask is white
-  std::optional<std::string> outpaint;    // "W:H": the shape of which the edited video is the middle
-  std::optional<int64_t> blend;           // frames at a seam that go over from the source to what is made
-  std::optional<double> strength;         // how much anew: 1 is all, 0 nothing
-  std::optional<std::string> fit;         // crop, pad, stretch: what is of another shape
+  std::optional<std::string> control;     // video that says how things move: depth, poses, lines
+  std::optional<double> control_scale;
+  std::optional<std::string> outpaint;  // "W:H": the shape of which the edited video is the middle
+  std::optional<int64_t> blend;         // frames at a seam that go over from the source to what is made
+  std::optional<double> strength;       // how much anew: 1 is all, 0 nothing
+  std::optional<std::string> fit;       // crop, pad, stretch: what is of another shape
   std::optional<int64_t> steps;
   std::optional<std::vector<double>> timesteps, sigmas;  // of each step, falling, in place of the scheduler's
   std::optional<double> guidance_scale, guidance_rescale;
@@ -125,6 +127,8 @@ struct GenerationPlan {
   int64_t blend = 0;                             // frames
   std::string fit;                               // crop, pad, stretch
   bool reads_pictures = false;    // the network reads them itself; otherwise the clip is held to them
+  bool reads_control = false;     // the network reads the whole clip, and what of it is made anew (VACE)
+  double control_scale = 1;       // of what that adds
   bool levels_per_token = false;  // the network is told that known content is clean; otherwise RePaint
   int64_t first_step = 0;         // of the schedule: above 0 where the clip begins from content
   int64_t written_frames = 0;     // of the file, with what the conditions have beyond the clip's ends

@@ -8,6 +8,7 @@ const std::vector<Family>& families() {
   static const std::vector<Family> all = {
       {"WanPipeline", "Wan text to video", open_wan},
       {"WanImageToVideoPipeline", "Wan image to video", open_wan},
+      {"WanVACEPipeline", "Wan VACE", open_wan},
       {"CogVideoXPipeline", "CogVideoX text to video", open_cogvideox},
   };
   return all;

@@ -110,6 +110,7 @@ class WanModel : public Model {
   std::optional<double> boundary_timestep() const override { return variant_.boundary_timestep; }
   bool levels_per_token() const override { return variant_.expand_timesteps; }
   std::optional<PictureInputs> picture_inputs() const override { return variant_.pictures; }
+  bool reads_control() const override { return !transformer_.vace_layers.empty(); }
   double decoding_bytes(int64_t width, int64_t height, int64_t frames, int64_t chunk) const override;
   std::vector<std::pair<std::string, std::string>> describe() const override;
 
@@ -267,6 +268,15 @@ void read_picture_inputs(const ModelFolder& folder, const WanTransformerConfig& 
   const auto with_pictures = 2 * vae.z_dim + vae.spec().temporal_ratio;
   const bool reads_pictures = folder.pipeline_class == "WanImageToVideoPipeline" && !variant.expand_timesteps;
   const auto channels = reads_pictures ? with_pictures : vae.z_dim;
+  const bool is_vace = folder.pipeline_class == "WanVACEPipeline";
+  const auto ratio = vae.spec().spatial_ratio;
+  if (is_vace != !transformer.vace_layers.empty())
+    refuse("vace_layers belong to WanVACEPipeline, found " + folder.pipeline_class);
+  // What is kept, what is made anew, and the mask of a latent's pixels.
+  if (is_vace && transformer.vace_in_channels != 2 * vae.z_dim + ratio * ratio)
+    refuse("vace_in_channels " + std::to_string(transformer.vace_in_channels) + " should be " +
+           std::to_string(2 * vae.z_dim + ratio * ratio) + " with the autoencoder's z_dim " +
+           std::to_string(vae.z_dim) + " and " + std::to_string(ratio) + " pixels to a latent");
   if (transformer.in_channels != channels)
     refuse("in_channels " + std::to_string(transformer.in_channels) + " should be " +
            std::to_string(channels) + " in a " + folder.pipeline_class + " with the autoencoder's z_dim " +

@@ -4,6 +4,7 @@
 #include <ATen/core/grad_mode.h>
 
 #include <algorithm>
+#include <functional>
 #include <map>
 
 #include "nn/fused.h"
@@ -17,9 +18,10 @@ namespace t2v {
 namespace {
 
 struct WanConditioning : Conditioning {
-  std::vector<KeyValues> blocks;  // of each block: [R, heads, L, head_dim], a text segment each
-  std::vector<KeyValues> images;  // likewise, of the pictures; undefined tensors where none are read
-  at::Tensor rotary;              // complex64 [N, head_dim / 2]
+  std::vector<KeyValues> blocks;   // of each block: [R, heads, L, head_dim], a text segment each
+  std::vector<KeyValues> control;  // likewise, of the blocks of the control branch
+  std::vector<KeyValues> images;   // likewise, of the pictures; undefined tensors where none are read
+  at::Tensor rotary;               // complex64 [N, head_dim / 2]
 };
 
 // The states of the texts that are read, below each other, and zeros. Segments that read the same text share
@@ -117,6 +119,16 @@ WanTransformerConfig parse_wan_transformer_config(const Json& config, const std:
   };
   c.image_dim = optional("image_dim");
   c.pos_embed_seq_len = optional("pos_embed_seq_len");
+  if (config.contains("vace_layers")) {
+    c.vace_layers = json_get<std::vector<int64_t>>(config, "vace_layers", where);
+    c.vace_in_channels = json_size(config, "vace_in_channels", where, 4096);
+    const auto& layers = c.vace_layers;
+    if (layers.empty() || layers.front() != 0 || layers.back() >= c.num_layers ||
+        !std::is_sorted(layers.begin(), layers.end(), std::less_equal<>()))
+      throw Error(ErrorKind::bad_input,
+                  where + ": vace_layers should be increasing numbers of blocks from 0 to " +
+                      std::to_string(c.num_layers - 1) + ", found " + config.at("vace_layers").dump());
+  }
   const auto added = optional("added_kv_proj_dim");
   if (added != (c.image_dim > 0 ? c.width() : 0))
     throw Error(ErrorKind::bad_input, where + ": added_kv_proj_dim should be " +
@@ -220,9 +232,12 @@ WanTransformer::WanTransformer(const WanTransformerConfig& config, const WeightS
   const int64_t width = config.width();
   const auto& patch = config.patch_size;
   const auto embedder = weights / "condition_embedder";
-  const auto embedding = weights / "patch_embedding";
-  const auto patches = embedding.take("weight", {width, config.in_channels, patch.t, patch.h, patch.w});
-  patch_embedding_ = {patches.flatten(1), embedding.take("bias", {width})};
+  const auto load_patches = [&](const char* name, int64_t channels) {
+    const auto scope = weights / name;
+    const auto patches = scope.take("weight", {width, channels, patch.t, patch.h, patch.w});
+    return Linear(patches.flatten(1), scope.take("bias", {width}));
+  };
+  patch_embedding_ = load_patches("patch_embedding", config.in_channels);
   time_in_ = load_linear(embedder / "time_embedder" / "linear_1", config.freq_dim, width, Precision::float32);
   time_out_ = load_linear(embedder / "time_embedder" / "linear_2", width, width, Precision::float32);
   time_proj_ = load_linear(embedder / "time_proj", width, 6 * width);
@@ -242,6 +257,13 @@ WanTransformer::WanTransformer(const WanTransformerConfig& config, const WeightS
               .out = load_linear(image / "ff" / "net" / 2, dim, width)};
   }
   for (int64_t i = 0; i < config.num_layers; ++i) blocks_.emplace_back(config, weights / "blocks" / i);
+  if (!config.vace_layers.empty())
+    vace_patch_embedding_ = load_patches("vace_patch_embedding", config.vace_in_channels);
+  for (std::size_t i = 0; i < config.vace_layers.size(); ++i) {
+    const auto scope = weights / "vace_blocks" / static_cast<int64_t>(i);
+    vace_blocks_.push_back({i == 0 ? load_linear(scope / "proj_in", width, width) : Linear(),
+                            WanBlock(config, scope), load_linear(scope / "proj_out", width, width)});
+  }
   scale_shift_table_ = weights.take("scale_shift_table", {1, 2, width}, Precision::float32);
   // Channel is the fastest in the checkpoint, the slowest in PackedTokens.
   proj_out_ = load_linear(weights / "proj_out", width, config.out_channels * patch.volume(), Precision::model)
@@ -269,6 +291,8 @@ std::shared_ptr<const Conditioning> WanTransformer::prepare(const PackedTokens& 
   auto conditioning = std::make_shared<WanConditioning>();
   for (const auto& block : blocks_)
     conditioning->blocks.push_back(block.text_key_values(text, row_of_position));
+  for (const auto& block : vace_blocks_)
+    conditioning->control.push_back(block.block.text_key_values(text, row_of_position));
   conditioning->images.resize(blocks_.size());
   if (config_.image_dim > 0) {
     const auto [states, row_of_image] = rows_of_images(tokens, config_);
@@ -302,18 +326,38 @@ at::Tensor WanTransformer::run_block(const WanBlock& block, const at::Tensor& x,
       {x, time, level_of_token, rotary, texts.keys, texts.values, images.keys, images.values});
 }
 
+std::vector<at::Tensor> WanTransformer::control_hints(const at::Tensor& x, const PackedTokens& tokens,
+                                                      const at::Tensor& time, const at::Tensor& rotary,
+                                                      const std::vector<KeyValues>& texts) const {
+  std::vector<at::Tensor> hints;
+  if (vace_blocks_.empty()) return hints;
+  if (!tokens.condition.defined())
+    throw Error(ErrorKind::internal, "a transformer with a control branch should have a condition");
+  const WanSegments segments{tokens.segments, tokens.text_segments};
+  auto control = vace_blocks_.front().proj_in(vace_patch_embedding_(tokens.condition)) + x;
+  for (std::size_t i = 0; i < vace_blocks_.size(); ++i) {
+    control = run_block(vace_blocks_[i].block, control, time, tokens.level_of_token, rotary, texts[i], {},
+                        segments);
+    hints.push_back(vace_blocks_[i].proj_out(control) * tokens.condition_scale);
+  }
+  return hints;
+}
+
 at::Tensor WanTransformer::predict(const PackedTokens& tokens, const Conditioning& conditioning,
                                    at::Tensor* middle) const {
   const auto& prepared = dynamic_cast<const WanConditioning&>(conditioning);
   const auto& level_of_token = tokens.level_of_token;
   const auto [temb, time] = embed_time(tokens.timesteps);
   const WanSegments segments{tokens.segments, tokens.text_segments};
-  const auto& beside = tokens.condition;
+  const auto beside = vace_blocks_.empty() ? tokens.condition : at::Tensor();
   auto x = patch_embedding_(beside.defined() ? at::cat({tokens.values, beside}, 1) : tokens.values);
+  const auto hints = control_hints(x, tokens, time, prepared.rotary, prepared.control);
+  std::size_t hint = 0;
   for (std::size_t i = 0; i < blocks_.size(); ++i) {
     if (middle != nullptr && i == blocks_.size() / 2) *middle = x;
     x = run_block(blocks_[i], x, time, level_of_token, prepared.rotary, prepared.blocks[i],
                   prepared.images[i], segments);
+    if (hint < hints.size() && config_.vace_layers[hint] == static_cast<int64_t>(i)) x = x + hints[hint++];
   }
   const auto rows = (scale_shift_table_ + temb.unsqueeze(1)).unbind(1);  // [K, D] x 2
   const Modulation out{rows[0], rows[1], {}, level_of_token};

@@ -18,8 +18,10 @@ struct WanTransformerConfig {
   PatchSize patch_size;
   int64_t num_attention_heads = 0, attention_head_dim = 0, num_layers = 0, ffn_dim = 0;
   int64_t in_channels = 0, out_channels = 0, text_dim = 0, freq_dim = 0, rope_max_seq_len = 1024;
-  int64_t image_dim = 0;          // of the states of pictures; 0: it reads none
-  int64_t pos_embed_seq_len = 0;  // of the states of a first and a last picture; 0: they have no positions
+  int64_t image_dim = 0;             // of the states of pictures; 0: it reads none
+  int64_t pos_embed_seq_len = 0;     // of the states of a first and a last picture; 0: they have no positions
+  std::vector<int64_t> vace_layers;  // blocks that the control branch adds to; none: it has no such branch
+  int64_t vace_in_channels = 0;
   bool cross_attn_norm = true;
   double eps = 1e-6;
   bool recompute = false;  // not of the file: gradients keep a block's inputs alone and run it again
@@ -71,6 +73,14 @@ class WanBlock {
   Linear feed_in_, feed_out_;
 };
 
+// A block of VACE's control branch, and what it adds to a block of the network. Source: Jiang et al. 2025
+// (VACE); diffusers transformer_wan_vace.py, WanVACETransformerBlock.
+struct WanVaceBlock {
+  Linear proj_in;  // of the first one
+  WanBlock block;
+  Linear proj_out;
+};
+
 class WanTransformer : public Denoiser {
  public:
   WanTransformer(const WanTransformerConfig& config, const WeightScope& weights, at::Device device);
@@ -90,6 +100,10 @@ class WanTransformer : public Denoiser {
   at::Tensor run_block(const WanBlock& block, const at::Tensor& x, const at::Tensor& time,
                        const at::Tensor& level_of_token, const at::Tensor& rotary, const KeyValues& texts,
                        const KeyValues& images, const WanSegments& segments) const;
+  // What the control branch adds behind each of vace_layers: [N, D] each.
+  std::vector<at::Tensor> control_hints(const at::Tensor& x, const PackedTokens& tokens,
+                                        const at::Tensor& time, const at::Tensor& rotary,
+                                        const std::vector<KeyValues>& texts) const;
   // The states of pictures [P·L, image_dim], as the blocks read them: [P·L, D].
   at::Tensor embed_images(const at::Tensor& states) const;
 
@@ -106,6 +120,8 @@ class WanTransformer : public Denoiser {
   ImageEmbedder image_;
   Rotary rotary_;
   std::vector<WanBlock> blocks_;
+  Linear vace_patch_embedding_;
+  std::vector<WanVaceBlock> vace_blocks_;
   at::Tensor scale_shift_table_;  // float32 [1, 2, D]
   Linear proj_out_;               // rows reordered from (pt, ph, pw, C) to (C, pt, ph, pw)
 };

@@ -38,6 +38,12 @@ at::Tensor black_of_mask(const GenerationPlan& plan) {
   return black;
 }
 
+at::Tensor as_tensor(const std::vector<bool>& values) {  // bool [n]
+  const auto tensor = at::empty({static_cast<int64_t>(values.size())}, at::kBool);
+  std::copy(values.begin(), values.end(), tensor.mutable_data_ptr<bool>());
+  return tensor;
+}
+
 // Frames of which nothing is known look like the nearest one that is.
 void hold_nearest(const at::Tensor& frames, const std::vector<bool>& there) {
   const auto count = static_cast<int64_t>(there.size());
@@ -56,6 +62,14 @@ void spread_rim(at::Tensor& frames, const std::array<int64_t, 4>& inside) {
   const auto& [left, top, right, bottom] = inside;
   frames = frames.index_select(2, at::arange(frames.size(2)).clamp_(top, bottom - 1))
                .index_select(3, at::arange(frames.size(3)).clamp_(left, right - 1));
+}
+
+// Outpainting: bool [1, H, W], where the source is.
+at::Tensor inside_of(const GenerationPlan& plan) {
+  const auto& [left, top, right, bottom] = plan.inside.value();
+  auto inside = at::zeros({1, plan.height, plan.width}, at::kBool);
+  inside.slice(1, top, bottom).slice(2, left, right).fill_(true);
+  return inside;
 }
 
 // Falls towards the frames that are made, over `blend` of those that are shown.
@@ -117,10 +131,21 @@ class SplicedClip : public ClipSink {
   const ClipContent& content_;
 };
 
+// As a network with a control branch reads it.
+ClipContent as_control(ClipContent content, const GenerationPlan& plan, const std::vector<bool>& there) {
+  content.given = as_tensor(there);
+  content.kept = content.kept.logical_and(content.given.view({-1, 1, 1}));
+  if (plan.inside) content.kept = content.kept.logical_and(inside_of(plan));
+  if (plan.mask) content.kept = content.kept.logical_and(black_of_mask(plan));
+  content.made = content.kept.logical_not();
+  content.kept = content.shown = at::zeros_like(content.shown);
+  return content;
+}
+
 }  // namespace
 
 ClipContent read_content(const GenerationPlan& plan, Observer& observer) {
-  if (plan.conditions.empty()) return {};
+  if (plan.conditions.empty() && !plan.reads_control) return {};
   ClipContent content;
   content.frames = at::zeros({3, plan.frames, plan.height, plan.width}, at::kByte);
   content.kept = at::zeros({plan.frames, 1, 1}, at::kBool);
@@ -143,17 +168,14 @@ ClipContent read_content(const GenerationPlan& plan, Observer& observer) {
     content.shown.slice(0, begin, end).fill_(true);
   }
   if (plan.reads_pictures) {
-    content.given = at::zeros({plan.frames}, at::kBool);
-    for (int64_t i = 0; i < plan.frames; ++i)
-      content.given[i].fill_(static_cast<bool>(there[static_cast<std::size_t>(i)]));
+    content.given = as_tensor(there);
     return content;
   }
+  if (plan.reads_control) return as_control(content, plan, there);
   hold_nearest(content.frames, there);
   if (plan.inside) {
-    const auto& [left, top, right, bottom] = *plan.inside;
     spread_rim(content.frames, *plan.inside);
-    auto inside = at::zeros({1, plan.height, plan.width}, at::kBool);
-    inside.slice(1, top, bottom).slice(2, left, right).fill_(true);
+    const auto inside = inside_of(plan);
     content.kept = content.kept.logical_and(inside);
     content.shown = content.shown.logical_and(inside);
   }
@@ -185,10 +207,35 @@ at::Tensor picture_condition(const VideoVae& vae, at::Device device, const ClipC
   return at::cat({mask, latents});
 }
 
+// The latents of what is kept, those of what is made anew, and which pixels of a latent are: [2·C + r·r, T,
+// h, w] with r pixels to a latent on each axis. Source: diffusers pipeline_wan_vace.py,
+// prepare_video_latents, prepare_masks.
+at::Tensor control_condition(const VideoVae& vae, at::Device device, const ClipContent& content) {
+  const auto count = content.frames.size(1), height = content.frames.size(2), width = content.frames.size(3);
+  const auto ratio = vae.spec().spatial_ratio;
+  const auto unknown = content.given.logical_not().view({1, count, 1, 1});
+  const auto frames = as_float(content.frames).masked_fill_(unknown, 0).to(device);  // grey
+  const auto made = content.made.expand({count, height, width}).to(device);
+  const auto encoded = [&](const at::Tensor& x) { return vae.normalise(vae.encode(x).mean); };
+  const auto kept = encoded(frames.masked_fill(made.unsqueeze(0), 0));
+  const auto anew = encoded(frames.masked_fill(made.logical_not().unsqueeze(0), 0));
+  const auto folded = made.to(at::kFloat)
+                          .view({count, height / ratio, ratio, width / ratio, ratio})
+                          .permute({2, 4, 0, 1, 3})
+                          .reshape({ratio * ratio, count, height / ratio, width / ratio});
+  // Of each latent the mask of the frame nearest to its middle.
+  const auto latents = kept.size(1);
+  std::vector<int64_t> nearest;
+  for (int64_t t = 0; t < latents; ++t) nearest.push_back((2 * t + 1) * count / (2 * latents));
+  const auto mask = folded.index_select(1, at::tensor(nearest, at::TensorOptions(at::kLong)).to(device));
+  return at::cat({kept, anew, mask});
+}
+
 }  // namespace
 
 KnownLatents known_latents(const VideoVae& vae, at::Device device, const ClipContent& content,
                            const Window& window, const at::Tensor& context) {
+  if (content.made.defined()) return {{}, {}, control_condition(vae, device, content)};
   if (content.given.defined()) return {{}, {}, picture_condition(vae, device, content)};
   const auto& spec = vae.spec();
   const auto latent_frames = spec.latent_frames(window.frames);

@@ -19,8 +19,9 @@ struct ClipContent {
   at::Tensor kept;    // bool [F, 1, 1] or [F, H, W]: what stays, as the autoencoder is to see it
   at::Tensor shown;   // bool, likewise: what of it is written from here
   at::Tensor share;   // float [F, 1, 1], where seams are blended: how much of it
-  at::Tensor given;   // bool [F]: which frames are pictures that the network reads; nothing is kept or shown
-                      // then
+  // Where the network reads the frames, nothing is kept or shown:
+  at::Tensor given;  // bool [F]: which of them are there
+  at::Tensor made;   // bool, as kept: what a control branch is to make anew
 };
 
 // Reads what the plan's conditions say of the clip's own frames; undefined tensors where there are none.
@@ -31,8 +32,7 @@ ClipContent read_content(const GenerationPlan& plan, Observer& observer);
 struct KnownLatents {
   at::Tensor latents;    // [C, T', h, w] in the sampler's space, T' of them from the first on
   at::Tensor cells;      // bool [T, h, w], on the CPU: those that are kept
-  at::Tensor condition;  // [C', T, h, w]: what the network reads beside the sample, of models that read
-                         // pictures
+  at::Tensor condition;  // [C', T, h, w]: what the network reads beside the sample, or undefined
 };
 
 // context: the window's first frames as they were made, float32 [3, c, H, W] in [-1, 1], undefined for the

@@ -68,6 +68,7 @@ std::string schedule_of(const ClipTask& task, const SchedulerConfig& config) {
   }
   if (!plan.conditions.empty())
     schedule += " known " + std::to_string(plan.first_step) + " " + std::to_string(plan.levels_per_token);
+  if (plan.reads_control) schedule += " control " + Json(plan.control_scale).dump();
   return schedule;
 }
 
@@ -216,7 +217,7 @@ std::vector<Denoising::Made> Denoising::make_in_memory(const Pack& pack) {
 
 std::vector<Denoising::Made> Denoising::make(const Pack& pack, bool branches_in_turn) {
   for (auto* task : pack)
-    if (!task->plan->conditions.empty() && !task->content->frames.defined())
+    if ((!task->plan->conditions.empty() || task->plan->reads_control) && !task->content->frames.defined())
       task->content = std::make_shared<ClipContent>(read_content(*task->plan, reporter_));
   PackSampler sampler(denoiser_, configs_, device_, texts_, options_.checkpoints, pack, branches_in_turn);
   PackObserver observer(reporter_, static_cast<int64_t>(pack.size()));

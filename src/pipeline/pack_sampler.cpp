@@ -120,6 +120,7 @@ PackedTokens PackSampler::tokens_of(const std::vector<Clip>& clips, std::size_t 
   for (std::size_t i = 0; i < clips.size(); ++i)
     if (guidance_[i].scale > 1) branches.push_back(clips[i]);
   auto tokens = t2v::pack(branches, patch_, 1, pack_.front()->plan->levels_per_token);
+  tokens.condition_scale = pack_.front()->plan->control_scale;
   tokens.known_timestep = static_cast<double>(pack_.front()->plan->context_noise);
   tokens.texts.clear();
   const auto add = [&](std::size_t text) { tokens.texts.push_back(static_cast<int64_t>(text)); };

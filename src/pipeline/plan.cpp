@@ -157,6 +157,20 @@ void plan_first_step(GenerationPlan& plan) {
                             1, static_cast<int64_t>(static_cast<double>(plan.steps) * condition.strength));
 }
 
+// What a network with a control branch reads.
+void plan_control(GenerationPlan& plan, const GenerationRequest& request, bool reads_control) {
+  for (const auto& [given, flag] : {std::pair{request.control.has_value(), "--control"},
+                                    {request.control_scale.has_value(), "--control-scale"}})
+    if (given && !reads_control) refuse(std::string(flag) + " needs a VACE model");
+  plan.reads_control = reads_control;
+  plan.control_scale = request.control_scale.value_or(1);
+  check_range(plan.control_scale, 0, 100, "--control-scale");
+  if (reads_control && request.storyboard)
+    refuse("--storyboard needs a text-to-video model; this one reads one clip with --control or --edit");
+  if (reads_control && request.strength && *request.strength != 1)
+    refuse("--strength: a VACE model reads what it goes on from, and makes all else anew");
+}
+
 // In how many windows the clip is made. A model without a noise level per frame makes it in one pass.
 void plan_windows(GenerationPlan& plan, const GenerationRequest& request, const ModelDefaults& defaults,
                   const ModelConfigs& configs) {
@@ -453,6 +467,7 @@ GenerationPlan Planner::plan(const GenerationRequest& request) {
     require_pictures(request, *inputs);
     plan.reads_pictures = true;
   }
+  plan_control(plan, request, model.reads_control());
   const auto storyboard = request.storyboard
                               ? std::optional(read_storyboard(*request.storyboard, plan.fps, request.prompt))
                               : std::nullopt;
@@ -568,6 +583,7 @@ std::string plan_to_json(const GenerationPlan& plan) {
     if (plan.inside) json["inside"] = *plan.inside;
     json["blend"] = plan.blend;
     json["sources"] = plan.sources;
+    if (plan.reads_control) json["control_scale"] = plan.control_scale;
   }
   json["device"] = plan.device;
   json["dtype"] = plan.dtype;

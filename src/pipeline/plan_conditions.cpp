@@ -52,7 +52,10 @@ class TaskPlan {
     } else if (request_.fill) {
       fill(*request_.fill);
     } else if (request_.edit) {
-      edit(*request_.edit);
+      const double otherwise = request_.mask || request_.outpaint || plan_.reads_control ? 1.0 : 0.6;
+      edit(*request_.edit, request_.strength.value_or(otherwise));
+    } else if (request_.control) {
+      edit(*request_.control, 1);
     } else {
       from_pictures();
     }
@@ -142,7 +145,7 @@ class TaskPlan {
     add(video, end, count - end, known + end - begin);
   }
 
-  void edit(const std::string& source) {
+  void edit(const std::string& source, double strength) {
     const auto& info = sources_.at(source);
     const auto there = info.is_video ? info.frames : wanted_.value_or(1);
     const auto wanted = std::min(there, wanted_.value_or(there));
@@ -152,7 +155,6 @@ class TaskPlan {
       plan_.notes.push_back("the first " + std::to_string(plan_.frames) + " of " + std::to_string(there) +
                             " frames of " + source + " are edited: the model makes 1 + " +
                             std::to_string(ratio_) + "·k");
-    const double strength = request_.strength.value_or(request_.mask || request_.outpaint ? 1.0 : 0.6);
     if (!(strength > 0 && strength <= 1))
       refuse("--strength should be above 0 and at most 1 (1 is all new), found " + Json(strength).dump());
     add(source, 0, plan_.frames, 0, 0, strength);
@@ -200,6 +202,8 @@ GenerationRequest task_of(const GenerationRequest& request) {
   task.mask = request.mask;
   task.outpaint = request.outpaint;
   task.blend = request.blend;
+  task.control = request.control;
+  task.control_scale = request.control_scale;
   task.strength = request.strength;
   task.fit = request.fit;
   task.frames = request.frames;
@@ -217,7 +221,8 @@ bool has_task(const GenerationRequest& request) {
                                     {request.extend.has_value(), "--extend"},
                                     {request.connect.has_value(), "--connect"},
                                     {request.fill.has_value(), "--fill"},
-                                    {request.edit.has_value(), "--edit"}}) {
+                                    {request.edit.has_value(), "--edit"},
+                                    {request.control.has_value(), "--control"}}) {
     if (!given) continue;
     if (!first.empty()) refuse(first + " and " + flag + " are two tasks; leave out one");
     first = flag;
@@ -248,8 +253,8 @@ bool has_task(const GenerationRequest& request) {
 std::vector<std::string> sources_of(const GenerationRequest& request,
                                     const std::optional<Storyboard>& storyboard) {
   std::vector<std::string> files;
-  for (const auto* file :
-       {&request.image, &request.last_image, &request.extend, &request.fill, &request.edit, &request.mask})
+  for (const auto* file : {&request.image, &request.last_image, &request.extend, &request.fill, &request.edit,
+                           &request.control, &request.mask})
     if (*file) files.push_back(**file);
   if (request.connect) files.insert(files.end(), request.connect->begin(), request.connect->end());
   if (storyboard)
@@ -325,7 +330,7 @@ void plan_sources(GenerationPlan& plan, const GenerationRequest& request,
                ? ", " + std::to_string(info.frames) + " frames at " + Json(plan.fps).dump() + " per second"
                : ""));
   }
-  if (!files.empty() && !plan.levels_per_token && !plan.reads_pictures)
+  if (!files.empty() && !plan.levels_per_token && !plan.reads_pictures && !plan.reads_control)
     plan.notes.push_back(
         "this model has one noise level for all frames: what is known is noised with the rest (RePaint)");
 }

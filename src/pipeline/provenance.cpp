@@ -58,6 +58,7 @@ Json settings_of_clip(const GenerationPlan& plan, const PlannedClip& clip) {
   if (!plan.timesteps.empty()) settings["timesteps"] = plan.timesteps;
   if (!plan.sigmas.empty()) settings["sigmas"] = plan.sigmas;
   if (plan.dynamic_guidance) settings["dynamic_guidance"] = true;
+  if (plan.reads_control) settings["control_scale"] = plan.control_scale;
   if (plan.resize) settings["resize"] = *plan.resize, settings["resize_filter"] = plan.resize_filter;
   if (plan.windows.size() > 1) {
     settings["window"] = plan.window;

@@ -119,6 +119,10 @@ const std::vector<Setting>& generation_settings() {
        "With --edit: the shape W:H that the video becomes the middle of; all around is made", &R::outpaint},
       {"blend", "--blend", "From pictures and videos",
        "Frames at each seam that go over from the video to what is made (0)", &R::blend},
+      {"control", "--control", "From pictures and videos",
+       "Video that says how things move (VACE models): depth, poses, lines", &R::control},
+      {"control_scale", "--control-scale", "From pictures and videos",
+       "VACE models: how much the given frames count (1)", &R::control_scale},
       {"strength", "--strength", "From pictures and videos",
        "With --edit: how much is new, 0 to 1 (0.6; with --mask or --outpaint 1)", &R::strength},
       {"fit", "--fit", "From pictures and videos", "What is of another shape: crop, pad or stretch (crop)",
@@ -200,8 +204,8 @@ void set_from_json(R& request, const Setting& setting, const Json& value, const 
     bool fine = value.is_array();
     for (const auto& item : value) fine = fine && item.is_number();
     if (!fine)
-      throw Error(ErrorKind::usage, where + ": '" + setting.key + "' should be a list of numbers, found " +
-                                        json_text(value));
+      throw Error(ErrorKind::usage,
+                  where + ": '" + setting.key + "' should be a list of numbers, found " + json_text(value));
   }
   const Json object = {{setting.key, value}};
   try {

@@ -28,6 +28,8 @@ struct PackedTokens {
                       // the patch
   at::Tensor condition;  // float32 [N, C'·pt·ph·pw]: what the network reads beside the values, of the same
                          // layout; undefined where there is nothing
+  double condition_scale = 1;  // of what the condition adds, in networks that have it as a branch of their
+                               // own
   std::vector<at::Tensor> images;  // [S] the states of the pictures that each segment reads; none where none
                                    // are
   at::Tensor timesteps;       // float32 [K]: the noise levels that occur, in the model's training timesteps

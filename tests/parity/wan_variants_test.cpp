@@ -45,6 +45,13 @@ class WanVariant : public testing::TestWithParam<VariantRun> {
     for (const auto& [key, field] : {std::pair{"image", &r.image}, {"last_image", &r.last_image}})
       if (settings.contains(key))
         *field = (test::golden("wan-pictures") / settings.at(key).get<std::string>()).string();
+    if (settings.contains("video"))
+      (settings.contains("mask")
+           ? r.edit
+           : r.control) = (test::golden("wan-pictures") / "control" / "%d.png").string();
+    if (settings.contains("mask")) r.mask = (test::golden("wan-pictures") / "mask.png").string();
+    if (settings.contains("conditioning_scale"))
+      r.control_scale = settings.at("conditioning_scale").get<double>();
     r.seed = about.at("seed").get<int64_t>();
     r.device = "cpu";
     if (r.image) r.fit = "stretch";  // as there
@@ -85,7 +92,10 @@ INSTANTIATE_TEST_SUITE_P(Runs, WanVariant,
                                          VariantRun{"wan22-ti2v", "image"}, VariantRun{"wan21-i2v", "image"},
                                          VariantRun{"wan21-i2v", "resized"},
                                          VariantRun{"wan21-flf2v", "images"},
-                                         VariantRun{"wan22-i2v", "image"}, VariantRun{"wan22-i2v", "images"}),
+                                         VariantRun{"wan22-i2v", "image"}, VariantRun{"wan22-i2v", "images"},
+                                         VariantRun{"wan21-vace", "text"},
+                                         VariantRun{"wan21-vace", "control"},
+                                         VariantRun{"wan21-vace", "edit"}),
                          name_of_run);
 
 TEST_P(WanVariant, FollowsTheReferencesPipeline) {

@@ -9,6 +9,7 @@ import os
 import random
 from pathlib import Path
 
+import diffusers
 import numpy as np
 import torch
 from PIL import Image
@@ -16,7 +17,7 @@ from random_wan import TINY_DIMENSIONS, fill, model_index
 from reference import open_pipeline, versions
 from safetensors.torch import save_file
 
-from diffusers import AutoencoderKLWan, UniPCMultistepScheduler, WanImageToVideoPipeline, WanTransformer3DModel
+from diffusers import AutoencoderKLWan, UniPCMultistepScheduler, WanImageToVideoPipeline, WanVACEPipeline
 from transformers import CLIPImageProcessorPil, CLIPVisionConfig, CLIPVisionModel
 
 # Width 32 of 2 heads; rotary parts t 8, h 4, w 4. Nothing equals anything that it could be confused with.
@@ -36,6 +37,7 @@ CLIP = dict(hidden_size=40, intermediate_size=72, num_hidden_layers=3, num_atten
 READS_CLIP = dict(in_channels=36, image_dim=CLIP["hidden_size"], added_kv_proj_dim=32)
 
 IMAGE_RUN = dict(width=64, height=32, num_frames=9, num_inference_steps=5, guidance_scale=5.0, image="picture.png")
+VACE_RUN = dict(width=64, height=32, num_frames=5, num_inference_steps=4, guidance_scale=5.0)
 PROMPT = dict(prompt="a green square moving left on a gray background", negative_prompt="blurry, dark", max_sequence_length=512)
 VARIANTS = {
     "wan22-ti2v": dict(
@@ -66,6 +68,17 @@ VARIANTS = {
         transformer=dict(in_channels=36),
         flow_shift=5.0,
         runs={"image": IMAGE_RUN | dict(guidance_scale_2=2.5), "images": IMAGE_RUN | dict(last_image="last.png")},
+    ),
+    "wan21-vace": dict(
+        pipeline="WanVACEPipeline",
+        network="WanVACETransformer3DModel",
+        transformer=dict(num_layers=3, vace_layers=[0, 2], vace_in_channels=96),
+        flow_shift=3.0,
+        runs={
+            "text": VACE_RUN,
+            "control": VACE_RUN | dict(video="control", conditioning_scale=0.6),
+            "edit": VACE_RUN | dict(video="control", mask="mask.png"),
+        },
     ),
     "wan22-a14b": dict(
         index=dict(boundary_ratio=0.875),
@@ -105,9 +118,11 @@ def write_model(out, name):
     generator = torch.Generator("cpu").manual_seed(31)
     index = model_index() | variant.get("index", {}) | {"_class_name": variant.get("pipeline", "WanPipeline")}
     config = TRANSFORMER | variant.get("transformer", {})
-    build(lambda: WanTransformer3DModel(**config), generator, folder / "transformer")
+    index["transformer"] = ["diffusers", variant.get("network", "WanTransformer3DModel")]
+    network = getattr(diffusers, index["transformer"][1])
+    build(lambda: network(**config), generator, folder / "transformer")
     if index["boundary_ratio"] is not None:
-        build(lambda: WanTransformer3DModel(**config), generator, folder / "transformer_2")
+        build(lambda: network(**config), generator, folder / "transformer_2")
         index["transformer_2"] = index["transformer"]
     if config.get("image_dim"):
         index |= {"image_encoder": ["transformers", "CLIPVisionModel"], "image_processor": ["transformers", "CLIPImageProcessor"]}
@@ -124,13 +139,43 @@ def write_model(out, name):
     return folder
 
 
-def make_picture(path, width, height, seed):
+def make_picture(path, width, height, seed, grain=0.1):
     """Soft patches of colour, and grain."""
     generator = torch.Generator("cpu").manual_seed(seed)
     patches = torch.nn.functional.interpolate(torch.rand(1, 3, 4, 5, generator=generator), (height, width), mode="bicubic")[0]
-    pixels = (patches + 0.1 * torch.randn(3, height, width, generator=generator)).clamp(0, 1)
-    path.parent.mkdir(exist_ok=True)
+    pixels = (patches + grain * torch.randn(3, height, width, generator=generator)).clamp(0, 1)
+    path.parent.mkdir(exist_ok=True, parents=True)
     Image.fromarray((pixels.permute(1, 2, 0) * 255).round().byte().numpy()).save(path)
+
+
+def make_pictures(out):
+    for name, width, height in [("picture.png", 64, 32), ("last.png", 64, 32), ("large.png", 91, 54)]:
+        make_picture(out / name, width, height, len(name))
+    for index in range(5):  # unlike, so that each is seen to be in its place
+        make_picture(out / "control" / f"{index}.png", 64, 32, 50 + index, grain=0)
+    mask = np.zeros((32, 64), np.uint8)
+    mask[5:27, 19:50] = 255  # cuts through latents
+    Image.fromarray(mask).save(out / "mask.png")
+
+
+def open_pictures(folder, settings):
+    """The arguments of a pipeline that name pictures."""
+    pictures = folder.parent / "wan-pictures"
+    found = {key: Image.open(pictures / settings[key]) for key in ("image", "last_image") if key in settings}
+    if "video" in settings:
+        found["video"] = [Image.open(path) for path in sorted((pictures / settings["video"]).iterdir())]
+    if "mask" in settings:
+        found["mask"] = [Image.open(pictures / settings["mask"]).convert("RGB")] * settings["num_frames"]
+    return found
+
+
+def open_vace_pipeline(folder):
+    """WanVACEPipeline over what open_pipeline loads."""
+    pipeline = open_pipeline(folder)
+    parts = {name: getattr(pipeline, name) for name in ("tokenizer", "text_encoder", "vae", "scheduler", "transformer", "transformer_2")}
+    pipeline = WanVACEPipeline(**parts, boundary_ratio=pipeline.config["boundary_ratio"])
+    pipeline.set_progress_bar_config(disable=True)
+    return pipeline
 
 
 def open_image_pipeline(folder):
@@ -169,8 +214,11 @@ def record_pictures(folder, tensors):
 
 def record_run(folder, name, settings, tensors):
     """The whole pipeline: latents after every step and at the end."""
-    images = {key: Image.open(folder.parent / "wan-pictures" / settings[key]) for key in ("image", "last_image") if key in settings}
-    pipeline = open_image_pipeline(folder) if images else open_pipeline(folder)
+    images = open_pictures(folder, settings)
+    if VARIANTS[folder.name].get("pipeline") == "WanVACEPipeline":
+        pipeline = open_vace_pipeline(folder)
+    else:
+        pipeline = open_image_pipeline(folder) if images else open_pipeline(folder)
     latents = []
 
     def after_step(_, index, timestep, values):
@@ -206,8 +254,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--out", type=Path, required=True, help="folder of the golden files; it holds wan-tiny already")
     args = parser.parse_args()
-    for name, width, height in [("picture.png", 64, 32), ("last.png", 64, 32), ("large.png", 91, 54)]:
-        make_picture(args.out / "wan-pictures" / name, width, height, len(name))
+    make_pictures(args.out / "wan-pictures")
     for name in VARIANTS:
         record(write_model(args.out, name), name, args.out)
 

@@ -9,7 +9,7 @@ os.environ.setdefault("HF_HUB_OFFLINE", "1")  # model folders are local: never a
 import diffusers
 import torch
 import transformers
-from diffusers import AutoencoderKLWan, DDIMScheduler, UniPCMultistepScheduler, WanPipeline, WanTransformer3DModel
+from diffusers import AutoencoderKLWan, DDIMScheduler, UniPCMultistepScheduler, WanPipeline
 from diffusers.pipelines.stable_diffusion.pipeline_stable_diffusion import rescale_noise_cfg
 from diffusers.utils.torch_utils import randn_tensor
 from transformers import T5Tokenizer, UMT5EncoderModel
@@ -36,12 +36,13 @@ def open_pipeline(folder, dtype=torch.float32):
     folder = Path(folder)
     index = json.loads((folder / "model_index.json").read_text())
     settings = {key: index[key] for key in ("boundary_ratio", "expand_timesteps")}
+    transformer = getattr(diffusers, index["transformer"][1])
     if index["transformer_2"][1] is not None:
-        settings["transformer_2"] = WanTransformer3DModel.from_pretrained(folder / "transformer_2", torch_dtype=dtype).to(dtype).eval()
+        settings["transformer_2"] = transformer.from_pretrained(folder / "transformer_2", torch_dtype=dtype).to(dtype).eval()
     pipeline = WanPipeline(
         tokenizer=T5Tokenizer.from_pretrained(folder / "tokenizer"),
         text_encoder=UMT5EncoderModel.from_pretrained(folder / "text_encoder", dtype=dtype),
-        transformer=WanTransformer3DModel.from_pretrained(folder / "transformer", torch_dtype=dtype),
+        transformer=transformer.from_pretrained(folder / "transformer", torch_dtype=dtype),
         vae=AutoencoderKLWan.from_pretrained(folder / "vae", torch_dtype=dtype),
         scheduler=UniPCMultistepScheduler.from_pretrained(folder / "scheduler"),
         **settings,

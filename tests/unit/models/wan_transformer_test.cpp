@@ -155,6 +155,22 @@ TEST(WanTransformerMeta, ReadsPicturesWithoutWeights) {
   }
 }
 
+TEST(WanTransformerMeta, HasAControlBranchWithoutWeights) {
+  for (const auto dtype : {at::kFloat, at::kBFloat16}) {
+    auto json = test::tiny_config("transformer");
+    json.update({{"vace_layers", {0, 2}}, {"vace_in_channels", 96}});
+    const auto config = parse_wan_transformer_config(json, "config.json");
+    auto weights = Weights::meta(dtype);
+    const WanTransformer network(config, weights.root(), at::kMeta);
+    const Clip clip{at::empty({16, 3, 6, 10}, at::kMeta), {}, at::empty({96, 3, 6, 10}, at::kMeta)};
+    const auto tokens = pack({clip}, config.patch_size, 2);
+    const auto found = test::predict_with(network, tokens, at::empty({2, 9, config.text_dim}, at::kMeta),
+                                          {0, 1});
+    EXPECT_TRUE(found.is_meta());
+    EXPECT_EQ(found.sizes(), tokens.values.sizes());
+  }
+}
+
 TEST(WanTransformerMeta, AsksForExactlyTheCheckpointsTensors) {
   const auto config = parse_wan_transformer_config(test::tiny_config("transformer"), "config.json");
   auto weights = Weights::meta();

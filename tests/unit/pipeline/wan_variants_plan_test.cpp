@@ -168,6 +168,36 @@ TEST(WanImageToVideoPlan, ConfigsThatContradictEachOtherAreRefused) {
           {"resample", "bicubic"});
 }
 
+TEST(WanVacePlan, EverythingThatIsGivenIsReadByTheControlBranch) {
+  auto r = request_for("wan21-vace");
+  EXPECT_TRUE(plan_generation(r).reads_control);
+  r.control = (test::golden("wan-pictures") / "control" / "%d.png").string();
+  r.control_scale = 0.5;
+  r.frames = 5;
+  const auto plan = plan_generation(r);
+  EXPECT_EQ(plan.first_step, 0);
+  EXPECT_EQ(plan.frames, 5);
+  EXPECT_EQ(settings_of_clip(plan, plan.clips.front()).at("control_scale"), 0.5);
+  r.model = test::golden("wan-tiny").string();
+  test::expect_error(ErrorKind::usage, {"--control", "VACE"}, [&] { plan_generation(r); });
+  r = request_for("wan21-vace");
+  r.edit = (test::golden("wan-pictures") / "picture.png").string();
+  r.strength = 0.5;
+  test::expect_error(ErrorKind::usage, {"--strength", "VACE"}, [&] { plan_generation(r); });
+}
+
+TEST(WanVacePlan, ConfigsThatContradictEachOtherAreRefused) {
+  const auto refused = [](const ChangedVariant& changed, const std::vector<std::string>& parts) {
+    test::expect_error(ErrorKind::bad_input, parts, [&] { open_model(open_model_folder(changed.path)); });
+  };
+  const auto in = "transformer/config.json";
+  refused({"wan21-vace", {{"_class_name", "WanPipeline"}}}, {in, "vace_layers", "WanPipeline"});
+  refused({"wan-tiny", {{"_class_name", "WanVACEPipeline"}}}, {in, "vace_layers"});
+  refused({"wan21-vace", {{"vace_in_channels", 32}}, in}, {"vace_in_channels 32", "96"});
+  refused({"wan21-vace", {{"vace_layers", {1, 2}}}, in}, {"vace_layers", "from 0 to 2"});
+  refused({"wan21-vace", {{"vace_layers", {0, 3}}}, in}, {"vace_layers", "from 0 to 2"});
+}
+
 TEST(WanImageToVideoPlan, AnotherImageEncoderIsAnotherModel) {
   const ChangedVariant changed("wan21-i2v", Json::object());
   const auto before = model_hash(open_model_folder(changed.path));
