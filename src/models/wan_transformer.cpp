@@ -272,7 +272,7 @@ WanTransformer::WanTransformer(const WanTransformerConfig& config, const WeightS
 
 at::Tensor WanTransformer::embed_images(const at::Tensor& states) const {
   constexpr double eps = 1e-5;
-  auto x = states.to(image_.in.bias.scalar_type());
+  auto x = states;
   if (image_.positions.defined())
     x = (x.unflatten(0, {-1, config_.pos_embed_seq_len}) + image_.positions).flatten(0, 1);
   x = layer_norm_float32(x, image_.norm1_weight, image_.norm1_bias, eps);
@@ -296,7 +296,7 @@ std::shared_ptr<const Conditioning> WanTransformer::prepare(const PackedTokens& 
   conditioning->images.resize(blocks_.size());
   if (config_.image_dim > 0) {
     const auto [states, row_of_image] = rows_of_images(tokens, config_);
-    const auto images = embed_images(states.to(device));
+    const auto images = embed_images(states.to(device, index.rows.scalar_type()));
     for (std::size_t i = 0; i < blocks_.size(); ++i)
       conditioning->images[i] = blocks_[i].image_key_values(images, row_of_image.to(device));
   }
