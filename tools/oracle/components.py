@@ -79,7 +79,7 @@ def record_vae(pipeline, noise_frames, generator, tensors):
     config = pipeline.vae.config
     mean = torch.tensor(config.latents_mean).view(1, -1, 1, 1, 1)
     std = torch.tensor(config.latents_std).view(1, -1, 1, 1, 1)
-    for frames, (height, width) in {1: (32, 48), 5: (48, 32), 9: (32, 16), 17: (16, 32)}.items():
+    for frames, (height, width) in {1: (32, 16), 5: (16, 32), 9: (32, 16), 17: (16, 32)}.items():
         pixels = moving_disc(frames, height, width)
         if noise_frames:
             pixels = torch.rand(pixels.shape, generator=generator) * 2 - 1
@@ -87,7 +87,7 @@ def record_vae(pipeline, noise_frames, generator, tensors):
         prefix = f"vae.encode_{frames}"
         tensors |= {f"{prefix}.frames": pixels, f"{prefix}.mean": moments.mean, f"{prefix}.logvar": moments.logvar}
     scale = config.scale_factor_spatial
-    for frames, (height, width) in {1: (32, 48), 2: (48, 32), 3: (32, 16), 5: (16, 32)}.items():
+    for frames, (height, width) in {1: (32, 16), 2: (16, 32), 3: (32, 16), 5: (16, 32)}.items():
         size = (1, config.z_dim, frames, height // scale, width // scale)
         latents = torch.randn(size, generator=generator) * std + mean
         tensors |= {f"vae.decode_{frames}.latents": latents, f"vae.decode_{frames}.frames": pipeline.vae.decode(latents).sample}
