@@ -16,9 +16,16 @@ namespace fs = std::filesystem;
 using Json = nlohmann::json;
 
 Json reader_stage(int steps) {
-  return {{"train", "reader"},        {"steps", steps},         {"warmup_steps", 2}, {"lanes", 2},
-          {"pixels_per_lane", 80000}, {"frames", {9}},          {"width", 8},        {"evaluation_clips", 3},
-          {"log_steps", 1},           {"checkpoint_minutes", 0}};
+  return {{"train", "reader"},
+          {"steps", steps},
+          {"warmup_steps", 2},
+          {"lanes", 2},
+          {"pixels_per_lane", 80000},
+          {"frames", Json::array({9})},
+          {"width", 8},
+          {"evaluation_clips", 3},
+          {"log_steps", 1},
+          {"checkpoint_minutes", 0}};
 }
 
 Json vae_stage() {
@@ -33,10 +40,10 @@ Json vae_stage() {
           {"clips", {{{"width", 32}, {"height", 32}, {"frames", 5}, {"crop", true}}}}};
 }
 
-Json config_of(const Json& stages) {
+Json config_of(const std::vector<Json>& stages) {
   return {{"architecture", shipped_model().string()},
           {"world", 2},
-          {"sizes", {{64, 64}, {80, 48}}},
+          {"sizes", {{64, 64}, {96, 64}}},
           {"seed", 3},
           {"stages", stages}};
 }

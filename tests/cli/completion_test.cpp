@@ -155,7 +155,7 @@ TEST(CliCompletion, CompletesSubcommandsValuesModelsAndFiles) {
   const auto& printed = printed_once();
   EXPECT_TRUE(printed.in_bash({"gen"}) == Words{"generate"});
   EXPECT_TRUE(printed.in_bash({""}).contains("completion"));
-  EXPECT_EQ(printed.in_bash({"eval", ""}), Words{"world"});
+  EXPECT_EQ(printed.in_bash({"eval", ""}), (Words{"world", "world2"}));
   EXPECT_EQ(printed.in_bash({"completion", ""}), (Words{"bash", "fish", "man", "zsh"}));
   EXPECT_EQ(printed.in_bash({"generate", "--scheduler", "d"}), (Words{"ddim", "ddpm", "dpm++", "dpm++-sde"}));
   EXPECT_EQ(printed.in_bash({"generate", "--scheduler", "=", "d"}),

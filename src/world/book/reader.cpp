@@ -3,6 +3,7 @@
 #include <ATen/ATen.h>
 #include <ATen/core/grad_mode.h>
 
+#include <algorithm>
 #include <cmath>
 
 #include "models/wan_vae_blocks.h"
@@ -16,7 +17,8 @@ namespace t2v {
 namespace {
 
 constexpr int64_t kDrawings = 64, kShapes = 8, kColours = 8;
-constexpr int64_t kRegions = 4;  // of the frame, on each axis
+constexpr int64_t kRegions = 4;                     // of the frame, on each axis
+constexpr int64_t kLeastSide = 8 * (kRegions + 2);  // pixels: a row of the coarser picture for each
 constexpr int64_t kDrifts = 2 * 3 * kRegions * kRegions;
 constexpr int64_t kPlaced = 7;             // numbers that say where a thing is in a frame
 constexpr int64_t kTold = 16, kKept = 32;  // of the scene, of a thing's cells, in the sequence
@@ -138,6 +140,10 @@ BookReader::~BookReader() = default;
 int64_t reader_frame_step(int64_t frames) { return frames >= 9 ? 2 : 1; }
 
 BookSight BookReader::look(const at::Tensor& frames) const {
+  if (std::min(frames.size(3), frames.size(4)) < kLeastSide)
+    throw Error(ErrorKind::usage, "frames of " + std::to_string(frames.size(4)) + "x" +
+                                      std::to_string(frames.size(3)) + " cannot be read; sides of " +
+                                      std::to_string(kLeastSide) + " pixels and more can");
   const int64_t clips = frames.size(0);
   const auto looked = frames.slice(2, 0, frames.size(2), reader_frame_step(frames.size(2)));
   const int64_t length = looked.size(2);

@@ -44,7 +44,7 @@ class BookReader {
   BookReader(const BookReaderConfig& config, const WeightScope& weights);
   ~BookReader();
 
-  // frames float32 [B, 3, T, H, W] in [-1, 1].
+  // frames float32 [B, 3, T, H, W] in [-1, 1], sides of 48 pixels and more. Throws Error{usage}.
   BookSight look(const at::Tensor& frames) const;
   // Logits [B, S, motions] of the things `nouns`, int64 [B, S].
   at::Tensor motions(const BookSight& sight, const at::Tensor& nouns) const;
