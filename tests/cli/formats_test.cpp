@@ -14,7 +14,7 @@ namespace {
 
 using Json = nlohmann::json;
 
-constexpr int side = 64;
+constexpr int side = 128;
 constexpr std::size_t chart_frames = 5;
 
 // Eight flat patches, four by two.
@@ -35,7 +35,7 @@ int distance_from_chart(const Frame& frame) {
   int largest = 0;
   for (int y = 0; y < side; ++y)
     for (int x = 0; x < side; ++x) {
-      if (x % 16 < 4 || x % 16 > 11 || y % 32 < 4 || y % 32 > 27) continue;
+      if (x % 32 < 4 || x % 32 > 27 || y % 64 < 4 || y % 64 > 59) continue;
       for (int c = 0; c < 3; ++c) {
         const auto at = static_cast<std::size_t>((y * side + x) * 3 + c);
         largest = std::max(largest, std::abs(frame.rgb[at] - truth.rgb[at]));

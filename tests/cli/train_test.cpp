@@ -95,7 +95,7 @@ TEST(CliTrain, ARunFromNothingMakesAModelThatGenerates) {
   const auto info = run_program({"info", clip.string(), "--json"});
   expect_done(info);
   EXPECT_EQ(Json::parse(info.out)["frames"], 5) << info.out;
-  EXPECT_EQ(Json::parse(info.out)["width"], 64) << info.out;
+  EXPECT_EQ(Json::parse(info.out)["width"], 128) << info.out;
   // The folder holds a run now.
   const auto again = run_program({"train", config.string(), "--out", run.string()});
   EXPECT_EQ(again.code, 2);
@@ -567,9 +567,9 @@ TEST(CliTrain, AConfigThatCannotWorkIsRefusedBeforeAnythingIsWritten) {
   };
   refused([](Json& config) { config["defaults"] = {{"frame", 17}}; }, "did you mean 'frames'");
   refused([](Json& config) { config["stages"][1]["tokens_per_lane"] = 40; },
-          "9 frames of 64x64 are 48 tokens");
-  refused([](Json& config) { config["stages"][0]["clips"][0]["width"] = 56; }, "at most 48x48");
-  refused([](Json& config) { config["stages"][0]["clips"][0]["height"] = 20; }, "multiples of 8");
+          "9 frames of 128x128 are 48 tokens");
+  refused([](Json& config) { config["stages"][0]["clips"][0]["width"] = 56; }, "at most 96x96");
+  refused([](Json& config) { config["stages"][0]["clips"][0]["height"] = 20; }, "multiples of 16");
   refused([](Json& config) { config["stages"][1]["cached_frames"] = 18; },
           "'cached_frames' should be 1 + 4·k frames, found 18");
   refused([](Json& config) { config["stages"][1]["lengths"][1]["frames"] = 7; },
