@@ -4,27 +4,9 @@
 
 #include <cmath>
 
-#include "nn/fused.h"
 #include "nn/ops.h"
 
 namespace t2v {
-
-at::Tensor ChannelNorm::operator()(const at::Tensor& x) const {
-  const auto length = at::linalg_vector_norm(x, 2, {1}, /*keepdim=*/true).clamp_min(1e-12);  // [T, 1, H, W]
-  return (x * (std::sqrt(static_cast<double>(x.size(1))) / length)).mul_(gamma);
-}
-
-at::Tensor ChannelNorm::silu(const at::Tensor& x) const {
-  if (fused::takes(x)) return fused::channel_norm_silu(x, gamma.view({-1}));
-  auto normed = (*this)(x);
-  return silu_in_place(normed);
-}
-
-ChannelNorm load_channel_norm(const WeightScope& weights, int64_t channels, int64_t spatial_dims) {
-  std::vector<int64_t> shape(static_cast<std::size_t>(spatial_dims) + 1, 1);
-  shape[0] = channels;
-  return {weights.take("gamma", shape).view({1, channels, 1, 1})};
-}
 
 VaeResidualBlock::VaeResidualBlock(const WeightScope& weights, int64_t in, int64_t out)
     : norm1_(load_channel_norm(weights / "norm1", in, 3)),
@@ -114,9 +96,9 @@ at::Tensor VaeDownsample::forward(at::Tensor x, ConvCaches& caches, bool first_c
 
 namespace {
 
-// x [T·clips, C, H, W] → [T / time·clips, out, H / space, W / space]: what falls onto a pixel, channel slowest,
-// in groups of equal length, one for each channel. A number of frames that `time` does not divide begins with
-// zeros.
+// x [T·clips, C, H, W] → [T / time·clips, out, H / space, W / space]: what falls onto a pixel, channel
+// slowest, in groups of equal length, one for each channel. A number of frames that `time` does not divide
+// begins with zeros.
 at::Tensor group_means(const at::Tensor& x, int64_t clips, int64_t out, VaeFactors factors) {
   const auto [time, space] = factors;
   const auto missing = (time - x.size(0) / clips % time) % time;
@@ -129,8 +111,8 @@ at::Tensor group_means(const at::Tensor& x, int64_t clips, int64_t out, VaeFacto
       .mean(2);
 }
 
-// x [T·clips, C, H, W] → [T·time·clips, out, H·space, W·space]: each channel in as many copies as it takes. The
-// clip's first latent frame stays one frame: the last of its copies.
+// x [T·clips, C, H, W] → [T·time·clips, out, H·space, W·space]: each channel in as many copies as it takes.
+// The clip's first latent frame stays one frame: the last of its copies.
 at::Tensor copies(const at::Tensor& x, int64_t clips, int64_t out, VaeFactors factors, bool first_chunk) {
   const auto [time, space] = factors;
   const auto frames = x.size(0) / clips, height = x.size(2), width = x.size(3);
@@ -173,8 +155,7 @@ at::Tensor VaeResidualUp::forward(const at::Tensor& x, ConvCaches& caches, bool 
   auto h = x;
   for (const auto& resnet : resnets_) h = resnet.forward(h, caches);
   if (!upsampler_) return h;
-  return upsampler_->forward(h, caches, first_chunk) +
-         copies(x, caches.clips(), out_, factors_, first_chunk);
+  return upsampler_->forward(h, caches, first_chunk) + copies(x, caches.clips(), out_, factors_, first_chunk);
 }
 
 }  // namespace t2v

@@ -18,13 +18,13 @@ using Bytes = std::string;
 
 constexpr unsigned char substitute = 0x1a;  // the byte that stands for U+FFFD in the sloppy encodings
 
-const Codec* find_codec(std::string_view name) {
+const TextCodec* find_codec(std::string_view name) {
   const auto all = mojibake_tables().codecs;
-  return &*std::find_if(all.begin(), all.end(), [&](const Codec& codec) { return name == codec.name; });
+  return &*std::find_if(all.begin(), all.end(), [&](const TextCodec& codec) { return name == codec.name; });
 }
 
 // The bytes that decode to `text`, or nothing when one of its characters has none.
-std::optional<Bytes> encode(const Codec& codec, const std::u32string& text) {
+std::optional<Bytes> encode(const TextCodec& codec, const std::u32string& text) {
   std::unordered_map<char32_t, unsigned char> byte_of;
   for (std::size_t i = 0; i < 128; ++i) byte_of[codec.high[i]] = static_cast<unsigned char>(0x80 + i);
   byte_of[codec.high[128]] = substitute;
@@ -186,7 +186,7 @@ std::optional<std::u32string> decode_utf8_variants(const Bytes& bytes) {
 }
 
 // The text that was read in `codec` although it was UTF-8, or nothing when its bytes are no UTF-8.
-std::optional<std::u32string> undo(const Codec& codec, Bytes bytes) {
+std::optional<std::u32string> undo(const TextCodec& codec, Bytes bytes) {
   const std::string_view name = codec.name;
   // In MacRoman these would match an en dash with a space after it.
   if (name != "macroman" && has_spaced_sequence(bytes)) bytes = restore_byte_a0(bytes);

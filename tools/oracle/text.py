@@ -160,7 +160,7 @@ def write_tables(out):
         table("html_entities", entities), "// Lower-case names written in capitals, as ftfy accepts them.", table("shouted_entities", shouted), ""]))
 
     lines = [GENERATED, "// Bytes 0x80 to 0xFF, then 0x1A, in the single-byte encodings that text is mistaken for (ftfy.chardata.CHARMAP_ENCODINGS and its sloppy codecs)."]
-    lines.append("constexpr Codec codecs[] = {")
+    lines.append("constexpr TextCodec codecs[] = {")
     for name in ftfy.chardata.CHARMAP_ENCODINGS:
         decoded = bytes([*range(0x80, 0x100), 0x1A]).decode(name)
         lines += [f'  {{"{name}", {{', rows(f"0x{ord(c):04x}" for c in decoded), "  }},"]

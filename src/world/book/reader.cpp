@@ -6,8 +6,8 @@
 #include <algorithm>
 #include <cmath>
 
-#include "models/wan_vae_blocks.h"
 #include "nn/causal_conv.h"
+#include "nn/channel_norm.h"
 #include "nn/linear.h"
 #include "nn/ops.h"
 #include "t2v/error.h"
