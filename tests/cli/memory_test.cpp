@@ -78,22 +78,22 @@ TEST(CliMemory, TheEstimateIsNearTheMeasuredPeak) {
 
 TEST(CliMemory, ALimitIsHeldWithSmallerPacksAndTheSameBytes) {
   const TemporaryFolder folder;
-  const auto free_run = one_step(folder, {"-m", "world-128", "--count", "6", "--size", "256x256", "--frames",
+  const auto free_run = one_step(folder, {"-m", "world-128", "--count", "3", "--size", "256x256", "--frames",
                                           "29", "--token-budget", "100000", "--threads", "2"});
   expect_done(run_program(free_run));
   std::vector<std::string> clips;
-  for (int i = 0; i < 6; ++i) clips.push_back(bytes_of(folder / (std::to_string(i) + ".mp4")));
+  for (int i = 0; i < 3; ++i) clips.push_back(bytes_of(folder / (std::to_string(i) + ".mp4")));
   auto limited_run = free_run;
-  limited_run.insert(limited_run.end(), {"--memory-limit", "330MB"});
-  ASSERT_GT(estimated_peak(free_run), 330);
-  EXPECT_LE(estimated_peak(limited_run), 330);
+  limited_run.insert(limited_run.end(), {"--memory-limit", "315MB"});
+  ASSERT_GT(estimated_peak(free_run), 315);
+  EXPECT_LE(estimated_peak(limited_run), 315);
   const auto limited = run_program(limited_run);
   expect_done(limited);
-  EXPECT_NE(limited.err.find("to stay within 330 MB"), std::string::npos) << limited.err;
+  EXPECT_NE(limited.err.find("to stay within 315 MB"), std::string::npos) << limited.err;
   if (!has_sanitizer) {
-    EXPECT_LT(limited.peak_megabytes, 330 * 1.2);
+    EXPECT_LT(limited.peak_megabytes, 315 * 1.2);
   }
-  for (int i = 0; i < 6; ++i)
+  for (int i = 0; i < 3; ++i)
     EXPECT_TRUE(bytes_of(folder / (std::to_string(i) + ".mp4")) == clips[static_cast<std::size_t>(i)]) << i;
 }
 
