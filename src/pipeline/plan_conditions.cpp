@@ -26,9 +26,6 @@ std::pair<double, double> parse_missing(const std::string& text) {
   refuse("--missing should be seconds from and to, as 1.0-2.5, found '" + text + "'");
 }
 
-int64_t up_to_multiple(int64_t value, int64_t multiple) {
-  return (value + multiple - 1) / multiple * multiple;
-}
 int64_t down_to_multiple(int64_t value, int64_t multiple) { return value / multiple * multiple; }
 
 // Lengths are counted in steps of the model: a beginning has 1 + ratio·k frames, all that follows ratio·k.

@@ -82,6 +82,10 @@ PixelSize floor_to_multiple(PixelSize size, int64_t multiple) {
   return {down(size.width), down(size.height)};
 }
 
+int64_t up_to_multiple(int64_t value, int64_t multiple) {
+  return (value + multiple - 1) / multiple * multiple;
+}
+
 int64_t round_frames(int64_t frames, int64_t temporal_ratio) {
   return frames % temporal_ratio == 1 || temporal_ratio == 1 ? frames
                                                              : frames / temporal_ratio * temporal_ratio + 1;

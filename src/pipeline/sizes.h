@@ -26,6 +26,8 @@ PixelSize size_for_aspect(double aspect, int64_t area, int64_t multiple);
 // Down to multiples, as diffusers' Wan pipeline does, but at least one multiple.
 PixelSize floor_to_multiple(PixelSize size, int64_t multiple);
 
+int64_t up_to_multiple(int64_t value, int64_t multiple);
+
 // Frames that a causal autoencoder can hold: 1 + ratio·k. Source: diffusers pipeline_wan.py, __call__
 // (num_frames // ratio * ratio + 1).
 int64_t round_frames(int64_t frames, int64_t temporal_ratio);

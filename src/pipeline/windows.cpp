@@ -4,13 +4,11 @@
 
 #include <algorithm>
 
+#include "pipeline/sizes.h"
+
 namespace t2v {
 
 namespace {
-
-int64_t up_to_multiple(int64_t value, int64_t multiple) {
-  return (value + multiple - 1) / multiple * multiple;
-}
 
 // Frames of the longest window that the shots need.
 int64_t longest_window(const std::vector<Shot>& shots, int64_t overlap, int64_t ratio) {

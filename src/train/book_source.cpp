@@ -2,7 +2,7 @@
 #include <algorithm>
 
 #include "base/json.h"
-#include "train/clip_source.h"
+#include "train/endless_source.h"
 
 namespace t2v {
 
@@ -10,24 +10,14 @@ namespace {
 
 constexpr int64_t kCaptionFrames = 17;
 
-class BookSource : public ClipSource {
+class BookSource : public EndlessSource {
  public:
   BookSource(std::vector<std::array<int64_t, 2>> sizes, const BookShares& shares)
-      : sizes_(std::move(sizes)), shares_(shares) {}
+      : EndlessSource(std::move(sizes)), shares_(shares) {}
 
-  std::size_t size_of(uint64_t seed, uint64_t index) const override {
-    return WorldRandom(seed ^ 0x5e1ec7, index).index(sizes_.size());
-  }
-  TrainingClip training_clip(uint64_t seed, uint64_t index, std::size_t size, int64_t frames) const override {
-    return draw(WorldRandom(seed, 2 * index), WorldSide::training, size, frames);
-  }
-  TrainingClip held_out_clip(uint64_t seed, uint64_t index, std::size_t size, int64_t frames) const override {
-    return draw(WorldRandom(seed, 2 * index + 1), WorldSide::held_out, size, frames);
-  }
-  const std::vector<std::array<int64_t, 2>>& sizes() const override { return sizes_; }
   std::string fingerprint() const override {
     return Json{{"data", "picture book"},
-                {"sizes", sizes_},
+                {"sizes", sizes()},
                 {"two_things", shares_.two_things},
                 {"cuts", shares_.cuts}}
         .dump();
@@ -45,8 +35,8 @@ class BookSource : public ClipSource {
   }
 
  private:
-  TrainingClip draw(WorldRandom random, WorldSide side, std::size_t size, int64_t frames) const {
-    const auto [width, height] = sizes_.at(size);
+  TrainingClip draw(WorldRandom random, WorldSide side, std::size_t size, int64_t frames) const override {
+    const auto [width, height] = sizes().at(size);
     const auto scene = sample_book_scene(random, side, frames, shares_);
     TrainingClip clip;
     clip.caption = book_caption(scene, random).text;
@@ -70,7 +60,6 @@ class BookSource : public ClipSource {
     return track;
   }
 
-  std::vector<std::array<int64_t, 2>> sizes_;
   BookShares shares_;
 };
 

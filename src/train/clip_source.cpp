@@ -9,29 +9,20 @@
 #include "base/json.h"
 #include "t2v/error.h"
 #include "train/clip_folder.h"
+#include "train/endless_source.h"
 
 namespace t2v {
 
 namespace {
 
-class WorldSource : public ClipSource {
+class WorldSource : public EndlessSource {
  public:
   WorldSource(std::vector<std::array<int64_t, 2>> sizes, WorldShares shares)
-      : sizes_(std::move(sizes)), shares_(std::move(shares)) {}
+      : EndlessSource(std::move(sizes)), shares_(std::move(shares)) {}
 
-  std::size_t size_of(uint64_t seed, uint64_t index) const override {
-    return WorldRandom(seed ^ 0x5e1ec7, index).index(sizes_.size());
-  }
-  TrainingClip training_clip(uint64_t seed, uint64_t index, std::size_t size, int64_t frames) const override {
-    return draw(WorldRandom(seed, 2 * index), WorldSide::training, size, frames);
-  }
-  TrainingClip held_out_clip(uint64_t seed, uint64_t index, std::size_t size, int64_t frames) const override {
-    return draw(WorldRandom(seed, 2 * index + 1), WorldSide::held_out, size, frames);
-  }
-  const std::vector<std::array<int64_t, 2>>& sizes() const override { return sizes_; }
   std::string fingerprint() const override {
     Json json{{"data", "world"},
-              {"sizes", sizes_},
+              {"sizes", sizes()},
               {"two_objects", shares_.two_objects},
               {"shapes", shares_.shapes},
               {"motions", shares_.motions}};
@@ -55,14 +46,13 @@ class WorldSource : public ClipSource {
     auto caption = world_caption(scene, random);
     return {std::move(scene), std::move(caption)};
   }
-  TrainingClip draw(const WorldRandom& random, WorldSide side, std::size_t size, int64_t frames) const {
-    const auto [width, height] = sizes_.at(size);
+  TrainingClip draw(WorldRandom random, WorldSide side, std::size_t size, int64_t frames) const override {
+    const auto [width, height] = sizes().at(size);
     auto [scene, caption] = captioned_scene(random, side);
     return {render_world(scene, frames, width, height), std::move(caption),
             world_tracks(scene, frames, width, height), scene.objects};
   }
 
-  std::vector<std::array<int64_t, 2>> sizes_;
   WorldShares shares_;
 };
 
