@@ -10,7 +10,7 @@
 #include <map>
 #include <string>
 
-#include "models/wan_transformer.h"
+#include "models/wan/wan_transformer.h"
 #include "pipeline/components.h"
 
 namespace {
@@ -88,8 +88,7 @@ int main(int argc, char** argv) {
   auto tokens = pack({{latents, {}}}, model->patch_size(), 2);
   set_timestep(tokens, 500);
   std::vector<TextStates> texts;
-  for (int i = 0; i < 2; ++i)
-    texts.push_back({{at::randn({text_tokens, model->text_width()})}, text_tokens});
+  for (int i = 0; i < 2; ++i) texts.push_back({{at::randn({text_tokens, model->text_width()})}, text_tokens});
   const auto conditioning = transformer->prepare(tokens, texts);
 
   benchmark::RegisterBenchmark("dit_step", [&](benchmark::State& state) {

@@ -7,7 +7,7 @@
 #include <memory>
 #include <vector>
 
-#include "video/output_name.h"
+#include "video/write/output_name.h"
 
 namespace t2v {
 

@@ -7,9 +7,9 @@
 #include <string>
 
 #include "base/atomic_file.h"
-#include "pipeline/checkpoint.h"
 #include "pipeline/latents_file.h"
-#include "video/output_name.h"
+#include "pipeline/run/checkpoint.h"
+#include "video/write/output_name.h"
 
 namespace t2v {
 

@@ -10,9 +10,9 @@
 #include "base/json_text.h"
 #include "batch/file_hash.h"
 #include "batch/new_folders.h"
-#include "pipeline/output_template.h"
+#include "pipeline/plan/output_template.h"
+#include "pipeline/plan/settings.h"
 #include "pipeline/provenance.h"
-#include "pipeline/settings.h"
 #include "t2v/generate.h"
 
 namespace t2v {
@@ -298,7 +298,7 @@ class Planning {
   const BatchRequest& request_;
   Mistakes mistakes_;
   std::unordered_map<std::string, int64_t> line_of_id_, line_of_file_;
-  const char* naming_ = "output";  // the setting whose name is looked at
+  const char* naming_ = "output";                 // the setting whose name is looked at
   std::unordered_map<std::string, bool> leaves_;  // the batch's folder, by a folder in it
   std::vector<Draft> drafts_;
   std::set<fs::path> folders_;  // of the drafts' files

@@ -8,10 +8,10 @@
 #include <filesystem>
 #include <memory>
 
+#include "base/json_keys.h"
 #include "base/signals.h"
 #include "base/utf8.h"
-#include "base/json_keys.h"
-#include "pipeline/settings.h"
+#include "pipeline/plan/settings.h"
 
 namespace t2v {
 

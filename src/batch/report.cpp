@@ -15,9 +15,9 @@
 #include "batch/report_page.h"
 #include "batch/resume.h"
 #include "t2v/error.h"
-#include "video/decoder.h"
-#include "video/output_name.h"
-#include "video/poster.h"
+#include "video/read/decoder.h"
+#include "video/write/output_name.h"
+#include "video/write/poster.h"
 
 namespace t2v {
 

@@ -6,7 +6,7 @@
 
 #include "base/json.h"
 #include "batch/file_hash.h"
-#include "video/output_name.h"
+#include "video/write/output_name.h"
 
 namespace t2v {
 

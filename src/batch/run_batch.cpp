@@ -8,7 +8,7 @@
 #include "batch/manifest.h"
 #include "batch/new_folders.h"
 #include "pipeline/latents_file.h"
-#include "pipeline/reporter.h"
+#include "pipeline/run/reporter.h"
 
 namespace t2v {
 

@@ -9,7 +9,7 @@
 #include "base/log.h"
 #include "base/signals.h"
 #include "base/utf8.h"
-#include "pipeline/failures.h"
+#include "pipeline/run/failures.h"
 #include "t2v/error.h"
 #include "t2v/generate.h"
 

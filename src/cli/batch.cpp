@@ -8,7 +8,7 @@
 #include "cli/event_log.h"
 #include "cli/progress.h"
 #include "cli/setting_flags.h"
-#include "pipeline/failures.h"
+#include "pipeline/run/failures.h"
 
 namespace t2v {
 

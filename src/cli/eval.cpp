@@ -9,7 +9,7 @@
 #include "pipeline/components.h"
 #include "schedulers/scheduler_classes.h"
 #include "t2v/error.h"
-#include "video/encoder.h"
+#include "video/write/encoder.h"
 #include "world/adherence.h"
 
 namespace t2v {

@@ -7,9 +7,9 @@
 #include "cli/app.h"
 #include "cli/progress.h"
 #include "pipeline/components.h"
-#include "pipeline/sizes.h"
+#include "pipeline/plan/sizes.h"
 #include "t2v/error.h"
-#include "train/files.h"
+#include "train/run/files.h"
 #include "world/book/evaluate.h"
 
 namespace t2v {

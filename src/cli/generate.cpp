@@ -4,7 +4,7 @@
 #include "cli/app.h"
 #include "cli/progress.h"
 #include "cli/setting_flags.h"
-#include "pipeline/settings.h"
+#include "pipeline/plan/settings.h"
 #include "t2v/generate.h"
 
 namespace t2v {

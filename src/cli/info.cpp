@@ -20,7 +20,7 @@
 #include "pipeline/components.h"
 #include "pipeline/provenance.h"
 #include "t2v/generate.h"
-#include "video/decoder.h"
+#include "video/read/decoder.h"
 #include "weights/safetensors.h"
 
 namespace t2v {

@@ -11,7 +11,7 @@
 #include "base/json.h"
 #include "base/log.h"
 #include "base/signals.h"
-#include "pipeline/failures.h"
+#include "pipeline/run/failures.h"
 
 namespace t2v {
 

@@ -8,10 +8,10 @@
 #include "base/log.h"
 #include "base/utf8.h"
 #include "pipeline/components.h"
+#include "pipeline/plan/settings.h"
 #include "pipeline/provenance.h"
-#include "pipeline/settings.h"
-#include "video/decoder.h"
-#include "video/output_name.h"
+#include "video/read/decoder.h"
+#include "video/write/output_name.h"
 
 namespace t2v {
 

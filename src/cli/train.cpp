@@ -1,7 +1,7 @@
 // t2v train
 #include "cli/app.h"
 #include "cli/progress.h"
-#include "train/run.h"
+#include "train/run/run.h"
 
 namespace t2v {
 

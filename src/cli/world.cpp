@@ -6,8 +6,8 @@
 #include "cli/app.h"
 #include "cli/progress.h"
 #include "pipeline/frames.h"
-#include "pipeline/sizes.h"
-#include "video/encoder.h"
+#include "pipeline/plan/sizes.h"
+#include "video/write/encoder.h"
 #include "world/book/book.h"
 
 namespace t2v {

@@ -1,6 +1,6 @@
-#include "models/cogvideox_model.h"
+#include "models/cogvideox/cogvideox_model.h"
 #include "models/model.h"
-#include "models/wan_model.h"
+#include "models/wan/wan_model.h"
 
 namespace t2v {
 

@@ -4,8 +4,8 @@
 
 #include <algorithm>
 
+#include "models/encoders/t5_gguf.h"
 #include "models/expert_denoiser.h"
-#include "models/t5_gguf.h"
 #include "t2v/error.h"
 
 namespace t2v {

@@ -6,7 +6,7 @@
 #include <cmath>
 #include <numeric>
 
-#include "pipeline/sizes.h"
+#include "pipeline/plan/sizes.h"
 #include "t2v/error.h"
 
 namespace t2v {

@@ -7,7 +7,7 @@
 #include <vector>
 
 #include "t2v/request.h"
-#include "video/encoder.h"
+#include "video/write/encoder.h"
 
 namespace t2v {
 

@@ -5,7 +5,7 @@
 #include <map>
 
 #include "base/json_text.h"
-#include "pipeline/output_template.h"
+#include "pipeline/plan/output_template.h"
 #include "pipeline/provenance.h"
 #include "t2v/error.h"
 #include "weights/safetensors.h"

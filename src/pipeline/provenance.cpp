@@ -3,7 +3,7 @@
 #include <torch/headeronly/version.h>
 
 #include "base/json_text.h"
-#include "pipeline/settings.h"
+#include "pipeline/plan/settings.h"
 #include "t2v/generate.h"
 
 namespace t2v {

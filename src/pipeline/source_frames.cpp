@@ -10,7 +10,7 @@
 #include "nn/picture_resampling.h"
 #include "pipeline/frames.h"
 #include "t2v/error.h"
-#include "video/encoder.h"
+#include "video/write/encoder.h"
 
 namespace t2v {
 

@@ -7,8 +7,8 @@
 #include <string>
 #include <vector>
 
-#include "pipeline/sizes.h"
-#include "video/decoder.h"
+#include "pipeline/plan/sizes.h"
+#include "video/read/decoder.h"
 
 namespace t2v {
 

@@ -8,14 +8,14 @@
 #include <filesystem>
 
 #include "base/atomic_file.h"
-#include "pipeline/clip_sink.h"
 #include "pipeline/components.h"
 #include "pipeline/frames.h"
 #include "pipeline/latents_file.h"
+#include "pipeline/plan/sizes.h"
 #include "pipeline/provenance.h"
-#include "pipeline/sizes.h"
+#include "pipeline/run/clip_sink.h"
 #include "t2v/generate.h"
-#include "video/decoder.h"
+#include "video/read/decoder.h"
 
 namespace t2v {
 

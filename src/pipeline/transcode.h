@@ -8,7 +8,7 @@
 
 #include "pipeline/components.h"
 #include "t2v/observer.h"
-#include "video/encoder.h"
+#include "video/write/encoder.h"
 
 namespace t2v {
 

@@ -3,7 +3,7 @@
 
 #include <vector>
 
-#include "video/encoder.h"
+#include "video/write/encoder.h"
 
 namespace t2v {
 

@@ -5,7 +5,7 @@
 #include <cstdarg>
 #include <mutex>
 
-#include "video/decoder.h"
+#include "video/read/decoder.h"
 
 namespace t2v::libav {
 

@@ -2,9 +2,9 @@
 // explicitly.
 #pragma once
 
-#include "video/encoder.h"
 #include "video/frame.h"
 #include "video/libav.h"
+#include "video/write/encoder.h"
 
 namespace t2v {
 

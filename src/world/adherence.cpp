@@ -13,9 +13,9 @@
 #include "base/atomic_file.h"
 #include "pipeline/components.h"
 #include "pipeline/frames.h"
-#include "pipeline/reporter.h"
+#include "pipeline/run/reporter.h"
 #include "t2v/error.h"
-#include "video/encoder.h"
+#include "video/write/encoder.h"
 
 namespace t2v {
 

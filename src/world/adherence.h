@@ -10,11 +10,11 @@
 #include <vector>
 
 #include "base/json.h"
-#include "pipeline/sizes.h"
+#include "pipeline/plan/sizes.h"
 #include "t2v/generate.h"
 #include "t2v/observer.h"
 #include "world/completion.h"
-#include "world/judge.h"
+#include "world/judge/judge.h"
 #include "world/world.h"
 
 namespace t2v {

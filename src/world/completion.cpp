@@ -9,7 +9,7 @@
 #include "base/json.h"
 #include "pipeline/frames.h"
 #include "t2v/error.h"
-#include "video/encoder.h"
+#include "video/write/encoder.h"
 
 namespace t2v {
 

@@ -5,7 +5,7 @@
 
 #include "expect.h"
 #include "model_copy.h"
-#include "video/decoder.h"
+#include "video/read/decoder.h"
 
 namespace t2v::test {
 

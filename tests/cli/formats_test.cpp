@@ -5,8 +5,8 @@
 
 #include "expect.h"
 #include "model_copy.h"
-#include "video/decoder.h"
-#include "video/encoder.h"
+#include "video/read/decoder.h"
+#include "video/write/encoder.h"
 
 namespace t2v::test {
 

@@ -5,7 +5,7 @@
 #include "expect.h"
 #include "model_copy.h"
 #include "sanitizer.h"
-#include "video/decoder.h"
+#include "video/read/decoder.h"
 
 namespace t2v::test {
 
@@ -13,8 +13,8 @@ namespace {
 
 Arguments long_clip(const std::filesystem::path& output, const Arguments& more = {}) {
   Arguments arguments = more;
-  for (const auto& [flag, value] : {std::pair{"--frames", "41"}, {"--size", "64x64"}, {"--window", "17"},
-                                    {"--overlap", "5"}})
+  for (const auto& [flag, value] :
+       {std::pair{"--frames", "41"}, {"--size", "64x64"}, {"--window", "17"}, {"--overlap", "5"}})
     if (std::find(more.begin(), more.end(), flag) == more.end())
       arguments.insert(arguments.end(), {flag, value});
   return quick_clip(output, arguments);

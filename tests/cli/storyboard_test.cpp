@@ -5,8 +5,8 @@
 #include "base/json.h"
 #include "expect.h"
 #include "paths.h"
-#include "video/decoder.h"
-#include "video/encoder.h"
+#include "video/read/decoder.h"
+#include "video/write/encoder.h"
 
 namespace t2v::test {
 

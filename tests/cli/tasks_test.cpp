@@ -6,8 +6,8 @@
 #include "base/json.h"
 #include "expect.h"
 #include "paths.h"
-#include "video/decoder.h"
-#include "video/encoder.h"
+#include "video/read/decoder.h"
+#include "video/write/encoder.h"
 
 namespace t2v::test {
 

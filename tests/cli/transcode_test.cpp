@@ -4,8 +4,8 @@
 #include "expect.h"
 #include "model_copy.h"
 #include "sanitizer.h"
-#include "video/decoder.h"
-#include "video/encoder.h"
+#include "video/read/decoder.h"
+#include "video/write/encoder.h"
 
 namespace t2v::test {
 
@@ -87,8 +87,7 @@ TEST(CliTranscode, LatentsOfAnotherAutoencoderAreRefused) {
       run_program(quick_clip(folder / "never.mp4", {"-m", "world-128", "--init-latents", latents})), 3,
       {latents, "of the autoencoder", hash});
   EXPECT_FALSE(std::filesystem::exists(folder / "never.mp4"));
-  expect_done(
-      run_program(quick_clip(folder / "again.mp4", {"-m", other.path(), "--init-latents", latents})));
+  expect_done(run_program(quick_clip(folder / "again.mp4", {"-m", other.path(), "--init-latents", latents})));
 }
 
 TEST(CliTranscode, EncodeAndDecodeKeepRateAndProvenance) {
@@ -96,8 +95,7 @@ TEST(CliTranscode, EncodeAndDecodeKeepRateAndProvenance) {
   const auto latents = (folder / "a.safetensors").string();
   expect_done(
       run_program(quick_clip(folder / "a.mp4", {"-m", "world-128", "--fps", "24", "--resize", "96x64"})));
-  expect_done(run_program(
-      {"encode", (folder / "a.mp4").string(), "--size", "64x64", "-o", latents}));
+  expect_done(run_program({"encode", (folder / "a.mp4").string(), "--size", "64x64", "-o", latents}));
   expect_done(run_program({"decode", latents, "-o", (folder / "b.mp4").string()}));
   const auto a = info_of(folder / "a.mp4"), b = info_of(folder / "b.mp4");
   EXPECT_EQ(b.at("fps"), 24);
@@ -194,8 +192,8 @@ TEST(CliTranscode, NamesThatAreNotUtf8Work) {
 TEST(CliTranscode, InfoSaysWhatLatentsAre) {
   const TemporaryFolder folder;
   const auto latents = folder / "latents.safetensors";
-  expect_done(run_program(quick_clip(folder / "made.mp4",
-                                     {"-m", "world-128", "--fps", "24", "--save-latents", latents.string()})));
+  expect_done(run_program(quick_clip(
+      folder / "made.mp4", {"-m", "world-128", "--fps", "24", "--save-latents", latents.string()})));
   const auto said = info_of(latents).at("latents");
   EXPECT_EQ(said.at("model"), "world-128");
   EXPECT_EQ(said.at("prompt"), "a red circle bouncing on a navy background");

@@ -4,7 +4,7 @@
 
 #include "expect.h"
 #include "paths.h"
-#include "video/decoder.h"
+#include "video/read/decoder.h"
 
 namespace t2v::test {
 

@@ -6,7 +6,7 @@
 #include "case_name.h"
 #include "device.h"
 #include "pipeline/components.h"
-#include "pipeline/sampling.h"
+#include "pipeline/run/sampling.h"
 #include "texts.h"
 
 namespace t2v {

@@ -5,7 +5,7 @@
 
 #include "device.h"
 #include "pipeline/components.h"
-#include "pipeline/sampling.h"
+#include "pipeline/run/sampling.h"
 
 namespace t2v {
 namespace {

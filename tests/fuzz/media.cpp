@@ -1,7 +1,7 @@
 // An image or video file: every frame that is read has the size it claims. libav itself is not instrumented,
 // so that only crashes in it and reads beyond what we gave it are seen.
 #include "input.h"
-#include "video/decoder.h"
+#include "video/read/decoder.h"
 
 // Note: [Leaks in libav]
 // Some of libav 5.1's demuxers lose small buffers when they refuse a file; LeakSanitizer reports them at the

@@ -2,11 +2,11 @@
 #include <ATen/ATen.h>
 
 #include "input.h"
-#include "models/cogvideox_transformer.h"
-#include "models/cogvideox_vae.h"
-#include "models/t5_encoder.h"
-#include "models/wan_transformer.h"
-#include "models/wan_vae.h"
+#include "models/cogvideox/cogvideox_transformer.h"
+#include "models/cogvideox/cogvideox_vae.h"
+#include "models/encoders/t5_encoder.h"
+#include "models/wan/wan_transformer.h"
+#include "models/wan/wan_vae.h"
 #include "schedulers/scheduler_classes.h"
 #include "weights/model_folder.h"
 

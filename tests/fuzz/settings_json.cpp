@@ -2,7 +2,7 @@
 // setting that the first byte picks: all of them for each input would be thirty exceptions, which are most of
 // the time.
 #include "input.h"
-#include "pipeline/settings.h"
+#include "pipeline/plan/settings.h"
 
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, std::size_t size) {
   using namespace t2v;

@@ -4,9 +4,9 @@
 
 #include "case_name.h"
 #include "golden.h"
-#include "models/cogvideox_transformer.h"
-#include "models/cogvideox_vae.h"
-#include "models/t5_encoder.h"
+#include "models/cogvideox/cogvideox_transformer.h"
+#include "models/cogvideox/cogvideox_vae.h"
+#include "models/encoders/t5_encoder.h"
 #include "texts.h"
 
 namespace t2v {

@@ -9,7 +9,7 @@
 #include "pipeline/components.h"
 #include "pipeline/latents_file.h"
 #include "t2v/generate.h"
-#include "video/decoder.h"
+#include "video/read/decoder.h"
 
 namespace t2v {
 namespace {

@@ -8,7 +8,7 @@
 #include <string>
 
 #include "paths.h"
-#include "train/parameters.h"
+#include "train/loop/parameters.h"
 
 namespace t2v::test {
 

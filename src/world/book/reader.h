@@ -1,5 +1,5 @@
 // A network that reads clips of the picture book back: which things there are, what each of them does, the
-// place and the camera. It is trained on renderings (train/reader_task.h).
+// place and the camera. It is trained on renderings (train/tasks/reader_task.h).
 //
 // Every second frame goes through a small convolutional network, which names the thing at every cell of 8x8
 // pixels. Where a thing is in each frame, and what its cells hold, is a sequence over time that a second

@@ -1,4 +1,4 @@
-#include "models/cogvideox_transformer.h"
+#include "models/cogvideox/cogvideox_transformer.h"
 
 #include <ATen/ATen.h>
 #include <gtest/gtest.h>

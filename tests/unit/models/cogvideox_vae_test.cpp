@@ -1,4 +1,4 @@
-#include "models/cogvideox_vae.h"
+#include "models/cogvideox/cogvideox_vae.h"
 
 #include <ATen/ATen.h>
 #include <gtest/gtest.h>

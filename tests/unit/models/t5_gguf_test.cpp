@@ -1,4 +1,4 @@
-#include "models/t5_gguf.h"
+#include "models/encoders/t5_gguf.h"
 
 #include <gtest/gtest.h>
 

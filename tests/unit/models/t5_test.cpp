@@ -4,7 +4,7 @@
 #include "device.h"
 #include "errors.h"
 #include "golden.h"
-#include "models/t5_encoder.h"
+#include "models/encoders/t5_encoder.h"
 #include "weights.h"
 
 namespace t2v {

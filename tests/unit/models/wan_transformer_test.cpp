@@ -1,4 +1,4 @@
-#include "models/wan_transformer.h"
+#include "models/wan/wan_transformer.h"
 
 #include <ATen/ATen.h>
 #include <gtest/gtest.h>
@@ -141,11 +141,14 @@ TEST(WanTransformerMeta, GivesShapesWithoutWeights) {
 TEST(WanTransformerMeta, ReadsPicturesWithoutWeights) {
   for (const auto dtype : {at::kFloat, at::kBFloat16}) {
     auto json = test::tiny_config("transformer");
-    json.update({{"in_channels", 36}, {"image_dim", 40}, {"added_kv_proj_dim", 60}, {"pos_embed_seq_len", 10}});
+    json.update(
+        {{"in_channels", 36}, {"image_dim", 40}, {"added_kv_proj_dim", 60}, {"pos_embed_seq_len", 10}});
     const auto config = parse_wan_transformer_config(json, "config.json");
     auto weights = Weights::meta(dtype);
     const WanTransformer network(config, weights.root(), at::kMeta);
-    Clip clip{at::empty({16, 3, 6, 10}, at::kMeta), {}, at::empty({20, 3, 6, 10}, at::kMeta),
+    Clip clip{at::empty({16, 3, 6, 10}, at::kMeta),
+              {},
+              at::empty({20, 3, 6, 10}, at::kMeta),
               at::empty({10, 40}, at::kMeta)};
     const auto tokens = pack({clip, clip}, config.patch_size, 2);
     const auto found = test::predict_with(network, tokens, at::empty({2, 9, config.text_dim}, at::kMeta),

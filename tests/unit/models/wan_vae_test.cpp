@@ -1,4 +1,4 @@
-#include "models/wan_vae.h"
+#include "models/wan/wan_vae.h"
 
 #include <ATen/ATen.h>
 #include <ATen/core/grad_mode.h>
@@ -12,8 +12,8 @@
 namespace t2v {
 namespace {
 
-const double close = test::limit(2e-5);  // of the expected tensor's scale: rounding makes 1.01e-5 where the compiler
-                                // uses no vectors (sanitizers)
+const double close = test::limit(2e-5);  // of the expected tensor's scale: rounding makes 1.01e-5 where the
+                                         // compiler uses no vectors (sanitizers)
 
 class WanVaeTest : public testing::Test {
  protected:
@@ -83,8 +83,8 @@ TEST_F(WanVaeTest, StreamsFramesInOrderOneAndThenFourToALatent) {
 }
 
 TEST(WanVaeStreams, GiveTheBitsOfOnePieceWhateverThePieces) {
-  for (const auto& model : {test::model_named("tiny"), test::model_named("world-128"),
-                            test::golden("wan22-ti2v")}) {
+  for (const auto& model :
+       {test::model_named("tiny"), test::model_named("world-128"), test::golden("wan22-ti2v")}) {
     SCOPED_TRACE(model);
     const auto folder = model / "vae";
     auto weights = Weights::open(folder, "diffusion_pytorch_model", test::device(), at::kFloat);
@@ -173,7 +173,8 @@ TEST_F(WanVaeTest, RefusesFramesThatDoNotFit) {
 }
 
 TEST(WanVaeMeta, GivesShapesWithoutWeights) {
-  for (const auto& model : {test::model_named("world-128"), test::model_named("tiny"), test::golden("wan22-ti2v")}) {
+  for (const auto& model :
+       {test::model_named("world-128"), test::model_named("tiny"), test::golden("wan22-ti2v")}) {
     const auto config_file = model / "vae" / "config.json";
     auto weights = Weights::meta();
     const WanVae vae(parse_wan_vae_config(read_json(config_file), "config.json"), weights.root());

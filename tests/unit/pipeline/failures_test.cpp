@@ -1,4 +1,4 @@
-#include "pipeline/failures.h"
+#include "pipeline/run/failures.h"
 
 #include <c10/util/Exception.h>
 #include <gtest/gtest.h>

@@ -12,11 +12,11 @@
 #include "bytes.h"
 #include "errors.h"
 #include "paths.h"
-#include "pipeline/checkpoint.h"
 #include "pipeline/components.h"
 #include "pipeline/frames.h"
+#include "pipeline/run/checkpoint.h"
 #include "t2v/generate.h"
-#include "video/decoder.h"
+#include "video/read/decoder.h"
 #include "weights/safetensors.h"
 
 namespace t2v {

@@ -1,4 +1,4 @@
-#include "pipeline/memory.h"
+#include "pipeline/plan/memory.h"
 
 #include <gtest/gtest.h>
 

@@ -1,4 +1,4 @@
-#include "pipeline/output_template.h"
+#include "pipeline/plan/output_template.h"
 
 #include <gtest/gtest.h>
 

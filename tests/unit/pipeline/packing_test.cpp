@@ -1,4 +1,4 @@
-#include "pipeline/packing.h"
+#include "pipeline/run/packing.h"
 
 #include <gtest/gtest.h>
 

@@ -1,4 +1,4 @@
-#include "pipeline/reporter.h"
+#include "pipeline/run/reporter.h"
 
 #include <gtest/gtest.h>
 

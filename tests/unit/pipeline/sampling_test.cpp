@@ -1,4 +1,4 @@
-#include "pipeline/sampling.h"
+#include "pipeline/run/sampling.h"
 
 #include <ATen/ATen.h>
 #include <gtest/gtest.h>
@@ -8,7 +8,7 @@
 #include "device.h"
 #include "errors.h"
 #include "golden.h"
-#include "models/wan_transformer.h"
+#include "models/wan/wan_transformer.h"
 #include "texts.h"
 #include "weights.h"
 

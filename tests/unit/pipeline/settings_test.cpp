@@ -1,4 +1,4 @@
-#include "pipeline/settings.h"
+#include "pipeline/plan/settings.h"
 
 #include <gtest/gtest.h>
 

@@ -1,4 +1,4 @@
-#include "pipeline/sizes.h"
+#include "pipeline/plan/sizes.h"
 
 #include <gtest/gtest.h>
 

@@ -7,7 +7,7 @@
 #include "paths.h"
 #include "pipeline/components.h"
 #include "pipeline/provenance.h"
-#include "pipeline/sampling.h"
+#include "pipeline/run/sampling.h"
 #include "t2v/generate.h"
 
 namespace t2v {

@@ -1,11 +1,11 @@
-#include "pipeline/windows.h"
+#include "pipeline/plan/windows.h"
 
 #include <ATen/ATen.h>
 #include <ATen/core/grad_mode.h>
 #include <gtest/gtest.h>
 
 #include "golden.h"
-#include "models/wan_vae.h"
+#include "models/wan/wan_vae.h"
 #include "weights.h"
 
 namespace t2v {

@@ -1,5 +1,5 @@
 // Batches that are made beside the step before.
-#include "train/ahead.h"
+#include "train/data/ahead.h"
 
 #include <gtest/gtest.h>
 

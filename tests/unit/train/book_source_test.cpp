@@ -2,7 +2,7 @@
 #include <ATen/ATen.h>
 #include <gtest/gtest.h>
 
-#include "train/clip_source.h"
+#include "train/data/clip_source.h"
 
 namespace t2v {
 namespace {

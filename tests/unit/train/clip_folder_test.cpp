@@ -1,4 +1,4 @@
-#include "train/clip_folder.h"
+#include "train/data/clip_folder.h"
 
 #include <ATen/ATen.h>
 #include <gtest/gtest.h>
@@ -8,8 +8,8 @@
 
 #include "errors.h"
 #include "paths.h"
-#include "train/clip_source.h"
-#include "video/encoder.h"
+#include "train/data/clip_source.h"
+#include "video/write/encoder.h"
 
 namespace t2v {
 namespace {
@@ -230,7 +230,8 @@ TEST(FolderSource, WhatIsHeldOutFollowsFromTheNamesAlone) {
     write_text(folder / (name + ".txt"), name);
     held_out.insert(name);
   }
-  for (const auto& caption : make_folder_source(folder.path(), {{16, 16}}, 8, 4, silent)->training_captions(1))
+  for (const auto& caption :
+       make_folder_source(folder.path(), {{16, 16}}, 8, 4, silent)->training_captions(1))
     held_out.erase(caption);
   EXPECT_EQ(held_out, (std::set<std::string>{"clip-0", "clip-2", "clip-22", "clip-26", "clip-6", "clip-7"}));
 }

@@ -1,5 +1,5 @@
 // Packing as DenoiserTask does it, on the procedural world with tiny networks.
-#include "train/denoiser_task.h"
+#include "train/tasks/denoiser_task.h"
 
 #include <ATen/ATen.h>
 #include <ATen/Parallel.h>
@@ -7,10 +7,10 @@
 
 #include "golden.h"
 #include "models.h"
+#include "models/wan/wan_vae.h"
 #include "parameters.h"
-#include "train/initial_weights.h"
-#include "models/wan_vae.h"
-#include "train/scene_helper.h"
+#include "train/data/scene_helper.h"
+#include "train/loop/initial_weights.h"
 #include "weights.h"
 
 namespace t2v {
@@ -47,7 +47,8 @@ class DenoiserTaskTest : public testing::Test {
     cache.folder = folder.path();
     cache.clips_per_shard = 12;
     cache.frames = 9;
-    return {model, config,
+    return {model,
+            config,
             std::make_shared<LatentCache>(cache, network, *tokenizer, make_world_source(std::move(sizes), {}),
                                           alone),
             {}};
@@ -87,8 +88,8 @@ TEST_F(DenoiserTaskTest, CutsClipsByTheTemporalRatioOfTheAutoencoder) {
   const WanVae network(twice, twice_weights.root());
   config.lengths = {{5, 1, 1}};
   config.helper_weight = 0.1;  // its labels are cut with the latents
-  parameters.add("helper.", ParameterSet::initialise(
-                                scene_helper_parameters(model->width(), model->text_width()), 4));
+  parameters.add("helper.",
+                 ParameterSet::initialise(scene_helper_parameters(model->width(), model->text_width()), 4));
   auto packed = task(network, {{32, 32}});
   packed.begin_step(0, 0, workers);
   const auto metrics = run_lane(packed, 0, parameters.replica());
@@ -107,8 +108,8 @@ TEST_F(DenoiserTaskTest, AStepIsTheSameWhateverRanBefore) {
 
 TEST_F(DenoiserTaskTest, BFloat16AndItsProductsAloneAreNearFloat32WithFloat32Gradients) {
   config.helper_weight = 0.1;
-  parameters.add("helper.", ParameterSet::initialise(
-                                scene_helper_parameters(model->width(), model->text_width()), 4));
+  parameters.add("helper.",
+                 ParameterSet::initialise(scene_helper_parameters(model->width(), model->text_width()), 4));
   auto packed = task();
   packed.begin_step(0, 0, workers);
   auto wide = parameters.replica();
@@ -154,8 +155,8 @@ TEST_F(DenoiserTaskTest, TheGradientsOfItsLanesAreThoseOfTheMeanLoss) {
 TEST_F(DenoiserTaskTest, TheHelperReadsTokensAndWords) {
   config.helper_weight = 0.1;
   config.caption_dropout = 0;
-  parameters.add("helper.", ParameterSet::initialise(
-                                scene_helper_parameters(model->width(), model->text_width()), 4));
+  parameters.add("helper.",
+                 ParameterSet::initialise(scene_helper_parameters(model->width(), model->text_width()), 4));
   auto packed = task();
   packed.begin_step(0, 0, workers);
   const auto replica = parameters.replica();
@@ -173,8 +174,8 @@ TEST_F(DenoiserTaskTest, TheHelperReadsTokensAndWords) {
 TEST_F(DenoiserTaskTest, ItsLossIsWhereItsParametersAre) {
   config.helper_weight = 0.1;
   config.objective.first_clean_share = 0.5;
-  parameters.add("helper.", ParameterSet::initialise(
-                                scene_helper_parameters(model->width(), model->text_width()), 4));
+  parameters.add("helper.",
+                 ParameterSet::initialise(scene_helper_parameters(model->width(), model->text_width()), 4));
   parameters.move_to(at::kMeta);
   auto packed = task();
   packed.begin_step(0, 0, workers);

@@ -13,13 +13,13 @@
 #include <functional>
 
 #include "golden.h"
-#include "models/t5_encoder.h"
-#include "models/wan_transformer.h"
-#include "models/wan_vae.h"
+#include "models/encoders/t5_encoder.h"
+#include "models/wan/wan_transformer.h"
+#include "models/wan/wan_vae.h"
 #include "parameters.h"
 #include "texts.h"
 #include "tokens/packed_tokens.h"
-#include "train/reader_task.h"
+#include "train/tasks/reader_task.h"
 #include "weights.h"
 
 namespace t2v {

@@ -1,5 +1,5 @@
 // What networks begin from when a model goes on in another form.
-#include "train/initial_weights.h"
+#include "train/loop/initial_weights.h"
 
 #include <ATen/ATen.h>
 #include <ATen/CPUGeneratorImpl.h>

@@ -1,4 +1,4 @@
-#include "train/optimizer.h"
+#include "train/loop/optimizer.h"
 
 #include <ATen/ATen.h>
 #include <gtest/gtest.h>
@@ -10,7 +10,7 @@
 
 #include "errors.h"
 #include "golden.h"
-#include "train/objective.h"
+#include "train/tasks/objective.h"
 
 namespace t2v {
 namespace {

@@ -1,12 +1,12 @@
 // A step of the picture book's reader.
-#include "train/reader_task.h"
+#include "train/tasks/reader_task.h"
 
 #include <ATen/ATen.h>
 #include <ATen/Parallel.h>
 #include <gtest/gtest.h>
 
 #include "parameters.h"
-#include "train/optimizer.h"
+#include "train/loop/optimizer.h"
 
 namespace t2v {
 namespace {

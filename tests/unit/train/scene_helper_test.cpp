@@ -1,4 +1,4 @@
-#include "train/scene_helper.h"
+#include "train/data/scene_helper.h"
 
 #include <ATen/ATen.h>
 #include <gtest/gtest.h>
@@ -6,8 +6,8 @@
 #include <cmath>
 
 #include "paths.h"
-#include "train/parameters.h"
-#include "train/tokenizer_trainer.h"
+#include "train/loop/parameters.h"
+#include "train/run/tokenizer_trainer.h"
 
 namespace t2v {
 namespace {

@@ -1,4 +1,4 @@
-#include "train/tokenizer_trainer.h"
+#include "train/run/tokenizer_trainer.h"
 
 #include <ATen/ATen.h>
 #include <gtest/gtest.h>
@@ -8,7 +8,7 @@
 #include "errors.h"
 #include "paths.h"
 #include "text/tokenizer.h"
-#include "train/clip_source.h"
+#include "train/data/clip_source.h"
 
 namespace t2v {
 namespace {

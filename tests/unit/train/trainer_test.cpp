@@ -1,5 +1,5 @@
 // The loop on a toy: a vector that is drawn towards noisy targets.
-#include "train/trainer.h"
+#include "train/loop/trainer.h"
 
 #include <ATen/ATen.h>
 #include <gtest/gtest.h>
@@ -10,7 +10,7 @@
 #include "faulty_files.h"
 #include "golden.h"
 #include "paths.h"
-#include "train/config.h"
+#include "train/run/config.h"
 
 namespace t2v {
 namespace {

@@ -1,5 +1,5 @@
 // The autoencoder's training step with a tiny network.
-#include "train/vae_task.h"
+#include "train/tasks/vae_task.h"
 
 #include <ATen/ATen.h>
 #include <ATen/Parallel.h>
@@ -16,8 +16,7 @@ class VaeTaskTest : public testing::Test {
  protected:
   VaeTaskTest() {
     at::set_num_threads(1);  // as in training
-    parameters = test::tiny_parameters(
-        "vae", [&](const WeightScope& weights) { model->make_vae(weights); });
+    parameters = test::tiny_parameters("vae", [&](const WeightScope& weights) { model->make_vae(weights); });
     config.lanes = 2;
     config.pixels_per_lane = 32 * 32 * 9 * 2;
     config.kinds = {{32, 32, 9, 1, true}};

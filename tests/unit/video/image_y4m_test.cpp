@@ -1,6 +1,6 @@
 #include "support.h"
-#include "video/file_header.h"
-#include "video/output_name.h"
+#include "video/read/file_header.h"
+#include "video/write/output_name.h"
 
 namespace t2v::test {
 namespace {

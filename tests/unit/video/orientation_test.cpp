@@ -1,6 +1,6 @@
-#include "video/orientation.h"
+#include "video/read/orientation.h"
 #include "media_files.h"
-#include "video/poster.h"
+#include "video/write/poster.h"
 
 namespace t2v::test {
 namespace {

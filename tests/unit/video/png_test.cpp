@@ -1,11 +1,11 @@
-#include "video/png.h"
+#include "video/write/png.h"
 
 #include <gtest/gtest.h>
 
 #include "bytes.h"
 #include "errors.h"
 #include "paths.h"
-#include "video/encoder.h"
+#include "video/write/encoder.h"
 
 namespace t2v {
 namespace {

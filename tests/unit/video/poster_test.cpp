@@ -1,4 +1,4 @@
-#include "video/poster.h"
+#include "video/write/poster.h"
 
 #include <cmath>
 

@@ -14,8 +14,8 @@
 #include "bytes.h"
 #include "paths.h"
 #include "t2v/error.h"
-#include "video/decoder.h"
-#include "video/encoder.h"
+#include "video/read/decoder.h"
+#include "video/write/encoder.h"
 
 namespace t2v::test {
 

@@ -1,4 +1,4 @@
-#include "world/judge.h"
+#include "world/judge/judge.h"
 
 #include <ATen/ATen.h>
 #include <gtest/gtest.h>
@@ -8,7 +8,7 @@
 #include "errors.h"
 #include "sanitizer.h"
 #include "world/adherence.h"
-#include "world/judge_motion.h"
+#include "world/judge/judge_motion.h"
 #include "world/world.h"
 
 namespace t2v {

@@ -1,0 +1,294 @@
+#include "pipeline/plan/settings.h"
+
+#include <charconv>
+#include <cmath>
+
+#include "base/json_text.h"
+#include "base/utf8.h"
+#include "schedulers/scheduler_classes.h"
+
+namespace t2v {
+
+namespace {
+
+using R = GenerationRequest;
+
+bool is_set(const R& request, const Setting& setting) {
+  return std::visit([&](auto field) { return (request.*field).has_value(); }, setting.field);
+}
+
+void copy_setting(R& to, const R& from, const Setting& setting) {
+  std::visit([&](auto field) { to.*field = from.*field; }, setting.field);
+}
+
+template <class T>
+T parse_number(const std::string& text, const std::string& where, const char* expected) {
+  T value{};
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
+  bool fine = error == std::errc() && end == text.data() + text.size();
+  if constexpr (std::is_floating_point_v<T>) fine = fine && std::isfinite(value);
+  if (!fine) throw Error(ErrorKind::usage, where + " should be " + expected + ", found '" + text + "'");
+  return value;
+}
+
+// "24", "23.976" or "24000/1001".
+double parse_fraction(const std::string& text, const std::string& where) {
+  const auto slash = text.find('/');
+  const char* expected = "a number";
+  if (slash == std::string::npos) return parse_number<double>(text, where, expected);
+  const auto above = parse_number<double>(text.substr(0, slash), where, expected);
+  const auto below = parse_number<double>(text.substr(slash + 1), where, expected);
+  if (below == 0) throw Error(ErrorKind::usage, where + " should be a number, found '" + text + "'");
+  return above / below;
+}
+
+// All text is refused here that could be no prompt, no JSON string and no file name.
+std::string checked_text(const std::string& text, const std::string& where) {
+  if (const auto defect = find_text_defect(text))
+    throw Error(ErrorKind::usage, where + ": " + defect->what + " at byte " +
+                                      std::to_string(defect->byte_offset) +
+                                      "; text should be UTF-8 without control characters");
+  return text;
+}
+
+std::vector<double> parse_numbers(const std::string& text, const std::string& where) {
+  std::vector<double> numbers;
+  for (std::size_t begin = 0; begin < text.size();) {
+    const auto end = std::min(text.find_first_of(", ", begin), text.size());
+    if (end > begin)
+      numbers.push_back(parse_number<double>(text.substr(begin, end - begin), where, "a list of numbers"));
+    begin = end + 1;
+  }
+  if (numbers.empty())
+    throw Error(ErrorKind::usage, where + " should be a list of numbers, found '" + text + "'");
+  return numbers;
+}
+
+bool parse_bool(const std::string& text, const std::string& where) {
+  if (text == "true" || text == "1" || text == "on" || text == "yes") return true;
+  if (text == "false" || text == "0" || text == "off" || text == "no") return false;
+  throw Error(ErrorKind::usage, where + " should be true or false, found '" + text + "'");
+}
+
+}  // namespace
+
+bool is_list(const SettingField& field) {
+  return std::holds_alternative<std::optional<std::vector<std::string>> R::*>(field) ||
+         std::holds_alternative<std::optional<std::vector<double>> R::*>(field);
+}
+
+const std::vector<Setting>& generation_settings() {
+  static const std::string schedulers = "How noise is taken away: " + scheduler_list();
+  static const std::vector<Setting> settings = {
+      {"prompt", "-p,--prompt", "What to make", "What the video shows", &R::prompt},
+      {"negative_prompt", "-n,--negative-prompt", "What to make",
+       "What it should not show (used with guidance)", &R::negative_prompt},
+      {"size", "--size", "What to make", "Size in pixels, WxH", &R::size},
+      {"width", "-W,--width", "What to make", "Width in pixels", &R::width},
+      {"height", "-H,--height", "What to make", "Height in pixels", &R::height},
+      {"aspect", "--aspect", "What to make", "Aspect ratio, W:H, at the model's trained area", &R::aspect},
+      {"seconds", "--seconds", "What to make", "Length in seconds", &R::seconds},
+      {"frames", "--frames", "What to make", "Length in frames", &R::frames},
+      {"window", "--window", "What to make",
+       "Frames of each part of a long clip; each part goes on from the end of the one before (t2v.json)",
+       &R::window},
+      {"overlap", "--overlap", "What to make", "Frames that a part shares with the one before (t2v.json)",
+       &R::overlap},
+      {"context_noise", "--context-noise", "What to make",
+       "Timestep that the shared frames are noised to; 0 keeps them clean (t2v.json)", &R::context_noise},
+      {"fps", "--fps", "What to make", "Frames per second, also as 24000/1001", &R::fps},
+      {"storyboard", "--storyboard", "From pictures and videos",
+       "JSON file: shots with prompts over time, pictures and clips at times", &R::storyboard},
+      {"image", "--image", "From pictures and videos", "Picture that the clip begins with", &R::image},
+      {"last_image", "--last-image", "From pictures and videos", "Picture that it ends with", &R::last_image},
+      {"extend", "--extend", "From pictures and videos",
+       "Video to go on from; --seconds or --frames is what comes on", &R::extend},
+      {"backward", "--backward", "From pictures and videos", "With --extend: what comes before it",
+       &R::backward},
+      {"connect", "--connect", "From pictures and videos",
+       "Video; given twice, makes the transition of --seconds or --frames from the one to the other",
+       &R::connect},
+      {"fill", "--fill", "From pictures and videos", "Video of which a part is made anew: --missing",
+       &R::fill},
+      {"missing", "--missing", "From pictures and videos", "Its part, seconds: 1.0-2.5", &R::missing},
+      {"edit", "--edit", "From pictures and videos", "Video or picture to make anew: --strength, --mask",
+       &R::edit},
+      {"mask", "--mask", "From pictures and videos",
+       "With --edit: picture or video; white is made anew, black is kept", &R::mask},
+      {"outpaint", "--outpaint", "From pictures and videos",
+       "With --edit: the shape W:H that the video becomes the middle of; all around is made", &R::outpaint},
+      {"blend", "--blend", "From pictures and videos",
+       "Frames at each seam that go over from the video to what is made (0)", &R::blend},
+      {"control", "--control", "From pictures and videos",
+       "Video that says how things move (VACE models): depth, poses, lines", &R::control},
+      {"control_scale", "--control-scale", "From pictures and videos",
+       "VACE models: how much the given frames count (1)", &R::control_scale},
+      {"strength", "--strength", "From pictures and videos",
+       "With --edit: how much is new, 0 to 1 (0.6; with --mask or --outpaint 1)", &R::strength},
+      {"fit", "--fit", "From pictures and videos", "What is of another shape: crop, pad or stretch (crop)",
+       &R::fit},
+      {"count", "--count", "What to make", "How many clips; each next one has the next seed", &R::count},
+      {"seed", "-s,--seed", "What to make", "Seed of the initial noise (random when absent; always printed)",
+       &R::seed},
+      {"model", "-m,--model", "Model and sampling", "Model folder, or the name of a shipped model",
+       &R::model},
+      {"transformer", "--transformer", "Model and sampling",
+       "Safetensors or GGUF file in place of the model's transformer, under diffusers' or original names",
+       &R::transformer},
+      {"vae", "--vae", "Model and sampling", "The same, of its autoencoder", &R::vae},
+      {"text_encoder", "--text-encoder", "Model and sampling", "The same, of its text encoder",
+       &R::text_encoder},
+      {"lora", "--lora", "Model and sampling", "LoRA, FILE or FILE:SCALE; may be given several times",
+       &R::lora},
+      {"steps", "--steps", "Model and sampling", "Denoising steps", &R::steps},
+      {"timesteps", "--timesteps", "Model and sampling",
+       "Timestep of each step in place of the scheduler's own: 999,749,499,249", &R::timesteps},
+      {"sigmas", "--sigmas", "Model and sampling",
+       "Flow-matching models: noise level of each step, before --flow-shift: 1,0.75,0.5,0.25", &R::sigmas},
+      {"guidance_scale", "--guidance-scale,--cfg-scale", "Model and sampling",
+       "Classifier-free guidance; 1 turns it off", &R::guidance_scale},
+      {"guidance_scale_2", "--guidance-scale-2", "Model and sampling",
+       "The same, of the second expert of models that have two", &R::guidance_scale_2},
+      {"guidance_rescale", "--guidance-rescale", "Model and sampling",
+       "How far guidance is scaled back to the contrast of the unguided prediction, 0 to 1",
+       &R::guidance_rescale},
+      {"dynamic_guidance", "--dynamic-guidance", "Model and sampling",
+       "The guidance scale changes with the timestep, along a cosine (t2v.json)", &R::dynamic_guidance},
+      {"scheduler", "--scheduler", "Model and sampling", schedulers.c_str(), &R::scheduler},
+      {"eta", "--eta", "Model and sampling", "DDIM: share of fresh noise at each step, 0 to 1", &R::eta},
+      {"flow_shift", "--flow-shift", "Model and sampling",
+       "Shift of the noise levels of flow-matching models", &R::flow_shift},
+      {"output", "-o,--output", "Output",
+       "File: .mp4 .mov .mkv .webm .avi .gif .webp .y4m, %05d.png for a sequence, - for y4m on stdout; may "
+       "hold {index} {seed} {prompt} {date} (default {prompt}-{seed}.mp4)",
+       &R::output},
+      {"resize", "--resize", "Output", "Resample the finished frames to WxH", &R::resize},
+      {"resize_filter", "--resize-filter", "Output", "lanczos or nearest", &R::resize_filter},
+      {"codec", "--codec", "Output",
+       "h264, hevc, prores, ffv1, av1, vp9, or png16: what the file's name takes (when absent: its usual "
+       "one)",
+       &R::codec},
+      {"crf", "--crf", "Output", "Constant quality as the codec counts it, 0 is the best (h264: 18)",
+       &R::crf},
+      {"quality", "--quality", "Output", "The same for every codec: 0 to 100, the best", &R::quality},
+      {"bitrate", "--bitrate", "Output", "In place of a quality: bits per second, 4M or 800k", &R::bitrate},
+      {"sidecar", "--sidecar", "Output", "Write OUTPUT.json with all that is needed to make the clip again",
+       &R::sidecar},
+      {"init_latents", "--init-latents", "Latents",
+       "Start from the noise in this safetensors file (tensor 'latents' [1, C, T, H, W])", &R::init_latents},
+      {"save_latents", "--save-latents", "Latents", "Save the final latents to this safetensors file",
+       &R::save_latents},
+      {"trace", "--trace", "Latents", "Save the text embedding and the latents of every step to this folder",
+       &R::trace},
+      {"device", "--device", "Machine", "auto, cpu or cuda[:N]", &R::device},
+      {"dtype", "--dtype", "Machine", "auto, float32, bfloat16 or float16", &R::dtype},
+      {"weights_dtype", "--weights-dtype", "Machine",
+       "What weights are kept in: auto, float32, bfloat16, float16, q8_0 or q4_0 (auto: as they are stored)",
+       &R::weights_dtype},
+      {"threads", "--threads", "Machine",
+       "CPU threads (when absent: all cores, and one to denoise with a small network)", &R::threads},
+      {"memory_limit", "--memory-limit", "Machine",
+       "Hold the run to this much memory (2GB, 800MB), or say what would fit", &R::memory_limit},
+      {"token_budget", "--token-budget", "Machine",
+       "Denoise clips together up to so many tokens (when absent: as many as are quickest)",
+       &R::token_budget},
+      {"checkpoint_every", "--checkpoint-every", "Machine",
+       "Save the state of denoising every so many steps; the same command goes on from there",
+       &R::checkpoint_every},
+  };
+  return settings;
+}
+
+void set_from_json(R& request, const Setting& setting, const Json& value, const std::string& where) {
+  if (std::holds_alternative<std::optional<std::vector<double>> R::*>(setting.field)) {
+    bool fine = value.is_array();
+    for (const auto& item : value) fine = fine && item.is_number();
+    if (!fine)
+      throw Error(ErrorKind::usage,
+                  where + ": '" + setting.key + "' should be a list of numbers, found " + json_text(value));
+  }
+  const Json object = {{setting.key, value}};
+  try {
+    std::visit(
+        [&](auto field) {
+          request.*field = json_get<typename std::remove_reference_t<decltype(request.*field)>::value_type>(
+              object, setting.key, where);
+        },
+        setting.field);
+  } catch (const Error& error) {
+    throw Error(ErrorKind::usage, error.what());
+  }
+  if (const auto* field = std::get_if<std::optional<std::string> R::*>(&setting.field))
+    checked_text(*(request.**field), where + ": '" + setting.key + "'");
+  if (const auto* field = std::get_if<std::optional<std::vector<std::string>> R::*>(&setting.field))
+    for (const auto& text : *(request.**field)) checked_text(text, where + ": '" + setting.key + "'");
+}
+
+void set_from_text(R& request, const Setting& setting, const std::string& text, const std::string& where) {
+  if (const auto* field = std::get_if<std::optional<std::string> R::*>(&setting.field))
+    request.** field = checked_text(text, where);
+  if (const auto* field = std::get_if<std::optional<int64_t> R::*>(&setting.field))
+    request.** field = parse_number<int64_t>(text, where, "a whole number");
+  if (const auto* field = std::get_if<std::optional<double> R::*>(&setting.field))
+    request.** field = parse_fraction(text, where);
+  if (const auto* field = std::get_if<std::optional<bool> R::*>(&setting.field))
+    request.** field = parse_bool(text, where);
+  if (const auto* field = std::get_if<std::optional<std::vector<double>> R::*>(&setting.field)) {
+    auto& list = request.**field;
+    if (!list) list.emplace();
+    for (const double number : parse_numbers(text, where)) list->push_back(number);
+  }
+  if (const auto* field = std::get_if<std::optional<std::vector<std::string>> R::*>(&setting.field)) {
+    auto& list = request.**field;
+    if (!list) list.emplace();
+    list->push_back(checked_text(text, where));
+  }
+}
+
+R request_from_json(const Json& object, const std::string& where) {
+  if (!object.is_object()) throw Error(ErrorKind::usage, where + ": should be a JSON object of settings");
+  R request;
+  for (const auto& [key, value] : object.items()) {
+    const Setting* found = nullptr;
+    std::vector<std::string> keys;
+    for (const auto& setting : generation_settings()) {
+      keys.emplace_back(setting.key);
+      if (key == setting.key) found = &setting;
+    }
+    if (found == nullptr) {
+      const auto near = nearest_name(key, keys);
+      throw Error(ErrorKind::usage,
+                  where + ": unknown key '" + key + "'" + (near ? "; did you mean '" + *near + "'?" : ""));
+    }
+    if (!value.is_null()) set_from_json(request, *found, value, where);
+  }
+  return request;
+}
+
+Json request_to_json(const R& request) {
+  Json object = Json::object();
+  for (const auto& setting : generation_settings())
+    std::visit(
+        [&](auto field) {
+          if (request.*field) object[setting.key] = *(request.*field);
+        },
+        setting.field);
+  return object;
+}
+
+R merge_requests(const R& base, const R& over) {
+  R merged = base;
+  if (over.size) merged.width = merged.height = std::nullopt, merged.aspect = std::nullopt;
+  if (over.aspect) merged.size = std::nullopt, merged.width = merged.height = std::nullopt;
+  if (over.width || over.height) merged.size = merged.aspect = std::nullopt;
+  if (over.frames) merged.seconds = std::nullopt;
+  if (over.seconds) merged.frames = std::nullopt;
+  if (over.timesteps || over.sigmas) merged.steps = std::nullopt;
+  if (over.timesteps || over.sigmas || over.steps) merged.timesteps = merged.sigmas = std::nullopt;
+  if (over.crf || over.quality || over.bitrate) merged.crf = merged.quality = {}, merged.bitrate = {};
+  for (const auto& setting : generation_settings())
+    if (is_set(over, setting)) copy_setting(merged, over, setting);
+  return merged;
+}
+
+}  // namespace t2v

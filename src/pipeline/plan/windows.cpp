@@ -1,0 +1,66 @@
+#include "pipeline/plan/windows.h"
+
+#include <ATen/ATen.h>
+
+#include <algorithm>
+
+#include "pipeline/plan/sizes.h"
+
+namespace t2v {
+
+namespace {
+
+// Frames of the longest window that the shots need.
+int64_t longest_window(const std::vector<Shot>& shots, int64_t overlap, int64_t ratio) {
+  int64_t longest = 0;
+  for (const auto& shot : shots) {
+    const bool goes_on = shot.begin > 0 && !shot.cut;
+    longest = std::max(longest, goes_on ? overlap + up_to_multiple(shot.frames, ratio)
+                                        : 1 + up_to_multiple(shot.frames - 1, ratio));
+  }
+  return longest;
+}
+
+}  // namespace
+
+std::vector<Window> windows_of(const std::vector<Shot>& shots, int64_t window, int64_t overlap,
+                               int64_t ratio) {
+  window = std::min(window, longest_window(shots, overlap, ratio));
+  std::vector<Window> windows;
+  int64_t since_cut = 0;  // frames made
+  for (std::size_t s = 0; s < shots.size(); ++s) {
+    if (shots[s].cut) since_cut = 0;
+    for (int64_t made = 0; made < shots[s].frames;) {
+      const auto left = shots[s].frames - made;
+      int64_t context = 0, added = std::min(window, left);
+      if (since_cut > 0) {
+        const auto there = 1 + (std::min(since_cut, windows.back().kept) - 1) / ratio * ratio;
+        added = std::min(window - std::min(overlap, there), left);
+        context = std::min(window - up_to_multiple(added, ratio), there);
+      }
+      windows.push_back({shots[s].begin + made - context, context, window, context + added, s});
+      made += added;
+      since_cut += added;
+    }
+  }
+  return windows;
+}
+
+at::Tensor decode_window(const VideoVae& vae, const at::Tensor& latents, const std::vector<Window>& windows,
+                         std::size_t index, const std::function<void(const at::Tensor&)>& sink) {
+  const auto& window = windows[index];
+  const int64_t handed_on = index + 1 < windows.size() ? windows[index + 1].context : 0;
+  int64_t decoded = 0;
+  std::vector<at::Tensor> last;
+  vae.decode(vae.denormalise(latents), [&](const at::Tensor& part) {
+    const auto from = [&](int64_t frame) { return std::clamp<int64_t>(frame - decoded, 0, part.size(1)); };
+    const auto fresh = part.slice(1, from(window.context), from(window.kept));
+    if (fresh.size(1) > 0) sink(fresh);
+    if (handed_on > 0)
+      last.push_back(part.slice(1, from(window.kept - handed_on), from(window.kept)).clone());
+    decoded += part.size(1);
+  });
+  return handed_on == 0 ? at::Tensor() : at::cat(last, 1);
+}
+
+}  // namespace t2v
