@@ -109,6 +109,8 @@ struct PlannedClip {
 
 // The request with every default resolved.
 struct GenerationPlan {
+  GenerationRequest settings;  // what was asked for over the model's defaults; what is kept below as well is
+                               // as it became
   std::string model, model_folder;
   std::map<std::string, std::string> weights;  // component → file in place of the folder's
   std::vector<std::string> loras;              // "FILE" or "FILE:SCALE"
@@ -122,39 +124,23 @@ struct GenerationPlan {
   int64_t context_noise = 0;        // timestep
   std::vector<Condition> conditions;
   std::map<std::string, std::string> sources;    // file of the conditions → hash of its frames
-  std::optional<std::string> mask;               // of the conditions: white is made anew, black is kept
   std::optional<std::array<int64_t, 4>> inside;  // of outpainting: left, top, right, bottom of what is kept
-  int64_t blend = 0;                             // frames
-  std::string fit;                               // crop, pad, stretch
+  std::string fit;                // crop, pad, stretch
   bool reads_pictures = false;    // the network reads them itself; otherwise the clip is held to them
   bool reads_control = false;     // the network reads the whole clip, and what of it is made anew (VACE)
-  double control_scale = 1;       // of what that adds
   bool levels_per_token = false;  // the network is told that known content is clean; otherwise RePaint
   int64_t first_step = 0;         // of the schedule: above 0 where the clip begins from content
   int64_t written_frames = 0;     // of the file, with what the conditions have beyond the clip's ends
-  GenerationRequest task;         // what of the request the conditions come from
   int64_t steps = 0;
-  std::vector<double> timesteps, sigmas;  // of each step where the request says them
   double guidance_scale = 0, guidance_rescale = 0;
   std::optional<double> guidance_scale_2;  // of the second expert, where the model has two
-  bool dynamic_guidance = false;
   std::string scheduler;
   double eta = 0;
   std::optional<double> flow_shift;
   int64_t max_text_tokens = 0;
   std::string device, dtype;
   std::optional<std::string> weights_dtype;  // none: as they are stored
-  std::optional<int64_t> threads;
-  std::optional<int64_t> memory_limit;      // bytes
-  std::optional<int64_t> token_budget;      // of one forward pass
-  std::optional<int64_t> checkpoint_every;  // denoising steps
-  std::optional<std::string> init_latents;
-  std::optional<std::string> resize;
-  std::string resize_filter;
-  std::optional<std::string> codec;     // as asked for; otherwise what the output's name takes
-  std::optional<int64_t> crf, quality;  // what files are compressed by, where the codec leaves a choice
-  std::optional<std::string> bitrate;   // "4M"
-  bool sidecar = false;
+  std::optional<int64_t> memory_limit;       // bytes
   std::vector<PlannedClip> clips;
 
   std::vector<int64_t> latent_shape;  // [1, C, T, H, W] of one window

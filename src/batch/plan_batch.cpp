@@ -270,7 +270,7 @@ class Planning {
     const auto dtype = draft.request.dtype.value_or("auto");
     if (dtype == "auto") settings.erase("dtype");  // it follows the device
     settings["output"] = item.file;
-    if (item.plan.sidecar) settings["sidecar"] = true;
+    if (item.plan.settings.sidecar.value_or(false)) settings["sidecar"] = true;
     for (const auto& [key, value] :
          {std::pair{"save_latents", draft.request.save_latents}, std::pair{"trace", draft.request.trace}})
       if (value) settings[key] = *value;

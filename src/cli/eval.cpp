@@ -98,8 +98,8 @@ void make_folder(const fs::path& folder) {
 }
 
 // What the flags leave open comes from the model's t2v.json.
-// scheduler: default_scheduler.
-void resolve(EvalOptions& options, const ModelDefaults& defaults) {
+void resolve(EvalOptions& options, const GenerationRequest& defaults,
+             const std::vector<std::array<int64_t, 2>>& trained_sizes) {
   auto& adherence = options.adherence;
   if (options.side != "held-out" && options.side != "training" && options.side != "any")
     throw Error(ErrorKind::usage, "--side should be held-out, training or any, found '" + options.side + "'");
@@ -122,9 +122,9 @@ void resolve(EvalOptions& options, const ModelDefaults& defaults) {
   adherence.frames = options.frames.value_or(defaults.frames.value_or(adherence.frames));
   if (!options.size.empty()) {
     adherence.sizes = {parse_size(options.size, "--size")};
-  } else if (!defaults.sizes.empty()) {
+  } else if (!trained_sizes.empty()) {
     adherence.sizes.clear();
-    for (const auto& [width, height] : defaults.sizes) adherence.sizes.push_back({width, height});
+    for (const auto& [width, height] : trained_sizes) adherence.sizes.push_back({width, height});
   } else if (defaults.width && defaults.height) {
     adherence.sizes = {{*defaults.width, *defaults.height}};
   }
@@ -147,7 +147,7 @@ void run_eval(EvalOptions& options) {
   const auto observer = make_progress(options.progress);
   const auto folder = open_model_folder(
       find_model(options.model, [&](const std::string& line) { observer->note(line); }));
-  resolve(options, folder.defaults);
+  resolve(options, folder_settings(folder), folder.defaults.sizes);
   check_adherence(options.adherence);
   if (!options.out.empty()) make_folder(options.out);
   const auto reports = judge_model(options.adherence, *observer);

@@ -18,6 +18,7 @@
 #include "base/utf8.h"
 #include "cli/app.h"
 #include "pipeline/components.h"
+#include "pipeline/plan/settings.h"
 #include "pipeline/provenance.h"
 #include "t2v/generate.h"
 #include "video/read/decoder.h"
@@ -107,13 +108,9 @@ OrderedJson describe_model(const fs::path& folder) {
     for (const auto& [width, height] : d.sizes)
       json["sizes"].push_back(std::to_string(width) + "x" + std::to_string(height));
   }
-  if (d.frames) json["frames"] = *d.frames;
-  if (d.fps) json["fps"] = *d.fps;
-  if (d.steps) json["steps"] = *d.steps;
-  if (d.guidance_scale) json["guidance_scale"] = *d.guidance_scale;
-  if (d.guidance_scale_2) json["guidance_scale_2"] = *d.guidance_scale_2;
-  if (d.guidance_rescale) json["guidance_rescale"] = *d.guidance_rescale;
-  if (d.dynamic_guidance) json["dynamic_guidance"] = true;
+  const auto settings = request_to_json(folder_settings(model));
+  for (const auto& setting : generation_settings())
+    if (settings.contains(setting.key)) json[setting.key] = settings.at(setting.key);
   if (d.max_text_tokens) json["max_text_tokens"] = *d.max_text_tokens;
   return json;
 }

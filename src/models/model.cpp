@@ -14,16 +14,13 @@ namespace {
 
 // What the family says where t2v.json says nothing; a size has two sides.
 ModelDefaults with_family_defaults(ModelDefaults defaults, const ModelDefaults& family) {
-  if (!defaults.width || !defaults.height) defaults.width = family.width, defaults.height = family.height;
-  const auto fill = [](auto& value, const auto& other) {
-    if (!value) value = other;
-  };
-  fill(defaults.frames, family.frames);
-  fill(defaults.fps, family.fps);
-  fill(defaults.steps, family.steps);
-  fill(defaults.guidance_scale, family.guidance_scale);
-  fill(defaults.guidance_scale_2, family.guidance_scale_2);
-  fill(defaults.max_text_tokens, family.max_text_tokens);
+  auto settings = family.settings;
+  for (const auto& [key, value] : defaults.settings.items())
+    if (!value.is_null()) settings[key] = value;
+  if (!defaults.settings.contains("width") || !defaults.settings.contains("height"))
+    for (const char* side : {"width", "height"}) settings[side] = family.settings.at(side);
+  defaults.settings = std::move(settings);
+  if (!defaults.max_text_tokens) defaults.max_text_tokens = family.max_text_tokens;
   return defaults;
 }
 

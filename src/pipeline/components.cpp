@@ -7,6 +7,7 @@
 
 #include "base/cuda_library.h"
 #include "base/file_status.h"
+#include "pipeline/plan/settings.h"
 #include "t2v/error.h"
 
 namespace t2v {
@@ -43,21 +44,27 @@ ModelFolder open_planned_folder(const GenerationPlan& plan) {
 
 std::string files_key(const GenerationPlan& plan) {
   auto key = plan.model_folder;
-  for (const auto& [component, file] : plan.weights) key.append("\n").append(component).append("=").append(file);
+  for (const auto& [component, file] : plan.weights)
+    key.append("\n").append(component).append("=").append(file);
   for (const auto& lora : plan.loras) key.append("\n").append(lora);
   if (plan.weights_dtype) key.append("\n").append(*plan.weights_dtype);
   return key;
+}
+
+GenerationRequest folder_settings(const ModelFolder& model) {
+  return default_settings(model.defaults, (model.root / "t2v.json").string());
 }
 
 ModelConfigs read_model_configs(const ModelFolder& model) {
   ModelConfigs configs;
   configs.model = open_model(model);
   configs.scheduler = parse_scheduler_config(model.config("scheduler"), model.config_name("scheduler"));
+  configs.defaults = default_settings(configs.model->defaults(), (model.root / "t2v.json").string());
   return configs;
 }
 
 std::string default_scheduler(const ModelConfigs& configs) {
-  return configs.model->defaults().scheduler.value_or(configs.scheduler.scheduler);
+  return configs.defaults.scheduler.value_or(configs.scheduler.scheduler);
 }
 
 std::unique_ptr<Scheduler> planned_scheduler(const GenerationPlan& plan, const ModelConfigs& configs) {
@@ -66,8 +73,8 @@ std::unique_ptr<Scheduler> planned_scheduler(const GenerationPlan& plan, const M
   return make_scheduler(plan.scheduler, config,
                         {.steps = plan.steps,
                          .eta = plan.eta,
-                         .timesteps = plan.timesteps,
-                         .sigmas = plan.sigmas,
+                         .timesteps = plan.settings.timesteps.value_or(std::vector<double>()),
+                         .sigmas = plan.settings.sigmas.value_or(std::vector<double>()),
                          .tokens = plan.tokens});
 }
 

@@ -18,12 +18,17 @@ constexpr const char* kDefaultModel = "world-128";
 struct ModelConfigs {
   std::shared_ptr<const Model> model;
   SchedulerConfig scheduler;
+  GenerationRequest defaults;  // what its t2v.json and its family say
 };
 
-// The folder of a plan, with the files that it puts in place of the folder's own. Throws Error{usage, bad_input}.
+// The folder of a plan, with the files that it puts in place of the folder's own. Throws Error{usage,
+// bad_input}.
 ModelFolder open_planned_folder(const GenerationPlan& plan);
 // Alike for plans of the same folder and files.
 std::string files_key(const GenerationPlan& plan);
+
+// What a folder's t2v.json says, without its family. Throws Error{bad_input}.
+GenerationRequest folder_settings(const ModelFolder& model);
 
 // Throws Error{bad_input} when a config is bad, contradicts another one, or asks for what t2v does not have.
 ModelConfigs read_model_configs(const ModelFolder& model);

@@ -117,22 +117,24 @@ EncoderOptions encoder_options_of(const GenerationPlan& plan, const PlannedClip&
                          .width = static_cast<int>(plan.width),
                          .height = static_cast<int>(plan.height),
                          .fps = to_rational(plan.fps)};
-  options.codec = plan.codec;
-  options.crf = plan.crf;
-  options.quality = plan.quality;
-  options.bitrate = parse_bitrate(plan.bitrate);
-  options.resize = planned_resize(plan.resize, plan.resize_filter);
+  const auto& settings = plan.settings;
+  options.codec = settings.codec;
+  options.crf = settings.crf;
+  options.quality = settings.quality;
+  options.bitrate = parse_bitrate(settings.bitrate);
+  options.resize = planned_resize(settings.resize, settings.resize_filter.value_or("lanczos"));
   return options;
 }
 
 void plan_file_compression(GenerationPlan& plan) {
   if (plan.clips.empty() || plan.clips.front().output.empty()) return;
   const auto found = plan_compression(encoder_options_of(plan, plan.clips.front()));
-  plan.crf = found.crf;
-  plan.quality = found.quality;
-  if (!found.bitrate) plan.bitrate.reset();
+  auto& settings = plan.settings;
+  settings.crf = found.crf;
+  settings.quality = found.quality;
+  if (!found.bitrate) settings.bitrate.reset();
   plan.notes.insert(plan.notes.end(), found.notes.begin(), found.notes.end());
-  if (!found.holds_metadata && !plan.sidecar)
+  if (!found.holds_metadata && !settings.sidecar.value_or(false))
     plan.notes.emplace_back("y4m cannot hold how a clip was made; --sidecar writes that beside a file");
 }
 

@@ -34,45 +34,8 @@ Json shots_to_json(const GenerationPlan& plan) {
 }
 
 Json settings_of_clip(const GenerationPlan& plan, const PlannedClip& clip) {
-  Json settings = {{"model", plan.model},
-                   {"prompt", plan.prompt},
-                   {"negative_prompt", plan.negative_prompt},
-                   {"width", plan.width},
-                   {"height", plan.height},
-                   {"frames", plan.frames},
-                   {"fps", plan.fps},
-                   {"seed", clip.seed},
-                   {"steps", plan.steps},
-                   {"guidance_scale", plan.guidance_scale},
-                   {"guidance_rescale", plan.guidance_rescale},
-                   {"scheduler", plan.scheduler},
-                   {"eta", plan.eta},
-                   {"device", plan.device},
-                   {"dtype", plan.dtype}};
-  if (plan.guidance_scale_2) settings["guidance_scale_2"] = *plan.guidance_scale_2;
-  if (plan.codec) settings["codec"] = *plan.codec;
-  if (plan.crf) settings["crf"] = *plan.crf;
-  if (plan.quality) settings["quality"] = *plan.quality;
-  if (plan.bitrate) settings["bitrate"] = *plan.bitrate;
-  if (plan.flow_shift) settings["flow_shift"] = *plan.flow_shift;
-  if (!plan.timesteps.empty()) settings["timesteps"] = plan.timesteps;
-  if (!plan.sigmas.empty()) settings["sigmas"] = plan.sigmas;
-  if (plan.dynamic_guidance) settings["dynamic_guidance"] = true;
-  if (plan.reads_control) settings["control_scale"] = plan.control_scale;
-  if (plan.resize) settings["resize"] = *plan.resize, settings["resize_filter"] = plan.resize_filter;
-  if (plan.windows.size() > 1) {
-    settings["window"] = plan.window;
-    settings["overlap"] = plan.overlap;
-    settings["context_noise"] = plan.context_noise;
-  }
-  if (plan.init_latents) settings["init_latents"] = *plan.init_latents;
-  for (const auto& [component, file] : plan.weights) settings[component] = file;
-  if (!plan.loras.empty()) settings["lora"] = plan.loras;
-  if (plan.weights_dtype) settings["weights_dtype"] = *plan.weights_dtype;
-  if (!plan.conditions.empty() || plan.task.storyboard) {
-    settings.erase("frames");
-    settings.update(request_to_json(plan.task));
-  }
+  auto settings = recorded_settings(plan.settings, Record::clip);
+  settings["seed"] = clip.seed;
   return settings;
 }
 
@@ -84,8 +47,9 @@ Json provenance_of_clip(const GenerationPlan& plan, const PlannedClip& clip, con
                      {"digital_source_type", digital_source_type},
                      {"settings", settings_of_clip(plan, clip)}};
   if (!plan.sources.empty()) provenance["sources"] = plan.sources;
-  if (plan.resize)
-    provenance["resampling"] = resampling_text(plan.width, plan.height, *plan.resize, plan.resize_filter);
+  if (const auto& size = plan.settings.resize)
+    provenance["resampling"] = resampling_text(plan.width, plan.height, *size,
+                                               plan.settings.resize_filter.value());
   return provenance;
 }
 

@@ -75,7 +75,7 @@ constexpr double least_fps = 0.1, most_fps = 1000;  // as generate takes them
 
 // Flags over what the file says over the model's own. Notes what had to be assumed.
 DecodeSettings resolve(const DecodeRequest& request, const DecodeSettings& stored,
-                       const ModelDefaults& defaults, const std::string& model, Observer& observer) {
+                       const GenerationRequest& defaults, const std::string& model, Observer& observer) {
   DecodeSettings used;
   used.model = model;
   used.fps = request.fps ? request.fps : stored.fps ? stored.fps : defaults.fps.value_or(16);
@@ -148,7 +148,7 @@ int64_t decode_latents(const DecodeRequest& request, Observer& observer) {
   const auto model = open_vae_model(name, request.device, request.threads, observer);
   require_autoencoder(request.latents, provenance, model.model->folder());
   const auto latents = read_latents(request.latents, {1, model.vae.channels, -1, -1, -1});
-  auto used = resolve(request, stored, model.model->folder().defaults, name, observer);
+  auto used = resolve(request, stored, folder_settings(model.model->folder()), name, observer);
   const int64_t ratio = model.vae.spatial_ratio;
   EncoderOptions options{.path = request.output,
                          .width = static_cast<int>(latents.size(3) * ratio),

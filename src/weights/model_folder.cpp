@@ -22,21 +22,6 @@ namespace fs = std::filesystem;
 
 namespace {
 
-template <class T>
-void read_positive(std::optional<T>& field, const Json& json, const std::string& key,
-                   const std::string& where) {
-  if (json.at(key).is_null()) return;
-  field = json_get<T>(json, key, where);
-  if (!(*field > T{0}))
-    throw Error(ErrorKind::bad_input,
-                where + ": '" + key + "' should be positive, found " + json.at(key).dump());
-}
-
-void read_text(std::optional<std::string>& field, const Json& json, const std::string& key,
-               const std::string& where) {
-  if (!json.at(key).is_null()) field = json_get<std::string>(json, key, where);
-}
-
 // What t2v reads of a model beside its weights, where it is there. What has to be there is said by those who
 // read it.
 constexpr const char* small_files[] = {"model_index.json",
@@ -171,65 +156,33 @@ std::string ModelFolder::config_name(const std::string& name) const {
   return (component(name) / file).string();
 }
 
+const std::vector<std::string>& model_keys() {
+  static const std::vector<std::string> keys = {"max_text_tokens", "licence", "card",
+                                                "sizes",           "words",   "per_frame_timesteps"};
+  return keys;
+}
+
 ModelDefaults parse_defaults(const Json& json, const std::string& where) {
-  ModelDefaults d;
-  const std::map<std::string, std::function<void(const std::string&)>> readers = {
-      {"width", [&](const auto& key) { read_positive(d.width, json, key, where); }},
-      {"height", [&](const auto& key) { read_positive(d.height, json, key, where); }},
-      {"window", [&](const auto& key) { read_positive(d.window, json, key, where); }},
-      {"overlap", [&](const auto& key) { read_positive(d.overlap, json, key, where); }},
-      {"context_noise",
-       [&](const auto& key) {
-         if (json.at(key).is_null()) return;
-         d.context_noise = json_get<int64_t>(json, key, where);
-         if (*d.context_noise < 0)
-           throw Error(ErrorKind::bad_input,
-                       where + ": 'context_noise' should be 0 or more, found " + json.at(key).dump());
-       }},
-      {"frames", [&](const auto& key) { read_positive(d.frames, json, key, where); }},
-      {"fps", [&](const auto& key) { read_positive(d.fps, json, key, where); }},
-      {"steps", [&](const auto& key) { read_positive(d.steps, json, key, where); }},
-      {"max_text_tokens", [&](const auto& key) { read_positive(d.max_text_tokens, json, key, where); }},
-      {"guidance_scale", [&](const auto& key) { read_positive(d.guidance_scale, json, key, where); }},
-      {"guidance_scale_2", [&](const auto& key) { read_positive(d.guidance_scale_2, json, key, where); }},
-      {"guidance_rescale",
-       [&](const auto& key) {
-         if (json.at(key).is_null()) return;
-         d.guidance_rescale = json_get<double>(json, key, where);
-         if (!(*d.guidance_rescale >= 0 && *d.guidance_rescale <= 1))
-           throw Error(ErrorKind::bad_input,
-                       where + ": '" + key + "' should be between 0 and 1, found " + json.at(key).dump());
-       }},
-      {"dynamic_guidance", [&](const auto& key) { d.dynamic_guidance = json_get<bool>(json, key, where); }},
-      {"scheduler", [&](const auto& key) { read_text(d.scheduler, json, key, where); }},
-      {"negative_prompt", [&](const auto& key) { read_text(d.negative_prompt, json, key, where); }},
-      {"licence", [&](const auto& key) { read_text(d.licence, json, key, where); }},
-      {"card", [&](const auto& key) { read_text(d.card, json, key, where); }},
-      {"per_frame_timesteps",
-       [&](const auto& key) { d.per_frame_timesteps = json_get<bool>(json, key, where); }},
-      {"words", [&](const auto& key) { d.words = json_get<std::vector<std::string>>(json, key, where); }},
-      {"sizes",
-       [&](const auto& key) {
-         d.sizes = json_get<std::vector<std::array<int64_t, 2>>>(json, key, where);
-         for (const auto& [width, height] : d.sizes)
-           if (width <= 0 || height <= 0)
-             throw Error(ErrorKind::bad_input,
-                         where + ": 'sizes' should hold pairs of positive width and height");
-       }},
-  };
   if (!json.is_object()) throw Error(ErrorKind::bad_input, where + ": should be a JSON object");
-  for (const auto& [key, value] : json.items()) {
-    const auto reader = readers.find(key);
-    if (reader == readers.end()) {
-      std::vector<std::string> names;
-      names.reserve(readers.size());
-      for (const auto& [name, read] : readers) names.push_back(name);
-      const auto near = nearest_name(key, names);
-      throw Error(ErrorKind::bad_input,
-                  where + ": unknown key '" + key + "'" + (near ? "; did you mean '" + *near + "'?" : ""));
-    }
-    reader->second(key);
-  }
+  ModelDefaults d;
+  const auto read = [&]<class T>(std::optional<T>& field, const char* key) {
+    if (json.contains(key) && !json.at(key).is_null()) field = json_get<T>(json, key, where);
+  };
+  read(d.max_text_tokens, "max_text_tokens");
+  if (d.max_text_tokens && *d.max_text_tokens <= 0)
+    throw Error(ErrorKind::bad_input, where + ": 'max_text_tokens' should be positive, found " +
+                                          std::to_string(*d.max_text_tokens));
+  read(d.licence, "licence");
+  read(d.card, "card");
+  if (json.contains("words")) d.words = json_get<std::vector<std::string>>(json, "words", where);
+  if (json.contains("per_frame_timesteps"))
+    d.per_frame_timesteps = json_get<bool>(json, "per_frame_timesteps", where);
+  if (json.contains("sizes")) d.sizes = json_get<std::vector<std::array<int64_t, 2>>>(json, "sizes", where);
+  for (const auto& [width, height] : d.sizes)
+    if (width <= 0 || height <= 0)
+      throw Error(ErrorKind::bad_input, where + ": 'sizes' should hold pairs of positive width and height");
+  d.settings = json;
+  for (const auto& key : model_keys()) d.settings.erase(key);
   return d;
 }
 

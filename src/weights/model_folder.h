@@ -17,19 +17,20 @@ namespace t2v {
 
 // What t2v.json may hold. Absent fields keep the family's defaults.
 struct ModelDefaults {
-  std::optional<int64_t> width, height, frames, steps, max_text_tokens;
-  std::optional<double> fps, guidance_scale, guidance_scale_2, guidance_rescale;
-  std::optional<std::string> scheduler, negative_prompt, licence, card;
+  Json settings = Json::object();  // of generation: default_settings reads them
+  std::optional<int64_t> max_text_tokens;
+  std::optional<std::string> licence, card;
   std::vector<std::array<int64_t, 2>> sizes;  // trained {width, height}
-  std::vector<std::string> words;  // all that the model was trained on, where they are few: others mean
-                                   // nothing to it
-  bool dynamic_guidance = false;
+  std::vector<std::string> words;    // all that the model was trained on, where they are few: others mean
+                                     // nothing to it
   bool per_frame_timesteps = false;  // trained with a noise level per latent frame, and with known first
                                      // frames: long clips are made in windows
-  std::optional<int64_t> window, overlap, context_noise;  // of long clips: frames, frames, timestep
 };
 
-// The same as JSON. Throws Error{bad_input} for unknown keys, with the nearest known one, and bad values.
+// Keys of t2v.json that are no settings of generation.
+const std::vector<std::string>& model_keys();
+
+// The same as JSON. Throws Error{bad_input} for bad values; settings of generation are kept as they are.
 ModelDefaults parse_defaults(const Json& json, const std::string& where);
 
 struct ModelFolder {

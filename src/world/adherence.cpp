@@ -131,7 +131,7 @@ void generate_clips(const std::vector<GenerationPlan>& plans, Observer& observer
 }
 
 void require_world_fps(const ModelFolder& folder) {
-  const auto fps = folder.defaults.fps;
+  const auto fps = folder_settings(folder).fps;
   if (fps && *fps != kWorldFps)
     throw Error(ErrorKind::bad_input,
                 (folder.root / "t2v.json").string() + ": fps is " + Json(*fps).dump() +

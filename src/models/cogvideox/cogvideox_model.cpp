@@ -17,12 +17,12 @@ namespace {
 // CogVideoX-5b and CogVideoX1.5-5B.
 ModelDefaults cogvideox_defaults(bool is_1_5) {
   ModelDefaults defaults;
-  defaults.width = is_1_5 ? 1360 : 720;
-  defaults.height = is_1_5 ? 768 : 480;
-  defaults.frames = is_1_5 ? 81 : 49;
-  defaults.fps = is_1_5 ? 16 : 8;
-  defaults.steps = 50;
-  defaults.guidance_scale = 6.0;
+  defaults.settings = {{"width", is_1_5 ? 1360 : 720},
+                       {"height", is_1_5 ? 768 : 480},
+                       {"frames", is_1_5 ? 81 : 49},
+                       {"fps", is_1_5 ? 16 : 8},
+                       {"steps", 50},
+                       {"guidance_scale", 6.0}};
   defaults.max_text_tokens = 226;
   return defaults;
 }

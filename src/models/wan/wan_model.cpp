@@ -29,12 +29,12 @@ struct WanVariant {
 // What Wan's own pipelines use. Source: diffusers pipeline_wan.py; the model cards of Wan 2.1 and 2.2.
 ModelDefaults wan_defaults(const WanVariant& variant) {
   ModelDefaults defaults;
-  defaults.width = variant.expand_timesteps ? 1280 : 832;
-  defaults.height = variant.expand_timesteps ? 704 : 480;
-  defaults.frames = variant.expand_timesteps ? 121 : 81;
-  defaults.fps = variant.expand_timesteps ? 24 : 16;
-  defaults.steps = 50;
-  defaults.guidance_scale = 5.0;
+  defaults.settings = {{"width", variant.expand_timesteps ? 1280 : 832},
+                       {"height", variant.expand_timesteps ? 704 : 480},
+                       {"frames", variant.expand_timesteps ? 121 : 81},
+                       {"fps", variant.expand_timesteps ? 24 : 16},
+                       {"steps", 50},
+                       {"guidance_scale", 5.0}};
   defaults.max_text_tokens = 512;
   return defaults;
 }

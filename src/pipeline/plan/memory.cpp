@@ -71,8 +71,8 @@ ClipSize clip_size(const GenerationPlan& plan) {
   ClipSize size{plan.width,          plan.height, plan.windows.front().frames,
                 plan.width,          plan.height, plan.tokens * plan.branches,
                 plan.max_text_tokens};
-  if (plan.resize) {
-    const auto written = parse_size(*plan.resize, "--resize");
+  if (plan.settings.resize) {
+    const auto written = parse_size(*plan.settings.resize, "--resize");
     size.written_width = written.width;
     size.written_height = written.height;
   }

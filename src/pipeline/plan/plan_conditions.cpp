@@ -5,13 +5,12 @@
 #include <cmath>
 
 #include "base/json.h"
+#include "pipeline/plan/plan_parts.h"
 #include "t2v/error.h"
 
 namespace t2v {
 
 namespace {
-
-[[noreturn]] void refuse(const std::string& what) { throw Error(ErrorKind::usage, what); }
 
 // "1.0-2.5" → seconds from, to.
 std::pair<double, double> parse_missing(const std::string& text) {
@@ -31,14 +30,13 @@ int64_t down_to_multiple(int64_t value, int64_t multiple) { return value / multi
 // Lengths are counted in steps of the model: a beginning has 1 + ratio·k frames, all that follows ratio·k.
 class TaskPlan {
  public:
-  TaskPlan(GenerationPlan& plan, const GenerationRequest& request, const Model& model, const Sources& sources,
+  TaskPlan(GenerationPlan& plan, const ModelConfigs& configs, const Sources& sources,
            std::optional<int64_t> wanted)
-      : plan_(plan), request_(request), sources_(sources), wanted_(wanted) {
-    ratio_ = model.vae().frame_step();
-    hold_ = model.vae().temporal_ratio - 1;
-    const auto& defaults = model.defaults();
-    overlap_ = request.overlap.value_or(defaults.overlap.value_or(1 + ratio_));
-    length_ = *defaults.frames;
+      : plan_(plan), request_(plan.settings), sources_(sources), wanted_(wanted) {
+    ratio_ = configs.model->vae().frame_step();
+    hold_ = configs.model->vae().temporal_ratio - 1;
+    overlap_ = request_.overlap.value_or(1 + ratio_);
+    length_ = *configs.defaults.frames;
   }
 
   void make() {
@@ -155,7 +153,6 @@ class TaskPlan {
     if (!(strength > 0 && strength <= 1))
       refuse("--strength should be above 0 and at most 1 (1 is all new), found " + Json(strength).dump());
     add(source, 0, plan_.frames, 0, 0, strength);
-    plan_.mask = request_.mask;
     if (request_.outpaint) outpaint(info.size);
   }
 
@@ -183,31 +180,6 @@ class TaskPlan {
   std::optional<int64_t> wanted_;
   int64_t ratio_ = 1, hold_ = 0, overlap_ = 1, length_ = 1;
 };
-
-// What the sidecar needs to make the clip again.
-GenerationRequest task_of(const GenerationRequest& request) {
-  GenerationRequest task;
-  task.storyboard = request.storyboard;
-  task.image = request.image;
-  task.last_image = request.last_image;
-  task.extend = request.extend;
-  task.backward = request.backward;
-  task.connect = request.connect;
-  task.fill = request.fill;
-  task.missing = request.missing;
-  task.edit = request.edit;
-  task.mask = request.mask;
-  task.outpaint = request.outpaint;
-  task.blend = request.blend;
-  task.control = request.control;
-  task.control_scale = request.control_scale;
-  task.strength = request.strength;
-  task.fit = request.fit;
-  task.frames = request.frames;
-  task.seconds = request.seconds;
-  task.overlap = request.overlap;
-  return task;
-}
 
 }  // namespace
 
@@ -276,11 +248,11 @@ void require_pictures(const GenerationRequest& request, const PictureInputs& inp
     refuse("--last-image: this model reads the picture that a clip begins with alone");
 }
 
-void plan_conditions(GenerationPlan& plan, const GenerationRequest& request, const Model& model,
-                     const Sources& sources, std::optional<int64_t> wanted) {
-  TaskPlan(plan, request, model, sources, wanted).make();
-  const auto ratio = model.vae().frame_step();
-  if (const auto blend = request.blend.value_or(0); blend < 0 || blend >= ratio)
+void plan_conditions(GenerationPlan& plan, const ModelConfigs& configs, const Sources& sources,
+                     std::optional<int64_t> wanted) {
+  TaskPlan(plan, configs, sources, wanted).make();
+  const auto ratio = configs.model->vae().frame_step();
+  if (const auto blend = plan.settings.blend.value_or(0); blend < 0 || blend >= ratio)
     refuse("--blend should be 0 to " + std::to_string(ratio - 1) + " frames, found " + std::to_string(blend));
 }
 
@@ -308,12 +280,10 @@ void plan_pins(GenerationPlan& plan, const Storyboard& storyboard, const Model& 
   }
 }
 
-void plan_sources(GenerationPlan& plan, const GenerationRequest& request,
-                  const std::vector<std::string>& files, const Sources& sources) {
-  plan.fit = request.fit.value_or(plan.inside ? "pad" : "crop");
-  plan.blend = request.blend.value_or(0);
+void plan_sources(GenerationPlan& plan, const std::vector<std::string>& files, const Sources& sources) {
+  plan.fit = plan.settings.fit.value_or(plan.inside ? "pad" : "crop");
   parse_fit(plan.fit);
-  plan.task = task_of(request);
+  if (!plan.inside) plan.settings.fit = plan.fit;
   for (const auto& file : files) {
     const auto& info = sources.at(file);
     plan.sources[file] = info.hash;

@@ -5,7 +5,7 @@
 #include <optional>
 #include <string>
 
-#include "models/model.h"
+#include "pipeline/components.h"
 #include "pipeline/plan/storyboard.h"
 #include "pipeline/source_frames.h"
 #include "t2v/request.h"
@@ -26,15 +26,14 @@ std::vector<std::string> sources_of(const GenerationRequest& request,
 
 // plan.frames and plan.conditions; plan.fps and the size are there. wanted: frames that are asked for, where
 // they are.
-void plan_conditions(GenerationPlan& plan, const GenerationRequest& request, const Model& model,
-                     const Sources& sources, std::optional<int64_t> wanted);
+void plan_conditions(GenerationPlan& plan, const ModelConfigs& configs, const Sources& sources,
+                     std::optional<int64_t> wanted);
 
 // plan.conditions of a storyboard's pins; plan.windows are there.
 void plan_pins(GenerationPlan& plan, const Storyboard& storyboard, const Model& model,
                const Sources& sources);
 
 // How the files become frames of the clip, and what the sidecar needs to make it again.
-void plan_sources(GenerationPlan& plan, const GenerationRequest& request,
-                  const std::vector<std::string>& files, const Sources& sources);
+void plan_sources(GenerationPlan& plan, const std::vector<std::string>& files, const Sources& sources);
 
 }  // namespace t2v

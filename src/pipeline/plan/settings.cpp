@@ -1,7 +1,10 @@
 #include "pipeline/plan/settings.h"
 
+#include <algorithm>
 #include <charconv>
 #include <cmath>
+#include <cstdio>
+#include <functional>
 
 #include "base/json_text.h"
 #include "base/utf8.h"
@@ -64,10 +67,33 @@ std::vector<double> parse_numbers(const std::string& text, const std::string& wh
   return numbers;
 }
 
+std::string as_text(double number) {
+  char text[32];
+  std::snprintf(text, sizeof text, "%.10g", number);
+  return text;
+}
+
 bool parse_bool(const std::string& text, const std::string& where) {
   if (text == "true" || text == "1" || text == "on" || text == "yes") return true;
   if (text == "false" || text == "0" || text == "off" || text == "no") return false;
   throw Error(ErrorKind::usage, where + " should be true or false, found '" + text + "'");
+}
+
+// Whether a number that is set is within its range; `refuse` hears what is wrong with it.
+void check_range(const R& request, const Setting& setting,
+                 const std::function<void(const std::string&)>& refuse) {
+  const auto check = [&](const auto& value) {
+    const auto number = static_cast<double>(value);
+    if (number >= setting.least && number <= setting.most) return;
+    const auto found = Json(value).dump();
+    refuse(std::isinf(setting.most) ? "should be " + as_text(setting.least) + " or more, found " + found
+                                    : "should be between " + as_text(setting.least) + " and " +
+                                          as_text(setting.most) + ", found " + found);
+  };
+  if (const auto* whole = std::get_if<std::optional<int64_t> R::*>(&setting.field))
+    if (const auto& value = request.**whole) check(*value);
+  if (const auto* real = std::get_if<std::optional<double> R::*>(&setting.field))
+    if (const auto& value = request.**real) check(*value);
 }
 
 }  // namespace
@@ -80,121 +106,142 @@ bool is_list(const SettingField& field) {
 const std::vector<Setting>& generation_settings() {
   static const std::string schedulers = "How noise is taken away: " + scheduler_list();
   static const std::vector<Setting> settings = {
-      {"prompt", "-p,--prompt", "What to make", "What the video shows", &R::prompt},
+      {"prompt", "-p,--prompt", "What to make", "What the video shows", &R::prompt, Record::clip},
       {"negative_prompt", "-n,--negative-prompt", "What to make",
-       "What it should not show (used with guidance)", &R::negative_prompt},
-      {"size", "--size", "What to make", "Size in pixels, WxH", &R::size},
-      {"width", "-W,--width", "What to make", "Width in pixels", &R::width},
-      {"height", "-H,--height", "What to make", "Height in pixels", &R::height},
-      {"aspect", "--aspect", "What to make", "Aspect ratio, W:H, at the model's trained area", &R::aspect},
-      {"seconds", "--seconds", "What to make", "Length in seconds", &R::seconds},
-      {"frames", "--frames", "What to make", "Length in frames", &R::frames},
+       "What it should not show (used with guidance)", &R::negative_prompt, Record::clip, true},
+      {"size", "--size", "What to make", "Size in pixels, WxH", &R::size, Record::nowhere},
+      {"width", "-W,--width", "What to make", "Width in pixels", &R::width, Record::clip, true, 1, 16384},
+      {"height", "-H,--height", "What to make", "Height in pixels", &R::height, Record::clip, true, 1, 16384},
+      {"aspect", "--aspect", "What to make", "Aspect ratio, W:H, at the model's trained area", &R::aspect,
+       Record::nowhere},
+      {"seconds", "--seconds", "What to make", "Length in seconds", &R::seconds, Record::clip, false, 0.001,
+       86400},
+      {"frames", "--frames", "What to make", "Length in frames", &R::frames, Record::clip, true, 1,
+       1'000'000},
       {"window", "--window", "What to make",
        "Frames of each part of a long clip; each part goes on from the end of the one before (t2v.json)",
-       &R::window},
+       &R::window, Record::clip, true},
       {"overlap", "--overlap", "What to make", "Frames that a part shares with the one before (t2v.json)",
-       &R::overlap},
+       &R::overlap, Record::clip, true},
       {"context_noise", "--context-noise", "What to make",
-       "Timestep that the shared frames are noised to; 0 keeps them clean (t2v.json)", &R::context_noise},
-      {"fps", "--fps", "What to make", "Frames per second, also as 24000/1001", &R::fps},
+       "Timestep that the shared frames are noised to; 0 keeps them clean (t2v.json)", &R::context_noise,
+       Record::clip, true, 0, 1'000'000},
+      {"fps", "--fps", "What to make", "Frames per second, also as 24000/1001", &R::fps, Record::clip, true,
+       0.1, 1000},
       {"storyboard", "--storyboard", "From pictures and videos",
-       "JSON file: shots with prompts over time, pictures and clips at times", &R::storyboard},
-      {"image", "--image", "From pictures and videos", "Picture that the clip begins with", &R::image},
-      {"last_image", "--last-image", "From pictures and videos", "Picture that it ends with", &R::last_image},
+       "JSON file: shots with prompts over time, pictures and clips at times", &R::storyboard, Record::clip},
+      {"image", "--image", "From pictures and videos", "Picture that the clip begins with", &R::image,
+       Record::clip},
+      {"last_image", "--last-image", "From pictures and videos", "Picture that it ends with", &R::last_image,
+       Record::clip},
       {"extend", "--extend", "From pictures and videos",
-       "Video to go on from; --seconds or --frames is what comes on", &R::extend},
+       "Video to go on from; --seconds or --frames is what comes on", &R::extend, Record::clip},
       {"backward", "--backward", "From pictures and videos", "With --extend: what comes before it",
-       &R::backward},
+       &R::backward, Record::clip},
       {"connect", "--connect", "From pictures and videos",
        "Video; given twice, makes the transition of --seconds or --frames from the one to the other",
-       &R::connect},
+       &R::connect, Record::clip},
       {"fill", "--fill", "From pictures and videos", "Video of which a part is made anew: --missing",
-       &R::fill},
-      {"missing", "--missing", "From pictures and videos", "Its part, seconds: 1.0-2.5", &R::missing},
+       &R::fill, Record::clip},
+      {"missing", "--missing", "From pictures and videos", "Its part, seconds: 1.0-2.5", &R::missing,
+       Record::clip},
       {"edit", "--edit", "From pictures and videos", "Video or picture to make anew: --strength, --mask",
-       &R::edit},
+       &R::edit, Record::clip},
       {"mask", "--mask", "From pictures and videos",
-       "With --edit: picture or video; white is made anew, black is kept", &R::mask},
+       "With --edit: picture or video; white is made anew, black is kept", &R::mask, Record::clip},
       {"outpaint", "--outpaint", "From pictures and videos",
-       "With --edit: the shape W:H that the video becomes the middle of; all around is made", &R::outpaint},
+       "With --edit: the shape W:H that the video becomes the middle of; all around is made", &R::outpaint,
+       Record::clip},
       {"blend", "--blend", "From pictures and videos",
-       "Frames at each seam that go over from the video to what is made (0)", &R::blend},
+       "Frames at each seam that go over from the video to what is made (0)", &R::blend, Record::clip},
       {"control", "--control", "From pictures and videos",
-       "Video that says how things move (VACE models): depth, poses, lines", &R::control},
+       "Video that says how things move (VACE models): depth, poses, lines", &R::control, Record::clip},
       {"control_scale", "--control-scale", "From pictures and videos",
-       "VACE models: how much the given frames count (1)", &R::control_scale},
+       "VACE models: how much the given frames count (1)", &R::control_scale, Record::clip, false, 0, 100},
       {"strength", "--strength", "From pictures and videos",
-       "With --edit: how much is new, 0 to 1 (0.6; with --mask or --outpaint 1)", &R::strength},
+       "With --edit: how much is new, 0 to 1 (0.6; with --mask or --outpaint 1)", &R::strength, Record::clip},
       {"fit", "--fit", "From pictures and videos", "What is of another shape: crop, pad or stretch (crop)",
-       &R::fit},
-      {"count", "--count", "What to make", "How many clips; each next one has the next seed", &R::count},
+       &R::fit, Record::clip},
+      {"count", "--count", "What to make", "How many clips; each next one has the next seed", &R::count,
+       Record::nowhere, false, 1, 100'000},
       {"seed", "-s,--seed", "What to make", "Seed of the initial noise (random when absent; always printed)",
-       &R::seed},
-      {"model", "-m,--model", "Model and sampling", "Model folder, or the name of a shipped model",
-       &R::model},
+       &R::seed, Record::nowhere},
+      {"model", "-m,--model", "Model and sampling", "Model folder, or the name of a shipped model", &R::model,
+       Record::clip},
       {"transformer", "--transformer", "Model and sampling",
        "Safetensors or GGUF file in place of the model's transformer, under diffusers' or original names",
-       &R::transformer},
-      {"vae", "--vae", "Model and sampling", "The same, of its autoencoder", &R::vae},
+       &R::transformer, Record::clip},
+      {"vae", "--vae", "Model and sampling", "The same, of its autoencoder", &R::vae, Record::clip},
       {"text_encoder", "--text-encoder", "Model and sampling", "The same, of its text encoder",
-       &R::text_encoder},
+       &R::text_encoder, Record::clip},
       {"lora", "--lora", "Model and sampling", "LoRA, FILE or FILE:SCALE; may be given several times",
-       &R::lora},
-      {"steps", "--steps", "Model and sampling", "Denoising steps", &R::steps},
+       &R::lora, Record::clip},
+      {"steps", "--steps", "Model and sampling", "Denoising steps", &R::steps, Record::clip, true, 1,
+       1'000'000},
       {"timesteps", "--timesteps", "Model and sampling",
-       "Timestep of each step in place of the scheduler's own: 999,749,499,249", &R::timesteps},
+       "Timestep of each step in place of the scheduler's own: 999,749,499,249", &R::timesteps, Record::clip},
       {"sigmas", "--sigmas", "Model and sampling",
-       "Flow-matching models: noise level of each step, before --flow-shift: 1,0.75,0.5,0.25", &R::sigmas},
+       "Flow-matching models: noise level of each step, before --flow-shift: 1,0.75,0.5,0.25", &R::sigmas,
+       Record::clip},
       {"guidance_scale", "--guidance-scale,--cfg-scale", "Model and sampling",
-       "Classifier-free guidance; 1 turns it off", &R::guidance_scale},
+       "Classifier-free guidance; 1 turns it off", &R::guidance_scale, Record::clip, true, 0, 1000},
       {"guidance_scale_2", "--guidance-scale-2", "Model and sampling",
-       "The same, of the second expert of models that have two", &R::guidance_scale_2},
+       "The same, of the second expert of models that have two", &R::guidance_scale_2, Record::clip, true, 0,
+       1000},
       {"guidance_rescale", "--guidance-rescale", "Model and sampling",
        "How far guidance is scaled back to the contrast of the unguided prediction, 0 to 1",
-       &R::guidance_rescale},
+       &R::guidance_rescale, Record::clip, true, 0, 1},
       {"dynamic_guidance", "--dynamic-guidance", "Model and sampling",
-       "The guidance scale changes with the timestep, along a cosine (t2v.json)", &R::dynamic_guidance},
-      {"scheduler", "--scheduler", "Model and sampling", schedulers.c_str(), &R::scheduler},
-      {"eta", "--eta", "Model and sampling", "DDIM: share of fresh noise at each step, 0 to 1", &R::eta},
+       "The guidance scale changes with the timestep, along a cosine (t2v.json)", &R::dynamic_guidance,
+       Record::clip, true},
+      {"scheduler", "--scheduler", "Model and sampling", schedulers.c_str(), &R::scheduler, Record::clip,
+       true},
+      {"eta", "--eta", "Model and sampling", "DDIM: share of fresh noise at each step, 0 to 1", &R::eta,
+       Record::clip},
       {"flow_shift", "--flow-shift", "Model and sampling",
-       "Shift of the noise levels of flow-matching models", &R::flow_shift},
+       "Shift of the noise levels of flow-matching models", &R::flow_shift, Record::clip, false, 0.01, 100},
       {"output", "-o,--output", "Output",
        "File: .mp4 .mov .mkv .webm .avi .gif .webp .y4m, %05d.png for a sequence, - for y4m on stdout; may "
        "hold {index} {seed} {prompt} {date} (default {prompt}-{seed}.mp4)",
-       &R::output},
-      {"resize", "--resize", "Output", "Resample the finished frames to WxH", &R::resize},
-      {"resize_filter", "--resize-filter", "Output", "lanczos or nearest", &R::resize_filter},
+       &R::output, Record::nowhere},
+      {"resize", "--resize", "Output", "Resample the finished frames to WxH", &R::resize, Record::clip},
+      {"resize_filter", "--resize-filter", "Output", "lanczos or nearest", &R::resize_filter, Record::clip},
       {"codec", "--codec", "Output",
        "h264, hevc, prores, ffv1, av1, vp9, or png16: what the file's name takes (when absent: its usual "
        "one)",
-       &R::codec},
-      {"crf", "--crf", "Output", "Constant quality as the codec counts it, 0 is the best (h264: 18)",
-       &R::crf},
-      {"quality", "--quality", "Output", "The same for every codec: 0 to 100, the best", &R::quality},
-      {"bitrate", "--bitrate", "Output", "In place of a quality: bits per second, 4M or 800k", &R::bitrate},
+       &R::codec, Record::clip},
+      {"crf", "--crf", "Output", "Constant quality as the codec counts it, 0 is the best (h264: 18)", &R::crf,
+       Record::clip},
+      {"quality", "--quality", "Output", "The same for every codec: 0 to 100, the best", &R::quality,
+       Record::clip},
+      {"bitrate", "--bitrate", "Output", "In place of a quality: bits per second, 4M or 800k", &R::bitrate,
+       Record::clip},
       {"sidecar", "--sidecar", "Output", "Write OUTPUT.json with all that is needed to make the clip again",
-       &R::sidecar},
+       &R::sidecar, Record::plan},
       {"init_latents", "--init-latents", "Latents",
-       "Start from the noise in this safetensors file (tensor 'latents' [1, C, T, H, W])", &R::init_latents},
+       "Start from the noise in this safetensors file (tensor 'latents' [1, C, T, H, W])", &R::init_latents,
+       Record::clip},
       {"save_latents", "--save-latents", "Latents", "Save the final latents to this safetensors file",
-       &R::save_latents},
+       &R::save_latents, Record::nowhere},
       {"trace", "--trace", "Latents", "Save the text embedding and the latents of every step to this folder",
-       &R::trace},
-      {"device", "--device", "Machine", "auto, cpu or cuda[:N]", &R::device},
-      {"dtype", "--dtype", "Machine", "auto, float32, bfloat16 or float16", &R::dtype},
+       &R::trace, Record::nowhere},
+      {"device", "--device", "Machine", "auto, cpu or cuda[:N]", &R::device, Record::clip},
+      {"dtype", "--dtype", "Machine", "auto, float32, bfloat16 or float16", &R::dtype, Record::clip},
       {"weights_dtype", "--weights-dtype", "Machine",
        "What weights are kept in: auto, float32, bfloat16, float16, q8_0 or q4_0 (auto: as they are stored)",
-       &R::weights_dtype},
+       &R::weights_dtype, Record::clip},
       {"threads", "--threads", "Machine",
-       "CPU threads (when absent: all cores, and one to denoise with a small network)", &R::threads},
+       "CPU threads (when absent: all cores, and one to denoise with a small network)", &R::threads,
+       Record::plan, false, 1, 1024},
       {"memory_limit", "--memory-limit", "Machine",
-       "Hold the run to this much memory (2GB, 800MB), or say what would fit", &R::memory_limit},
+       "Hold the run to this much memory (2GB, 800MB), or say what would fit", &R::memory_limit,
+       Record::nowhere},
       {"token_budget", "--token-budget", "Machine",
-       "Denoise clips together up to so many tokens (when absent: as many as are quickest)",
-       &R::token_budget},
+       "Denoise clips together up to so many tokens (when absent: as many as are quickest)", &R::token_budget,
+       Record::plan, false, 1, 1e12},
       {"checkpoint_every", "--checkpoint-every", "Machine",
        "Save the state of denoising every so many steps; the same command goes on from there",
-       &R::checkpoint_every},
+       &R::checkpoint_every, Record::plan, false, 1, 1'000'000},
   };
   return settings;
 }
@@ -274,6 +321,50 @@ Json request_to_json(const R& request) {
         },
         setting.field);
   return object;
+}
+
+GenerationRequest default_settings(const ModelDefaults& defaults, const std::string& where) {
+  auto keys = model_keys();
+  R settings;
+  const auto refuse = [&](const std::string& what) {
+    throw Error(ErrorKind::bad_input, where + ": " + what);
+  };
+  for (const auto& setting : generation_settings())
+    if (setting.in_model) keys.emplace_back(setting.key);
+  for (const auto& [key, value] : defaults.settings.items()) {
+    const auto& all = generation_settings();
+    const auto found = std::find_if(all.begin(), all.end(), [&](const Setting& setting) {
+      return setting.in_model && key == setting.key;
+    });
+    if (found == all.end()) {
+      const auto near = nearest_name(key, keys);
+      refuse("unknown key '" + key + "'" + (near ? "; did you mean '" + *near + "'?" : ""));
+    }
+    if (value.is_null()) continue;
+    try {
+      set_from_json(settings, *found, value, where);
+    } catch (const Error& error) {
+      throw Error(ErrorKind::bad_input, error.what());
+    }
+    check_range(settings, *found, [&](const std::string& what) { refuse("'" + key + "' " + what); });
+  }
+  return settings;
+}
+
+void check_ranges(const R& request) {
+  for (const auto& setting : generation_settings())
+    check_range(request, setting, [&](const std::string& what) {
+      const std::string flags = setting.flags;
+      const auto begin = flags.find("--");
+      throw Error(ErrorKind::usage, flags.substr(begin, flags.find(',', begin) - begin) + " " + what);
+    });
+}
+
+Json recorded_settings(const R& settings, Record least) {
+  auto recorded = request_to_json(settings);
+  for (const auto& setting : generation_settings())
+    if (setting.record < least) recorded.erase(setting.key);
+  return recorded;
 }
 
 R merge_requests(const R& base, const R& over) {

@@ -30,12 +30,12 @@ Json latent_settings(const GenerationPlan& plan, const PlannedClip& clip, const 
   auto settings = settings_of_clip(plan, clip);
   for (const char* key : {"model", "codec", "crf", "quality", "bitrate", "fps", "resize", "resize_filter"})
     settings.erase(key);
-  if (plan.task.storyboard) settings["shots"] = shots_to_json(plan);  // its file may change
+  if (plan.settings.storyboard) settings["shots"] = shots_to_json(plan);  // its file may change
   if (!plan.sources.empty()) settings["sources"] = plan.sources;
   settings["model_hash"] = model_hash;
   settings["device"] = plan.device.substr(0, plan.device.find(':'));  // which card of a kind does not matter
-  if (plan.init_latents)
-    settings["init_latents"] = hash_of(read_latents(*plan.init_latents, plan.latent_shape));
+  if (const auto& file = plan.settings.init_latents)
+    settings["init_latents"] = hash_of(read_latents(*file, plan.latent_shape));
   settings["libtorch"] = TORCH_VERSION;
   return settings;
 }

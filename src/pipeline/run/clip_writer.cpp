@@ -139,7 +139,8 @@ ClipOutcome ClipWriter::finished(const ClipTask& task, int64_t frames, double de
   const auto& clip = *task.clip;
   if (!clip.output.empty())
     if (const auto leftovers = note_on_leftovers(clip.output, frames)) reporter_.note(*leftovers);
-  if (task.plan->sidecar) write_file_atomically(clip.output + ".json", json_text(provenance(task), 2) + "\n");
+  if (task.plan->settings.sidecar.value_or(false))
+    write_file_atomically(clip.output + ".json", json_text(provenance(task), 2) + "\n");
   remove_checkpoint(options_.checkpoint_path(clip));
   return {task.plan_index, task.clip_index,
           ClipResult{clip.output, clip.seed, frames, task.denoise_seconds, decode_seconds}, std::nullopt};

@@ -28,7 +28,7 @@ at::Tensor as_float(const at::Tensor& bytes) { return bytes.to(at::kFloat).div_(
 // Of each pixel of a mask's frames whether it is black: bool [F, H, W]. A mask that is shorter than the clip
 // goes on with its last frame.
 at::Tensor black_of_mask(const GenerationPlan& plan) {
-  SourceFrames source(*plan.mask, plan.fps, {plan.width, plan.height}, parse_fit(plan.fit));
+  SourceFrames source(*plan.settings.mask, plan.fps, {plan.width, plan.height}, parse_fit(plan.fit));
   const auto black = at::zeros({plan.frames, plan.height, plan.width}, at::kBool);
   at::Tensor last;
   for (int64_t i = 0; i < plan.frames; ++i) {
@@ -136,7 +136,7 @@ ClipContent as_control(ClipContent content, const GenerationPlan& plan, const st
   content.given = as_tensor(there);
   content.kept = content.kept.logical_and(content.given.view({-1, 1, 1}));
   if (plan.inside) content.kept = content.kept.logical_and(inside_of(plan));
-  if (plan.mask) content.kept = content.kept.logical_and(black_of_mask(plan));
+  if (plan.settings.mask) content.kept = content.kept.logical_and(black_of_mask(plan));
   content.made = content.kept.logical_not();
   content.kept = content.shown = at::zeros_like(content.shown);
   return content;
@@ -162,7 +162,7 @@ ClipContent read_content(const GenerationPlan& plan, Observer& observer) {
       there[static_cast<std::size_t>(i)] = true;
     }
     if (plan.reads_pictures) continue;
-    if (condition.strength > 0 && !plan.mask && !plan.inside)
+    if (condition.strength > 0 && !plan.settings.mask && !plan.inside)
       continue;  // a beginning, of which nothing stays
     content.kept.slice(0, std::max<int64_t>(0, begin - condition.hold), end + condition.linger).fill_(true);
     content.shown.slice(0, begin, end).fill_(true);
@@ -179,8 +179,9 @@ ClipContent read_content(const GenerationPlan& plan, Observer& observer) {
     content.kept = content.kept.logical_and(inside);
     content.shown = content.shown.logical_and(inside);
   }
-  if (plan.blend > 0) content.share = share_of(content.shown, plan.blend);
-  if (plan.mask) {
+  if (const auto blend = plan.settings.blend.value_or(0); blend > 0)
+    content.share = share_of(content.shown, blend);
+  if (plan.settings.mask) {
     const auto black = black_of_mask(plan);
     content.kept = content.kept.logical_and(black);
     content.shown = content.shown.logical_and(black);

@@ -55,8 +55,8 @@ std::string schedule_of(const ClipTask& task, const SchedulerConfig& config) {
   };
   add(plan.eta);
   add(plan.flow_shift.value_or(0));
-  for (const auto* levels : {&plan.timesteps, &plan.sigmas})
-    for (const double level : *levels) add(level);
+  for (const auto* levels : {&plan.settings.timesteps, &plan.settings.sigmas})
+    for (const double level : levels->value_or(std::vector<double>())) add(level);
   if (config.use_dynamic_shifting && !plan.flow_shift) schedule += " tokens " + std::to_string(plan.tokens);
   schedule += " from " + std::to_string(task.first_step());
   if (plan.windows.size() > 1) {
@@ -68,7 +68,7 @@ std::string schedule_of(const ClipTask& task, const SchedulerConfig& config) {
   }
   if (!plan.conditions.empty())
     schedule += " known " + std::to_string(plan.first_step) + " " + std::to_string(plan.levels_per_token);
-  if (plan.reads_control) schedule += " control " + Json(plan.control_scale).dump();
+  if (plan.reads_control) schedule += " control " + Json(plan.settings.control_scale.value()).dump();
   return schedule;
 }
 
@@ -88,7 +88,7 @@ Denoising::Denoising(const Denoiser& denoiser, const VideoVae& vae, const ModelC
       receiver_(std::move(receiver)) {}
 
 bool Denoising::is_quicker_on_one_thread(const ClipTask& task) const {
-  return device_.is_cpu() && !task.plan->threads && is_small_step(*configs_.model, task.tokens());
+  return device_.is_cpu() && !task.plan->settings.threads && is_small_step(*configs_.model, task.tokens());
 }
 
 void Denoising::run(std::vector<ClipTask>& tasks) {

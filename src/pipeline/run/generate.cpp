@@ -58,8 +58,8 @@ class ModelRun {
         frames_(frames),
         times_(times) {
     if (!limits_.memory_limit) limits_.memory_limit = plan_.memory_limit;
-    if (!limits_.token_budget) limits_.token_budget = plan_.token_budget;
-    if (!limits_.checkpoint_every) limits_.checkpoint_every = plan_.checkpoint_every;
+    if (!limits_.token_budget) limits_.token_budget = plan_.settings.token_budget;
+    if (!limits_.checkpoint_every) limits_.checkpoint_every = plan_.settings.checkpoint_every;
   }
 
   // Every task has its outcome when this returns, unless the run was stopped. Throws what ends the run.
@@ -104,7 +104,7 @@ class ModelRun {
   }
 
   RunShape shape_of(const std::vector<ClipSize>& clips) const {
-    return shape_run(model(), sizes_, device_, dtype_, clips, plan_.threads, limits_.token_budget,
+    return shape_run(model(), sizes_, device_, dtype_, clips, plan_.settings.threads, limits_.token_budget,
                      limits_.memory_limit);
   }
 
@@ -344,10 +344,10 @@ PreparationTimes generate_all(const std::vector<GenerationPlan>& plans, const Ba
       if (clip.output.empty() && !frames)
         throw Error(ErrorKind::usage, "a clip without an output needs a receiver of its frames");
     const auto key = files_key(plan) + "\n" + plan.device + " " + plan.dtype + " " +
-                     std::to_string(plan.threads.value_or(0)) + " " +
+                     std::to_string(plan.settings.threads.value_or(0)) + " " +
                      std::to_string(plan.memory_limit.value_or(0)) + " " +
-                     std::to_string(plan.token_budget.value_or(0)) + " " +
-                     std::to_string(plan.checkpoint_every.value_or(0));
+                     std::to_string(plan.settings.token_budget.value_or(0)) + " " +
+                     std::to_string(plan.settings.checkpoint_every.value_or(0));
     const auto [found, is_new] = place.try_emplace(key, groups.size());
     if (is_new) groups.emplace_back();
     for (std::size_t c = 0; c < plan.clips.size(); ++c) {
@@ -365,7 +365,7 @@ PreparationTimes generate_all(const std::vector<GenerationPlan>& plans, const Ba
   PreparationTimes times;
   for (auto& group : groups) {
     if (group.empty()) continue;
-    const ThreadCount threads(group.front().plan->threads);
+    const ThreadCount threads(group.front().plan->settings.threads);
     ModelRun(std::move(group), limits, only_model, reporter, frames, times).run();
   }
   return times;

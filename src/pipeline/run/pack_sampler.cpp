@@ -69,7 +69,7 @@ at::Tensor traced_timestep(double timestep, const Scheduler& scheduler) {
 Guidance planned_guidance(const GenerationPlan& plan, double boundary) {
   Guidance guidance{plan.guidance_scale, plan.guidance_rescale,
                     plan.guidance_scale_2.value_or(plan.guidance_scale), boundary};
-  if (plan.dynamic_guidance) guidance.cosine_steps = plan.steps - plan.first_step;
+  if (plan.settings.dynamic_guidance.value_or(false)) guidance.cosine_steps = plan.steps - plan.first_step;
   return guidance;
 }
 
@@ -120,7 +120,7 @@ PackedTokens PackSampler::tokens_of(const std::vector<Clip>& clips, std::size_t 
   for (std::size_t i = 0; i < clips.size(); ++i)
     if (guidance_[i].scale > 1) branches.push_back(clips[i]);
   auto tokens = t2v::pack(branches, patch_, 1, pack_.front()->plan->levels_per_token);
-  tokens.condition_scale = pack_.front()->plan->control_scale;
+  tokens.condition_scale = pack_.front()->plan->settings.control_scale.value_or(1);
   tokens.known_timestep = static_cast<double>(pack_.front()->plan->context_noise);
   tokens.texts.clear();
   const auto add = [&](std::size_t text) { tokens.texts.push_back(static_cast<int64_t>(text)); };
@@ -149,8 +149,9 @@ PackSampler::Beginning PackSampler::begin(std::size_t window, const std::vector<
       if (history.last_sample) history.last_sample = history.last_sample->to(device_);
       beginning.histories.push_back(std::move(history));
     } else {
-      const auto drawn = plan.init_latents ? read_latents(*plan.init_latents, plan.latent_shape)
-                                           : noises_[i].next();
+      const auto drawn = plan.settings.init_latents
+                             ? read_latents(*plan.settings.init_latents, plan.latent_shape)
+                             : noises_[i].next();
       clip.latents = (drawn * scheduler.init_noise_sigma()).to(device_);
     }
     clip.condition = known[i].condition;

@@ -11,6 +11,7 @@
 #include "base/atomic_file.h"
 #include "base/utf8.h"
 #include "pipeline/components.h"
+#include "pipeline/plan/settings.h"
 #include "schedulers/scheduler.h"
 #include "t2v/error.h"
 #include "text/prompt.h"
@@ -69,7 +70,7 @@ class TrainingRun {
                                         config_.architecture + " has none in its t2v.json");
     check_sizes();
     check_stages();
-    source_ = config_.data ? make_folder_source(*config_.data, config_.sizes, defaults_.fps.value_or(16),
+    source_ = config_.data ? make_folder_source(*config_.data, config_.sizes, settings_.fps.value_or(16),
                                                 model().vae().temporal_ratio, observer_)
               : config_.world_number == 2 ? make_book_source(config_.sizes, config_.book)
                                           : make_world_source(config_.sizes, config_.world);
@@ -120,7 +121,7 @@ class TrainingRun {
   // What the run's model will have in its t2v.json: the architecture's, with the config's changes.
   void merge_defaults(const ModelFolder& architecture) try {
     const auto where = request_.config + ", defaults";
-    parse_defaults(config_.defaults, where);
+    default_settings(parse_defaults(config_.defaults, where), where);
     if (config_.defaults.contains(per_frame_timesteps))
       throw Error(ErrorKind::usage,
                   where + ": '" + per_frame_timesteps + "' is what training writes; leave it out");
@@ -128,6 +129,7 @@ class TrainingRun {
     if (!is_absent(path)) defaults_json_ = read_json(path);
     defaults_json_.update(config_.defaults);
     defaults_ = parse_defaults(defaults_json_, where);
+    settings_ = default_settings(defaults_, where);
   } catch (const Error& error) {
     throw Error(ErrorKind::usage, error.what());
   }
@@ -222,7 +224,7 @@ class TrainingRun {
   // own, where they are that long.
   int64_t evaluation_frames(int64_t longest) const {
     const int64_t ratio = model().vae().temporal_ratio;
-    return (std::min(longest, defaults_.frames.value_or(longest)) - 1) / ratio * ratio + 1;
+    return (std::min(longest, settings_.frames.value_or(longest)) - 1) / ratio * ratio + 1;
   }
 
   void check_kind(const VaeClipKind& kind, const std::array<int64_t, 2>& smallest) const {
@@ -304,8 +306,8 @@ class TrainingRun {
   void check_judging(const StageConfig& stage) const {
     const auto options = adherence_options(stage);
     check_adherence(options);
-    make_scheduler(default_scheduler(configs_), configs_.scheduler, {.steps = *model().defaults().steps});
-    if (defaults_.fps.value_or(kWorldFps) != kWorldFps)
+    make_scheduler(default_scheduler(configs_), configs_.scheduler, {.steps = *configs_.defaults.steps});
+    if (settings_.fps.value_or(kWorldFps) != kWorldFps)
       throw Error(
           ErrorKind::usage,
           request_.config +
@@ -586,7 +588,8 @@ class TrainingRun {
   ModelConfigs configs_;
   Json transformer_json_, vae_json_;  // of its networks
   Json defaults_json_ = Json::object();
-  ModelDefaults defaults_;  // the same
+  ModelDefaults defaults_;      // the same
+  GenerationRequest settings_;  // and what of it generation takes
   std::shared_ptr<ClipSource> source_;
   int64_t workers_ = 1;
 };

@@ -37,20 +37,21 @@ TEST_P(CogVideoXModelTest, TakesAllWeightsOfEachComponent) {
 
 TEST_P(CogVideoXModelTest, HasTheDefaultsOfItsPipeline) {
   const auto model = open_kind(GetParam());
-  const auto& defaults = model->defaults();
+  const auto settings = model->defaults().settings;
   const bool is_1_5 = std::string(GetParam()) == "1.5";
-  EXPECT_EQ(*defaults.width, is_1_5 ? 1360 : 720);
-  EXPECT_EQ(*defaults.height, is_1_5 ? 768 : 480);
-  EXPECT_EQ(*defaults.frames, is_1_5 ? 81 : 49);
-  EXPECT_EQ(*defaults.fps, is_1_5 ? 16 : 8);
-  EXPECT_EQ(*defaults.steps, 50);
-  EXPECT_EQ(*defaults.guidance_scale, 6.0);
-  EXPECT_EQ(*defaults.max_text_tokens, 226);
+  const int64_t frames_made = is_1_5 ? 81 : 49, width = is_1_5 ? 1360 : 720, height = is_1_5 ? 768 : 480;
+  EXPECT_EQ(settings, (Json{{"width", width},
+                            {"height", height},
+                            {"frames", frames_made},
+                            {"fps", is_1_5 ? 16 : 8},
+                            {"steps", 50},
+                            {"guidance_scale", 6.0}}));
+  EXPECT_EQ(*model->defaults().max_text_tokens, 226);
   EXPECT_EQ(model->clean("  two\n  spaces &amp; "), "  two\n  spaces &amp; ");
   // The default clip divides into patches, also where patches are of two latent frames.
-  const auto shape = model->vae().latent_shape(*defaults.frames, *defaults.width, *defaults.height);
+  const auto shape = model->vae().latent_shape(frames_made, width, height);
   EXPECT_EQ(shape[1], is_1_5 ? 22 : 13);
-  EXPECT_EQ(model->vae().frames(shape[1]), *defaults.frames);
+  EXPECT_EQ(model->vae().frames(shape[1]), frames_made);
   // The reference would decode an even number of latent frames to three frames more.
   for (const int64_t frames : {5, 13, 85})
     test::expect_error(ErrorKind::usage, {"1 + 8·k frames", std::to_string(frames)},

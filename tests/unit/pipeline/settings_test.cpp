@@ -50,6 +50,55 @@ TEST(Settings, LeaveOutWhatIsNull) {
             (Json{{"steps", 5}}));
 }
 
+TEST(Settings, OfAModelAreThoseThatItMayHave) {
+  ModelDefaults defaults;
+  for (const auto& setting : generation_settings())
+    if (setting.in_model) defaults.settings[setting.key] = nullptr;
+  EXPECT_EQ(request_to_json(default_settings(defaults, "t2v.json")), Json::object());
+  defaults.settings = {{"steps", 5}, {"negative_prompt", ""}, {"guidance_rescale", 0.5}, {"fps", 24}};
+  EXPECT_EQ(request_to_json(default_settings(defaults, "t2v.json")), defaults.settings);
+  const std::vector<std::pair<std::string, std::vector<std::string>>> cases = {
+      {R"({"guidence_scale": 6})", {"'guidence_scale'", "did you mean 'guidance_scale'?"}},
+      {R"({"licens": "MIT"})", {"'licens'", "did you mean 'licence'?"}},
+      {R"({"seed": 6})", {"unknown key 'seed'"}},
+      {R"({"bananas": 6})", {"unknown key 'bananas'"}},
+      {R"({"guidance_rescale": 1.5})", {"'guidance_rescale'", "between 0 and 1", "1.5"}},
+      {R"({"width": 0})", {"'width'", "between 1 and 16384", "found 0"}},
+      {R"({"fps": -1})", {"'fps'", "between 0.1 and 1000", "found -1"}},
+      {R"({"steps": "many"})", {"'steps'", "an integer"}},
+      {R"({"steps": 2.5})", {"'steps'", "an integer"}},
+      {R"({"scheduler": 3})", {"'scheduler'"}},
+  };
+  for (auto [json, parts] : cases) {
+    SCOPED_TRACE(json);
+    defaults.settings = Json::parse(json);
+    parts.emplace_back("model/t2v.json");
+    test::expect_error(ErrorKind::bad_input, parts, [&] { default_settings(defaults, "model/t2v.json"); });
+  }
+}
+
+TEST(Settings, OutOfTheirRangeAreRefusedByFlag) {
+  GenerationRequest request;
+  request.fps = 2000;
+  test::expect_error(ErrorKind::usage, {"--fps should be between 0.1 and 1000, found 2000"},
+                     [&] { check_ranges(request); });
+  request.fps = 8;
+  request.guidance_scale = -1;
+  test::expect_error(ErrorKind::usage, {"--guidance-scale should be between 0 and 1000, found -1"},
+                     [&] { check_ranges(request); });
+}
+
+TEST(Settings, AreRecordedWhereTheyBelong) {
+  const auto request = request_from_json(full_object(), "config.json");
+  const auto of_clip = recorded_settings(request, Record::clip);
+  const auto of_plan = recorded_settings(request, Record::plan);
+  for (const char* key : {"prompt", "steps", "timesteps", "image", "codec", "lora"})
+    EXPECT_TRUE(of_clip.contains(key) && of_plan.contains(key)) << key;
+  for (const char* key : {"threads", "sidecar"})
+    EXPECT_TRUE(!of_clip.contains(key) && of_plan.contains(key)) << key;
+  for (const char* key : {"size", "output", "count"}) EXPECT_FALSE(of_plan.contains(key)) << key;
+}
+
 TEST(Settings, RefuseUnknownKeysWithTheNearest) {
   test::expect_error(ErrorKind::usage, {"config.json", "'guidance_scal'", "did you mean 'guidance_scale'?"},
                      [] {

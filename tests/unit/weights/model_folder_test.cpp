@@ -23,7 +23,7 @@ class ModelFolderTest : public testing::Test {
 TEST_F(ModelFolderTest, OpensWithoutDefaults) {
   const auto model = open_model_folder(root());
   EXPECT_EQ(model.pipeline_class, "WanPipeline");
-  EXPECT_FALSE(model.defaults.width);
+  EXPECT_TRUE(model.defaults.settings.empty());
   EXPECT_EQ(json_get<int64_t>(model.config("vae"), "z_dim", "vae"), 16);
   EXPECT_EQ(json_get<std::string>(model.config("scheduler"), "_class_name", "scheduler"),
             "UniPCMultistepScheduler");
@@ -34,16 +34,9 @@ TEST_F(ModelFolderTest, ReadsEveryDefault) {
       R"({"width": 832, "height": 480, "frames": 81, "fps": 16.5, "steps": 30, "guidance_scale": 5, "guidance_rescale": 0.5, "max_text_tokens": 512, "scheduler": "unipc",
                    "negative_prompt": "", "licence": "Apache-2.0", "card": "a card", "per_frame_timesteps": true, "sizes": [[832, 480], [480, 832]]})");
   const auto d = open_model_folder(root()).defaults;
-  EXPECT_EQ(d.width, 832);
-  EXPECT_EQ(d.height, 480);
-  EXPECT_EQ(d.frames, 81);
-  EXPECT_EQ(d.fps, 16.5);
-  EXPECT_EQ(d.steps, 30);
-  EXPECT_EQ(d.guidance_scale, 5.0);
-  EXPECT_EQ(d.guidance_rescale, 0.5);
+  EXPECT_EQ(d.settings, Json::parse(R"({"width": 832, "height": 480, "frames": 81, "fps": 16.5, "steps": 30,
+      "guidance_scale": 5, "guidance_rescale": 0.5, "scheduler": "unipc", "negative_prompt": ""})"));
   EXPECT_EQ(d.max_text_tokens, 512);
-  EXPECT_EQ(d.scheduler, "unipc");
-  EXPECT_EQ(d.negative_prompt, "");
   EXPECT_EQ(d.licence, "Apache-2.0");
   EXPECT_EQ(d.card, "a card");
   EXPECT_TRUE(d.per_frame_timesteps);
@@ -53,14 +46,9 @@ TEST_F(ModelFolderTest, ReadsEveryDefault) {
 
 TEST_F(ModelFolderTest, RefusesBadDefaultsNamingTheKey) {
   const std::vector<std::pair<std::string, std::vector<std::string>>> cases = {
-      {R"({"guidence_scale": 6})", {"'guidence_scale'", "did you mean 'guidance_scale'?"}},
-      {R"({"bananas": 6})", {"unknown key 'bananas'"}},
-      {R"({"guidance_rescale": 1.5})", {"'guidance_rescale'", "between 0 and 1", "1.5"}},
-      {R"({"width": 0})", {"'width'", "positive"}},
-      {R"({"fps": -1})", {"'fps'", "positive"}},
-      {R"({"steps": "many"})", {"'steps'", "an integer"}},
-      {R"({"steps": 2.5})", {"'steps'", "an integer"}},
-      {R"({"scheduler": 3})", {"'scheduler'"}},
+      {R"({"max_text_tokens": 0})", {"'max_text_tokens'", "positive"}},
+      {R"({"max_text_tokens": 2.5})", {"'max_text_tokens'", "an integer"}},
+      {R"({"card": 3})", {"'card'"}},
       {R"({"sizes": [[64, -64]]})", {"'sizes'", "positive"}},
       {R"({"sizes": [[64]]})", {"'sizes'"}},
       {R"([])", {"JSON object"}},
