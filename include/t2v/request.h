@@ -58,6 +58,7 @@ struct GenerationRequest {
   std::optional<std::string> trace;          // folder for the text embedding and the latents of every step
   std::optional<std::string> device, dtype;  // auto, cpu, cuda[:N]; auto, float32, bfloat16, float16
   std::optional<std::string> weights_dtype;  // that matrices are kept in: also q8_0, q4_0; auto: as they are
+  std::optional<std::string> offload;  // auto, none, stage, block: what becomes of weights between their uses
   std::optional<int64_t> threads;
   std::optional<std::string> memory_limit;  // "2GB"
   std::optional<int64_t> token_budget;      // of one forward pass
@@ -71,6 +72,12 @@ struct MemoryEstimate {
   int64_t denoising = 0;  // activations of the largest forward passes that run at once
   int64_t decoding = 0;   // activations of decoding, and the encoder's frames
   int64_t peak = 0;       // denoising and decoding together when they overlap
+};
+
+// Where a network is, what it computes in, and how long its weights stay: resident (to the end of the run),
+// stage (while they are used), block (a block of them at a time).
+struct ComponentPlacement {
+  std::string device, dtype, residency;
 };
 
 // A part of a clip with a prompt of its own, one after the other.
@@ -140,6 +147,7 @@ struct GenerationPlan {
   int64_t max_text_tokens = 0;
   std::string device, dtype;
   std::optional<std::string> weights_dtype;  // none: as they are stored
+  std::map<std::string, ComponentPlacement> placement;  // by component
   std::optional<int64_t> memory_limit;       // bytes
   std::vector<PlannedClip> clips;
 

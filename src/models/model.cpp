@@ -3,6 +3,8 @@
 #include <ATen/ATen.h>
 
 #include <algorithm>
+#include <functional>
+#include <numeric>
 
 #include "models/encoders/t5_gguf.h"
 #include "models/expert_denoiser.h"
@@ -25,7 +27,9 @@ ModelDefaults with_family_defaults(ModelDefaults defaults, const ModelDefaults& 
 }
 
 Weights open_weights(const Model& model, const std::string& component, Placement placement) {
-  return Weights::open(weights_of(model, component), placement.device, placement.dtype);
+  auto weights = Weights::open(weights_of(model, component), placement.device, placement.dtype);
+  if (placement.by_block) weights.keep_by_block();
+  return weights;
 }
 
 TensorShapes shapes_of(const Model& model, const std::string& component) {
@@ -60,6 +64,33 @@ PackedSize packed_size(const TensorSource& source) {
     if (!is_embedding) size.largest = std::max(size.largest, numbers);
   }
   return size;
+}
+
+// "blocks.3.attn1.to_q.weight" → "blocks.3"; empty for what is outside of all blocks.
+std::string block_of(const std::string& name) {
+  for (std::size_t begin = 0, end; (end = name.find('.', begin)) != std::string::npos; begin = end + 1)
+    if (end > begin && name.find_first_not_of("0123456789", begin) >= end) return name.substr(0, end);
+  return "";
+}
+
+BlockShares block_shares(const TensorSource& source) {
+  std::map<std::string, WeightShare> blocks;
+  for (const auto& name : source.names()) {
+    auto& share = blocks[block_of(name)];
+    if (const auto bytes = source.packed_bytes(name)) {
+      share.packed_bytes += *bytes;
+      continue;
+    }
+    const auto shape = source.find(name)->shape;
+    share.numbers += std::accumulate(shape.begin(), shape.end(), int64_t{1}, std::multiplies<>());
+  }
+  BlockShares shares{blocks[""], {}};
+  for (const auto& [name, share] : blocks) {
+    if (name.empty()) continue;
+    shares.largest.numbers = std::max(shares.largest.numbers, share.numbers);
+    shares.largest.packed_bytes = std::max(shares.largest.packed_bytes, share.packed_bytes);
+  }
+  return shares;
 }
 
 // One tokenizer and one encoder.
@@ -181,10 +212,16 @@ ComponentSizes component_sizes(const Model& model) {
   };
   const auto pictures = model.picture_inputs();
   const auto images = pictures && pictures->are_encoded ? count("image_encoder") : 0;
-  auto packed = packed_size(*weights_of(model, "transformer"));
+  const auto transformer = weights_of(model, "transformer"), text = weights_of(model, "text_encoder");
+  auto packed = packed_size(*transformer);
+  auto blocks = block_shares(*transformer);
   int64_t second = 0;
   if (model.boundary_timestep()) {
-    const auto other = packed_size(*weights_of(model, "transformer_2"));
+    const auto other_transformer = weights_of(model, "transformer_2");
+    const auto other = packed_size(*other_transformer);
+    const auto outside = block_shares(*other_transformer).outside;
+    blocks.outside.numbers += outside.numbers;
+    blocks.outside.packed_bytes += outside.packed_bytes;
     packed = {packed.numbers + other.numbers, packed.bytes + other.bytes,
               std::max(packed.largest, other.largest)};
     second = count("transformer_2");
@@ -193,8 +230,10 @@ ComponentSizes component_sizes(const Model& model) {
           .transformer = count("transformer") + second,
           .vae = count("vae"),
           .image_encoder = images,
-          .packed_text_encoder = packed_size(*weights_of(model, "text_encoder")),
-          .packed_transformer = packed};
+          .packed_text_encoder = packed_size(*text),
+          .packed_transformer = packed,
+          .text_encoder_blocks = block_shares(*text),
+          .transformer_blocks = blocks};
 }
 
 int64_t weight_bytes(int64_t numbers, const PackedSize& packed, int64_t element) {

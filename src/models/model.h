@@ -21,10 +21,11 @@
 
 namespace t2v {
 
-// Where a component is, and what it computes in.
+// Where a component is, and what it computes in. by_block: its blocks are read each time their turn comes.
 struct Placement {
   at::Device device = at::kCPU;
   at::ScalarType dtype = at::kFloat;
+  bool by_block = false;
 };
 
 // Of a component's weights, those that stay packed: numbers, what they take, and the numbers of the largest
@@ -33,10 +34,21 @@ struct PackedSize {
   int64_t numbers = 0, bytes = 0, largest = 0;
 };
 
+// Numbers that are not packed, and bytes of those that are.
+struct WeightShare {
+  int64_t numbers = 0, packed_bytes = 0;
+};
+
+// Of a component whose blocks are read in turn: what is outside of them, and the largest block.
+struct BlockShares {
+  WeightShare outside, largest;
+};
+
 // Numbers in the weights of each component; the transformer's are those of all experts.
 struct ComponentSizes {
   int64_t text_encoder = 0, transformer = 0, vae = 0, image_encoder = 0;
   PackedSize packed_text_encoder = {}, packed_transformer = {};
+  BlockShares text_encoder_blocks = {}, transformer_blocks = {};
   int64_t total() const { return text_encoder + transformer + vae + image_encoder; }
 };
 
@@ -73,7 +85,8 @@ class Model {
   virtual std::optional<double> boundary_timestep() const { return std::nullopt; }
   // Where the denoiser reads pictures itself; otherwise clips are held to them.
   virtual std::optional<PictureInputs> picture_inputs() const { return std::nullopt; }
-  // Whether the denoiser reads a whole clip and a mask of what of it is made anew (VACE); all tasks are told so.
+  // Whether the denoiser reads a whole clip and a mask of what of it is made anew (VACE); all tasks are told
+  // so.
   virtual bool reads_control() const { return false; }
   // Whether the denoiser is told that known content has timestep 0; t2v.json may say it of other models.
   virtual bool levels_per_token() const { return false; }

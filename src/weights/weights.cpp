@@ -132,16 +132,18 @@ at::Tensor Weights::take(const std::string& name, at::IntArrayRef shape, Precisi
     return refuse("dtype: " + name + " is " + entry.dtype +
                       ", which is meaningless without the scales of its quantisation scheme",
                   shape, type);
+  if (skim_) return at::empty(shape, at::TensorOptions(type).device(at::kMeta));
   const auto stored = source_->read(name);
   auto tensor = stored.to(at::TensorOptions(type).device(device_));
   // On another device the copy is looked at there, which is quicker.
-  if (!all_finite(device_.is_cpu() ? stored : tensor, type))
+  if (checks_numbers_ && !all_finite(device_.is_cpu() ? stored : tensor, type))
     return refuse(not_finite(name, type), shape, type);
   return tensor;
 }
 
 std::optional<PackedMatrix> Weights::take_packed(const std::string& name, int64_t rows, int64_t columns,
                                                  Precision precision) {
+  if (skim_) return std::nullopt;
   const auto found = source_ && precision != Precision::float32 ? source_->find(name) : std::nullopt;
   if (!found || found->shape != std::vector{rows, columns}) return std::nullopt;
   auto packed = source_->read_packed(name);
@@ -150,7 +152,8 @@ std::optional<PackedMatrix> Weights::take_packed(const std::string& name, int64_
   if (packed->stored.scalar_type() == packed->dtype) return std::nullopt;
   asked_.emplace_back(name, std::vector{rows, columns});
   taken_.insert(name);
-  if (!all_finite(*packed)) refuse(not_finite(name, packed->dtype), {rows, columns}, packed->dtype);
+  if (checks_numbers_ && !all_finite(*packed))
+    refuse(not_finite(name, packed->dtype), {rows, columns}, packed->dtype);
   return packed;
 }
 
@@ -162,6 +165,22 @@ void Weights::finish() const {
       problems.push_back("unexpected: " + name + " " + shape_text(source_->find(name)->shape));
   for (const auto& [name, tensor] : tensors_)
     if (!taken_.contains(name)) problems.push_back("unexpected: " + name + " " + shape_text(tensor.sizes()));
+  report(problems);
+}
+
+void Weights::require_no_problems() const { report(problems_); }
+
+Weights Weights::anew() const {
+  Weights weights;
+  weights.where_ = where_;
+  weights.device_ = device_;
+  weights.dtypes_ = dtypes_;
+  weights.source_ = source_;
+  weights.tensors_ = tensors_;
+  return weights;
+}
+
+void Weights::report(const std::vector<std::string>& problems) const {
   if (problems.empty()) return;
   constexpr std::size_t shown = 200;
   std::string report = where_ + ": the weights do not fit config.json (" + std::to_string(problems.size()) +

@@ -68,16 +68,30 @@ class Weights {
   // network is built.
   void finish() const;
 
+  // The same without tensors that nothing asked for.
+  void require_no_problems() const;
+
+  // Whether the blocks of a network are to be read when their turn comes (BlockList), not kept.
+  bool are_by_block() const { return by_block_; }
+  void keep_by_block() { by_block_ = true; }
+  // While that is so, take() looks at names and shapes alone and gives meta tensors.
+  void skim(bool on) { skim_ = on; }
+  // The same source, of which nothing was taken.
+  Weights anew() const;
+  // Whether take() looks for NaN and infinity.
+  void check_numbers(bool on) { checks_numbers_ = on; }
+
   // {name, shape} of what was asked for, in order of asking.
   const TensorShapes& asked() const { return asked_; }
 
  private:
   Weights() = default;
   at::ScalarType dtype_of(Precision precision) const;
+  void report(const std::vector<std::string>& problems) const;
   at::Tensor refuse(const std::string& problem, at::IntArrayRef shape, at::ScalarType type);
 
   std::string where_;
-  bool meta_ = false;
+  bool meta_ = false, by_block_ = false, skim_ = false, checks_numbers_ = true;
   at::Device device_ = at::kCPU;
   RunDtypes dtypes_;
   std::shared_ptr<const TensorSource> source_;
@@ -103,6 +117,9 @@ class WeightScope {
     return weights_->take_packed(join(name), rows, columns, precision);
   }
   bool has(const std::string& name) const { return weights_->has(join(name)); }
+  Weights& weights() const { return *weights_; }
+  // The same place in other weights.
+  WeightScope of(Weights& other) const { return {other, prefix_}; }
   void ignore(const std::string& name) const { weights_->ignore(join(name)); }
 
  private:

@@ -1,5 +1,6 @@
 // Memory: the plan's estimate against the measured peak, --memory-limit, and a real limit on the process.
 #include <cstdio>
+#include <map>
 
 #include "base/json.h"
 #include "expect.h"
@@ -167,6 +168,63 @@ TEST(CliMemory, AFailedAllocationOfAClipByItselfEndsWithTheEstimateAndFlags) {
   for (const char* part : {"out of memory", "2048x2048, 1 frames", "needs about", "--size"})
     EXPECT_NE(result.output.find(part), std::string::npos) << result.output;
   EXPECT_FALSE(std::filesystem::exists(folder / "0.mp4"));
+}
+
+// Random models of two families, an encoder of pictures, a control branch and two experts.
+TEST(CliMemory, OffloadedWeightsMakeTheSameBytes) {
+  const TemporaryFolder folder;
+  const auto picture = (golden("wan-pictures") / "picture.png").string();
+  for (const auto& [model, more] :
+       std::vector<std::pair<std::string, Arguments>>{{"wan-tiny", {"--count", "2"}},
+                                                      {"cogvideox-5b", {}},
+                                                      {"wan22-a14b", {}},
+                                                      {"wan21-i2v", {"--image", picture}},
+                                                      {"wan21-vace", {}}}) {
+    SCOPED_TRACE(model);
+    std::map<std::string, std::string> made;
+    for (const std::string way : {"none", "stage", "block"}) {
+      Arguments arguments = {"generate",
+                             "-m",
+                             golden(model).string(),
+                             "-p",
+                             "two cats",
+                             "--size",
+                             "32x32",
+                             "--steps",
+                             "2",
+                             "--seed",
+                             "3",
+                             "--frames",
+                             "9",
+                             "--offload",
+                             way,
+                             "--progress",
+                             "none",
+                             "-o",
+                             (folder / (way + "{seed}.y4m")).string()};
+      arguments.insert(arguments.end(), more.begin(), more.end());
+      const auto result = run_program(arguments);
+      ASSERT_EQ(result.code, 0) << result.err;
+      made[way] = bytes_of(folder / (way + "3.y4m"));
+    }
+    EXPECT_EQ(made["none"], made["stage"]);
+    EXPECT_EQ(made["none"], made["block"]);
+  }
+}
+
+TEST(CliMemory, ThePlanSaysWhereWeightsAreAndForHowLong) {
+  const auto placed = [](const std::string& way) {
+    const auto plan = Json::parse(
+        run_program({"generate", "-p", "a red circle", "-o", "a.mp4", "--dry-run", "--offload", way}).out);
+    return plan.at("placement");
+  };
+  EXPECT_EQ(placed("auto").at("transformer"),
+            (Json{{"device", "cpu"}, {"dtype", "float32"}, {"residency", "resident"}}));
+  EXPECT_EQ(placed("stage").at("transformer").at("residency"), "stage");
+  EXPECT_EQ(placed("block").at("text_encoder").at("residency"), "block");
+  EXPECT_EQ(placed("block").at("vae").at("residency"), "resident");
+  expect_refused(run_program({"generate", "-p", "a red circle", "-o", "a.mp4", "--offload", "disk"}), 2,
+                 {"--offload should be auto, none, stage or block", "'disk'"});
 }
 
 }  // namespace t2v::test

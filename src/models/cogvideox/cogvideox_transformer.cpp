@@ -212,8 +212,8 @@ CogVideoXTransformer::CogVideoXTransformer(const CogVideoXTransformerConfig& con
   time_in_ = load_linear(time / "linear_1", width, config.time_embed_dim, Precision::float32);
   time_out_ = load_linear(time / "linear_2", config.time_embed_dim, config.time_embed_dim,
                           Precision::float32);
-  for (int64_t i = 0; i < config.num_layers; ++i)
-    blocks_.emplace_back(config, weights / "transformer_blocks" / i);
+  blocks_ = {weights / "transformer_blocks", config.num_layers,
+             [config](const WeightScope& scope, int64_t) { return CogVideoXBlock(config, scope); }};
   norm_final_weight_ = (weights / "norm_final").take("weight", {width}, Precision::float32);
   norm_final_bias_ = (weights / "norm_final").take("bias", {width}, Precision::float32);
   const auto out = weights / "norm_out";
@@ -264,10 +264,10 @@ at::Tensor CogVideoXTransformer::predict(const PackedTokens& tokens, const Condi
   auto video = patch_embedding_(tokens.values);  // [N, D]
   if (prepared.positions.defined()) video = video + prepared.positions.to(video.scalar_type());
   auto x = join(prepared.texts, video, tokens.segments);  // [M, D]
-  for (std::size_t i = 0; i < blocks_.size(); ++i) {
+  blocks_.each([&](const CogVideoXBlock& block, std::size_t i) {
     if (middle != nullptr && i == blocks_.size() / 2) *middle = video_of(x, joint.segments, tokens.segments);
-    x = blocks_[i].forward(x, time, joint);
-  }
+    x = block.forward(x, time, joint);
+  });
   video = layer_norm_float32(video_of(x, joint.segments, tokens.segments), norm_final_weight_,
                              norm_final_bias_, config_.norm_eps);
   const auto rows = norm_out_linear_(time).to(at::kFloat).chunk(2, 1);  // [K, D] x 2

@@ -8,6 +8,7 @@
 
 #include "base/json.h"
 #include "models/denoiser.h"
+#include "nn/block_list.h"
 #include "nn/linear.h"
 #include "nn/modulation.h"
 #include "weights/weights.h"
@@ -80,7 +81,7 @@ class CogVideoXTransformer : public Denoiser {
   CogVideoXTransformerConfig config_;
   Linear patch_embedding_, text_projection_;
   Linear time_in_, time_out_;
-  std::vector<CogVideoXBlock> blocks_;
+  BlockList<CogVideoXBlock> blocks_;
   at::Tensor norm_final_weight_, norm_final_bias_;  // float32 [D]
   Linear norm_out_linear_;
   at::Tensor norm_out_weight_, norm_out_bias_;

@@ -94,25 +94,28 @@ T5Encoder::T5Encoder(const T5Config& config, const WeightScope& weights) : confi
   const bool shared = weights.has("shared.weight") || !tied.has("weight");
   embedding_ = load_projection(shared ? weights / "shared" : tied, width, config.vocab_size);
   if (shared) tied.ignore("weight");
-  for (int64_t i = 0; i < config.num_layers; ++i) {
-    const auto attention = weights / "encoder" / "block" / i / "layer" / 0;
-    const auto feed = weights / "encoder" / "block" / i / "layer" / 1;
-    layers_.push_back({
-        .attention_norm = (attention / "layer_norm").take("weight", {width}),
-        .q = load_projection(attention / "SelfAttention" / "q", width, inner),
-        .k = load_projection(attention / "SelfAttention" / "k", width, inner),
-        .v = load_projection(attention / "SelfAttention" / "v", width, inner),
-        .o = load_projection(attention / "SelfAttention" / "o", inner, width),
-        .position_bias = i == 0 || config.bias_in_every_layer
-                             ? (attention / "SelfAttention" / "relative_attention_bias")
-                                   .take("weight", {config.relative_attention_num_buckets, config.num_heads})
-                             : at::Tensor(),
-        .feed_norm = (feed / "layer_norm").take("weight", {width}),
-        .wi_0 = load_projection(feed / "DenseReluDense" / "wi_0", width, config.d_ff),
-        .wi_1 = load_projection(feed / "DenseReluDense" / "wi_1", width, config.d_ff),
-        .wo = load_projection(feed / "DenseReluDense" / "wo", config.d_ff, width),
-    });
-  }
+  layers_ = {weights / "encoder" / "block", config.num_layers,
+             [config, width, inner](const WeightScope& scope, int64_t i) {
+               const auto attention = scope / "layer" / 0;
+               const auto feed = scope / "layer" / 1;
+               const auto self = attention / "SelfAttention";
+               return Layer{
+                   .attention_norm = (attention / "layer_norm").take("weight", {width}),
+                   .q = load_projection(self / "q", width, inner),
+                   .k = load_projection(self / "k", width, inner),
+                   .v = load_projection(self / "v", width, inner),
+                   .o = load_projection(self / "o", inner, width),
+                   .position_bias = i == 0 || config.bias_in_every_layer
+                                        ? (self / "relative_attention_bias")
+                                              .take("weight",
+                                                    {config.relative_attention_num_buckets, config.num_heads})
+                                        : at::Tensor(),
+                   .feed_norm = (feed / "layer_norm").take("weight", {width}),
+                   .wi_0 = load_projection(feed / "DenseReluDense" / "wi_0", width, config.d_ff),
+                   .wi_1 = load_projection(feed / "DenseReluDense" / "wi_1", width, config.d_ff),
+                   .wo = load_projection(feed / "DenseReluDense" / "wo", config.d_ff, width),
+               };
+             }};
   final_norm_ = (weights / "encoder" / "final_layer_norm").take("weight", {width});
 }
 
@@ -133,12 +136,12 @@ at::Tensor T5Encoder::forward(const at::Tensor& ids) const {
                                                  config_.relative_attention_max_distance, ids.device());
   auto x = embedding_.rows(ids);  // [B, L, D]
   at::Tensor bias;                // [h, L, L]
-  for (const auto& layer : layers_) {
+  layers_.each([&](const Layer& layer, std::size_t) {
     if (layer.position_bias.defined()) bias = rows_at(layer.position_bias, buckets).permute({2, 0, 1});
     x = x + self_attention(layer, rms_norm(x, layer.attention_norm, config_.layer_norm_epsilon), bias);
     const auto h = rms_norm(x, layer.feed_norm, config_.layer_norm_epsilon);
     x = x + layer.wo(at::gelu(layer.wi_0(h), "tanh") * layer.wi_1(h));
-  }
+  });
   return rms_norm(x, final_norm_, config_.layer_norm_epsilon);
 }
 

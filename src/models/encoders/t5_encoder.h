@@ -12,6 +12,7 @@
 
 #include "base/json.h"
 #include "models/text_encoder.h"
+#include "nn/block_list.h"
 #include "nn/linear.h"
 #include "text/tokenizer.h"
 #include "weights/model_folder.h"
@@ -53,7 +54,7 @@ class T5Encoder : public TextEncoder {
 
   T5Config config_;
   Linear embedding_;  // [vocab, D]
-  std::vector<Layer> layers_;
+  BlockList<Layer> layers_;
   at::Tensor final_norm_;
 };
 

@@ -256,14 +256,16 @@ WanTransformer::WanTransformer(const WanTransformerConfig& config, const WeightS
               .in = load_linear(image / "ff" / "net" / 0 / "proj", dim, dim),
               .out = load_linear(image / "ff" / "net" / 2, dim, width)};
   }
-  for (int64_t i = 0; i < config.num_layers; ++i) blocks_.emplace_back(config, weights / "blocks" / i);
+  blocks_ = {weights / "blocks", config.num_layers,
+             [config](const WeightScope& scope, int64_t) { return WanBlock(config, scope); }};
   if (!config.vace_layers.empty())
     vace_patch_embedding_ = load_patches("vace_patch_embedding", config.vace_in_channels);
-  for (std::size_t i = 0; i < config.vace_layers.size(); ++i) {
-    const auto scope = weights / "vace_blocks" / static_cast<int64_t>(i);
-    vace_blocks_.push_back({i == 0 ? load_linear(scope / "proj_in", width, width) : Linear(),
-                            WanBlock(config, scope), load_linear(scope / "proj_out", width, width)});
-  }
+  vace_blocks_ = {weights / "vace_blocks", static_cast<int64_t>(config.vace_layers.size()),
+                  [config, width](const WeightScope& scope, int64_t i) {
+                    return WanVaceBlock{i == 0 ? load_linear(scope / "proj_in", width, width) : Linear(),
+                                        WanBlock(config, scope),
+                                        load_linear(scope / "proj_out", width, width)};
+                  }};
   scale_shift_table_ = weights.take("scale_shift_table", {1, 2, width}, Precision::float32);
   // Channel is the fastest in the checkpoint, the slowest in PackedTokens.
   proj_out_ = load_linear(weights / "proj_out", width, config.out_channels * patch.volume(), Precision::model)
@@ -289,17 +291,20 @@ std::shared_ptr<const Conditioning> WanTransformer::prepare(const PackedTokens& 
                                    .view({static_cast<int64_t>(tokens.texts.size()), -1})
                                    .to(device);
   auto conditioning = std::make_shared<WanConditioning>();
-  for (const auto& block : blocks_)
-    conditioning->blocks.push_back(block.text_key_values(text, row_of_position));
-  for (const auto& block : vace_blocks_)
-    conditioning->control.push_back(block.block.text_key_values(text, row_of_position));
-  conditioning->images.resize(blocks_.size());
+  at::Tensor images, row_of_image;
   if (config_.image_dim > 0) {
-    const auto [states, row_of_image] = rows_of_images(tokens, config_);
-    const auto images = embed_images(states.to(device, index.rows.scalar_type()));
-    for (std::size_t i = 0; i < blocks_.size(); ++i)
-      conditioning->images[i] = blocks_[i].image_key_values(images, row_of_image.to(device));
+    const auto [states, rows] = rows_of_images(tokens, config_);
+    images = embed_images(states.to(device, index.rows.scalar_type()));
+    row_of_image = rows.to(device);
   }
+  blocks_.each([&](const WanBlock& block, std::size_t) {
+    conditioning->blocks.push_back(block.text_key_values(text, row_of_position));
+    conditioning->images.push_back(images.defined() ? block.image_key_values(images, row_of_image)
+                                                    : KeyValues());
+  });
+  vace_blocks_.each([&](const WanVaceBlock& block, std::size_t) {
+    conditioning->control.push_back(block.block.text_key_values(text, row_of_position));
+  });
   const auto& extent = tokens.extent;
   conditioning->rotary = rotary_.at_positions(tokens.positions, std::max({extent.t, extent.h, extent.w}));
   return conditioning;
@@ -334,12 +339,12 @@ std::vector<at::Tensor> WanTransformer::control_hints(const at::Tensor& x, const
   if (!tokens.condition.defined())
     throw Error(ErrorKind::internal, "a transformer with a control branch should have a condition");
   const WanSegments segments{tokens.segments, tokens.text_segments};
-  auto control = vace_blocks_.front().proj_in(vace_patch_embedding_(tokens.condition)) + x;
-  for (std::size_t i = 0; i < vace_blocks_.size(); ++i) {
-    control = run_block(vace_blocks_[i].block, control, time, tokens.level_of_token, rotary, texts[i], {},
-                        segments);
-    hints.push_back(vace_blocks_[i].proj_out(control) * tokens.condition_scale);
-  }
+  at::Tensor control = vace_patch_embedding_(tokens.condition);
+  vace_blocks_.each([&](const WanVaceBlock& block, std::size_t i) {
+    if (i == 0) control = block.proj_in(control) + x;
+    control = run_block(block.block, control, time, tokens.level_of_token, rotary, texts[i], {}, segments);
+    hints.push_back(block.proj_out(control) * tokens.condition_scale);
+  });
   return hints;
 }
 
@@ -353,12 +358,12 @@ at::Tensor WanTransformer::predict(const PackedTokens& tokens, const Conditionin
   auto x = patch_embedding_(beside.defined() ? at::cat({tokens.values, beside}, 1) : tokens.values);
   const auto hints = control_hints(x, tokens, time, prepared.rotary, prepared.control);
   std::size_t hint = 0;
-  for (std::size_t i = 0; i < blocks_.size(); ++i) {
+  blocks_.each([&](const WanBlock& block, std::size_t i) {
     if (middle != nullptr && i == blocks_.size() / 2) *middle = x;
-    x = run_block(blocks_[i], x, time, level_of_token, prepared.rotary, prepared.blocks[i],
-                  prepared.images[i], segments);
+    x = run_block(block, x, time, level_of_token, prepared.rotary, prepared.blocks[i], prepared.images[i],
+                  segments);
     if (hint < hints.size() && config_.vace_layers[hint] == static_cast<int64_t>(i)) x = x + hints[hint++];
-  }
+  });
   const auto rows = (scale_shift_table_ + temb.unsqueeze(1)).unbind(1);  // [K, D] x 2
   const Modulation out{rows[0], rows[1], {}, level_of_token};
   return proj_out_(modulated_layer_norm(x, out, config_.eps)).to(at::kFloat);

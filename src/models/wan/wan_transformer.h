@@ -7,6 +7,7 @@
 #include "base/json.h"
 #include "models/denoiser.h"
 #include "nn/attention.h"
+#include "nn/block_list.h"
 #include "nn/linear.h"
 #include "nn/modulation.h"
 #include "nn/rotary.h"
@@ -119,9 +120,9 @@ class WanTransformer : public Denoiser {
   };
   ImageEmbedder image_;
   Rotary rotary_;
-  std::vector<WanBlock> blocks_;
+  BlockList<WanBlock> blocks_;
   Linear vace_patch_embedding_;
-  std::vector<WanVaceBlock> vace_blocks_;
+  BlockList<WanVaceBlock> vace_blocks_;
   at::Tensor scale_shift_table_;  // float32 [1, 2, D]
   Linear proj_out_;               // rows reordered from (pt, ph, pw, C) to (C, pt, ph, pw)
 };

@@ -7,7 +7,10 @@
 #include <charconv>
 #include <cmath>
 #include <cstdio>
+#include <limits>
 
+#include "base/cuda_library.h"
+#include "base/machine_memory.h"
 #include "pipeline/plan/sizes.h"
 #include "pipeline/run/packing.h"
 #include "t2v/error.h"
@@ -35,6 +38,14 @@ double encoding_bytes(const ClipSize& clip) {
 double bytes_of_weights(int64_t numbers, const PackedSize& packed, double element, double copies) {
   return static_cast<double>(numbers - packed.numbers) * element * copies +
          static_cast<double>(packed.bytes) + static_cast<double>(packed.largest) * element;
+}
+
+// The block that runs with its joined copies, and the next one, which is being read.
+double bytes_by_block(const BlockShares& shares, double element) {
+  const auto bytes = [&](const WeightShare& share) {
+    return static_cast<double>(share.numbers) * element + static_cast<double>(share.packed_bytes);
+  };
+  return bytes(shares.outside) + 2.5 * bytes(shares.largest);
 }
 
 int64_t whole(double bytes) { return static_cast<int64_t>(std::llround(bytes)); }
@@ -68,9 +79,14 @@ void count_packs(RunShape& shape, const Model& model, at::Device device, const s
 bool is_small_step(const Model& model, int64_t tokens) { return model.costs().flops(tokens) < 4e9; }
 
 ClipSize clip_size(const GenerationPlan& plan) {
-  ClipSize size{plan.width,          plan.height, plan.windows.front().frames,
-                plan.width,          plan.height, plan.tokens * plan.branches,
-                plan.max_text_tokens};
+  ClipSize size{plan.width,
+                plan.height,
+                plan.windows.front().frames,
+                plan.width,
+                plan.height,
+                plan.tokens * plan.branches,
+                plan.max_text_tokens,
+                plan.windows.size() > 1};
   if (plan.settings.resize) {
     const auto written = parse_size(*plan.settings.resize, "--resize");
     size.written_width = written.width;
@@ -83,12 +99,15 @@ MemoryEstimate estimate_memory(const Model& model, const ComponentSizes& compone
                                at::ScalarType dtype, const std::vector<ClipSize>& clips,
                                const RunShape& shape) {
   const auto element = static_cast<double>(c10::elementSize(dtype));
+  const bool by_block = shape.offload == Offload::block;
   const auto encoder = std::max(
-      bytes_of_weights(components.text_encoder, components.packed_text_encoder, element, 1),
+      by_block ? bytes_by_block(components.text_encoder_blocks, element)
+               : bytes_of_weights(components.text_encoder, components.packed_text_encoder, element, 1),
       static_cast<double>(components.image_encoder) * element);
   // Joined and reordered weights are copies, beside the mapped file or the cast.
-  const auto transformer = bytes_of_weights(components.transformer, components.packed_transformer, element,
-                                            1.25);
+  const auto transformer = by_block ? bytes_by_block(components.transformer_blocks, element)
+                                    : bytes_of_weights(components.transformer, components.packed_transformer,
+                                                       element, 1.25);
   const auto vae = static_cast<double>(components.vae) * sizeof(float) * 2;
   double decoding = 0;
   for (const auto& clip : clips)
@@ -112,23 +131,42 @@ MemoryEstimate estimate_memory(const Model& model, const ComponentSizes& compone
   estimate.peak = estimate.program + estimate.weights +
                   (shape.overlap ? estimate.denoising + estimate.decoding
                                  : std::max(estimate.denoising, estimate.decoding));
+  const bool in_windows = std::any_of(clips.begin(), clips.end(),
+                                      [](const ClipSize& clip) { return clip.in_windows; });
+  if (shape.offload == Offload::stage && !in_windows)
+    estimate.peak = estimate.program + whole(vae) +
+                    std::max({whole(encoder), whole(transformer) + estimate.denoising, estimate.decoding});
   return estimate;
 }
 
-RunShape shape_run(const Model& model, const ComponentSizes& components, at::Device device,
-                   at::ScalarType dtype, const std::vector<ClipSize>& clips, std::optional<int64_t> threads,
-                   std::optional<int64_t> token_budget, std::optional<int64_t> limit) {
+namespace {
+
+// Bytes that a run may take at most where nobody says so: the card's, or what the machine or the process's
+// group has.
+int64_t device_memory(at::Device device) {
+  if (device.is_cuda()) {
+    const auto cards = cuda_cards();
+    const auto index = static_cast<std::size_t>(std::max<int>(0, device.index()));
+    return index < cards.size() ? cards[index].memory_bytes : std::numeric_limits<int64_t>::max();
+  }
+  return machine_memory();
+}
+
+RunShape shape_with(Offload offload, const Model& model, const ComponentSizes& components, at::Device device,
+                    at::ScalarType dtype, const std::vector<ClipSize>& clips, const RunLimits& limits) {
+  const auto limit = limits.memory;
   constexpr int64_t budget_cpu = 1280;    // beyond it a pass leaves the cache and gains nothing
                                           // (docs/performance.md)
   constexpr int64_t budget_cuda = 32768;  // enough to fill the device with a small network
-  RunShape shape;
-  shape.token_budget = std::max<int64_t>(1,
-                                         token_budget.value_or(device.is_cpu() ? budget_cpu : budget_cuda));
+  RunShape shape{.offload = offload};
+  shape.token_budget = std::max<int64_t>(
+      1, limits.token_budget.value_or(device.is_cpu() ? budget_cpu : budget_cuda));
   // Small clips on the CPU are denoised side by side, on one thread each. Otherwise one pack has all threads,
   // or the device, for itself.
   if (device.is_cpu() && all_small(model, clips))
-    shape.workers = static_cast<std::size_t>(threads.value_or(at::get_num_threads()));
-  bool may_overlap = true;
+    shape.workers = static_cast<std::size_t>(limits.threads.value_or(at::get_num_threads()));
+  if (offload == Offload::block) shape.workers = 1;  // which would read every block each for itself
+  bool may_overlap = offload != Offload::stage;
   const auto fits = [&] {
     count_packs(shape, model, device, clips, may_overlap);
     return !limit || estimate_memory(model, components, device, dtype, clips, shape).peak <= *limit;
@@ -146,7 +184,7 @@ RunShape shape_run(const Model& model, const ComponentSizes& components, at::Dev
       may_overlap = false;
     } else {
       const auto need = [&](const ClipSize& one) {
-        const RunShape alone{.pack_tokens = one.tokens, .decode_chunk = 1};
+        const RunShape alone{.pack_tokens = one.tokens, .decode_chunk = 1, .offload = offload};
         return estimate_memory(model, components, device, dtype, {one}, alone).peak;
       };
       const auto& clip = *std::max_element(
@@ -161,6 +199,44 @@ RunShape shape_run(const Model& model, const ComponentSizes& components, at::Dev
     }
   }
   return shape;
+}
+
+}  // namespace
+
+const std::vector<std::string>& offload_names() {
+  static const std::vector<std::string> names = {"none", "stage", "block"};
+  return names;
+}
+
+std::optional<Offload> parse_offload(const std::string& name) {
+  const auto& names = offload_names();
+  const auto found = std::find(names.begin(), names.end(), name);
+  if (found != names.end()) return static_cast<Offload>(found - names.begin());
+  if (name == "auto") return std::nullopt;
+  throw Error(ErrorKind::usage, "--offload should be auto, none, stage or block, found '" + name + "'");
+}
+
+RunShape shape_run(const Model& model, const ComponentSizes& components, at::Device device,
+                   at::ScalarType dtype, const std::vector<ClipSize>& clips, const RunLimits& limits) {
+  const auto shape_of = [&](Offload offload) {
+    return shape_with(offload, model, components, device, dtype, clips, limits);
+  };
+  if (limits.offload) return shape_of(*limits.offload);
+  const auto most = limits.memory.value_or(device_memory(device));
+  for (const auto offload : {Offload::none, Offload::stage}) {
+    try {
+      const auto shape = shape_of(offload);
+      if (estimate_memory(model, components, device, dtype, clips, shape).peak <= most) return shape;
+    } catch (const Error& error) {
+      if (error.kind() != ErrorKind::out_of_memory) throw;
+    }
+  }
+  try {
+    return shape_of(Offload::block);
+  } catch (const Error& error) {
+    if (error.kind() != ErrorKind::out_of_memory) throw;
+    return shape_of(Offload::none);  // which says what it would take as it is usually done
+  }
 }
 
 std::string fitting_flags(const Model& model, const ComponentSizes& components, at::Device device,

@@ -17,6 +17,23 @@ namespace t2v {
 // clips side by side keep the cores busy without that.
 bool is_small_step(const Model& model, int64_t tokens);
 
+// What becomes of a network's weights between its uses. All ways make the same clips.
+enum class Offload {
+  none,   // those of the transformer and the autoencoder stay; the text encoder's go when it is done
+  stage,  // the transformer's go before decoding
+  block,  // the blocks of the text encoder and the transformer are read each time their turn comes
+};
+const std::vector<std::string>& offload_names();
+
+// What a run is held to. What is absent is chosen.
+struct RunLimits {
+  std::optional<int64_t> threads = {}, token_budget = {}, memory = {};  // memory: bytes
+  std::optional<Offload> offload = {};
+};
+
+// "auto" → none. Throws Error{usage}.
+std::optional<Offload> parse_offload(const std::string& name);
+
 // How a run uses its cores and memory.
 struct RunShape {
   std::size_t workers = 1;   // packs denoised at once
@@ -25,6 +42,7 @@ struct RunShape {
   int64_t pack_clips = 1;    // in the pack of most clips
   int64_t decode_chunk = 0;  // latent frames at once; 0: as many as are quickest
   bool overlap = false;      // clips are decoded while others are denoised
+  Offload offload = Offload::none;
 };
 
 // What the estimate needs to know of a clip.
@@ -33,6 +51,7 @@ struct ClipSize {
   int64_t written_width = 0, written_height = 0;
   int64_t tokens = 0;       // of all guidance branches
   int64_t text_tokens = 0;  // that each text is padded to
+  bool in_windows = false;  // it is decoded while it is denoised
 };
 ClipSize clip_size(const GenerationPlan& plan);
 
@@ -41,13 +60,13 @@ MemoryEstimate estimate_memory(const Model& model, const ComponentSizes& compone
                                at::ScalarType dtype, const std::vector<ClipSize>& clips,
                                const RunShape& shape);
 
-// The quickest shape for these clips, or, where that would take more than `limit` bytes, the quickest found
-// that does not: smaller decoding chunks, smaller packs, fewer at once, one thing after the other. Throws
-// Error{out_of_memory} when none does: with the estimate for the largest clip, and flags for it that would
-// fit.
+// The quickest shape for these clips, or, where that would take more memory than the limit, the quickest
+// found that does not: smaller decoding chunks, smaller packs, fewer at once, one thing after the other,
+// weights that are offloaded. Throws Error{out_of_memory} when none does: with the estimate for the largest
+// clip, and flags for it that would fit. Without a limit weights are offloaded where they would be more than
+// the device or the machine has.
 RunShape shape_run(const Model& model, const ComponentSizes& components, at::Device device,
-                   at::ScalarType dtype, const std::vector<ClipSize>& clips, std::optional<int64_t> threads,
-                   std::optional<int64_t> token_budget, std::optional<int64_t> limit);
+                   at::ScalarType dtype, const std::vector<ClipSize>& clips, const RunLimits& limits);
 
 // Flags under which a clip would need at most `limit` bytes, as "--frames 17 or --size 128x128"; empty when
 // there are none.

@@ -40,13 +40,36 @@ void note_unused_keys(GenerationPlan& plan, const Model& model) {
   }
 }
 
+void plan_placement(GenerationPlan& plan, const Model& model, Offload offload) {
+  const bool by_block = offload == Offload::block;
+  const auto place = [&](const char* component, const std::string& dtype, const char* residency) {
+    plan.placement[component] = {plan.device, dtype, residency};
+  };
+  place("text_encoder", plan.dtype, by_block ? "block" : "stage");
+  place("transformer", plan.dtype, by_block ? "block" : offload == Offload::stage ? "stage" : "resident");
+  if (model.boundary_timestep()) plan.placement["transformer_2"] = plan.placement["transformer"];
+  if (const auto pictures = model.picture_inputs(); pictures && pictures->are_encoded)
+    place("image_encoder", plan.dtype, "stage");
+  place("vae", dtype_name(at::kFloat), "resident");
+}
+
 // Throws Error{out_of_memory} when no way of making the clips stays within the limit.
 void plan_memory(GenerationPlan& plan, const Model& model, const ComponentSizes& sizes, at::Device device,
                  at::ScalarType dtype) {
   const std::vector<ClipSize> clips(plan.clips.size(), clip_size(plan));
-  const auto shape = shape_run(model, sizes, device, dtype, clips, plan.settings.threads,
-                               plan.settings.token_budget, plan.memory_limit);
+  const auto& settings = plan.settings;
+  const auto asked = parse_offload(settings.offload.value_or("auto"));
+  const auto shape = shape_run(model, sizes, device, dtype, clips,
+                               {settings.threads, settings.token_budget, plan.memory_limit, asked});
   plan.memory = estimate_memory(model, sizes, device, dtype, clips, shape);
+  plan_placement(plan, model, shape.offload);
+  if (asked || shape.offload == Offload::none) return;
+  const RunShape kept{.pack_tokens = shape.pack_tokens, .decode_chunk = 1};
+  plan.notes.push_back("--offload " + offload_names()[static_cast<std::size_t>(shape.offload)] +
+                       ": with all weights kept a clip "
+                       "would take " +
+                       bytes_text(estimate_memory(model, sizes, device, dtype, {clips.front()}, kept).peak) +
+                       " of memory, so it takes " + bytes_text(plan.memory.peak) + " and longer");
 }
 
 int64_t bytes_of_weights(const ComponentSizes& sizes, at::ScalarType dtype) {

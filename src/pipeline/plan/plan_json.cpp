@@ -44,6 +44,9 @@ std::string plan_to_json(const GenerationPlan& plan) {
   json["tokens"] = plan.tokens;
   json["branches"] = plan.branches;
   json["weight_bytes"] = plan.weight_bytes;
+  for (const auto& [component, where] : plan.placement)
+    json["placement"][component] = {
+        {"device", where.device}, {"dtype", where.dtype}, {"residency", where.residency}};
   json["memory"] = {{"program", plan.memory.program},
                     {"weights", plan.memory.weights},
                     {"denoising", plan.memory.denoising},

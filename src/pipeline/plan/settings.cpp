@@ -230,6 +230,10 @@ const std::vector<Setting>& generation_settings() {
       {"weights_dtype", "--weights-dtype", "Machine",
        "What weights are kept in: auto, float32, bfloat16, float16, q8_0 or q4_0 (auto: as they are stored)",
        &R::weights_dtype, Record::clip},
+      {"offload", "--offload", "Machine",
+       "Weights between their uses: none (kept), stage (the transformer's go before decoding), block (read "
+       "block by block, for models larger than the memory) or auto (none where it fits)",
+       &R::offload, Record::nowhere},
       {"threads", "--threads", "Machine",
        "CPU threads (when absent: all cores, and one to denoise with a small network)", &R::threads,
        Record::plan, false, 1, 1024},

@@ -7,6 +7,7 @@
 
 #include <algorithm>
 #include <map>
+#include <mutex>
 
 #include "pipeline/components.h"
 #include "pipeline/plan/memory.h"
@@ -99,13 +100,15 @@ class ModelRun {
     hash_ = model_hash(model().folder(), [this] { reporter_.check_cancelled(); });
     sizes_ = component_sizes(model());
     tokenizer_ = model().load_tokenizer();
+    offload_ = parse_offload(plan_.settings.offload.value_or("auto"));
     drop_what_cannot_fit();
+    choose_offload();
     if (limits_.checkpoint_every) resume();
   }
 
   RunShape shape_of(const std::vector<ClipSize>& clips) const {
-    return shape_run(model(), sizes_, device_, dtype_, clips, plan_.settings.threads, limits_.token_budget,
-                     limits_.memory_limit);
+    return shape_run(model(), sizes_, device_, dtype_, clips,
+                     {plan_.settings.threads, limits_.token_budget, limits_.memory_limit, offload_});
   }
 
   void drop_what_cannot_fit() {
@@ -123,12 +126,21 @@ class ModelRun {
     tasks_ = std::move(fitting);
   }
 
+  // One way for the whole run: that of the clip which takes most.
+  void choose_offload() {
+    if (offload_) return;
+    auto most = Offload::none;
+    for (const auto& task : tasks_) most = std::max(most, shape_of({clip_size(*task.plan)}).offload);
+    offload_ = most;
+  }
+
   // An allocation has failed though the clip was by itself.
   Error out_of_memory(const ClipTask& task) const {
     const auto clip = clip_size(*task.plan);
     RunShape shape{.pack_tokens = clip.tokens, .decode_chunk = 1};
     const auto need = estimate_memory(model(), sizes_, device_, dtype_, {clip}, shape).peak;
-    const auto flags = fitting_flags(model(), sizes_, device_, dtype_, clip, need * 2 / 3);
+    auto flags = fitting_flags(model(), sizes_, device_, dtype_, clip, need * 2 / 3);
+    if (offload_ != Offload::block) flags += std::string(flags.empty() ? "" : " or ") + "--offload block";
     return {ErrorKind::out_of_memory,
             task.name() + ": out of memory. A clip of " + std::to_string(clip.width) + "x" +
                 std::to_string(clip.height) + ", " + std::to_string(clip.frames) + " frames, needs about " +
@@ -229,14 +241,16 @@ class ModelRun {
     }
     reporter_.progress({"load", 2, 3});
     reporter_.check_cancelled();
-    denoiser_ = load_denoiser(model(), {device_, dtype_});
+    denoiser_ = load_denoiser(model(), placement());
     reporter_.progress({"load", 3, 3});
     times_.load_seconds += loading.seconds() - (times_.text_seconds - text_before);
   }
 
+  Placement placement() const { return {device_, dtype_, offload_ == Offload::block}; }
+
   void embed_texts() {
     const Stopwatch encoding;
-    const auto conditioner = load_text(model(), tokenizer_, {device_, dtype_});
+    const auto conditioner = load_text(model(), tokenizer_, placement());
     // A small encoder is quicker on one thread, and a short prompt has few rows, which several threads would
     // round differently.
     constexpr int64_t small_encoder = 50'000'000;
@@ -275,6 +289,7 @@ class ModelRun {
     std::vector<ClipSize> clips;
     for (const auto& task : tasks) clips.push_back(clip_size(*task.plan));
     const auto shape = shape_of(clips);
+    if (!denoiser_) denoiser_ = load_denoiser(model(), placement());  // which went before decoding
     if (shape.decode_chunk > 0 && limits_.memory_limit)
       reporter_.note("to stay within " + bytes_text(*limits_.memory_limit) + ": at most " +
                      std::to_string(shape.pack_tokens) +
@@ -291,7 +306,14 @@ class ModelRun {
                                    .release_memory = !shape.overlap,
                                    .checkpoints = {limits_.checkpoint_every, path, hash_},
                                    .out_of_memory = no_memory};
+    std::mutex guard;
+    std::vector<std::pair<ClipTask, at::Tensor>> denoised;  // of Offload::stage
     const auto hand_over = [&](const ClipTask& task, const at::Tensor& latents) {
+      if (offload_ == Offload::stage) {
+        const std::lock_guard alone(guard);
+        denoised.emplace_back(task, latents);
+        return;
+      }
       writer.hand_over(task, latents);
       if (!shape.overlap) writer.wait();
     };
@@ -301,8 +323,15 @@ class ModelRun {
         .close = [&](const ClipTask& task, ClipStream& stream) { return writer.close(task, stream); },
         .failed = [&](const ClipTask& task, const Error& error) { return writer.failed(task, error); },
         .obstacle = [&](const ClipTask& task) { return writer.obstacle(*task.clip); }};
-    Denoising denoising(*denoiser_, *vae_, configs_, device_, texts_, options, memory, reporter_, receiver);
-    denoising.run(tasks);
+    Denoising(*denoiser_, *vae_, configs_, device_, texts_, options, memory, reporter_, receiver).run(tasks);
+    if (offload_ == Offload::stage) {
+      denoiser_.reset();
+      release_free_memory();
+    }
+    for (const auto& [task, latents] : denoised) {
+      writer.hand_over(task, latents);
+      writer.wait();
+    }
     writer.finish();
     reporter_.rethrow_reason();
   }
@@ -318,6 +347,7 @@ class ModelRun {
   at::Device device_ = at::kCPU;
   at::ScalarType dtype_ = at::kFloat;
   ComponentSizes sizes_;
+  std::optional<Offload> offload_;  // there once the model is open
   std::string hash_;
   std::shared_ptr<const Tokenizer> tokenizer_;
   std::vector<std::string> wanted_texts_;
@@ -344,6 +374,7 @@ PreparationTimes generate_all(const std::vector<GenerationPlan>& plans, const Ba
       if (clip.output.empty() && !frames)
         throw Error(ErrorKind::usage, "a clip without an output needs a receiver of its frames");
     const auto key = files_key(plan) + "\n" + plan.device + " " + plan.dtype + " " +
+                     plan.settings.offload.value_or("auto") + " " +
                      std::to_string(plan.settings.threads.value_or(0)) + " " +
                      std::to_string(plan.memory_limit.value_or(0)) + " " +
                      std::to_string(plan.settings.token_budget.value_or(0)) + " " +

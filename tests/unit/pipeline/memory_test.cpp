@@ -13,7 +13,7 @@ struct Shipped {
   ComponentSizes sizes = component_sizes(*model);
   RunShape shape(const std::vector<ClipSize>& clips, std::optional<int64_t> limit,
                  std::optional<int64_t> threads = 2) const {
-    return shape_run(*model, sizes, at::kCPU, at::kFloat, clips, threads, std::nullopt, limit);
+    return shape_run(*model, sizes, at::kCPU, at::kFloat, clips, {.threads = threads, .memory = limit});
   }
   int64_t peak(const std::vector<ClipSize>& clips, const RunShape& shape) const {
     return estimate_memory(*model, sizes, at::kCPU, at::kFloat, clips, shape).peak;
