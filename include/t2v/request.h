@@ -12,12 +12,14 @@ namespace t2v {
 
 // Everything a user may set. What is absent comes from the model's t2v.json, then from the model family.
 struct GenerationRequest {
-  std::optional<std::string> model;                           // folder, or name of a shipped model
-  std::optional<std::string> transformer, vae, text_encoder;  // safetensors files in place of the folder's
-  std::optional<std::vector<std::string>> lora;               // "FILE" or "FILE:SCALE"
-  std::optional<std::string> prompt, negative_prompt;         // UTF-8
-  std::optional<std::string> size, aspect;                    // "WxH" in pixels; "W:H"
-  std::optional<int64_t> width, height;                       // pixels
+  std::optional<std::string> model;  // folder, or name of a shipped model
+  std::optional<std::string> transformer, transformer_2, vae, text_encoder,
+      image_encoder;                                     // safetensors or GGUF files in place of the folder's
+  std::optional<std::string> tokenizer;                  // spiece.model, or a folder with it
+  std::optional<std::vector<std::string>> lora, lora_2;  // "FILE" or "FILE:SCALE"; of the second expert
+  std::optional<std::string> prompt, negative_prompt;    // UTF-8
+  std::optional<std::string> size, aspect;               // "WxH" in pixels; "W:H"
+  std::optional<int64_t> width, height;                  // pixels
   std::optional<double> seconds;
   std::optional<int64_t> frames;
   std::optional<double> fps;
@@ -120,7 +122,7 @@ struct GenerationPlan {
                                // as it became
   std::string model, model_folder;
   std::map<std::string, std::string> weights;  // component → file in place of the folder's
-  std::vector<std::string> loras;              // "FILE" or "FILE:SCALE"
+  std::vector<std::string> loras, loras_2;     // "FILE" or "FILE:SCALE"; of the second expert
   std::string prompt, negative_prompt;         // as given; of several shots, their prompts in a row
   std::string cleaned_negative_prompt;         // as the text encoder gets it
   std::vector<Shot> shots;                     // one, but for storyboards

@@ -17,12 +17,12 @@
 #include "base/signals.h"
 #include "base/utf8.h"
 #include "cli/app.h"
+#include "cli/info_file.h"
 #include "pipeline/components.h"
 #include "pipeline/plan/settings.h"
 #include "pipeline/provenance.h"
 #include "t2v/generate.h"
 #include "video/read/decoder.h"
-#include "weights/safetensors.h"
 
 namespace t2v {
 
@@ -115,46 +115,6 @@ OrderedJson describe_model(const fs::path& folder) {
   return json;
 }
 
-// The settings that t2v stores with a clip or its latents, or what another program has put there as it is.
-OrderedJson parsed_comment(const std::string& comment) {
-  try {
-    const auto parsed = parse_json(comment, "comment");
-    if (parsed.is_object()) return OrderedJson::parse(parsed.dump());
-  } catch (const Error&) {
-    // no JSON, or too deep to be ours
-  }
-  return comment;
-}
-
-// What the latents are of, as far as their file says.
-OrderedJson describe_latents(const TensorEntry& entry, const std::map<std::string, std::string>& metadata) {
-  OrderedJson json = {{"shape", Json(entry.shape).dump() + " (batch, channels, frames, height, width)"}};
-  const auto text = metadata.find("t2v");
-  const auto provenance = text == metadata.end() ? Json::object() : parse_provenance(text->second);
-  const auto settings = provenance.value("settings", Json::object());
-  const auto encoded = provenance.value("encoded", Json::object());
-  for (const char* key : {"source", "model", "prompt", "seed", "frames", "fps"})
-    for (const auto* place : {&settings, &encoded})  // what was encoded last counts
-      if (place->contains(key)) json[key] = OrderedJson::parse(place->at(key).dump());
-  return json;
-}
-
-OrderedJson describe_tensors(const fs::path& path) {
-  const auto file = SafetensorsFile::open(path);
-  OrderedJson json = {{"file", path.string()}, {"bytes", file->size_in_bytes()}};
-  for (const auto& [key, value] : file->metadata())
-    json["metadata"][key] = key == "t2v" ? parsed_comment(value) : OrderedJson(value);
-  if (const auto latents = file->entries().find("latents"); latents != file->entries().end())
-    json["latents"] = describe_latents(latents->second, file->metadata());
-  json["tensors"] = OrderedJson::object();
-  auto& tensors = json["tensors"].get_ref<OrderedJson::object_t&>();
-  tensors.reserve(file->entries().size());
-  // Straight into the list: looking up each of a hostile file's half a million names would take minutes.
-  for (const auto& [name, entry] : file->entries())
-    tensors.emplace_back(name, entry.dtype + " " + Json(entry.shape).dump());
-  return json;
-}
-
 OrderedJson describe_video(const std::string& path) {
   const auto reader = open_video(path);
   const auto& info = reader->info();
@@ -174,13 +134,14 @@ OrderedJson describe_video(const std::string& path) {
   return json;
 }
 
-OrderedJson describe(const std::string& what, bool devices) {
+OrderedJson describe(const std::string& what, bool devices, bool all) {
   if (devices && !what.empty())
     throw Error(ErrorKind::usage, "info --devices describes this machine; '" + what + "' is something else");
   if (devices) return describe_devices();
   if (what.empty()) return describe_program();
   std::error_code failed;
-  if (fs::path(what).extension() == ".safetensors") return describe_tensors(what);
+  const auto extension = fs::path(what).extension();
+  if (extension == ".safetensors" || extension == ".gguf") return describe_weights(what, all);
   if (fs::is_regular_file(what, failed) || what.find('%') != std::string::npos) return describe_video(what);
   return describe_model(find_model(what, log_info));
 }
@@ -208,18 +169,22 @@ void add_info_command(CLI::App& app) {
   };
   auto options = std::make_shared<Options>();
   auto* command = app.add_subcommand(
-      "info", "Describe a model, a finished file, a tensor file, or this program and its devices");
+      "info", "Describe a model, a finished file, a file of weights, or this program and its devices");
   command->add_option(
       "what", options->what,
-      "Model folder or name, video or image, .safetensors file; nothing for the program itself");
+      "Model folder or name, video or image, .safetensors or .gguf file; nothing for the program itself");
   command->add_flag("--devices", options->devices,
                     "Describe processor and cards, and why one cannot be used");
   command->add_flag("--json", options->json, "Print JSON");
   command->footer(
-      "Examples:\n  t2v info\n  t2v info --devices\n  t2v info world-128\n  t2v info clip.mp4 --json");
+      "Of a file of weights it says what it is, what it takes in memory with each --weights-dtype, and what "
+      "a\n"
+      "run needs beside it; --json lists its tensors too.\n\n"
+      "Examples:\n  t2v info\n  t2v info --devices\n  t2v info world-128\n  t2v info clip.mp4 --json\n"
+      "  t2v info wan2.1_t2v_1.3B_bf16.safetensors");
   command->callback([options] {
     let_signals_end_the_program();  // it writes no file that would be left behind
-    const auto json = describe(options->what, options->devices);
+    const auto json = describe(options->what, options->devices, options->json);
     if (options->json)
       print_line(json_text(json, 2));
     else

@@ -8,6 +8,7 @@
 #include "base/log.h"
 #include "base/utf8.h"
 #include "pipeline/components.h"
+#include "pipeline/plan/plan_files.h"
 #include "pipeline/plan/settings.h"
 #include "pipeline/provenance.h"
 #include "video/read/decoder.h"
@@ -88,8 +89,10 @@ void warn_of_another_model(const SettingFlags& flags, const GenerationRequest& r
   const auto json = read_config(flags.config);
   if (!is_sidecar(json) || !json.contains("model_hash")) return;
   const auto stored = json_get<std::string>(json, "model_hash", flags.config);
-  const auto model = find_model(request.model.value_or(kDefaultModel));
-  const auto hash = model_hash(open_model_folder(model));
+  GenerationPlan plan;
+  plan_files(plan, request);
+  const auto model = plan.model_folder.empty() ? plan.weights.at("transformer") : plan.model_folder;
+  const auto hash = model_hash(open_planned_folder(plan));
   if (hash != stored)
     log_warning(flags.config + ": its clip was made by a model with the hash " + stored + ", but " + model +
                 " has " + hash + "; the clip will be another one");

@@ -8,6 +8,9 @@
 
 #include "models/encoders/t5_gguf.h"
 #include "models/expert_denoiser.h"
+#include "models/encoders/t5_encoder.h"
+#include "models/encoders/t5_gguf.h"
+#include "models/tensor_names.h"
 #include "t2v/error.h"
 
 namespace t2v {
@@ -35,6 +38,7 @@ Weights open_weights(const Model& model, const std::string& component, Placement
 TensorShapes shapes_of(const Model& model, const std::string& component) {
   return component.starts_with("transformer") ? denoiser_shapes(model)
          : component == "vae"                 ? vae_shapes(model)
+         : component == "image_encoder"       ? image_encoder_shapes(model)
                                               : text_encoder_shapes(model);
 }
 
@@ -44,10 +48,11 @@ std::map<std::string, std::string> renamed(const Model& model, const std::string
                                            const TensorSource& file) {
   std::map<std::string, std::string> names;
   for (const auto& [name, shape] : shapes_of(model, component))
-    for (const auto& original : {name, model.original_name(component, name), gguf_t5_name(name)})
-      for (const char* prefix : {"", "model.diffusion_model.", "diffusion_model.", "first_stage_model."})
-        if (const auto key = prefix + original; key != name && !names.contains(key) && file.find(key))
-          names[key] = name;
+    if (const auto key = name_in_file(file, {name, model.original_name(component, name), gguf_t5_name(name)});
+        key && *key != name)
+      names.emplace(*key, name);
+  // A text encoder may have its tokenizer beside its weights.
+  if (component == "text_encoder" && file.find(embedded_tokenizer)) names[embedded_tokenizer] = "";
   return names;
 }
 
@@ -152,8 +157,8 @@ std::shared_ptr<const TensorSource> weights_of(const Model& model, const std::st
     source = apply_scales(open_weight_file(given->second));
     source = rename_tensors(source, renamed(model, component, *source));
   }
-  if (component == "transformer" && !folder.loras.empty())
-    source = add_loras(source, folder.loras, lora_names(model));
+  if (const auto loras = folder.loras.find(component); loras != folder.loras.end())
+    source = add_loras(source, loras->second, lora_names(model));
   return folder.weights_dtype && component != "vae" ? keep_matrices(source, *folder.weights_dtype) : source;
 }
 
@@ -249,6 +254,12 @@ TensorShapes text_encoder_shapes(const Model& model) {
 TensorShapes denoiser_shapes(const Model& model) {
   auto meta = Weights::meta();
   model.make_denoiser(meta.root(), at::kMeta);
+  return meta.asked();
+}
+
+TensorShapes image_encoder_shapes(const Model& model) {
+  auto meta = Weights::meta();
+  model.make_image_encoder(meta.root());
   return meta.asked();
 }
 

@@ -170,5 +170,6 @@ int64_t weight_bytes(int64_t numbers, const PackedSize& packed, int64_t element)
 TensorShapes text_encoder_shapes(const Model& model);
 TensorShapes denoiser_shapes(const Model& model);
 TensorShapes vae_shapes(const Model& model);
+TensorShapes image_encoder_shapes(const Model& model);
 
 }  // namespace t2v

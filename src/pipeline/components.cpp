@@ -7,6 +7,7 @@
 
 #include "base/cuda_library.h"
 #include "base/file_status.h"
+#include "models/single_files.h"
 #include "pipeline/plan/settings.h"
 #include "t2v/error.h"
 
@@ -35,9 +36,11 @@ std::vector<fs::path> model_places() {
 }  // namespace
 
 ModelFolder open_planned_folder(const GenerationPlan& plan) {
-  auto folder = open_model_folder(plan.model_folder);
+  auto folder = plan.model_folder.empty() ? assemble_model({plan.weights.begin(), plan.weights.end()})
+                                          : open_model_folder(plan.model_folder);
   for (const auto& [component, file] : plan.weights) folder.given_weights[component] = file;
-  for (const auto& lora : plan.loras) folder.loras.push_back(parse_lora(lora));
+  for (const auto& lora : plan.loras) folder.loras["transformer"].push_back(parse_lora(lora));
+  for (const auto& lora : plan.loras_2) folder.loras["transformer_2"].push_back(parse_lora(lora));
   folder.weights_dtype = plan.weights_dtype;
   return folder;
 }
@@ -47,6 +50,7 @@ std::string files_key(const GenerationPlan& plan) {
   for (const auto& [component, file] : plan.weights)
     key.append("\n").append(component).append("=").append(file);
   for (const auto& lora : plan.loras) key.append("\n").append(lora);
+  for (const auto& lora : plan.loras_2) key.append("\nlora_2=").append(lora);
   if (plan.weights_dtype) key.append("\n").append(*plan.weights_dtype);
   return key;
 }
@@ -106,7 +110,7 @@ std::string find_model(const std::string& name_or_folder,
       "no model '" + name_or_folder + "': it is no folder" +
           (is_name ? ", and no model of that name is in " + (searched.empty() ? "any known place" : searched)
                    : "") +
-          ". Pass -m with a diffusers folder, or set T2V_MODELS to a folder of models.");
+          ". Pass -m with a diffusers folder or a tree of models, or set T2V_MODELS to a folder of models.");
 }
 
 at::Device parse_device(const std::string& name) {

@@ -21,8 +21,8 @@ struct ModelConfigs {
   GenerationRequest defaults;  // what its t2v.json and its family say
 };
 
-// The folder of a plan, with the files that it puts in place of the folder's own. Throws Error{usage,
-// bad_input}.
+// The folder of a plan, with the files that it puts in place of the folder's own; without a folder, what they
+// make together. Throws Error{usage, bad_input}.
 ModelFolder open_planned_folder(const GenerationPlan& plan);
 // Alike for plans of the same folder and files.
 std::string files_key(const GenerationPlan& plan);

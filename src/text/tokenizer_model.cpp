@@ -147,7 +147,10 @@ std::string_view read_character_map(std::string_view normalizer_spec, const std:
 }  // namespace
 
 SentencePieceModel read_sentencepiece_model(const std::filesystem::path& path) {
-  const auto bytes = read_file(path);
+  return parse_sentencepiece_model(read_file(path), path);
+}
+
+SentencePieceModel parse_sentencepiece_model(std::string_view bytes, const std::filesystem::path& path) {
   SentencePieceModel model;
   FieldReader reader(bytes, path);
   while (const auto field = reader.next()) {

@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <filesystem>
 #include <string>
+#include <string_view>
 #include <vector>
 
 namespace t2v {
@@ -26,6 +27,8 @@ struct SentencePieceModel {
 // longer than 256 MiB, no protocol buffer, no pieces, an empty, repeated or non-UTF-8 piece, a score that is
 // not finite, an unknown type, or a model that is not of type Unigram.
 SentencePieceModel read_sentencepiece_model(const std::filesystem::path& path);
+// The same of its bytes; messages name `path`.
+SentencePieceModel parse_sentencepiece_model(std::string_view bytes, const std::filesystem::path& path);
 
 // What both formats ask of pieces: at least one, none empty, repeated or not UTF-8, finite scores. Throws
 // Error{bad_input}.

@@ -42,6 +42,12 @@ std::string shape_text(const std::vector<int64_t>& shape) {
   return text + "]";
 }
 
+int64_t numbers_in(const std::vector<int64_t>& shape) {
+  int64_t count = 1;
+  for (const auto side : shape) count *= side;
+  return count;
+}
+
 // What one file has for one layer: the key of each part.
 struct Change {
   std::shared_ptr<const TensorSource> file;
@@ -97,27 +103,65 @@ class WithLoras : public TensorSource {
                   lora.file.string() + ": none of its " + std::to_string(file->names().size()) +
                       " tensors belongs to a layer of this model; it is a LoRA of another one");
     for (const auto& [layer, change] : of_layer) {
+      check_rank(change);
       const auto& keys = change.keys;
       if (keys.contains(Part::down) != keys.contains(Part::up))
         throw Error(ErrorKind::bad_input, lora.file.string() + ": has only one half of '" +
                                               keys.begin()->second + "'; lora_up and lora_down go together");
       const bool alone = source_->find(layer).has_value();  // a parameter that is no layer's weight
       if (keys.contains(Part::down) || keys.contains(Part::diff))
-        changes_[alone ? layer : layer + ".weight"].push_back(change);
-      if (keys.contains(Part::diff_bias)) changes_[layer + ".bias"].push_back(change);
+        add_change(alone ? layer : layer + ".weight", change);
+      if (keys.contains(Part::diff_bias)) add_change(layer + ".bias", change);
     }
+  }
+
+  void add_change(const std::string& name, const Change& change) {
+    if (const auto weight = source_->find(name)) check_fit(change, name, weight->shape);
+    changes_[name].push_back(change);
+  }
+
+  static std::vector<int64_t> shape_of(const Change& change, Part part) {
+    return change.file->find(change.keys.at(part))->shape;
+  }
+
+  // The two halves agree, and alpha is a number. By shapes alone, so that it takes no time.
+  static void check_rank(const Change& change) {
+    if (change.keys.contains(Part::alpha) && numbers_in(shape_of(change, Part::alpha)) != 1)
+      refuse(change, Part::alpha,
+             "is " + shape_text(shape_of(change, Part::alpha)) + "; it should be a number");
+    if (!change.keys.contains(Part::down) || !change.keys.contains(Part::up)) return;
+    const auto down = shape_of(change, Part::down), up = shape_of(change, Part::up);
+    if (down.size() < 2 || up.size() < 2 || down[0] == 0 || up[0] == 0 || numbers_in(up) / up[0] != down[0])
+      refuse(change, Part::down,
+             "is " + shape_text(down) + ", and '" + change.keys.at(Part::up) + "' is " + shape_text(up) +
+                 ": halves of one change have one rank, [rank, in] and [out, rank]");
+  }
+
+  static void check_fit(const Change& change, const std::string& name, const std::vector<int64_t>& weight) {
+    const auto wanted = numbers_in(weight);
+    const auto misfit = [&](Part part) {
+      refuse(change, part,
+             "is " + shape_text(shape_of(change, part)) + ", which does not fit '" + name + "' of " +
+                 shape_text(weight) + "; it is a LoRA of a model of another size");
+    };
+    if (name.ends_with(".bias")) {
+      if (numbers_in(shape_of(change, Part::diff_bias)) != wanted) misfit(Part::diff_bias);
+      return;
+    }
+    if (change.keys.contains(Part::diff) && numbers_in(shape_of(change, Part::diff)) != wanted)
+      misfit(Part::diff);
+    if (!change.keys.contains(Part::down)) return;
+    const auto down = shape_of(change, Part::down), up = shape_of(change, Part::up);
+    if (weight.empty() || up[0] != weight[0]) misfit(Part::up);
+    if (numbers_in(down) / down[0] != wanted / weight[0]) misfit(Part::down);
+  }
+
+  [[noreturn]] static void refuse(const Change& change, Part part, const std::string& what) {
+    throw Error(ErrorKind::bad_input, change.file->where() + ": '" + change.keys.at(part) + "' " + what);
   }
 
   at::Tensor part(const Change& change, Part part) const {
     return change.file->read(change.keys.at(part)).to(at::kFloat);
-  }
-
-  [[noreturn]] static void refuse(const Change& change, Part part, const at::Tensor& found,
-                                  const at::Tensor& wanted) {
-    throw Error(ErrorKind::bad_input, change.file->where() + ": '" + change.keys.at(part) + "' is " +
-                                          shape_text(found.sizes().vec()) +
-                                          ", which does not fit a weight of " +
-                                          shape_text(wanted.sizes().vec()));
   }
 
   at::Tensor addition(const Change& change, const std::string& name, const at::Tensor& weight) const {
@@ -126,9 +170,6 @@ class WithLoras : public TensorSource {
     if (change.keys.contains(Part::diff)) sum = sum + scaled(change, Part::diff, weight);
     if (!change.keys.contains(Part::down)) return sum;
     const auto down = part(change, Part::down), up = part(change, Part::up);
-    if (down.dim() < 2 || up.dim() < 2 || up.flatten(1).size(1) != down.size(0) ||
-        up.size(0) * down.flatten(1).size(1) != weight.numel())
-      refuse(change, Part::down, down, weight);
     const auto rank = static_cast<double>(down.size(0));
     double factor = change.scale;
     if (change.keys.contains(Part::alpha)) factor *= part(change, Part::alpha).item<double>() / rank;
@@ -136,9 +177,7 @@ class WithLoras : public TensorSource {
   }
 
   at::Tensor scaled(const Change& change, Part which, const at::Tensor& weight) const {
-    const auto diff = part(change, which);
-    if (diff.numel() != weight.numel()) refuse(change, which, diff, weight);
-    return change.scale * diff.view(weight.sizes());
+    return change.scale * part(change, which).view(weight.sizes());
   }
 
   std::shared_ptr<const TensorSource> source_;
@@ -172,6 +211,12 @@ std::shared_ptr<const TensorSource> add_loras(std::shared_ptr<const TensorSource
                                               const std::vector<Lora>& loras, const LayerNames& names) {
   if (loras.empty()) return source;
   return std::make_shared<WithLoras>(std::move(source), loras, names);
+}
+
+std::optional<LoraKey> lora_key(const std::string& name) {
+  const auto part = part_of(name);
+  if (!part || part->second == Part::alpha) return std::nullopt;
+  return LoraKey{part->first, part->second == Part::down};
 }
 
 std::vector<std::string> unused_keys(const Lora& lora, const LayerNames& names) {

@@ -4,6 +4,7 @@
 #include <filesystem>
 #include <map>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -31,6 +32,14 @@ void add_layer_names(LayerNames& names, const std::string& layer, const std::str
 // for shapes that do not fit.
 std::shared_ptr<const TensorSource> add_loras(std::shared_ptr<const TensorSource> source,
                                               const std::vector<Lora>& loras, const LayerNames& names);
+
+// What the name of a tensor says where it is one of a LoRA: its layer, and whether it is the first half,
+// [rank, in]. A name that ends with "alpha" alone is none.
+struct LoraKey {
+  std::string layer;
+  bool is_down = false;
+};
+std::optional<LoraKey> lora_key(const std::string& name);
 
 // What of a LoRA file fits no layer, for a note.
 std::vector<std::string> unused_keys(const Lora& lora, const LayerNames& names);

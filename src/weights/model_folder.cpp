@@ -10,6 +10,7 @@
 #include <string_view>
 
 #include "base/file_status.h"
+#include "base/json_text.h"
 #include "base/mapped_file.h"
 #include "base/utf8.h"
 #include "weights/gguf.h"
@@ -64,6 +65,20 @@ void add_small_file(Hash& hash, const ModelFolder& model, const fs::path& name,
   hash.add({reinterpret_cast<const char*>(file.bytes()), file.size()});
 }
 
+// A file, or those of a folder that are read.
+void add_tokenizer(Hash& hash, const fs::path& given, const std::function<void()>& between_files) {
+  const auto add = [&](const fs::path& path) {
+    between_files();
+    const MappedFile file(path);
+    hash.add_file(path.filename(), file.size());
+    hash.add({reinterpret_cast<const char*>(file.bytes()), file.size()});
+  };
+  if (!is_folder(given)) return add(given);
+  for (const char* name :
+       {"spiece.model", "tokenizer.json", "tokenizer_config.json", "special_tokens_map.json"})
+    if (is_there(given / name)) add(given / name);
+}
+
 // A file of weights as its bytes.
 struct WeightBytes {
   std::shared_ptr<const void> file;  // keeps them mapped
@@ -109,7 +124,10 @@ void add_components(Hash& hash, const ModelFolder& model, const std::vector<std:
   std::size_t bytes = 0;
   for (const auto& component : components) {
     const fs::path folder = component;
-    add_small_file(hash, model, folder / "config.json", between_files);
+    if (model.root.empty())
+      hash.add(component + '\0' + json_text(model.config(component)) + '\0');
+    else
+      add_small_file(hash, model, folder / "config.json", between_files);
     const auto given = model.given_weights.find(component);
     const auto found = given == model.given_weights.end()
                            ? find_weight_files(model.component(component), weights_stem(component))
@@ -119,7 +137,8 @@ void add_components(Hash& hash, const ModelFolder& model, const std::vector<std:
       weights.emplace_back(folder / path.filename(), open_bytes(path));
       bytes += weights.back().second.size;
     }
-    for (const auto& lora : component == "transformer" ? model.loras : std::vector<Lora>()) {
+    const auto loras = model.loras.find(component);
+    for (const auto& lora : loras == model.loras.end() ? std::vector<Lora>() : loras->second) {
       weights.emplace_back(folder / ("lora:" + std::to_string(lora.scale)) / lora.file.filename(),
                            open_bytes(lora.file));
       bytes += weights.back().second.size;
@@ -209,8 +228,14 @@ ModelFolder open_model_folder(const fs::path& root) {
 
 std::string model_hash(const ModelFolder& model, const std::function<void()>& between_files) {
   Hash hash;
-  for (const char* name : small_files)
-    if (is_there(model.root / name)) add_small_file(hash, model, name, between_files);
+  if (model.root.empty()) {
+    for (const auto& json : {model.index, model.config("scheduler")}) hash.add(json_text(json) + '\0');
+  } else {
+    for (const char* name : small_files)
+      if (is_there(model.root / name)) add_small_file(hash, model, name, between_files);
+  }
+  if (const auto tokenizer = model.given_weights.find("tokenizer"); tokenizer != model.given_weights.end())
+    add_tokenizer(hash, tokenizer->second, between_files);
   std::vector<std::string> components = {"text_encoder", "transformer", "vae"};
   for (const char* other : {"transformer_2", "image_encoder"})
     if (model.has(other)) components.emplace_back(other);

@@ -34,7 +34,7 @@ const std::vector<std::string>& model_keys();
 ModelDefaults parse_defaults(const Json& json, const std::string& where);
 
 struct ModelFolder {
-  std::filesystem::path root;
+  std::filesystem::path root;  // empty: there is no folder, all is given
   std::string pipeline_class;  // "WanPipeline"
   Json index;                  // model_index.json
   ModelDefaults defaults;
@@ -46,7 +46,7 @@ struct ModelFolder {
   };
   std::map<std::string, GivenConfig> given_configs = {};
   std::map<std::string, std::filesystem::path> given_weights = {};  // files in place of a component's own
-  std::vector<Lora> loras = {};                                     // of the transformer
+  std::map<std::string, std::vector<Lora>> loras = {};              // of "transformer" and "transformer_2"
   std::optional<std::string> weights_dtype = {};  // that the transformer's and the text encoder's matrices
                                                   // are kept in; none: as they are stored
 

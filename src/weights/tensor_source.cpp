@@ -73,7 +73,8 @@ class Renamed : public TensorSource {
       : source_(std::move(source)) {
     for (const auto& name : source_->names()) {
       const auto found = renamed.find(name);
-      original_[found == renamed.end() ? name : found->second] = name;
+      const auto& here = found == renamed.end() ? name : found->second;
+      if (!here.empty()) original_[here] = name;
     }
   }
   std::string where() const override { return source_->where(); }

@@ -42,8 +42,8 @@ std::shared_ptr<const TensorSource> open_weight_folder(const std::filesystem::pa
 // One safetensors or GGUF file of any name. Throws Error{bad_input}.
 std::shared_ptr<const TensorSource> open_weight_file(const std::filesystem::path& path);
 
-// The same tensors under other names. renamed: the file's name → the new one; what is not listed keeps its
-// name.
+// The same tensors under other names. renamed: the file's name → the new one, or nothing where it is to be
+// left out; what is not listed keeps its name.
 std::shared_ptr<const TensorSource> rename_tensors(std::shared_ptr<const TensorSource> source,
                                                    std::map<std::string, std::string> renamed);
 

@@ -273,9 +273,9 @@ TEST(CliGguf, BadFilesAreRefusedWithWhatWasExpectedAndFound) {
   refused("--transformer", transformer.substr(0, 100), {"bad.gguf", "truncated"});
   refused("--transformer", "no weights", {"bad.gguf", "should begin with 'GGUF'"});
   refused("--transformer", bytes_of(model.file("text_encoder")),
-          {"bad.gguf", "t5encoder", "missing: ", "unexpected: enc.blk.0.attn_k.weight"});
-  refused("--text-encoder", transformer, {"bad.gguf", "wan", "missing: ", "unexpected: "});
-  refused("--vae", transformer, {"bad.gguf", "missing: ", "unexpected: "});
+          {"bad.gguf", "is a text encoder (UMT5", "--transformer takes a transformer"});
+  refused("--text-encoder", transformer, {"bad.gguf", "is a transformer", "takes a text encoder"});
+  refused("--vae", transformer, {"bad.gguf", "is a transformer", "takes an autoencoder"});
   auto hostile = transformer;
   hostile.replace(8, 8, std::string(8, '\xff'));
   refused("--transformer", hostile, {"bad.gguf", "18446744073709551615 tensors"});

@@ -70,6 +70,7 @@ ClipVisionEncoder::ClipVisionEncoder(const ClipVisionConfig& config, const Weigh
   // Later versions of transformers leave out the prefix.
   const auto weights = root.has("embeddings.class_embedding") ? root : root / "vision_model";
   const auto width = config.hidden_size, patch = config.patch_size;
+  (root / "visual_projection").ignore("weight");  // of CLIPVisionModelWithProjection
   const auto embeddings = weights / "embeddings";
   class_embedding_ = embeddings.take("class_embedding", {width});
   patch_embedding_ = (embeddings / "patch_embedding").take("weight", {width, 3, patch, patch}).flatten(1);

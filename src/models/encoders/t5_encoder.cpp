@@ -4,9 +4,12 @@
 
 #include <cmath>
 
+#include "base/file_status.h"
 #include "models/encoders/t5_gguf.h"
 #include "nn/ops.h"
 #include "t2v/error.h"
+#include "weights/gguf.h"
+#include "weights/safetensors.h"
 
 namespace t2v {
 
@@ -57,11 +60,33 @@ T5Config parse_umt5_config(const Json& config, const std::string& where) {
   return c;
 }
 
+std::unique_ptr<Tokenizer> load_tokenizer_in(const std::filesystem::path& weights) {
+  if (is_gguf(weights)) return load_gguf_tokenizer(weights);
+  const auto file = SafetensorsFile::open(weights);
+  const auto found = file->entries().find(embedded_tokenizer);
+  if (found == file->entries().end()) return nullptr;
+  const auto where = weights.string() + ", " + embedded_tokenizer;
+  if (found->second.dtype != "U8")
+    throw Error(ErrorKind::bad_input, where + ": should be bytes (U8), found " + found->second.dtype);
+  return make_t5_tokenizer(parse_sentencepiece_model(file->tensor_bytes(found->second), where), where);
+}
+
 std::unique_ptr<Tokenizer> load_tokenizer_of(const T5Config& encoder, const ModelFolder& model) {
-  const auto given = model.given_weights.find("text_encoder");
-  auto tokenizer = given == model.given_weights.end() ? nullptr : load_gguf_tokenizer(given->second);
-  const auto where = tokenizer ? given->second : model.component("tokenizer");
-  if (!tokenizer) tokenizer = load_t5_tokenizer(where);
+  const auto given = model.given_weights.find("text_encoder"), own = model.given_weights.find("tokenizer");
+  std::filesystem::path where;
+  std::unique_ptr<Tokenizer> tokenizer;
+  if (own != model.given_weights.end()) {
+    where = own->second;
+    tokenizer = is_folder(where) ? load_t5_tokenizer(where)
+                                 : make_t5_tokenizer(read_sentencepiece_model(where), where.string());
+  } else {
+    if (given != model.given_weights.end()) tokenizer = load_tokenizer_in(where = given->second);
+    if (!tokenizer && model.root.empty())
+      throw Error(ErrorKind::bad_input, where.string() +
+                                            ": has no tokenizer in it; give its spiece.model, or a folder "
+                                            "with it: --tokenizer");
+    if (!tokenizer) tokenizer = load_t5_tokenizer(where = model.component("tokenizer"));
+  }
   if (tokenizer->vocabulary_size() > encoder.vocab_size)
     throw Error(ErrorKind::bad_input, where.string() + ": makes " +
                                           std::to_string(tokenizer->vocabulary_size()) +

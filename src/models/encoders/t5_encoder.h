@@ -31,8 +31,13 @@ struct T5Config {
 T5Config parse_t5_config(const Json& config, const std::string& where);
 T5Config parse_umt5_config(const Json& config, const std::string& where);
 
-// A text encoder's tokenizer: of the GGUF file in place of its weights that has one, else of the folder.
-// Throws Error{bad_input}, also for one with more tokens than the encoder knows.
+// What single files call the bytes of spiece.model, a tensor of their own.
+constexpr const char* embedded_tokenizer = "spiece_model";
+
+// The tokenizer in a file of weights; none where it has none. Throws Error{bad_input} for a damaged one.
+std::unique_ptr<Tokenizer> load_tokenizer_in(const std::filesystem::path& weights);
+// A text encoder's tokenizer: the one that is given, else of the file in place of its weights where that has
+// one, else of the folder. Throws Error{bad_input}, also for one with more tokens than the encoder knows.
 std::unique_ptr<Tokenizer> load_tokenizer_of(const T5Config& encoder, const ModelFolder& model);
 
 class T5Encoder : public TextEncoder {

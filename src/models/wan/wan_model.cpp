@@ -116,8 +116,10 @@ class WanModel : public Model {
 
   std::string original_name(const std::string& component, const std::string& name) const override {
     if (component.starts_with("transformer")) return original_wan_transformer_name(name);
-    if (component != "vae" || vae_.is_residual) return name;
-    return original_wan_vae_name(name, vae_.num_res_blocks + 1);
+    if (component == "text_encoder") return original_wan_t5_name(name);
+    if (component != "vae") return name;
+    return vae_.is_residual ? original_wan_residual_vae_name(name, vae_.num_res_blocks)
+                            : original_wan_vae_name(name, vae_.num_res_blocks + 1);
   }
   std::string clean(const std::string& prompt) const override { return clean_prompt(prompt); }
   std::unique_ptr<Tokenizer> load_tokenizer() const override {

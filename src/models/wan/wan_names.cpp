@@ -1,5 +1,6 @@
 #include "models/wan/wan_names.h"
 
+#include <optional>
 #include <regex>
 #include <utility>
 #include <vector>
@@ -45,7 +46,7 @@ std::string original_wan_transformer_name(std::string name) {
                                {"condition_embedder.image_embedder.norm2.", "img_emb.proj.4."},
                                {"condition_embedder.image_embedder.pos_embed", "img_emb.emb_pos"}}))
     return name;
-  static const std::regex block("(blocks\\.[0-9]+\\.)(.*)");
+  static const std::regex block("((?:vace_)?blocks\\.[0-9]+\\.)(.*)");
   std::smatch match;
   if (!std::regex_match(name, match, block)) return name;
   auto part = match[2].str();
@@ -65,16 +66,20 @@ std::string original_wan_transformer_name(std::string name) {
                            {"attn2.norm_", "cross_attn.norm_"},
                            {"ffn.net.0.proj.", "ffn.0."},
                            {"ffn.net.2.", "ffn.2."},
-                           {"norm2.", "norm3."}});
+                           {"norm2.", "norm3."},
+                           {"proj_in.", "before_proj."},
+                           {"proj_out.", "after_proj."}});
   return match[1].str() + part;
 }
 
-std::string original_wan_vae_name(const std::string& name, int64_t resnets) {
+namespace {
+
+// What the autoencoders of 2.1 and 2.2 have alike: all but their levels.
+std::optional<std::string> original_outside_levels(const std::string& name) {
   auto whole = name;
   if (replace_beginning(whole, {{"quant_conv.", "conv1."}, {"post_quant_conv.", "conv2."}})) return whole;
   static const std::regex side("(encoder|decoder)\\.(.*)"),
-      middle("mid_block\\.(resnets|attentions)\\.([01])\\.(.*)"), down("down_blocks\\.([0-9]+)\\.(.*)"),
-      up("up_blocks\\.([0-9]+)\\.(resnets|upsamplers)\\.([0-9]+)\\.(.*)");
+      middle("mid_block\\.(resnets|attentions)\\.([01])\\.(.*)");
   std::smatch match;
   if (!std::regex_match(name, match, side)) return name;
   const auto prefix = match[1].str() + ".";
@@ -85,15 +90,63 @@ std::string original_wan_vae_name(const std::string& name, int64_t resnets) {
     if (found[1] == "attentions") return prefix + "middle.1." + found[3].str();
     return prefix + "middle." + (found[2] == "0" ? "0." : "2.") + original_residual(found[3]);
   }
-  if (std::smatch found; std::regex_match(part, found, down))
-    return prefix + "downsamples." + found[1].str() + "." + original_residual(found[2]);
-  if (std::smatch found; std::regex_match(part, found, up)) {
+  return std::nullopt;
+}
+
+}  // namespace
+
+std::string original_wan_vae_name(const std::string& name, int64_t resnets) {
+  if (const auto original = original_outside_levels(name)) return *original;
+  static const std::regex down("encoder\\.down_blocks\\.([0-9]+)\\.(.*)"),
+      up("decoder\\.up_blocks\\.([0-9]+)\\.(resnets|upsamplers)\\.([0-9]+)\\.(.*)");
+  if (std::smatch found; std::regex_match(name, found, down))
+    return "encoder.downsamples." + found[1].str() + "." + original_residual(found[2]);
+  if (std::smatch found; std::regex_match(name, found, up)) {
     // Original upsamples are numbered through: the resnets of a level, then its upsampler.
     const bool is_resnet = found[2] == "resnets";
     const auto place = std::stoll(found[1]) * (resnets + 1) + (is_resnet ? std::stoll(found[3]) : resnets);
-    return prefix + "upsamples." + std::to_string(place) + "." +
+    return "decoder.upsamples." + std::to_string(place) + "." +
            (is_resnet ? original_residual(found[4]) : found[4].str());
   }
+  return name;
+}
+
+std::string original_wan_residual_vae_name(const std::string& name, int64_t resnets) {
+  if (const auto original = original_outside_levels(name)) return *original;
+  // A level's resnets, and behind them what changes the size.
+  static const std::regex resnet("(en|de)coder\\.(down|up)_blocks\\.([0-9]+)\\.resnets\\.([0-9]+)\\.(.*)"),
+      sampler("(en|de)coder\\.(down|up)_blocks\\.([0-9]+)\\.(?:down|up)sampler\\.(.*)");
+  const auto level = [](const std::smatch& found) {
+    const auto samples = found[2].str() + "samples.";
+    return found[1].str() + "coder." + samples + found[3].str() + "." + samples;
+  };
+  std::smatch found;
+  if (std::regex_match(name, found, resnet))
+    return level(found) + found[4].str() + "." + original_residual(found[5]);
+  if (std::regex_match(name, found, sampler))
+    return level(found) + std::to_string(found[2] == "down" ? resnets : resnets + 1) + "." + found[4].str();
+  return name;
+}
+
+std::string original_wan_t5_name(const std::string& name) {
+  if (name == "shared.weight") return "token_embedding.weight";
+  if (name == "encoder.final_layer_norm.weight") return "norm.weight";
+  static const std::regex block("encoder\\.block\\.([0-9]+)\\.layer\\.(.*)\\.weight");
+  std::smatch found;
+  if (!std::regex_match(name, found, block)) return name;
+  static const std::pair<const char*, const char*> parts[] = {
+      {"0.layer_norm", "norm1"},
+      {"0.SelfAttention.q", "attn.q"},
+      {"0.SelfAttention.k", "attn.k"},
+      {"0.SelfAttention.v", "attn.v"},
+      {"0.SelfAttention.o", "attn.o"},
+      {"0.SelfAttention.relative_attention_bias", "pos_embedding.embedding"},
+      {"1.layer_norm", "norm2"},
+      {"1.DenseReluDense.wi_0", "ffn.gate.0"},
+      {"1.DenseReluDense.wi_1", "ffn.fc1"},
+      {"1.DenseReluDense.wo", "ffn.fc2"}};
+  for (const auto& [here, there] : parts)
+    if (found[2] == here) return "blocks." + found[1].str() + "." + there + ".weight";
   return name;
 }
 

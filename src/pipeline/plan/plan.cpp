@@ -5,6 +5,7 @@
 #include "pipeline/latents_file.h"
 #include "pipeline/plan/memory.h"
 #include "pipeline/plan/plan_conditions.h"
+#include "pipeline/plan/plan_files.h"
 #include "pipeline/plan/plan_parts.h"
 #include "pipeline/plan/settings.h"
 #include "pipeline/provenance.h"
@@ -16,28 +17,18 @@ void refuse(const std::string& what) { throw Error(ErrorKind::usage, what); }
 
 namespace {
 
-// Where the model's weights are.
-void plan_files(GenerationPlan& plan, const GenerationRequest& request) {
-  plan.model_folder = find_model(plan.model, [&](const std::string& line) { plan.notes.push_back(line); });
-  for (const auto& [component, file] :
-       {std::pair{"transformer", request.transformer}, std::pair{"vae", request.vae},
-        std::pair{"text_encoder", request.text_encoder}})
-    if (file) plan.weights[component] = *file;
-  plan.loras = request.lora.value_or(std::vector<std::string>());
-  plan.weights_dtype = parse_weights_dtype(request.weights_dtype.value_or("auto"));
-}
-
 // One line a LoRA on what of it belongs to no layer.
 void note_unused_keys(GenerationPlan& plan, const Model& model) {
-  if (plan.loras.empty()) return;
+  if (model.folder().loras.empty()) return;
   const auto names = lora_names(model);
-  for (const auto& lora : model.folder().loras) {
-    const auto unused = unused_keys(lora, names);
-    if (!unused.empty())
-      plan.notes.push_back(lora.file.string() + ": " + std::to_string(unused.size()) +
-                           " of its tensors belong to no layer of the transformer and are left out, as '" +
-                           unused.front() + "'");
-  }
+  for (const auto& [component, loras] : model.folder().loras)
+    for (const auto& lora : loras) {
+      const auto unused = unused_keys(lora, names);
+      if (!unused.empty())
+        plan.notes.push_back(lora.file.string() + ": " + std::to_string(unused.size()) +
+                             " of its tensors belong to no layer of the transformer and are left out, as '" +
+                             unused.front() + "'");
+    }
 }
 
 void plan_placement(GenerationPlan& plan, const Model& model, Offload offload) {
@@ -120,7 +111,7 @@ GenerationPlan plan_generation(const GenerationRequest& request) { return Planne
 
 void record_settings(GenerationPlan& plan, const GenerationRequest& request) {
   auto& settings = plan.settings;
-  settings.model = plan.model;
+  settings.model = plan.model.empty() ? std::nullopt : std::optional(plan.model);
   settings.prompt = plan.prompt;
   settings.negative_prompt = plan.negative_prompt;
   settings.size = settings.aspect = std::nullopt;
@@ -148,12 +139,18 @@ void record_settings(GenerationPlan& plan, const GenerationRequest& request) {
   settings.device = plan.device;
   settings.dtype = plan.dtype;
   settings.weights_dtype = plan.weights_dtype;
+  for (const auto& [component, field] :
+       {std::pair{"transformer", &settings.transformer}, std::pair{"transformer_2", &settings.transformer_2},
+        std::pair{"vae", &settings.vae}, std::pair{"text_encoder", &settings.text_encoder},
+        std::pair{"image_encoder", &settings.image_encoder}, std::pair{"tokenizer", &settings.tokenizer}})
+    if (const auto found = plan.weights.find(component); found != plan.weights.end()) *field = found->second;
+  if (!plan.loras.empty()) settings.lora = plan.loras;
+  if (!plan.loras_2.empty()) settings.lora_2 = plan.loras_2;
 }
 
 GenerationPlan Planner::plan(const GenerationRequest& request) {
   check_ranges(request);
   GenerationPlan plan;
-  plan.model = request.model.value_or(kDefaultModel);
   plan_files(plan, request);
   auto& kept = models_[files_key(plan)];
   if (!kept) kept = std::make_unique<OpenModel>(plan);
@@ -161,6 +158,7 @@ GenerationPlan Planner::plan(const GenerationRequest& request) {
   const auto& model = *configs.model;
   const auto& defaults = model.defaults();
   plan.settings = merge_requests(configs.defaults, request);
+  check_experts(plan, model);
   note_unused_keys(plan, model);
   const auto device = parse_device(request.device.value_or("auto"));
   const auto dtype = parse_dtype(request.dtype.value_or("auto"), device);

@@ -391,7 +391,7 @@ PreparationTimes generate_all(const std::vector<GenerationPlan>& plans, const Ba
     }
   }
   const bool only_model = std::all_of(plans.begin(), plans.end(), [&](const auto& plan) {
-    return plan.model_folder == plans.front().model_folder;
+    return files_key(plan) == files_key(plans.front());
   });
   PreparationTimes times;
   for (auto& group : groups) {

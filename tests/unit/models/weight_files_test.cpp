@@ -43,7 +43,7 @@ class WeightFilesTest : public testing::Test {
   std::shared_ptr<const TensorSource> with_lora(const Tensors& lora, double scale) {
     save_safetensors(place / "lora.safetensors", lora);
     auto folder = open_model_folder(test::golden("wan-tiny"));
-    folder.loras = {{place / "lora.safetensors", scale}};
+    folder.loras["transformer"] = {{place / "lora.safetensors", scale}};
     changed = open_model(folder);
     return weights_of(*changed, "transformer");
   }
@@ -81,7 +81,15 @@ TEST_F(WeightFilesTest, OriginalNamesAreKnown) {
       {"vae", "encoder.mid_block.attentions.0.to_qkv.weight", "encoder.middle.1.to_qkv.weight"},
       {"vae", "decoder.norm_out.gamma", "decoder.head.0.gamma"},
       {"vae", "decoder.conv_out.weight", "decoder.head.2.weight"},
-      {"text_encoder", "shared.weight", "shared.weight"},
+      {"text_encoder", "shared.weight", "token_embedding.weight"},
+      {"text_encoder", "encoder.final_layer_norm.weight", "norm.weight"},
+      {"text_encoder", "encoder.block.1.layer.0.layer_norm.weight", "blocks.1.norm1.weight"},
+      {"text_encoder", "encoder.block.1.layer.0.SelfAttention.o.weight", "blocks.1.attn.o.weight"},
+      {"text_encoder", "encoder.block.1.layer.0.SelfAttention.relative_attention_bias.weight",
+       "blocks.1.pos_embedding.embedding.weight"},
+      {"text_encoder", "encoder.block.1.layer.1.DenseReluDense.wi_0.weight", "blocks.1.ffn.gate.0.weight"},
+      {"text_encoder", "encoder.block.1.layer.1.DenseReluDense.wi_1.weight", "blocks.1.ffn.fc1.weight"},
+      {"text_encoder", "encoder.block.1.layer.1.DenseReluDense.wo.weight", "blocks.1.ffn.fc2.weight"},
   };
   for (const auto& [component, here, original] : names)
     EXPECT_EQ(tiny->original_name(component, here), original);
@@ -153,10 +161,26 @@ TEST_F(WeightFilesTest, LorasOfAnotherModelAreRefused) {
   test::expect_error(ErrorKind::bad_input, {"only one half"}, [&] {
     with_lora({{layer + ".lora_A.weight", x}}, 1);
   });
-  const auto source = with_lora(
-      {{layer + ".lora_A.weight", x}, {layer + ".lora_B.weight", x.t().contiguous()}}, 1);
-  test::expect_error(ErrorKind::bad_input, {"lora_A.weight", "[2, 4]", "does not fit"},
-                     [&] { source->read(layer + ".weight"); });
+  const auto halves = [&](const at::Tensor& down, const at::Tensor& up) {
+    return Tensors{{layer + ".lora_A.weight", down}, {layer + ".lora_B.weight", up}};
+  };
+  const auto y = test::random_normal({60, 2}, 2);
+  test::expect_error(ErrorKind::bad_input, {"lora_B.weight", "[4, 2]", layer, "[60, 60]", "another size"},
+                     [&] { with_lora(halves(x, x.t().contiguous()), 1); });
+  test::expect_error(ErrorKind::bad_input, {"lora_A.weight", "[2, 4]", "[60, 60]"},
+                     [&] { with_lora(halves(x, y), 1); });
+  test::expect_error(ErrorKind::bad_input, {"[4, 60]", "[60, 2]", "one rank"}, [&] {
+    with_lora(halves(test::random_normal({4, 60}, 3), y), 1);
+  });
+  test::expect_error(ErrorKind::bad_input, {"alpha", "[2]", "a number"}, [&] {
+    with_lora({{layer + ".lora_A.weight", test::random_normal({2, 60}, 3)},
+               {layer + ".lora_B.weight", y},
+               {layer + ".alpha", at::ones({2})}},
+              1);
+  });
+  test::expect_error(ErrorKind::bad_input, {"diff_b", "[2, 4]", "[60]"}, [&] {
+    with_lora({{layer + ".diff_b", x}}, 1);
+  });
 }
 
 TEST(ParseLora, TakesAScaleAfterTheFile) {
