@@ -34,6 +34,7 @@ struct GenerationRequest {
   std::optional<std::string> fill, missing;         // video of which the seconds "1.0-2.5" are made anew
   std::optional<std::string> edit, mask;  // video, or picture, to make anew; where the mask is white
   std::optional<std::string> control;     // video that says how things move: depth, poses, lines
+  std::optional<std::vector<std::string>> reference;  // pictures of what the clip shows
   std::optional<double> control_scale;
   std::optional<std::string> outpaint;  // "W:H": the shape of which the edited video is the middle
   std::optional<int64_t> blend;         // frames at a seam that go over from the source to what is made
@@ -137,6 +138,7 @@ struct GenerationPlan {
   std::string fit;                // crop, pad, stretch
   bool reads_pictures = false;    // the network reads them itself; otherwise the clip is held to them
   bool reads_control = false;     // the network reads the whole clip, and what of it is made anew (VACE)
+  std::vector<std::string> references;  // pictures that it reads beside the clip
   bool levels_per_token = false;  // the network is told that known content is clean; otherwise RePaint
   int64_t first_step = 0;         // of the schedule: above 0 where the clip begins from content
   int64_t written_frames = 0;     // of the file, with what the conditions have beyond the clip's ends

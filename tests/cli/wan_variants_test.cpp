@@ -75,6 +75,35 @@ TEST(CliWanImageToVideo, ThePicturesDecideTheClip) {
   }
 }
 
+TEST(CliWanVace, ReferencesChangeTheClipAndNotItsLength) {
+  const TemporaryFolder folder;
+  const auto clip = [&](const std::string& name, const Arguments& more) {
+    const auto out = folder / (name + ".y4m");
+    expect_done(run_program(small_clip("wan21-vace", out, more)));
+    return bytes_of(out);
+  };
+  const auto none = clip("none", {});
+  const auto one = clip("one", {"--reference", picture("picture.png"), "--sidecar"});
+  const auto two = clip("two", {"--reference", picture("picture.png"), "--reference", picture("large.png")});
+  EXPECT_EQ(none.size(), two.size());
+  EXPECT_FALSE(one == none);
+  EXPECT_FALSE(two == one);
+  // Beside a clip that is read, too, and again from the sidecar.
+  const auto control = (golden("wan-pictures") / "control" / "%d.png").string();
+  EXPECT_FALSE(clip("both", {"--control", control, "--reference", picture("picture.png")}) ==
+               clip("control", {"--control", control}));
+  const auto sidecar = nlohmann::json::parse(bytes_of(folder / "one.y4m.json"));
+  EXPECT_EQ(sidecar.at("settings").at("reference"), nlohmann::json({picture("picture.png")}));
+  std::ofstream(folder / "settings.json") << sidecar.at("settings");
+  expect_done(run_program({"generate", "--config", (folder / "settings.json").string(), "--progress", "none",
+                           "-o", (folder / "again.y4m").string()}));
+  EXPECT_TRUE(bytes_of(folder / "again.y4m") == one);
+  expect_refused(run_program(small_clip("wan-tiny", folder / "no.y4m", {"--reference", picture("last.png")})),
+                 2, {"--reference", "VACE"});
+  expect_refused(run_program(small_clip("wan21-vace", folder / "no.y4m", {"--reference", control})), 2,
+                 {"--reference", "a picture"});
+}
+
 TEST(CliWanImageToVideo, WhatAModelDoesNotReadIsRefused) {
   const TemporaryFolder folder;
   const auto refused = [&](const std::string& model, const Arguments& more,

@@ -78,6 +78,7 @@ VARIANTS = {
             "text": VACE_RUN,
             "control": VACE_RUN | dict(video="control", conditioning_scale=0.6),
             "edit": VACE_RUN | dict(video="control", mask="mask.png"),
+            "references": VACE_RUN | dict(num_inference_steps=3, reference_images=["large.png", "last.png"]),
         },
     ),
     "wan22-a14b": dict(
@@ -164,6 +165,8 @@ def open_pictures(folder, settings):
     found = {key: Image.open(pictures / settings[key]) for key in ("image", "last_image") if key in settings}
     if "video" in settings:
         found["video"] = [Image.open(path) for path in sorted((pictures / settings["video"]).iterdir())]
+    if "reference_images" in settings:
+        found["reference_images"] = [Image.open(pictures / name) for name in settings["reference_images"]]
     if "mask" in settings:
         found["mask"] = [Image.open(pictures / settings["mask"]).convert("RGB")] * settings["num_frames"]
     return found

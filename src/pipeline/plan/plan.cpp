@@ -191,6 +191,7 @@ GenerationPlan Planner::plan(const GenerationRequest& request) {
   plan_windows(plan, request, configs);
   if (storyboard) plan_pins(plan, *storyboard, model, sources);
   if (is_task) plan_sources(plan, files, sources);
+  plan_references(plan);
   plan_written_frames(plan);
   if (const auto made_for = model.folder().defaults.settings.value("frames", Json());
       plan.windows.size() == 1 && made_for.is_number() && plan.frames > made_for.get<int64_t>())

@@ -37,8 +37,8 @@ std::string plan_to_json(const GenerationPlan& plan) {
     json["written_frames"] = plan.written_frames;
     json["first_step"] = plan.first_step;
     if (plan.inside) json["inside"] = *plan.inside;
-    json["sources"] = plan.sources;
   }
+  if (!plan.sources.empty()) json["sources"] = plan.sources;
   json["max_text_tokens"] = plan.max_text_tokens;
   json["latent_shape"] = plan.latent_shape;
   json["tokens"] = plan.tokens;

@@ -42,6 +42,9 @@ void plan_written_frames(GenerationPlan& plan);
 // What a network with a control branch reads.
 void plan_control(GenerationPlan& plan, bool reads_control);
 
+// Pictures that a control branch reads beside the clip, and their hashes.
+void plan_references(GenerationPlan& plan);
+
 // plan.latent_shape and plan.tokens, of a window.
 void plan_tokens(GenerationPlan& plan, const Model& model);
 

@@ -1,4 +1,5 @@
 #include "pipeline/plan/plan_parts.h"
+#include "pipeline/source_frames.h"
 
 #include <algorithm>
 
@@ -46,7 +47,8 @@ void plan_levels(GenerationPlan& plan, const GenerationRequest& request) {
 void plan_control(GenerationPlan& plan, bool reads_control) {
   auto& settings = plan.settings;
   for (const auto& [given, flag] : {std::pair{settings.control.has_value(), "--control"},
-                                    {settings.control_scale.has_value(), "--control-scale"}})
+                                    {settings.control_scale.has_value(), "--control-scale"},
+                                    {settings.reference.has_value(), "--reference"}})
     if (given && !reads_control) refuse(std::string(flag) + " needs a VACE model");
   plan.reads_control = reads_control;
   if (reads_control && !settings.control_scale) settings.control_scale = 1;
@@ -56,11 +58,22 @@ void plan_control(GenerationPlan& plan, bool reads_control) {
     refuse("--strength: a VACE model reads what it goes on from, and makes all else anew");
 }
 
+void plan_references(GenerationPlan& plan) {
+  plan.references = plan.settings.reference.value_or(std::vector<std::string>());
+  for (const auto& file : plan.references) {
+    const auto info = look_at_source(file, plan.fps);
+    if (info.is_video) refuse("--reference " + file + ": is a video; a reference is a picture");
+    plan.sources[file] = info.hash;
+  }
+}
+
 void plan_tokens(GenerationPlan& plan, const Model& model) {
   const auto shape = model.vae().latent_shape(plan.windows.front().frames, plan.width, plan.height);
   plan.latent_shape = {1};
   plan.latent_shape.insert(plan.latent_shape.end(), shape.begin(), shape.end());
-  const auto grid = token_grid(shape, model.patch_size());
+  plan.latent_shape[2] += static_cast<int64_t>(plan.references.size());  // a latent frame each, before the
+                                                                         // clip
+  const auto grid = token_grid(at::IntArrayRef(plan.latent_shape).slice(1), model.patch_size());
   plan.tokens = grid.count();
   const int64_t longest = std::max({grid.t, grid.h, grid.w});
   if (longest > model.longest_axis())

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 
+#include "nn/picture_resampling.h"
 #include "pipeline/frames.h"
 #include "pipeline/source_frames.h"
 
@@ -131,6 +132,33 @@ class SplicedClip : public ClipSink {
   const ClipContent& content_;
 };
 
+// A reference picture as VACE reads it: float32 [3, H, W] in [-1, 1], as large as fits, in the middle of
+// white. Source: diffusers pipeline_wan_vace.py, preprocess_conditions, and image_processor.py, which first
+// cuts its sides to multiples of the autoencoder's ratio.
+at::Tensor read_reference(const std::string& file, int64_t width, int64_t height, int64_t ratio) {
+  const auto stored = read_picture(file);
+  const auto whole = bytes_of(stored);
+  const auto cut = [&](int64_t side) { return side / ratio * ratio; };
+  if (cut(whole.size(1)) == 0 || cut(whole.size(2)) == 0)
+    throw Error(ErrorKind::bad_input, file + ": is " + std::to_string(whole.size(2)) + "x" +
+                                          std::to_string(whole.size(1)) + "; a reference has at least " +
+                                          std::to_string(ratio) + " pixels a side");
+  const auto pixels = resample_picture(whole, cut(whole.size(2)), cut(whole.size(1)),
+                                       ResamplingFilter::lanczos);
+  const auto picture = (pixels.to(at::kFloat) / 255) * 2 - 1;
+  const auto scale = std::min(static_cast<double>(height) / static_cast<double>(picture.size(1)),
+                              static_cast<double>(width) / static_cast<double>(picture.size(2)));
+  const auto sized = [&](int64_t side) {
+    return std::max<int64_t>(1, static_cast<int64_t>(static_cast<double>(side) * scale));
+  };
+  const auto h = sized(picture.size(1)), w = sized(picture.size(2));
+  auto canvas = at::ones({3, height, width});
+  canvas.narrow(1, (height - h) / 2, h)
+      .narrow(2, (width - w) / 2, w)
+      .copy_(at::upsample_bilinear2d(picture.unsqueeze(0), {h, w}, false)[0]);
+  return canvas;
+}
+
 // As a network with a control branch reads it.
 ClipContent as_control(ClipContent content, const GenerationPlan& plan, const std::vector<bool>& there) {
   content.given = as_tensor(there);
@@ -144,7 +172,7 @@ ClipContent as_control(ClipContent content, const GenerationPlan& plan, const st
 
 }  // namespace
 
-ClipContent read_content(const GenerationPlan& plan, Observer& observer) {
+ClipContent read_content(const GenerationPlan& plan, int64_t spatial_ratio, Observer& observer) {
   if (plan.conditions.empty() && !plan.reads_control) return {};
   ClipContent content;
   content.frames = at::zeros({3, plan.frames, plan.height, plan.width}, at::kByte);
@@ -171,7 +199,11 @@ ClipContent read_content(const GenerationPlan& plan, Observer& observer) {
     content.given = as_tensor(there);
     return content;
   }
-  if (plan.reads_control) return as_control(content, plan, there);
+  if (plan.reads_control) {
+    for (const auto& file : plan.references)
+      content.references.push_back(read_reference(file, plan.width, plan.height, spatial_ratio));
+    return as_control(content, plan, there);
+  }
   hold_nearest(content.frames, there);
   if (plan.inside) {
     spread_rim(content.frames, *plan.inside);
@@ -229,7 +261,13 @@ at::Tensor control_condition(const VideoVae& vae, at::Device device, const ClipC
   std::vector<int64_t> nearest;
   for (int64_t t = 0; t < latents; ++t) nearest.push_back((2 * t + 1) * count / (2 * latents));
   const auto mask = folded.index_select(1, at::tensor(nearest, at::TensorOptions(at::kLong)).to(device));
-  return at::cat({kept, anew, mask});
+  auto condition = at::cat({kept, anew, mask});
+  for (const auto& picture : content.references) {
+    const auto reference = encoded(picture.unsqueeze(1).to(device));  // [C, 1, h, w]
+    const auto rest = at::zeros_like(condition.slice(1, 0, 1).slice(0, reference.size(0)));
+    condition = at::cat({at::cat({reference, rest}), condition}, 1);
+  }
+  return condition;
 }
 
 }  // namespace

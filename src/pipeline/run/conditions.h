@@ -6,6 +6,7 @@
 
 #include <functional>
 #include <memory>
+#include <vector>
 
 #include "models/video_vae.h"
 #include "pipeline/run/clip_sink.h"
@@ -20,19 +21,21 @@ struct ClipContent {
   at::Tensor shown;   // bool, likewise: what of it is written from here
   at::Tensor share;   // float [F, 1, 1], where seams are blended: how much of it
   // Where the network reads the frames, nothing is kept or shown:
-  at::Tensor given;  // bool [F]: which of them are there
-  at::Tensor made;   // bool, as kept: what a control branch is to make anew
+  at::Tensor given;                    // bool [F]: which of them are there
+  at::Tensor made;                     // bool, as kept: what a control branch is to make anew
+  std::vector<at::Tensor> references;  // float32 [3, H, W]: pictures that it reads beside the clip
 };
 
-// Reads what the plan's conditions say of the clip's own frames; undefined tensors where there are none.
-// Throws Error{bad_input}.
-ClipContent read_content(const GenerationPlan& plan, Observer& observer);
+// Reads what the plan's conditions say of the clip's own frames, and its references; undefined tensors where
+// there are none. spatial_ratio: of the autoencoder. Throws Error{bad_input}.
+ClipContent read_content(const GenerationPlan& plan, int64_t spatial_ratio, Observer& observer);
 
 // What is known of a window's latents.
 struct KnownLatents {
   at::Tensor latents;    // [C, T', h, w] in the sampler's space, T' of them from the first on
   at::Tensor cells;      // bool [T, h, w], on the CPU: those that are kept
-  at::Tensor condition;  // [C', T, h, w]: what the network reads beside the sample, or undefined
+  at::Tensor condition;  // [C', T, h, w]: what the network reads beside the sample, or undefined; begins with
+                         // a frame for each reference, the last one first
 };
 
 // context: the window's first frames as they were made, float32 [3, c, H, W] in [-1, 1], undefined for the

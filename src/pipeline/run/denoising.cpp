@@ -218,7 +218,8 @@ std::vector<Denoising::Made> Denoising::make_in_memory(const Pack& pack) {
 std::vector<Denoising::Made> Denoising::make(const Pack& pack, bool branches_in_turn) {
   for (auto* task : pack)
     if ((!task->plan->conditions.empty() || task->plan->reads_control) && !task->content->frames.defined())
-      task->content = std::make_shared<ClipContent>(read_content(*task->plan, reporter_));
+      task->content = std::make_shared<ClipContent>(
+          read_content(*task->plan, vae_.spec().spatial_ratio, reporter_));
   PackSampler sampler(denoiser_, configs_, device_, texts_, options_.checkpoints, pack, branches_in_turn);
   PackObserver observer(reporter_, static_cast<int64_t>(pack.size()));
   try {

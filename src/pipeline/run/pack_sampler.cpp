@@ -257,8 +257,11 @@ std::vector<at::Tensor> PackSampler::sample_window(std::size_t window, const std
   const auto values = sample(denoiser_, passes_, *scheduler, tokens, guidance_, hooks(window, *scheduler),
                              observer, beginning.first_step, beginning.known);
   std::vector<at::Tensor> latents;
-  for (std::size_t i = 0; i < pack_.size(); ++i)
-    latents.push_back(unpatchify(rows_of(i, values), grids_[i], patch_).contiguous());
+  for (std::size_t i = 0; i < pack_.size(); ++i) {
+    // Before the clip there is a frame for each reference.
+    const auto references = static_cast<int64_t>(pack_[i]->plan->references.size());
+    latents.push_back(unpatchify(rows_of(i, values), grids_[i], patch_).slice(1, references).contiguous());
+  }
   return latents;
 }
 
