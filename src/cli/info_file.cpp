@@ -1,5 +1,7 @@
 #include "cli/info_file.h"
 
+#include <algorithm>
+
 #include "base/json.h"
 #include "models/file_kind.h"
 #include "models/single_files.h"
@@ -7,6 +9,7 @@
 #include "pipeline/provenance.h"
 #include "weights/gguf.h"
 #include "weights/safetensors.h"
+#include "weights/unread_formats.h"
 
 namespace t2v {
 
@@ -15,6 +18,7 @@ namespace {
 using OrderedJson = nlohmann::ordered_json;
 
 int64_t numbers_of(const TensorInfo& info) {
+  if (std::find(info.shape.begin(), info.shape.end(), 0) != info.shape.end()) return 0;
   int64_t count = 1;
   for (const auto side : info.shape) count *= side;
   return count;
@@ -75,10 +79,14 @@ void describe_kind(OrderedJson& json, const FileKind& kind, const std::filesyste
                    const TensorSource& file) {
   json["component"] = kind.component;
   json["kind"] = kind.what;
-  if (!kind.why_no_config.empty()) json["cannot_run"] = kind.why_no_config;
+  const auto unread = unread_format(file);
+  if (unread)
+    json["cannot_run"] = "t2v does not read " + *unread;
+  else if (!kind.why_no_config.empty())
+    json["cannot_run"] = kind.why_no_config;
   if (!kind.makes.empty()) json["makes"] = kind.makes;
   describe_numbers(json, file);
-  if (kind.component != "lora")
+  if (kind.component != "lora" && !unread)
     json["memory"] = memory_of(*apply_scales(open_weight_file(path)), kind.component == "vae");
   if (kind.component == "text_encoder") json["tokenizer"] = load_tokenizer_in(path) ? "in the file" : "none";
   for (const auto& [component, what] : kind.beside) json["beside"][flag_of_component(component)] = what;

@@ -43,6 +43,7 @@ std::string shape_text(const std::vector<int64_t>& shape) {
 }
 
 int64_t numbers_in(const std::vector<int64_t>& shape) {
+  if (std::find(shape.begin(), shape.end(), 0) != shape.end()) return 0;  // whatever the other sides are
   int64_t count = 1;
   for (const auto side : shape) count *= side;
   return count;

@@ -5,6 +5,7 @@
 #include "t2v/error.h"
 #include "weights/gguf.h"
 #include "weights/safetensors.h"
+#include "weights/unread_formats.h"
 #include "weights/weight_files.h"
 
 namespace t2v {
@@ -104,8 +105,9 @@ constexpr const char* marker = "scaled_fp8";
 constexpr const char* scale_endings[] = {".scale_weight", ".weight_scale"};
 
 bool is_scale(const std::string& name) {
-  return name.ends_with(marker) || name.ends_with(".scale_input") || name.ends_with(".input_scale") ||
-         name.ends_with(scale_endings[0]) || name.ends_with(scale_endings[1]);
+  return name.ends_with(marker) || name.ends_with(".comfy_quant") || name.ends_with(".scale_input") ||
+         name.ends_with(".input_scale") || name.ends_with(scale_endings[0]) ||
+         name.ends_with(scale_endings[1]);
 }
 
 class Scaled : public TensorSource {
@@ -202,6 +204,7 @@ std::shared_ptr<const TensorSource> open_weight_folder(const std::filesystem::pa
 }
 
 std::shared_ptr<const TensorSource> open_weight_file(const std::filesystem::path& path) {
+  require_no_pickle(path);
   if (is_gguf(path)) return std::make_shared<Gguf>(GgufFile::open(path));
   const auto file = SafetensorsFile::open(path);
   std::map<std::string, std::shared_ptr<const SafetensorsFile>> file_of;
@@ -216,6 +219,7 @@ std::shared_ptr<const TensorSource> rename_tensors(std::shared_ptr<const TensorS
 }
 
 std::shared_ptr<const TensorSource> apply_scales(std::shared_ptr<const TensorSource> source) {
+  require_read_format(*source);
   for (const auto& name : source->names())
     if (is_scale(name)) return std::make_shared<Scaled>(std::move(source));
   return source;

@@ -52,8 +52,8 @@ std::shared_ptr<const TensorSource> keep_matrices(std::shared_ptr<const TensorSo
                                                   const std::string& format);
 
 // 8-bit floating-point weights times their scale, in float32: "X.weight" has its scale in "X.scale_weight" or
-// "X.weight_scale"; scales and the marker "scaled_fp8" are no tensors of their own any more. Sources without
-// scales are returned as they are.
+// "X.weight_scale"; scales, ComfyUI's "X.comfy_quant" and the marker "scaled_fp8" are no tensors of their own
+// any more. Sources without scales are returned as they are. Throws Error{bad_input} for an unread_format.
 std::shared_ptr<const TensorSource> apply_scales(std::shared_ptr<const TensorSource> source);
 
 }  // namespace t2v

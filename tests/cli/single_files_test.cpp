@@ -159,7 +159,7 @@ TEST_F(CliSingleFiles, AFolderOfExpertsTakesFilesAndLorasForTheSecond) {
   EXPECT_NE(sidecar.at("model_hash"),
             nlohmann::json::parse(bytes_of(folder / "file.y4m.json")).at("model_hash"));
   const auto wide = lora_file(folder / "wide.safetensors", "blocks.0.attn1.to_q", 64, 4).front();
-  refused({"-m", model.string(), "--lora-2", wide}, 3, {"wide.safetensors", "[4, 64]", "[32, 32]"});
+  refused({"-m", model.string(), "--lora-2", wide}, 3, {"wide.safetensors", "[64, 4]", "[32, 32]"});
   refused({"-m", tiny(""), "--lora-2", lora}, 2, {"--lora-2", "two experts"});
   refused({"-m", tiny(""), "--transformer-2", second}, 2, {"--transformer-2", "two experts"});
   const auto named = folder / "low_noise.safetensors";

@@ -81,8 +81,9 @@ std::optional<ConfigFromShapes> wan_transformer_from_shapes(const TensorSource& 
     return std::vector<std::string>{name, original_wan_transformer_name(name)};
   });
   const auto patch = tensors.shape("patch_embedding.weight");  // [D, C, t, h, w]
-  if (patch.size() != 5 || !tensors.has("blocks.0.attn1.to_q.weight") ||
-      !tensors.has("blocks.0.attn2.to_q.weight"))
+  const auto is_side = [](int64_t side) { return side >= 1 && side <= 64; };
+  if (patch.size() != 5 || !is_side(patch[2]) || !is_side(patch[3]) || !is_side(patch[4]) ||
+      !tensors.has("blocks.0.attn1.to_q.weight") || !tensors.has("blocks.0.attn2.to_q.weight"))
     return std::nullopt;
   constexpr int64_t head = 128;  // of every Wan
   const auto width = patch[0], blocks = tensors.count("blocks.", ".attn1.to_q.weight");
@@ -92,7 +93,6 @@ std::optional<ConfigFromShapes> wan_transformer_from_shapes(const TensorSource& 
     return ConfigFromShapes{
         {},
         "its width " + std::to_string(width) + " is no multiple of 128, the width of the heads of every Wan"};
-  if (volume <= 0) return std::nullopt;
   Json config = {{"_class_name", control > 0 ? "WanVACETransformer3DModel" : "WanTransformer3DModel"},
                  {"patch_size", {patch[2], patch[3], patch[4]}},
                  {"num_attention_heads", width / head},
@@ -200,7 +200,7 @@ std::optional<ConfigFromShapes> clip_vision_from_shapes(const TensorSource& file
   const auto width = tensors.side("embeddings.class_embedding", 1, 0),
              patch = tensors.side("embeddings.patch_embedding.weight", 4, 2),
              tokens = tensors.side("embeddings.position_embedding.weight", 2, 0);
-  if (width == 0 || patch == 0 || tokens < 2) return std::nullopt;
+  if (width == 0 || patch == 0 || patch > 1024 || tokens < 2 || tokens > 1 << 24) return std::nullopt;
   constexpr int64_t head = 80;  // of ViT-H/14
   if (width % head != 0)
     return ConfigFromShapes{{},

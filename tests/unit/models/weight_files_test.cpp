@@ -2,6 +2,8 @@
 #include <ATen/ATen.h>
 #include <gtest/gtest.h>
 
+#include <fstream>
+
 #include "errors.h"
 #include "golden.h"
 #include "models.h"
@@ -118,6 +120,54 @@ TEST_F(WeightFilesTest, EightBitWeightsAreTimesTheirScale) {
     const auto found = weights_of(*model, "transformer");
     EXPECT_TRUE(at::equal(found->read(name), stored.to(at::kFloat) * 0.25));
     EXPECT_NO_THROW(load_denoiser(*model, {}));
+  }
+}
+
+TEST_F(WeightFilesTest, FormatsThatAreNotReadAreRefusedByName) {
+  const auto bytes = [](const std::string& text) {
+    return at::from_blob(const_cast<char*>(text.data()), {static_cast<int64_t>(text.size())},
+                         at::TensorOptions(at::kByte))
+        .clone();
+  };
+  const auto refused = [&](const std::string& format, const Tensors& instead) {
+    const auto model = with_file("transformer", [&](Tensors& tensors) {
+      std::erase_if(tensors, [&](const auto& tensor) { return tensor.first == layer + ".weight"; });
+      tensors.insert(tensors.end(), instead.begin(), instead.end());
+    });
+    test::expect_error(ErrorKind::bad_input, {"transformer.safetensors", format, layer, "bf16", "GGUF"},
+                       [&] { weights_of(*model, "transformer"); });
+  };
+  const auto packed = at::zeros({60, 30}, at::TensorOptions(at::kByte));
+  const auto scale = at::ones({60, 4}).to(at::kFloat8_e4m3fn);
+  const auto weight = at::zeros({60, 60}).to(at::kFloat8_e4m3fn);
+  refused("nvfp4", {{layer + ".weight", packed},
+                    {layer + ".weight_scale", scale},
+                    {layer + ".weight_scale_2", at::ones({1})}});
+  refused("nvfp4", {{layer + ".weight", packed}, {layer + ".comfy_quant", bytes(R"({"format": "nvfp4"})")}});
+  refused("mxfp8", {{layer + ".weight", weight},
+                    {layer + ".weight_scale", at::zeros({60, 2}, at::TensorOptions(at::kByte))}});
+  refused("int8", {{layer + ".weight", at::zeros({60, 60}, at::TensorOptions(at::kChar))}});
+  refused("an unknown format", {{layer + ".weight", packed}, {layer + ".comfy_quant", bytes("no JSON")}});
+  refused("bitsandbytes", {{layer + ".weight.quant_state.bitsandbytes__nf4", packed}});
+}
+
+TEST_F(WeightFilesTest, ComfysMarksOfEightBitWeightsAreNoTensors) {
+  const auto model = with_file("transformer", [&](Tensors& tensors) {
+    for (auto& [key, tensor] : tensors)
+      if (key == layer + ".weight") tensor = (tensor / 0.25).to(at::kFloat8_e4m3fn);
+    tensors.emplace_back(layer + ".weight_scale", at::tensor(0.25F));
+    const std::string text = R"({"format": "float8_e4m3fn"})";
+    tensors.emplace_back(layer + ".comfy_quant", at::tensor(std::vector<uint8_t>(text.begin(), text.end())));
+  });
+  EXPECT_NO_THROW(load_denoiser(*model, {}));
+}
+
+TEST_F(WeightFilesTest, PickledFilesAreRefusedByNameOrContent) {
+  for (const auto& [name, begin] :
+       {std::pair{"a.pth", "any"}, std::pair{"b.bin", "any"}, std::pair{"c.safetensors", "PK\x03\x04"}}) {
+    std::ofstream(place / name) << begin << "and what comes after it";
+    test::expect_error(ErrorKind::bad_input, {name, "pickled", "safetensors"},
+                       [&] { open_weight_file(place / name); });
   }
 }
 
