@@ -198,9 +198,10 @@ TEST(FileKind, VariantsThatAreNotThereAreRefusedWithTheirShape) {
 TEST_F(SingleFilesTest, MakeAModelWithTheDefaultsOfTheVariant) {
   const auto model = open_model(assemble_model(files()));
   EXPECT_EQ(model->folder().pipeline_class, "WanPipeline");
-  EXPECT_EQ(model->defaults().steps, 50);
-  EXPECT_EQ(model->defaults().guidance_scale, 5);
-  EXPECT_TRUE(model->defaults().negative_prompt->starts_with("色调艳丽"));
+  const auto& settings = model->defaults().settings;
+  EXPECT_EQ(settings.at("steps"), 50);
+  EXPECT_EQ(settings.at("guidance_scale"), 5);
+  EXPECT_TRUE(settings.at("negative_prompt").get<std::string>().starts_with("色调艳丽"));
   EXPECT_NO_THROW(load_denoiser(*model, {}));
   EXPECT_NO_THROW(load_vae(*model, {}));
   EXPECT_NO_THROW(load_text(*model, model->load_tokenizer(), {}));
@@ -212,8 +213,8 @@ TEST_F(SingleFilesTest, TwoExpertsHaveABoundaryAndTheirOwnGuidance) {
   parts["transformer_2"] = file("low_noise.safetensors", test::wan_transformer(small(16, 16)));
   const auto model = open_model(assemble_model(parts));
   EXPECT_EQ(model->boundary_timestep(), 875);
-  EXPECT_EQ(model->defaults().guidance_scale, 4);
-  EXPECT_EQ(model->defaults().guidance_scale_2, 3);
+  EXPECT_EQ(model->defaults().settings.at("guidance_scale"), 4);
+  EXPECT_EQ(model->defaults().settings.at("guidance_scale_2"), 3);
   EXPECT_EQ(model->folder().config("scheduler").at("flow_shift"), 12);
   std::swap(parts["transformer"], parts["transformer_2"]);
   refused(parts, {"low_noise.safetensors", "low-noise expert", "--transformer-2"});
@@ -227,7 +228,7 @@ TEST_F(SingleFilesTest, TheFiveBReadsATimestepForEachToken) {
   const auto model = open_model(assemble_model(parts));
   EXPECT_TRUE(model->levels_per_token());
   EXPECT_EQ(model->vae().spatial_ratio, 16);
-  EXPECT_EQ(model->defaults().fps, 24);
+  EXPECT_EQ(model->defaults().settings.at("fps"), 24);
   EXPECT_NO_THROW(load_vae(*model, {}));
 }
 
