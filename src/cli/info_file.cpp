@@ -121,7 +121,7 @@ OrderedJson describe_weights(const std::filesystem::path& path, bool all) {
     if (const auto latents = tensors->entries().find("latents"); latents != tensors->entries().end())
       json["latents"] = describe_latents(latents->second, tensors->metadata());
   }
-  const auto kind = kind_of_file(*file, path.filename().string());
+  const auto kind = kind_of_file(file, path.filename().string());
   if (!kind.component.empty()) describe_kind(json, kind, path, *file);
   if (!all && !kind.component.empty()) return json;
   json["tensors"] = OrderedJson::object();

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cctype>
 
+#include "models/clip_names.h"
 #include "models/encoders/t5_encoder.h"
 #include "models/wan/wan_shapes.h"
 #include "models/wan/wan_vae.h"
@@ -161,14 +162,15 @@ std::string expert_in_name(const std::string& name) {
   return "";
 }
 
-FileKind kind_of_file(const TensorSource& file, const std::string& name, bool two_experts) {
-  for (const auto& key : file.names())
-    if (lora_key(key)) return lora_kind(file);
-  if (const auto shapes = wan_transformer_from_shapes(file))
+FileKind kind_of_file(const std::shared_ptr<const TensorSource>& file, const std::string& name,
+                      bool two_experts) {
+  for (const auto& key : file->names())
+    if (lora_key(key)) return lora_kind(*file);
+  if (const auto shapes = wan_transformer_from_shapes(*file))
     return transformer_kind(*shapes, name, two_experts);
-  if (const auto shapes = wan_vae_from_shapes(file)) return vae_kind(*shapes);
-  if (const auto shapes = t5_from_shapes(file)) return text_encoder_kind(*shapes);
-  if (const auto shapes = clip_vision_from_shapes(file)) return image_encoder_kind(*shapes);
+  if (const auto shapes = wan_vae_from_shapes(*file)) return vae_kind(*shapes);
+  if (const auto shapes = t5_from_shapes(*file)) return text_encoder_kind(*shapes);
+  if (const auto shapes = clip_vision_from_shapes(*with_clip_names(file))) return image_encoder_kind(*shapes);
   return {};
 }
 

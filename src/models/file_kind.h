@@ -1,6 +1,7 @@
 // What a single file of weights is, by the names and shapes of its tensors: such files have no config.
 #pragma once
 
+#include <memory>
 #include <optional>
 #include <string>
 #include <vector>
@@ -26,7 +27,8 @@ struct FileKind {
 
 // name: of the file, which tells where the tensors cannot. two_experts: whether there is another transformer
 // beside it. Reads no tensor.
-FileKind kind_of_file(const TensorSource& file, const std::string& name, bool two_experts = false);
+FileKind kind_of_file(const std::shared_ptr<const TensorSource>& file, const std::string& name,
+                      bool two_experts = false);
 
 // Why a file cannot run with a transformer; none where it can. Both have a config.
 std::optional<std::string> misfit(const FileKind& transformer, const FileKind& other);

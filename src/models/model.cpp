@@ -6,6 +6,7 @@
 #include <functional>
 #include <numeric>
 
+#include "models/clip_names.h"
 #include "models/encoders/t5_gguf.h"
 #include "models/expert_denoiser.h"
 #include "models/encoders/t5_encoder.h"
@@ -155,6 +156,7 @@ std::shared_ptr<const TensorSource> weights_of(const Model& model, const std::st
     source = open_weight_folder(folder.component(component), weights_stem(component));
   } else {
     source = apply_scales(open_weight_file(given->second));
+    if (component == "image_encoder") source = with_clip_names(source);
     source = rename_tensors(source, renamed(model, component, *source));
   }
   if (const auto loras = folder.loras.find(component); loras != folder.loras.end())

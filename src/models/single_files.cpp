@@ -45,7 +45,7 @@ std::string flag_of_component(const std::string& component) {
 FileKind kind_of_given(const std::string& component, const std::filesystem::path& file, bool two_experts) {
   const auto source = open_weight_file(file);
   require_read_format(*source);
-  auto kind = kind_of_file(*source, file.filename().string(), two_experts);
+  auto kind = kind_of_file(source, file.filename().string(), two_experts);
   const auto wanted = component == "transformer_2" ? "transformer" : component;
   if (!kind.component.empty() && kind.component != wanted)
     refuse(file, "is " + name_of_component(kind.component) + " (" + kind.what + "); " +

@@ -60,7 +60,8 @@ void require_autoencoder(const std::filesystem::path& path, const Json& provenan
   throw Error(ErrorKind::bad_input,
               path.string() + ": its latents are of the autoencoder " + *stored.vae_hash +
                   (stored.model ? " (model '" + *stored.model + "')" : "") + ", but that of " +
-                  model.root.string() + " is " + hash + "; pass -m with the model that made them");
+                  (model.root.empty() ? model.given_weights.at("vae") : model.root).string() + " is " + hash +
+                  "; pass -m with the model that made them");
 }
 
 std::filesystem::path kept_latents_path(const std::string& output) {

@@ -11,6 +11,8 @@
 #include "pipeline/components.h"
 #include "pipeline/frames.h"
 #include "pipeline/latents_file.h"
+#include "pipeline/plan/plan_files.h"
+#include "pipeline/plan/settings.h"
 #include "pipeline/plan/sizes.h"
 #include "pipeline/provenance.h"
 #include "pipeline/run/clip_sink.h"
@@ -75,7 +77,8 @@ constexpr double least_fps = 0.1, most_fps = 1000;  // as generate takes them
 
 // Flags over what the file says over the model's own. Notes what had to be assumed.
 DecodeSettings resolve(const DecodeRequest& request, const DecodeSettings& stored,
-                       const GenerationRequest& defaults, const std::string& model, Observer& observer) {
+                       const GenerationRequest& defaults, const GenerationPlan& files, Observer& observer) {
+  const auto model = files.model.empty() ? files.weights.at("transformer") : files.model;
   DecodeSettings used;
   used.model = model;
   used.fps = request.fps ? request.fps : stored.fps ? stored.fps : defaults.fps.value_or(16);
@@ -91,7 +94,8 @@ DecodeSettings resolve(const DecodeRequest& request, const DecodeSettings& store
   if (*used.fps < least_fps || *used.fps > most_fps)
     throw Error(ErrorKind::usage,
                 request.latents + ": --fps should be between 0.1 and 1000, found " + Json(*used.fps).dump());
-  const bool no_model = !request.model && !stored.model, no_fps = !request.fps && !stored.fps;
+  const bool no_model = !request.model && !stored.model && files.weights.empty(),
+             no_fps = !request.fps && !stored.fps;
   if (no_model || no_fps)
     observer.note(request.latents + " does not say " +
                   (no_model && no_fps ? "which model and rate"
@@ -108,14 +112,40 @@ struct VaeModel {
   VaeSpec vae;
 };
 
-VaeModel open_vae_model(const std::string& name, const std::string& device,
-                        const std::optional<int64_t>& threads, Observer& observer) {
+// The model that is asked for, else that of the latents' settings: a folder, with another autoencoder or not,
+// or single files.
+GenerationPlan files_of(const DecodeRequest& request, const Json& provenance, Observer& observer) {
+  GenerationPlan plan;
+  GenerationRequest made;
+  made.model = request.model;
+  const auto settings = provenance.value("settings", Json::object());
+  if (!request.model && !provenance.contains("encoded")) {
+    Json files = Json::object();
+    const auto add = [&](const char* key) {
+      if (settings.contains(key)) files[key] = settings.at(key);
+    };
+    for (const char* key : {"model", "vae"}) add(key);
+    const bool is_folder = files.contains("model") && files.at("model").is_string() &&
+                           !is_model_tree(files.at("model").get<std::string>());
+    if (!is_folder)
+      for (const char* key : {"transformer", "transformer_2", "text_encoder", "image_encoder", "tokenizer"})
+        add(key);
+    made = request_from_json(files, request.latents);
+  } else if (!request.model) {
+    made.model = decode_settings(provenance, request.latents).model;
+  }
+  plan_files(plan, made);
+  for (const auto& note : plan.notes) observer.note(note);
+  return plan;
+}
+
+VaeModel open_vae_model(const GenerationPlan& files, const std::string& device,
+                        const std::optional<int64_t>& threads) {
   if (threads && (*threads < 1 || *threads > 1024))
     throw Error(ErrorKind::usage,
                 "--threads should be between 1 and 1024, found " + std::to_string(*threads));
   if (threads) at::set_num_threads(static_cast<int>(*threads));
-  auto folder = open_model_folder(find_model(name, [&](const std::string& line) { observer.note(line); }));
-  auto model = open_model(std::move(folder));
+  auto model = open_model(open_planned_folder(files));
   const auto vae = model->vae();
   return {std::move(model), parse_device(device), vae};
 }
@@ -144,11 +174,11 @@ int64_t decode_latents(const DecodeRequest& request, Observer& observer) {
   const at::NoGradGuard no_grad;
   auto provenance = read_provenance(request.latents);
   const auto stored = decode_settings(provenance, request.latents);
-  const auto name = request.model ? *request.model : stored.model.value_or(kDefaultModel);
-  const auto model = open_vae_model(name, request.device, request.threads, observer);
+  const auto files = files_of(request, provenance, observer);
+  const auto model = open_vae_model(files, request.device, request.threads);
   require_autoencoder(request.latents, provenance, model.model->folder());
   const auto latents = read_latents(request.latents, {1, model.vae.channels, -1, -1, -1});
-  auto used = resolve(request, stored, folder_settings(model.model->folder()), name, observer);
+  auto used = resolve(request, stored, folder_settings(model.model->folder()), files, observer);
   const int64_t ratio = model.vae.spatial_ratio;
   EncoderOptions options{.path = request.output,
                          .width = static_cast<int>(latents.size(3) * ratio),
@@ -176,7 +206,12 @@ int64_t decode_latents(const DecodeRequest& request, Observer& observer) {
 
 EncodeResult encode_video(const EncodeRequest& request, Observer& observer) {
   const at::NoGradGuard no_grad;
-  const auto model = open_vae_model(request.model, request.device, request.threads, observer);
+  GenerationRequest asked;
+  asked.model = request.model;
+  GenerationPlan files;
+  plan_files(files, asked);
+  for (const auto& note : files.notes) observer.note(note);
+  const auto model = open_vae_model(files, request.device, request.threads);
   check_latents_name(request.output, "--output");
   check_writable_file(request.output);
   if (request.frames && *request.frames < 1)

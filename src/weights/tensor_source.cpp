@@ -101,6 +101,48 @@ class Renamed : public TensorSource {
   std::map<std::string, std::string> original_;
 };
 
+class Cut : public TensorSource {
+ public:
+  Cut(std::shared_ptr<const TensorSource> source, const std::map<std::string, TensorPart>& parts)
+      : source_(std::move(source)) {
+    for (const auto& [name, part] : parts)
+      if (const auto shape = shape_of(part)) parts_[name] = {part, *shape};
+  }
+  std::string where() const override { return source_->where(); }
+  std::vector<std::string> names() const override {
+    std::vector<std::string> names;
+    for (const auto& [name, part] : parts_) names.push_back(name);
+    return names;
+  }
+  std::optional<TensorInfo> find(const std::string& name) const override {
+    const auto found = parts_.find(name);
+    if (found == parts_.end()) return std::nullopt;
+    return TensorInfo{source_->find(found->second.first.of)->dtype, found->second.second};
+  }
+  at::Tensor read(const std::string& name) const override {
+    const auto& [part, shape] = parts_.at(name);
+    const auto whole = source_->read(part.of);
+    if (part.parts == 1) return whole.view(shape);
+    return whole.narrow(0, part.part * shape.front(), shape.front());
+  }
+
+ private:
+  std::optional<std::vector<int64_t>> shape_of(const TensorPart& part) const {
+    const auto info = source_->find(part.of);
+    if (!info || info->shape.empty() || info->shape.front() % part.parts != 0) return std::nullopt;
+    auto shape = info->shape;
+    shape.front() /= part.parts;
+    while (part.dimensions > 0 && static_cast<int64_t>(shape.size()) > part.dimensions) {
+      if (shape.front() != 1) return std::nullopt;
+      shape.erase(shape.begin());
+    }
+    return shape;
+  }
+
+  std::shared_ptr<const TensorSource> source_;
+  std::map<std::string, std::pair<TensorPart, std::vector<int64_t>>> parts_;
+};
+
 constexpr const char* marker = "scaled_fp8";
 constexpr const char* scale_endings[] = {".scale_weight", ".weight_scale"};
 
@@ -180,6 +222,11 @@ class Kept : public TensorSource {
 };
 
 }  // namespace
+
+std::shared_ptr<const TensorSource> cut_tensors(std::shared_ptr<const TensorSource> source,
+                                                const std::map<std::string, TensorPart>& parts) {
+  return std::make_shared<Cut>(std::move(source), parts);
+}
 
 std::shared_ptr<const TensorSource> keep_matrices(std::shared_ptr<const TensorSource> source,
                                                   const std::string& format) {

@@ -47,6 +47,17 @@ std::shared_ptr<const TensorSource> open_weight_file(const std::filesystem::path
 std::shared_ptr<const TensorSource> rename_tensors(std::shared_ptr<const TensorSource> source,
                                                    std::map<std::string, std::string> renamed);
 
+// A part of a tensor as one of its own: one of so many equal groups of its rows.
+struct TensorPart {
+  std::string of;
+  int64_t part = 0, parts = 1;
+  int64_t dimensions = 0;  // its last ones, where those before them are 1; 0: all
+};
+// Parts of a source's tensors by their new names, and nothing else. A tensor that is not there, or does not
+// divide, has no parts.
+std::shared_ptr<const TensorSource> cut_tensors(std::shared_ptr<const TensorSource> source,
+                                                const std::map<std::string, TensorPart>& parts);
+
 // The same with every matrix kept in one of kept_formats(), where its rows are whole blocks.
 std::shared_ptr<const TensorSource> keep_matrices(std::shared_ptr<const TensorSource> source,
                                                   const std::string& format);

@@ -122,6 +122,24 @@ TEST_F(CliSingleFiles, TheSidecarMakesTheClipAgain) {
   EXPECT_TRUE(bytes_of(folder / "again.y4m") == first);
 }
 
+TEST_F(CliSingleFiles, TheirLatentsAreDecodedByTheSameFiles) {
+  const auto file = transformer("wan2.1_t2v.safetensors");
+  const auto latents = (folder / "clip.safetensors").string(), again = (folder / "again.y4m").string();
+  const auto clip = made("clip",
+                         joined({"--transformer", file.string(), "--save-latents", latents}, beside()));
+  const auto result = run_program({"decode", latents, "--progress", "none", "-o", again});
+  expect_done(result);
+  EXPECT_TRUE(bytes_of(again) == clip);
+  expect_refused(run_program({"decode", latents, "-m", tiny(""), "--progress", "none", "-o", again}), 3,
+                 {"clip.safetensors", "are of the autoencoder"});
+  // A folder with another file of its autoencoder.
+  const auto vae = (folder / "vae.safetensors").string();
+  fs::copy_file(tiny(vae_file), vae);
+  const auto second = made("second", {"-m", tiny(""), "--vae", vae, "--save-latents", latents});
+  expect_done(run_program({"decode", latents, "--progress", "none", "-o", again}));
+  EXPECT_TRUE(bytes_of(again) == second);
+}
+
 TEST_F(CliSingleFiles, ExpertsChangeTheStepsThatAreTheirs) {
   const auto high = transformer("wan_high_noise.safetensors", 1).string(),
              low = transformer("wan_low_noise.safetensors", 2).string();

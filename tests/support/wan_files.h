@@ -174,6 +174,52 @@ struct TextSizes {
   int64_t width = 4096, inner = 4096, ffn = 10240, heads = 64, layers = 24, vocabulary = 256384;
 };
 
+struct ImageSizes {
+  int64_t width = 1280, ffn = 5120, layers = 32, patch = 14, tokens = 257;
+};
+
+// CLIP's vision encoder under transformers' names, as CLIPVisionModelWithProjection (ComfyUI's
+// clip_vision_h).
+inline NamesAndShapes clip_vision(const ImageSizes& s) {
+  ShapeList list;
+  const std::string model = "vision_model.";
+  list.add(model + "embeddings.class_embedding", {s.width});
+  list.add(model + "embeddings.patch_embedding.weight", {s.width, 3, s.patch, s.patch});
+  list.add(model + "embeddings.position_embedding.weight", {s.tokens, s.width});
+  for (const char* norm : {"pre_layrnorm", "post_layernorm"}) list.layer(model + norm, {s.width});
+  for (int64_t i = 0; i < s.layers; ++i) {
+    const auto layer = model + "encoder.layers." + std::to_string(i);
+    for (const char* norm : {".layer_norm1", ".layer_norm2"}) list.layer(layer + norm, {s.width});
+    for (const char* part : {".q_proj", ".k_proj", ".v_proj", ".out_proj"})
+      list.layer(layer + ".self_attn" + part, {s.width, s.width});
+    list.layer(layer + ".mlp.fc1", {s.ffn, s.width});
+    list.layer(layer + ".mlp.fc2", {s.width, s.ffn});
+  }
+  list.add("visual_projection.weight", {1024, s.width});
+  return list.list;
+}
+
+// The same as Wan's own checkpoint has it, beside a text encoder. Source: wan/modules/clip.py.
+inline NamesAndShapes open_clip_vision(const ImageSizes& s) {
+  ShapeList list;
+  list.add("log_scale", {});
+  list.add("textual.token_embedding.weight", {8, 4});
+  list.add("visual.cls_embedding", {1, 1, s.width});
+  list.add("visual.pos_embedding", {1, s.tokens, s.width});
+  list.add("visual.patch_embedding.weight", {s.width, 3, s.patch, s.patch});
+  list.add("visual.head", {s.width, 1024});
+  for (const char* norm : {"visual.pre_norm", "visual.post_norm"}) list.layer(norm, {s.width});
+  for (int64_t i = 0; i < s.layers; ++i) {
+    const auto block = "visual.transformer." + std::to_string(i);
+    for (const char* norm : {".norm1", ".norm2"}) list.layer(block + norm, {s.width});
+    list.layer(block + ".attn.to_qkv", {3 * s.width, s.width});
+    list.layer(block + ".attn.proj", {s.width, s.width});
+    list.layer(block + ".mlp.0", {s.ffn, s.width});
+    list.layer(block + ".mlp.2", {s.width, s.ffn});
+  }
+  return list.list;
+}
+
 // UMT5 under the names of Wan's own checkpoints.
 inline NamesAndShapes wan_umt5(const TextSizes& s) {
   ShapeList list;

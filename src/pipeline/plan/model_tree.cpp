@@ -73,7 +73,7 @@ std::vector<Candidate> candidates_of(const fs::path& tree, const std::string& co
   const auto wanted = component == "transformer_2" ? "transformer" : component;
   for (const auto& file : files_of(tree, component)) {
     try {
-      auto kind = kind_of_file(*open_weight_file(file), file.filename().string(), two_experts);
+      auto kind = kind_of_file(open_weight_file(file), file.filename().string(), two_experts);
       if (kind.component == wanted && kind.config) candidates.push_back({file, std::move(kind)});
     } catch (const Error&) {
     }

@@ -77,7 +77,7 @@ std::vector<PublicFile> public_transformers() {
 }
 
 FileKind kind_of(const NamesAndShapes& list, const std::string& name, const std::string& prefix = "") {
-  return kind_of_file(Names(list, prefix), name);
+  return kind_of_file(std::make_shared<Names>(list, prefix), name);
 }
 
 // What a network asks for.
@@ -154,6 +154,9 @@ TEST(FileKind, PublicAutoencodersAndEncodersAreKnown) {
             "autoencoder of Wan 2.1, 16 channels");
   EXPECT_EQ(kind_of(test::wan_22_vae(160, 256), "wan2.2_vae.safetensors").what,
             "autoencoder of Wan 2.2 TI2V, 48 channels");
+  for (const auto& list : {test::clip_vision({}), test::open_clip_vision({})})
+    EXPECT_EQ(kind_of(list, "clip_vision_h.safetensors").what,
+              "CLIP vision encoder, 32 layers, 1280 wide, pictures of 224");
   EXPECT_EQ(kind_of(test::wan_umt5({}), "umt5-xxl-enc-bf16.safetensors").what,
             "UMT5 encoder, 24 layers, 4096 wide, vocabulary 256384");
 }
@@ -180,7 +183,7 @@ TEST(FileKind, WhatNoTensorTellsIsSaid) {
   const auto list = test::wan_transformer(wan_14b);
   EXPECT_EQ(kind_of(list, "wan2.1_t2v_14B.safetensors").notes.size(), 1);
   EXPECT_TRUE(kind_of(test::wan_transformer({}), "wan2.1_t2v_1.3B.safetensors").notes.empty());
-  EXPECT_EQ(kind_of_file(Names(list), "any.safetensors", true).what, "Wan 2.2 T2V A14B");
+  EXPECT_EQ(kind_of_file(std::make_shared<Names>(list), "any.safetensors", true).what, "Wan 2.2 T2V A14B");
   EXPECT_EQ(expert_in_name("Wan2_2-T2V-A14B_HIGH_fp8.safetensors"), "high");
   EXPECT_EQ(expert_in_name("wan2.2_low_noise.safetensors"), "low");
   EXPECT_EQ(expert_in_name("a_high_castle.safetensors"), "");
@@ -250,6 +253,55 @@ TEST_F(SingleFilesTest, WhatIsMissingOrSwappedIsSaid) {
   parts.erase("tokenizer");
   test::expect_error(ErrorKind::bad_input, {"text.safetensors", "no tokenizer", "--tokenizer"},
                      [&] { open_model(assemble_model(parts))->load_tokenizer(); });
+}
+
+TEST_F(SingleFilesTest, ModelsThatReadPicturesHaveAnImageEncoder) {
+  auto parts = files();
+  auto sizes = small(36, 16);
+  sizes.image = 160;
+  parts["transformer"] = file("i2v.safetensors", test::wan_transformer(sizes));
+  refused(parts, {"i2v.safetensors", "Wan 2.1 I2V", "--image-encoder", "CLIP ViT-H/14"});
+  const test::ImageSizes image{.width = 160, .ffn = 32, .layers = 3, .patch = 14, .tokens = 5};
+  parts["image_encoder"] = file("clip.safetensors", test::clip_vision(image));
+  const auto model = open_model(assemble_model(parts));
+  EXPECT_TRUE(model->picture_inputs()->are_encoded);
+  EXPECT_EQ(model->folder().config("scheduler").at("flow_shift"), 3);
+  EXPECT_NO_THROW(load_image_encoder(*model, {}));
+  EXPECT_NO_THROW(load_denoiser(*model, {}));
+}
+
+TEST_F(SingleFilesTest, AnImageEncoderMayHaveOpenClipsNames) {
+  const test::ImageSizes image{.width = 160, .ffn = 32, .layers = 3, .patch = 14, .tokens = 5};
+  auto parts = files();
+  auto sizes = small(36, 16);
+  sizes.image = 160;
+  parts["transformer"] = file("i2v.safetensors", test::wan_transformer(sizes));
+  auto tensors = tensors_of(test::open_clip_vision(image));
+  at::Tensor fused;
+  for (auto& [name, tensor] : tensors)
+    if (name == "visual.transformer.1.attn.to_qkv.weight") {
+      tensor = at::arange(tensor.numel()).view(tensor.sizes()).to(at::kFloat);
+      fused = tensor;
+    }
+  save_safetensors(place / "clip.safetensors", tensors);
+  parts["image_encoder"] = place / "clip.safetensors";
+  const auto model = open_model(assemble_model(parts));
+  EXPECT_NO_THROW(load_image_encoder(*model, {}));
+  const auto source = weights_of(*model, "image_encoder");
+  EXPECT_TRUE(at::equal(source->read("encoder.layers.1.self_attn.k_proj.weight"), fused.slice(0, 160, 320)));
+  EXPECT_TRUE(at::equal(source->read("encoder.layers.1.self_attn.v_proj.weight"), fused.slice(0, 320)));
+  EXPECT_EQ(source->find("embeddings.position_embedding.weight")->shape, (std::vector<int64_t>{5, 160}));
+}
+
+TEST_F(SingleFilesTest, AVaceTransformerMakesAModel) {
+  auto parts = files();
+  auto sizes = small(16, 16);
+  sizes.blocks = 4, sizes.control = 2;
+  parts["transformer"] = file("vace.safetensors", test::wan_transformer(sizes));
+  const auto model = open_model(assemble_model(parts));
+  EXPECT_TRUE(model->reads_control());
+  EXPECT_EQ(model->folder().config("transformer").at("vace_layers"), Json({0, 2}));
+  EXPECT_NO_THROW(load_denoiser(*model, {}));
 }
 
 TEST_F(SingleFilesTest, ATextEncoderMayHaveItsTokenizerInIt) {
