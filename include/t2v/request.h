@@ -110,6 +110,14 @@ struct Condition {
                         // of the schedule (SDEdit: Meng et al. 2022); 1 is all new
 };
 
+// The sound of a file at a place of the finished clip.
+struct SoundPart {
+  std::string source = {};
+  double begins = 0;   // where its first picture is, seconds by the file's clock
+  double at = 0;       // and by that of the finished clip
+  double seconds = 0;  // from there on that are heard
+};
+
 // One clip of a plan.
 struct PlannedClip {
   int64_t seed = 0;
@@ -135,13 +143,14 @@ struct GenerationPlan {
   std::vector<Condition> conditions;
   std::map<std::string, std::string> sources;    // file of the conditions → hash of its frames
   std::optional<std::array<int64_t, 4>> inside;  // of outpainting: left, top, right, bottom of what is kept
-  std::string fit;                // crop, pad, stretch
+  std::string fit;                               // crop, pad, stretch
   bool reads_pictures = false;    // the network reads them itself; otherwise the clip is held to them
   bool reads_control = false;     // the network reads the whole clip, and what of it is made anew (VACE)
   std::vector<std::string> references;  // pictures that it reads beside the clip
   bool levels_per_token = false;  // the network is told that known content is clean; otherwise RePaint
   int64_t first_step = 0;         // of the schedule: above 0 where the clip begins from content
   int64_t written_frames = 0;     // of the file, with what the conditions have beyond the clip's ends
+  std::vector<SoundPart> sound;   // of the file
   int64_t steps = 0;
   double guidance_scale = 0, guidance_rescale = 0;
   std::optional<double> guidance_scale_2;  // of the second expert, where the model has two

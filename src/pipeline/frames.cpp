@@ -123,6 +123,7 @@ EncoderOptions encoder_options_of(const GenerationPlan& plan, const PlannedClip&
   options.quality = settings.quality;
   options.bitrate = parse_bitrate(settings.bitrate);
   options.resize = planned_resize(settings.resize, settings.resize_filter.value_or("lanczos"));
+  options.sound = plan.sound;
   return options;
 }
 

@@ -112,8 +112,7 @@ SourceInfo look_at_source(const std::string& path, double fps) {
   char hash[17];
   std::snprintf(hash, sizeof hash, "%016llx",
                 static_cast<unsigned long long>(XXH3_64bits_digest(state.get())));
-  SourceInfo source{{info.width, info.height}, 1, stored > 1, info.notes, hash};
-  if (info.has_sound) source.notes.push_back("has sound, which is left out");
+  SourceInfo source{{info.width, info.height}, 1, stored > 1, info.has_sound, info.begins, info.notes, hash};
   if (stored > 1)
     source.frames = std::max<int64_t>(1, std::llround(static_cast<double>(stored) / rate * fps));
   while (source.frames > 1 && stored_frame(source.frames - 1, fps, rate) >= stored) --source.frames;

@@ -21,8 +21,10 @@ enum class Resampling { libav, pillow };
 
 struct SourceInfo {
   PixelSize size;
-  int64_t frames = 0;              // at the clip's rate
-  bool is_video = false;           // more than one frame
+  int64_t frames = 0;     // at the clip's rate
+  bool is_video = false;  // more than one frame
+  bool has_sound = false;
+  double begins = 0;               // seconds by the file's clock, as VideoInfo has it
   std::vector<std::string> notes;  // what was read otherwise than it is stored
   std::string hash;                // XXH3-64 of the RGB bytes of its frames, 16 hexadecimal digits
 };

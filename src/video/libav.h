@@ -8,6 +8,7 @@ extern "C" {
 #include <libavfilter/buffersink.h>
 #include <libavfilter/buffersrc.h>
 #include <libavformat/avformat.h>
+#include <libavutil/audio_fifo.h>
 #include <libavutil/display.h>
 #include <libavutil/opt.h>
 #include <libavutil/pixdesc.h>
@@ -40,6 +41,9 @@ struct DeleteIo {
 using Packet = std::unique_ptr<AVPacket, DeleteByAddress<AVPacket, av_packet_free>>;
 using Picture = std::unique_ptr<AVFrame, DeleteByAddress<AVFrame, av_frame_free>>;
 using CodecContext = std::unique_ptr<AVCodecContext, DeleteByAddress<AVCodecContext, avcodec_free_context>>;
+using CodecParameters = std::unique_ptr<AVCodecParameters,
+                                        DeleteByAddress<AVCodecParameters, avcodec_parameters_free>>;
+using SampleQueue = std::unique_ptr<AVAudioFifo, DeleteByPointer<AVAudioFifo, av_audio_fifo_free>>;
 using InputFormat = std::unique_ptr<AVFormatContext, DeleteByAddress<AVFormatContext, avformat_close_input>>;
 using OutputFormat = std::unique_ptr<AVFormatContext,
                                      DeleteByPointer<AVFormatContext, avformat_free_context>>;

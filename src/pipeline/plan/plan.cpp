@@ -7,6 +7,7 @@
 #include "pipeline/plan/plan_conditions.h"
 #include "pipeline/plan/plan_files.h"
 #include "pipeline/plan/plan_parts.h"
+#include "pipeline/plan/plan_sound.h"
 #include "pipeline/plan/settings.h"
 #include "pipeline/provenance.h"
 #include "t2v/generate.h"
@@ -202,6 +203,7 @@ GenerationPlan Planner::plan(const GenerationRequest& request) {
   plan_text(plan, model, *tokenizer);
   check_latents(plan, model.folder());
   plan_outputs(plan, request, writable_);
+  plan_sound(plan, sources);
   plan_file_compression(plan);
   if (!sizes) sizes = component_sizes(model);
   plan.weight_bytes = bytes_of_weights(*sizes, dtype);

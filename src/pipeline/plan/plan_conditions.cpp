@@ -288,6 +288,10 @@ void plan_sources(GenerationPlan& plan, const std::vector<std::string>& files, c
     const auto& info = sources.at(file);
     plan.sources[file] = info.hash;
     for (const auto& note : info.notes) plan.notes.push_back(file + ": " + note);
+    const auto& task = plan.settings;
+    const bool is_kept = task.extend || task.connect || task.fill || task.edit;
+    if (info.has_sound && (!is_kept || file == task.mask))
+      plan.notes.push_back(file + ": has sound, which is left out");
     const auto size = std::to_string(info.size.width) + "x" + std::to_string(info.size.height);
     const auto made = std::to_string(plan.width) + "x" + std::to_string(plan.height);
     if (size != made || info.is_video)

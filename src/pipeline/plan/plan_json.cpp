@@ -39,6 +39,8 @@ std::string plan_to_json(const GenerationPlan& plan) {
     if (plan.inside) json["inside"] = *plan.inside;
   }
   if (!plan.sources.empty()) json["sources"] = plan.sources;
+  for (const auto& part : plan.sound)
+    json["sound"].push_back({{"source", part.source}, {"at", part.at}, {"seconds", part.seconds}});
   json["max_text_tokens"] = plan.max_text_tokens;
   json["latent_shape"] = plan.latent_shape;
   json["tokens"] = plan.tokens;

@@ -1,34 +1,24 @@
 #include "video/read/decoder.h"
 
 #include <algorithm>
-#include <array>
 #include <cctype>
 #include <string_view>
 
 #include "t2v/error.h"
 #include "video/frame_rate.h"
+#include "video/read/container.h"
 #include "video/read/file_header.h"
 #include "video/read/image_reader.h"
 #include "video/read/input_file.h"
 #include "video/read/picture_converter.h"
 #include "video/read/webp_reader.h"
-#include "video/write/file_end.h"
 #include "video/write/output_name.h"
 
 namespace t2v {
 
 namespace {
 
-// Formats that say which other files to read, or that turn any text into pictures. libav is also kept from
-// opening anything beside the file itself.
-constexpr std::array<std::string_view, 9> refused_formats{"concat", "dash", "hls", "imf",        "lavfi",
-                                                          "sdp",    "rtsp", "tty", "vapoursynth"};
-
 constexpr std::size_t png_texts_bytes = std::size_t{1} << 20;  // of a file, that are searched for texts
-
-int refuse_to_open(AVFormatContext*, AVIOContext**, const char*, int, AVDictionary**) {
-  return AVERROR(EPERM);
-}
 
 bool is_still_image(const AVInputFormat& format) { return std::string_view(format.name).ends_with("_pipe"); }
 
@@ -45,7 +35,6 @@ std::map<std::string, std::string> to_map(const AVDictionary* dictionary, bool l
   return entries;
 }
 
-constexpr const char* shorter = "is shorter than it says: ";
 
 // For the rate: some minutes of a movie. Of the last few, others that are shown earlier may come later.
 constexpr std::size_t pictures_looked_at = 10'000, pictures_out_of_order = 32;
@@ -95,32 +84,7 @@ class LibavReader : public VideoReader {
 
  private:
   void open_container() {
-    const AVInputFormat* format = nullptr;
-    // Without a name libav goes by the contents alone.
-    check(av_probe_input_buffer2(file_.io(), &format, "", nullptr, 0, 0),
-          "not a video or image that FFmpeg knows");
-    if (std::find(refused_formats.begin(), refused_formats.end(), std::string_view(format->name)) !=
-        refused_formats.end())
-      fail(std::string("a file of the kind '") + format->name +
-           "' may name other files and is not read; give the video itself");
-    if (!container_) {
-      if (const auto missing = missing_end(*file_.io(), *format)) fail(shorter + *missing);
-    }
-    AVFormatContext* container = libav::allocated(avformat_alloc_context());
-    container->pb = file_.io();
-    container->io_open = refuse_to_open;
-    libav::Dictionary settings;
-    settings.set("protocol_whitelist", "none");
-    const int result = avformat_open_input(&container, "", format,
-                                           settings.address());  // frees the container when it fails
-    container_.reset(result < 0 ? nullptr : container);
-    check(result, "cannot be opened");
-    // The streams' decoders run here already, so they must know the cap.
-    std::vector<AVDictionary*> codec_settings(container_->nb_streams, nullptr);
-    for (auto& entry : codec_settings) av_dict_set_int(&entry, "max_pixels", limits_.pixels_per_frame, 0);
-    const int found = avformat_find_stream_info(container_.get(), codec_settings.data());
-    for (auto& entry : codec_settings) av_dict_free(&entry);
-    check(found, "its streams cannot be read");
+    container_ = t2v::open_container(file_, name_, {limits_.pixels_per_frame, !container_});
     const int index = av_find_best_stream(container_.get(), AVMEDIA_TYPE_VIDEO, -1, -1, &decoder_, 0);
     if (index == AVERROR_STREAM_NOT_FOUND) fail("holds no pictures");
     check(index, "its pictures cannot be decoded by this FFmpeg");
@@ -192,6 +156,7 @@ class LibavReader : public VideoReader {
   }
 
   void describe() {
+    info_.begins = begins_;
     info_.has_sound = av_find_best_stream(container_.get(), AVMEDIA_TYPE_AUDIO, -1, -1, nullptr, 0) >= 0;
     if (stream_->nb_frames > 0) info_.frames = static_cast<long>(stream_->nb_frames);
     info_.codec = avcodec_get_name(codec_->codec_id);
@@ -236,6 +201,7 @@ class LibavReader : public VideoReader {
     const double base = av_q2d(stream_->time_base);
     const auto stamp = picture_->best_effort_timestamp;
     double time = pictures_ == 1 ? 0 : last_time_ + period;
+    if (pictures_ == 1 && stamp != AV_NOPTS_VALUE) begins_ = static_cast<double>(stamp) * base;
     if (has_times_ && stamp != AV_NOPTS_VALUE) {
       const double stamped = static_cast<double>(stamp) * base;
       const double passed = stamped - start_ - last_time_;
@@ -284,7 +250,7 @@ class LibavReader : public VideoReader {
   // libav drops the incomplete last frame of a y4m file in silence.
   void require_whole_y4m() const {
     if (is_y4m() && last_byte_ != file_.size())
-      fail(std::string(shorter) + "its last frame is incomplete, after " + std::to_string(pictures_) +
+      fail("is shorter than it says: its last frame is incomplete, after " + std::to_string(pictures_) +
            " whole ones");
   }
 
@@ -314,6 +280,7 @@ class LibavReader : public VideoReader {
   PictureDefaults defaults_;
   bool has_times_ = false;
   double start_ = 0, last_time_ = 0, end_ = 0;  // of the pictures, seconds; start_ by the file's clock
+  double begins_ = 0;                           // the first picture, by the file's clock
   long pictures_ = 0;                           // decoded so far
   long given_ = 0;                              // frames given by read()
   int64_t last_byte_ = -1;                      // where the last packet ended in the file

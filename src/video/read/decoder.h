@@ -18,6 +18,7 @@ struct VideoInfo {
   Rational fps;               // of the frames; 0/1 when unknown (a still image)
   bool constant_rate = true;  // of the stored pictures, as far as they have been looked at
   bool has_sound = false;
+  double begins = 0;  // when the first picture is shown, seconds by the file's clock, which its sound follows
   std::optional<long> frames;                   // pictures that are stored, when the container says
   std::string codec, pixel_format;              // libav's names
   std::string colour_space, colour_range;       // as tagged, "unknown" where not

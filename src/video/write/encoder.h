@@ -5,6 +5,7 @@
 #include <utility>
 #include <vector>
 
+#include "t2v/request.h"
 #include "video/frame.h"
 
 namespace t2v {
@@ -34,6 +35,7 @@ struct EncoderOptions {
   std::optional<int64_t> bitrate = {};  // bits per second
   std::optional<Resize> resize = {};
   std::vector<std::pair<std::string, std::string>> metadata = {};  // key, value: title, comment, …
+  std::vector<SoundPart> sound = {};                               // one after the other
 };
 
 // What becomes of the options of a file's compression.
@@ -44,6 +46,16 @@ struct Compression {
   std::optional<int64_t> crf, quality, bitrate;  // what is compressed by; none where the codec has no choice
   std::vector<std::string> notes;                // a line each on what the codec has no use for
 };
+
+// What becomes of the options' sound.
+struct SoundPlan {
+  std::string codec;       // libav's name of what is stored; empty: none is
+  bool is_copied = false;  // as it is stored in the source; otherwise decoded and encoded
+  std::string why;         // of several parts, or where it is not copied
+};
+
+// Throws Error{bad_input} for a source that cannot be read.
+SoundPlan plan_sound(const EncoderOptions& options);
 
 // Throws Error{usage} for a codec that the container does not hold, values out of the codec's range and
 // several of crf, quality and bitrate, Error{output} for a codec that this FFmpeg lacks.

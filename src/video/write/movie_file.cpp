@@ -1,6 +1,7 @@
 #include "video/write/movie_file.h"
 
 #include <cerrno>
+#include <limits>
 #include <string_view>
 
 #include "t2v/error.h"
@@ -29,10 +30,13 @@ MovieFile::MovieFile(const EncoderOptions& options) : file_(options.path) {
   packet_.reset(libav::allocated(av_packet_alloc()));
   open_container(options);
   open_codec(options);
+  stream_ = libav::allocated(avformat_new_stream(container_.get(), nullptr));
+  open_sound_stream(options);
   open_stream();
 }
 
 void MovieFile::encode(AVFrame& picture) {
+  write_sound(static_cast<double>(frames_) * av_q2d(codec_->time_base));
   picture.pts = frames_++;
   pass(&picture);
 }
@@ -41,6 +45,7 @@ void MovieFile::end() {
   if (frames_ == 0)
     throw Error(ErrorKind::internal, file_.name() + ": the video was finished without a frame");
   pass(nullptr);
+  write_sound(std::numeric_limits<double>::max());
   check(av_write_trailer(container_.get()), "end of the file");
   avio_flush(io_.get());
   check(io_->error, "end of the file");
@@ -72,8 +77,19 @@ void MovieFile::open_codec(const EncoderOptions& options) {
   check(avcodec_open2(codec_.get(), codec_->codec, settings.address()), codec.title);
 }
 
+void MovieFile::open_sound_stream(const EncoderOptions& options) {
+  sound_ = open_sound(options, *container_->oformat);
+  if (!sound_) return;
+  sound_stream_ = libav::allocated(avformat_new_stream(container_.get(), nullptr));
+  check(avcodec_parameters_copy(sound_stream_->codecpar, &sound_->parameters()), "sound");
+  sound_stream_->codecpar->codec_tag = 0;  // the other container's
+  sound_stream_->time_base = sound_->time_base();
+  if (!is_matroska()) return;
+  // What comes before zero is the encoder's delay. libav would move the pictures with it.
+  container_->avoid_negative_ts = 0;
+}
+
 void MovieFile::open_stream() {
-  stream_ = libav::allocated(avformat_new_stream(container_.get(), nullptr));
   check(avcodec_parameters_from_context(stream_->codecpar, codec_.get()), "stream");
   stream_->time_base = codec_->time_base;
   stream_->avg_frame_rate = stream_->r_frame_rate = codec_->framerate;
@@ -87,6 +103,38 @@ void MovieFile::open_stream() {
     if (codec_->codec_id == AV_CODEC_ID_HEVC) stream_->codecpar->codec_tag = MKTAG('h', 'v', 'c', '1');
   }
   check(avformat_write_header(container_.get(), settings.address()), "header");
+}
+
+bool MovieFile::is_matroska() const {
+  const std::string_view format = container_->oformat->name;
+  return format == "matroska" || format == "webm";
+}
+
+// Of a packet of sound in Matroska, which knows no time before zero. Opus's times count from where a
+// decoder's output begins, before what is heard; the delay of others is left out. From 6.0 on the muxer sees
+// to both.
+bool MovieFile::has_its_place() {
+#if LIBAVFORMAT_VERSION_MAJOR < 60
+  const auto& stored = sound_->parameters();
+  if (stored.codec_id != AV_CODEC_ID_OPUS) return packet_->pts >= 0;
+  const auto delay = av_rescale_q_rnd(stored.initial_padding, {1, 48000}, sound_->time_base(), AV_ROUND_UP);
+  packet_->pts += delay;
+  packet_->dts += delay;
+#endif
+  return true;
+}
+
+// The sound that is heard before the end of `until` seconds.
+void MovieFile::write_sound(double until) {
+  if (!sound_) return;
+  while (sound_->next(*packet_, until)) {
+    packet_->stream_index = sound_stream_->index;
+    packet_->pos = -1;
+    if (is_matroska() && !has_its_place()) continue;
+    av_packet_rescale_ts(packet_.get(), sound_->time_base(), sound_stream_->time_base);
+    check(av_interleaved_write_frame(container_.get(), packet_.get()), "sound");
+    check(io_->error, "sound");
+  }
 }
 
 // Sends one picture, or null to flush, and writes the packets that come out.

@@ -1,8 +1,10 @@
-// A container with one stream of pictures, by libav's muxer and encoder of the file's name and codec.
+// A container with one stream of pictures, and one of sound where there is any, by libav's muxer and encoder
+// of the file's name and codec.
 #pragma once
 
 #include "video/write/codec.h"
 #include "video/write/output_file.h"
+#include "video/write/sound.h"
 
 namespace t2v {
 
@@ -22,7 +24,11 @@ class MovieFile {
  private:
   void open_container(const EncoderOptions& options);
   void open_codec(const EncoderOptions& options);
+  void open_sound_stream(const EncoderOptions& options);
   void open_stream();
+  void write_sound(double until);
+  bool is_matroska() const;
+  bool has_its_place();
   void pass(const AVFrame* picture);
   void check(int result, const char* what);
 
@@ -32,6 +38,8 @@ class MovieFile {
   libav::OutputFormat container_;
   libav::CodecContext codec_;
   AVStream* stream_ = nullptr;  // the container's
+  std::unique_ptr<SoundTrack> sound_;
+  AVStream* sound_stream_ = nullptr;  // the container's
   libav::Packet packet_;
   int64_t frames_ = 0, packets_ = 0;
 };
