@@ -211,6 +211,20 @@ std::set<int> values_of(const std::filesystem::path& path) {
 
 }  // namespace
 
+TEST(CliRates, ACoarseClockIsSaid) {
+  const TemporaryFolder folder;
+  const auto notes = [&](const char* name, const char* fps) {
+    return plan_of({"-o", (folder / name).string(), "--fps", fps}).at("notes").dump();
+  };
+  EXPECT_NE(
+      notes("a.gif", "24000/1001").find("GIF counts in hundredths of a second: a frame stays for 4 or 5"),
+      std::string::npos);
+  EXPECT_NE(notes("a.webp", "24").find("a frame stays for 41 or 42 of them, 24 frames per second on average"),
+            std::string::npos);
+  for (const auto& [name, fps] : {std::pair{"a.gif", "20"}, {"a.webp", "8"}, {"a.mp4", "24000/1001"}})
+    EXPECT_EQ(notes(name, fps).find(" counts in "), std::string::npos) << name;
+}
+
 TEST(CliDepth, FramesOfTheAutoencoderKeepMoreThanEightBits) {
   if (std::system("ffmpeg -version >/dev/null 2>&1") != 0) GTEST_SKIP() << "needs the program ffmpeg";
   const TemporaryFolder folder;

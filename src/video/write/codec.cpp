@@ -71,6 +71,21 @@ int64_t crf_of_quality(const Codec& codec, int64_t quality) {
   return std::lround(codec.most_crf * static_cast<double>(100 - quality) / 100);
 }
 
+// A line where the container's clock is too coarse for the rate.
+std::optional<std::string> note_on_rate(const EncoderOptions& options) {
+  const auto kind = parse_output_name(options.path);
+  if (kind != OutputKind::gif && kind != OutputKind::webp) return std::nullopt;
+  const int64_t ticks = kind == OutputKind::gif ? 100 : 1000;  // a second
+  const int64_t above = ticks * options.fps.denominator, below = std::max(options.fps.numerator, 1);
+  if (above % below == 0) return std::nullopt;
+  return std::string(kind == OutputKind::gif ? "GIF" : "WebP") + " counts in " +
+         (kind == OutputKind::gif ? "hundredths" : "thousandths") + " of a second: a frame stays for " +
+         std::to_string(above / below) + " or " + std::to_string(above / below + 1) + " of them, " +
+         std::to_string(options.fps.numerator) +
+         (options.fps.denominator == 1 ? "" : "/" + std::to_string(options.fps.denominator)) +
+         " frames per second on average";
+}
+
 }  // namespace
 
 bool Codec::is_deep() const { return av_pix_fmt_desc_get(pixels)->comp[0].depth > 8; }
@@ -127,6 +142,7 @@ Compression plan_compression(const EncoderOptions& options) {
   plan.crf = take(options.crf, "--crf", codec.most_crf > 0, 0, codec.most_crf);
   plan.quality = take(options.quality, "--quality", codec.has_quality, 0, 100);
   plan.bitrate = take(options.bitrate, "--bitrate", codec.most_crf > 0, 1000, 1'000'000'000);
+  if (const auto note = note_on_rate(options)) plan.notes.push_back(*note);
   if (plan.crf || plan.quality || plan.bitrate) return plan;
   if (codec.most_crf > 0)
     plan.crf = codec.usual_crf;
