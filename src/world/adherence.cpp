@@ -12,27 +12,15 @@
 
 #include "base/atomic_file.h"
 #include "pipeline/components.h"
-#include "pipeline/frames.h"
 #include "pipeline/run/reporter.h"
 #include "t2v/error.h"
-#include "video/write/encoder.h"
+#include "world/asked_clips.h"
 
 namespace t2v {
 
 namespace fs = std::filesystem;
 
 namespace {
-
-// Hands on notes and the wish to stop, but not the steps of each pack of clips.
-class WithoutSteps : public Observer {
- public:
-  explicit WithoutSteps(Observer& observer) : observer_(observer) {}
-  void note(const std::string& text) override { observer_.note(text); }
-  void check_cancelled() override { observer_.check_cancelled(); }
-
- private:
-  Observer& observer_;
-};
 
 int64_t frame_at(double seconds) { return std::llround(seconds * kWorldFps); }
 
@@ -90,52 +78,14 @@ class ScratchFolder {
   fs::path path;
 };
 
-// t2v generate's plan for a clip. What it rounds would be another clip than the one that is judged.
+// t2v generate's plan for a clip.
 GenerationPlan plan_clip(Planner& planner, const Task& task, const AdherenceOptions& options,
                          const fs::path& given) {
-  auto request = options.request;
-  request.prompt = task.caption;
-  request.width = task.size.width;
-  request.height = task.size.height;
-  request.frames = options.frames;
-  request.fps = kWorldFps;
-  request.seed = static_cast<int64_t>(task.seed);
-  request.to_receiver = true;
+  const AskedClip clip{task.caption, task.size, options.frames, task.seed};
+  auto request = request_for(options.request, clip);
   if (options.completion)
     give_part(request, *options.completion, task.scene, picture_of(task, options), given);
-  auto plan = planner.plan(request);
-  if (PixelSize{plan.width, plan.height} != task.size || plan.written_frames != options.frames)
-    throw Error(ErrorKind::usage, plan.notes.front() + "; ask for that, to be judged");
-  plan.notes.clear();
-  return plan;
-}
-
-// Hands each clip [3, T, H, W] to `made` as it is complete, in any order.
-using ClipReceiver = std::function<void(std::size_t task, const at::Tensor& clip)>;
-
-void generate_clips(const std::vector<GenerationPlan>& plans, Observer& observer, const ClipReceiver& made) {
-  std::vector<std::vector<at::Tensor>> parts(plans.size());
-  const auto keep = [&](std::size_t plan, std::size_t, const FrameBlock& block) {
-    if (block.first == 0) parts[plan].clear();
-    const std::array<int64_t, 4> shape = {3, block.frames, block.height, block.width};
-    parts[plan].push_back(at::from_blob(const_cast<float*>(block.values), shape).clone());
-  };
-  generate_all(
-      plans, {}, observer,
-      [&](const ClipOutcome& outcome) {
-        if (outcome.error) throw Error(*outcome.error);
-        made(outcome.plan, at::cat(parts[outcome.plan], 1));
-        parts[outcome.plan].clear();
-      },
-      keep);
-}
-
-void require_world_fps(const ModelFolder& folder) {
-  const auto fps = folder_settings(folder).fps;
-  if (fps && *fps != kWorldFps)
-    throw Error(ErrorKind::bad_input,
-                (folder.root / "t2v.json").string() + ": fps is " + Json(*fps).dump() +
-                    "; clips of the procedural world have 8 frames per second, and only such can be judged");
+  return plan_asked_clip(planner, request, clip);
 }
 
 // The scenes' own pictures, or those as an autoencoder gives them back.
@@ -156,22 +106,6 @@ void render_clips(const std::vector<Task>& tasks, const AdherenceOptions& option
     if (vae) clip = vae->decode(vae->encode(clip.to(device)).mean).cpu();
     made(i, clip);
   }
-}
-
-void keep_clip(const at::Tensor& clip, const JudgedClip& judged, const fs::path& path) {
-  const auto sink = open_encoder({.path = path.string(),
-                                  .width = static_cast<int>(judged.size.width),
-                                  .height = static_cast<int>(judged.size.height),
-                                  .fps = to_rational(kWorldFps),
-                                  .metadata = {{"title", judged.caption}}});
-  for (const auto& frame : to_frames(clip)) sink->write(frame);
-  sink->finish();
-}
-
-std::string clip_name(std::size_t index, int64_t frames) {
-  char name[32];
-  std::snprintf(name, sizeof name, "%05zu%s", index, frames == 1 ? ".png" : ".mp4");
-  return name;
 }
 
 void count(AdherenceReport& report, JudgedClip clip) {
@@ -316,7 +250,7 @@ std::vector<AdherenceReport> judge_model(const AdherenceOptions& options, Observ
   voice.progress({"judge", 0, options.prompts});
   const auto judge = [&](std::size_t i, const at::Tensor& clip) {
     const auto& task = tasks[i];
-    const auto file = options.out.empty() ? "" : clip_name(i, options.frames);
+    const auto file = options.out.empty() ? "" : clip_file_name(i, options.frames);
     for (const auto& report : reports) {
       const auto& [from, to] = report.part;
       const auto frames = clip.slice(1, frame_at(from), frame_at(to));
@@ -329,12 +263,12 @@ std::vector<AdherenceReport> judge_model(const AdherenceOptions& options, Observ
       part.size = task.size;
       part.file = file;
     }
-    if (!options.out.empty()) keep_clip(clip, judged[i].front(), options.out / file);
+    if (!options.out.empty()) keep_clip(clip, task.caption, options.out / file);
     voice.progress({"judge", ++done, options.prompts});
   };
   WithoutSteps generating(voice);
   if (options.source == AdherenceSource::model)
-    generate_clips(plans, generating, judge);
+    generate_asked_clips(plans, generating, judge);
   else
     render_clips(tasks, options, generating, judge);
   std::string lines;

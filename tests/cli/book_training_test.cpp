@@ -102,6 +102,74 @@ TEST(CliBookTraining, AnAutoencoderLearnsFromWorld2AndIsReadThrough) {
   EXPECT_GT(Json::parse(result.out)["psnr"].get<double>(), 0);
 }
 
+Json denoiser_stage() {
+  return {
+      {"train", "denoiser"},     {"steps", 2},
+      {"warmup_steps", 1},       {"lanes", 2},
+      {"tokens_per_lane", 512},  {"cached_frames", 9},
+      {"first_shards", 1},       {"first_clean_share", 0.4},
+      {"first_clean_frames", 2}, {"first_noise", 0.1},
+      {"evaluation_clips", 2},   {"lengths", {{{"frames", 1}, {"share", 1}}, {{"frames", 9}, {"share", 1}}}}};
+}
+
+// The autoencoder of one run, a transformer and a text encoder of other sizes from nothing, and what they
+// make, read back.
+TEST(CliBookTraining, AModelIsTrainedOnAnAutoencoderOfAnotherRunAndItsClipsAreRead) {
+  const TemporaryFolder folder;
+  const auto first = folder / "first", run = folder / "run", kept = folder / "kept";
+  const auto begun = config_of({vae_stage(), reader_stage(2)});
+  expect_done(run_program({"train", write_config(folder, begun).string(), "--out", first.string()}));
+  const auto model = (first / "model").string();
+  auto config = config_of({denoiser_stage()});
+  config.update({{"architecture", model},
+                 {"weights", {{"vae", model}}},
+                 {"things", 3},
+                 {"tokenizer", Json::object()},
+                 {"transformer", {{"num_layers", 2}, {"text_dim", 64}}},
+                 {"text_encoder", {{"d_model", 64}, {"d_kv", 16}, {"num_layers", 1}}},
+                 {"defaults", {{"frames", 9}, {"width", 64}, {"height", 64}, {"max_text_tokens", 64}}}});
+  expect_done(run_program({"train", write_config(folder, config).string(), "--out", run.string()}));
+  EXPECT_TRUE(bytes_of(run / "model/vae/diffusion_pytorch_model.safetensors") ==
+              bytes_of(first / "model/vae/diffusion_pytorch_model.safetensors"));
+  const auto text = Json::parse(bytes_of(run / "model/text_encoder/config.json"));
+  EXPECT_EQ(text["d_model"], 64);
+  EXPECT_EQ(Json::parse(bytes_of(run / "model/t2v.json"))["per_frame_timesteps"], true);
+
+  const std::vector<std::string> common = {"eval",      "world2",
+                                           "--reader",  (first / "reader").string(),
+                                           "--model",   (run / "model").string(),
+                                           "--frames",  "9",
+                                           "--things",  "3",
+                                           "--prompts", "12",
+                                           "--steps",   "1",
+                                           "--json",    "--progress",
+                                           "none"};
+  auto arguments = common;
+  arguments.insert(arguments.end(), {"--out", kept.string()});
+  const auto result = run_program(arguments);
+  expect_done(result);
+  EXPECT_EQ(Json::parse(result.out)["sampling"]["steps"], 1);
+  EXPECT_TRUE(fs::exists(kept / "00011.mp4"));
+  std::ifstream lines(kept / "read.jsonl");
+  int untold = 0;
+  for (std::string line; std::getline(lines, line);) {
+    const auto clip = Json::parse(line);
+    const bool told = clip["prompt"].get<std::string>().find("camera") != std::string::npos;
+    EXPECT_TRUE(!told || clip["right"]["camera"].is_boolean()) << line;
+    untold += clip["right"]["camera"].is_null();
+    const auto noun = clip["shown"]["things"][0]["noun"].get<std::string>();
+    EXPECT_TRUE(noun == "airplane" || noun == "apple" || noun == "balloon" ||
+                noun.find(' ') != std::string::npos)
+        << "a thing beyond the first three: " << noun;
+  }
+  EXPECT_LT(untold, 12);
+  arguments = common;
+  arguments.insert(arguments.end(), {"--from", "0.5", "--to", "1.5"});
+  const auto beyond = run_program(arguments);
+  EXPECT_EQ(beyond.code, 2);
+  EXPECT_NE(beyond.err.find("1.125 s"), std::string::npos) << beyond.err;
+}
+
 void expect_refused(const Json& config, const std::string& part) {
   const TemporaryFolder folder;
   const auto run = folder / "run";
@@ -124,6 +192,18 @@ TEST(CliBookTraining, WhatDoesNotGoTogetherIsRefusedBeforeTheRun) {
   config["world"] = 1;
   config["cuts_share"] = 0.5;
   expect_refused(config, "cuts_share");
+  config = config_of({vae_stage()});
+  config["things"] = 65;
+  expect_refused(config, "things");
+  config["things"] = 16;
+  config["world"] = 1;
+  expect_refused(config, "things");
+  config = config_of({vae_stage()});
+  config["weights"] = {{"tokenizer", "models/none"}};
+  expect_refused(config, "unknown key 'tokenizer'");
+  config = config_of({vae_stage()});
+  config["text_encoder"] = {{"d_modell", 64}};
+  expect_refused(config, "did you mean 'd_model'");
   const Json denoiser = {{"train", "denoiser"}, {"steps", 2}};
   config = config_of({denoiser});
   config["cuts_share"] = 0.5;

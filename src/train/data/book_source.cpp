@@ -16,11 +16,13 @@ class BookSource : public EndlessSource {
       : EndlessSource(std::move(sizes)), shares_(shares) {}
 
   std::string fingerprint() const override {
-    return Json{{"data", "picture book"},
-                {"sizes", sizes()},
-                {"two_things", shares_.two_things},
-                {"cuts", shares_.cuts}}
-        .dump();
+    Json json{{"data", "picture book"},
+              {"sizes", sizes()},
+              {"two_things", shares_.two_things},
+              {"cuts", shares_.cuts}};
+    // As without it for caches and runs that draw all of them.
+    if (shares_.drawings != kBookDrawings) json["drawings"] = shares_.drawings;
+    return json.dump();
   }
   std::vector<std::string> training_captions(uint64_t seed) const override {
     constexpr uint64_t count = 20'000;

@@ -102,6 +102,15 @@ void parse_emphasis(const Json& json, const std::string& where, WorldShares& wor
   keys.finish();
 }
 
+// {"vae": "runs/d/model"}: whose weights a component begins from.
+void parse_component_weights(const Json& json, const std::string& where,
+                             std::map<std::string, std::string>& weights) {
+  Keys keys(json, where);
+  for (const char* component : {"transformer", "text_encoder", "vae"})
+    if (keys.find(component) != nullptr) weights[component] = json_get<std::string>(json, component, where);
+  keys.finish();
+}
+
 void parse_optimizer(const Json& json, const std::string& where, OptimizerConfig& optimizer) {
   Keys keys(json, where);
   keys.take("muon", optimizer.muon);
@@ -185,6 +194,8 @@ void parse_denoiser(Keys& keys, StageConfig& stage) {
   keys.take("uniform_share", objective.uniform_share, 0, 1);
   keys.take("min_snr_gamma", objective.min_snr_gamma, 0, 1000);
   keys.take("first_clean_share", objective.first_clean_share, 0, 1);
+  keys.take("first_clean_frames", objective.first_clean_frames, 1, 64);
+  keys.take("first_noise", objective.first_noise, 0, 1);
   keys.take("independent_share", objective.independent_share, 0, 1);
   if (objective.first_clean_share + objective.independent_share > 1)
     throw Error(ErrorKind::usage,
@@ -269,7 +280,8 @@ TrainingConfig parse_training_config(const Json& json, const std::string& where)
   Keys keys(json, where);
   keys.take("architecture", config.architecture);
   for (const auto& [key, changes] :
-       {std::pair("transformer", &config.transformer), std::pair("vae", &config.vae)}) {
+       {std::pair("transformer", &config.transformer), std::pair("text_encoder", &config.text_encoder),
+        std::pair("vae", &config.vae)}) {
     const auto* found = keys.find(key);
     if (found == nullptr) continue;
     if (!found->is_object())
@@ -279,6 +291,8 @@ TrainingConfig parse_training_config(const Json& json, const std::string& where)
   }
   if (const auto* weights = keys.find("weights"); weights != nullptr && weights->is_string())
     config.weights = {weights->get<std::string>()};
+  else if (weights != nullptr && weights->is_object())
+    parse_component_weights(*weights, keys.where("weights"), config.component_weights);
   else
     keys.take("weights", config.weights);
   keys.take("seed", config.seed);
@@ -287,12 +301,15 @@ TrainingConfig parse_training_config(const Json& json, const std::string& where)
   keys.take("two_objects_share", config.world.two_objects, 0, 1);
   config.book.two_things = config.world.two_objects;
   keys.take("cuts_share", config.book.cuts, 0, 1);
+  keys.take("things", config.book.drawings, 1, kBookDrawings);
   if (const auto* emphasis = keys.find("emphasis"))
     parse_emphasis(*emphasis, keys.where("emphasis"), config.world);
   if (config.world_number == 2 && json.contains("emphasis"))
     throw Error(ErrorKind::usage, keys.where("emphasis") + ": is of world 1; with 'world' 2 leave it out");
   if (config.world_number == 1 && config.book.cuts > 0)
     throw Error(ErrorKind::usage, keys.where("cuts_share") + ": is of world 2; with 'world' 1 leave it out");
+  if (config.world_number == 1 && json.contains("things"))
+    throw Error(ErrorKind::usage, keys.where("things") + ": is of world 2; with 'world' 1 leave it out");
   if (const auto* tokenizer = keys.find("tokenizer")) {
     Keys inner(*tokenizer, keys.where("tokenizer"));
     auto& size = config.tokenizer.emplace().vocab_size;

@@ -4,6 +4,7 @@
 #include <array>
 #include <cstdint>
 #include <filesystem>
+#include <map>
 #include <optional>
 #include <string>
 #include <vector>
@@ -45,10 +46,10 @@ struct TokenizerConfig {
 
 struct TrainingConfig {
   std::string architecture;  // model folder whose configs and tokenizer are used
-  Json transformer = Json::object(),
-       vae = Json::object();         // what is otherwise in the architecture's transformer/config.json,
-                                     // vae/config.json
+  // What is otherwise in the config.json of the architecture's component.
+  Json transformer = Json::object(), text_encoder = Json::object(), vae = Json::object();
   std::vector<std::string> weights;  // model folders to begin from the mean of; from nothing without them
+  std::map<std::string, std::string> component_weights;  // or by component; those without one from nothing
   uint64_t seed = 1;
   std::optional<std::string> data;            // folder of clips; the procedural world without it
   int64_t world_number = 1;                   // world 1, or 2, the picture book

@@ -79,6 +79,7 @@ class TrainingRun {
     const auto begun = open_model_folder(model_folder_);
     configs_ = read_model_configs(begun);
     check_begun_with("transformer", config_.transformer, begun.config("transformer"));
+    check_begun_with("text_encoder", config_.text_encoder, begun.config("text_encoder"));
     check_begun_with("vae", config_.vae, begun.config("vae"));
     if (config_.tokenizer && config_.tokenizer->vocab_size)
       check_begun_with("tokenizer", {{"vocab_size", *config_.tokenizer->vocab_size}},
@@ -150,6 +151,7 @@ class TrainingRun {
       return config;
     };
     transformer_json_ = changed("transformer", config_.transformer);
+    text_encoder_json_ = changed("text_encoder", config_.text_encoder);
     vae_json_ = changed("vae", config_.vae);
   } catch (const Error& error) {
     throw Error(ErrorKind::usage, error.what());
@@ -158,6 +160,7 @@ class TrainingRun {
   // The architecture with the config's changes.
   void open(ModelFolder architecture) try {
     architecture.given_configs["transformer"] = {transformer_json_, request_.config + ", transformer"};
+    architecture.given_configs["text_encoder"] = {text_encoder_json_, request_.config + ", text_encoder"};
     architecture.given_configs["vae"] = {vae_json_, request_.config + ", vae"};
     architecture.defaults = defaults_;
     configs_ = read_model_configs(architecture);
@@ -330,6 +333,7 @@ class TrainingRun {
     fs::remove_all(partial, failed);
     copy_architecture(architecture, partial);
     write_config(partial, "transformer", transformer_json_);
+    write_config(partial, "text_encoder", text_encoder_json_);
     write_config(partial, "vae", vae_json_);
     write_defaults(partial, defaults_json_);
     // Of a mean all models have it; a network that begins from nothing has it from its own training.
@@ -349,7 +353,10 @@ class TrainingRun {
     const auto write = [&](const std::string& name, const TensorShapes& wanted, uint64_t stream,
                            const auto& going_on) {
       std::vector<ParameterSet> sets;
-      for (const auto& model : config_.weights)
+      auto models = config_.weights;
+      if (const auto named = config_.component_weights.find(name); named != config_.component_weights.end())
+        models = {named->second};
+      for (const auto& model : models)
         sets.push_back(going_on(*read_model_configs(open_model_folder(find_model(model))).model));
       write_component(
           partial, name,
@@ -586,7 +593,7 @@ class TrainingRun {
   at::Device device_;
   fs::path folder_, model_folder_;
   ModelConfigs configs_;
-  Json transformer_json_, vae_json_;  // of its networks
+  Json transformer_json_, text_encoder_json_, vae_json_;  // of its networks
   Json defaults_json_ = Json::object();
   ModelDefaults defaults_;      // the same
   GenerationRequest settings_;  // and what of it generation takes
@@ -601,6 +608,7 @@ fs::path run_training(const TrainingRequest& request, Observer& observer) {
   if (!request.models.empty()) {
     config.architecture = request.models.front();
     config.weights = request.models;
+    config.component_weights.clear();
   }
   if (request.data) config.data = *request.data;
   if (config.stages.empty() && config.weights.size() < 2)

@@ -78,8 +78,14 @@ std::vector<TrainingLevel> Objective::draw(int64_t frames, WorldRandom& random) 
   const double kind = random.uniform();
   if (frames < 2) return levels;
   if (kind < config_.first_clean_share) {
-    const auto clean = std::min<std::size_t>(levels.size() - 1, 1 + random.index(2));
-    for (std::size_t i = 0; i < clean; ++i) levels[i] = {0, 1, 0, 0};
+    const auto most = static_cast<std::size_t>(config_.first_clean_frames);
+    const auto clean = std::min<std::size_t>(levels.size() - 1, 1 + random.index(most));
+    TrainingLevel known{0, 1, 0, 0};
+    if (config_.first_noise > 0 && random.uniform() < 0.5) {
+      known = level(random.uniform() * config_.first_noise);
+      known.weight = 0;
+    }
+    for (std::size_t i = 0; i < clean; ++i) levels[i] = known;
   } else if (kind < config_.first_clean_share + config_.independent_share) {
     for (auto& one : levels) one = level(draw_share(config_, random));
   }

@@ -24,7 +24,10 @@ struct ObjectiveConfig {
                              // for none
   // How the noise levels of a clip's latent frames relate (diffusion forcing, Chen et al. 2024); shares of
   // the clips with more than one latent frame, the rest being all equal.
-  double first_clean_share = 0.2;  // the first one or two frames are clean: continuing an image or a clip
+  double first_clean_share = 0.2;  // the first frames are clean: continuing an image or a clip
+  int64_t first_clean_frames = 2;  // as many at most, each number as often
+  double first_noise = 0;  // above 0, half of those clips' first frames are only nearly clean: at one level,
+                           // up to so far of the way to noise
   double independent_share = 0.1;  // each frame has its own level
 };
 

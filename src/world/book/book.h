@@ -60,8 +60,11 @@ bool book_motion_exists(int noun, int motion);
 // and motion stay held out, at every place.
 bool book_held_out(int noun, int motion, int place);
 
+constexpr int kBookDrawings = 64;
+
 // How often things occur.
 struct BookShares {
+  int drawings = kBookDrawings;  // the first so many nouns; fewer for a smaller world
   double two_things = 0.25;
   double shapes = 0.15;        // of things, the coloured shapes
   double plain = 0.12;         // of places, plain colours

@@ -7,6 +7,9 @@
 #include <cmath>
 #include <map>
 
+#include "pipeline/run/reporter.h"
+#include "world/asked_clips.h"
+
 namespace t2v {
 
 namespace {
@@ -52,32 +55,102 @@ ReadClip compare_reading(const BookShot& shot, const BookReading& read) {
   return clip;
 }
 
+namespace {
+
+// A scene of one shot, and what it is asked for with.
+struct Task {
+  BookScene scene;
+  BookCaption caption;
+  std::array<int64_t, 2> size{};
+  uint64_t seed = 0;  // of the noise
+};
+
+Task task_of(const BookEvaluation& options, int64_t index) {
+  WorldRandom random(options.seed, (uint64_t{1} << 42) + static_cast<uint64_t>(index));
+  Task task;
+  task.scene = sample_book_scene(random, options.side, options.frames,
+                                 {.drawings = options.drawings, .two_things = options.two_things, .cuts = 0});
+  task.caption = book_caption(task.scene, random);
+  task.size = options.sizes[static_cast<std::size_t>(index) % options.sizes.size()];
+  task.seed = random.next() >> 1;
+  return task;
+}
+
+ReadClip read_clip(const BookReader& reader, const Task& task, const at::Tensor& frames,
+                   const BookEvaluation& options) {
+  const auto frame_at = [](double seconds) { return std::llround(seconds * kWorldFps); };
+  const auto part = frames.slice(1, frame_at(options.from),
+                                 options.to ? frame_at(*options.to) : frames.size(1));
+  auto clip = compare_reading(task.scene.shots.front(), read_book(reader, part, options.sure));
+  clip.caption = task.caption.text;
+  clip.size = task.size;
+  return clip;
+}
+
+void count(BookReport& report, ReadClip clip) {
+  report.things += clip.things;
+  report.motions += clip.asks_motions && clip.motions;
+  report.place += clip.asks_place && clip.place;
+  report.camera += clip.asks_camera && clip.camera;
+  report.asked_motions += clip.asks_motions, report.asked_place += clip.asks_place;
+  report.asked_camera += clip.asks_camera, report.all += clip.all();
+  const auto unread = [](const BookReading::Thing& thing) { return thing.motion < 0; };
+  report.not_sure += clip.read.things.empty() || clip.read.place < 0 || clip.read.camera < 0 ||
+                     std::any_of(clip.read.things.begin(), clip.read.things.end(), unread);
+  report.clips.push_back(std::move(clip));
+}
+
+}  // namespace
+
 BookReport evaluate_book(const BookReader& reader, at::Device device, const BookEvaluation& options,
                          const std::function<void(int64_t)>& done) {
   const at::NoGradGuard no_grad;
   BookReport report;
   for (int64_t i = 0; i < options.prompts; ++i) {
-    WorldRandom random(options.seed, (uint64_t{1} << 42) + static_cast<uint64_t>(i));
-    const auto scene = sample_book_scene(random, options.side, options.frames,
-                                         {.two_things = options.two_things, .cuts = 0});
-    const auto caption = book_caption(scene, random).text;
-    const auto& size = options.sizes[static_cast<std::size_t>(i) % options.sizes.size()];
-    const auto rendering = render_book(scene, size[0], size[1]).to(device);
+    const auto task = task_of(options, i);
+    const auto rendering = render_book(task.scene, task.size[0], task.size[1]).to(device);
     auto frames = rendering;
     if (options.autoencoder)
       frames = options.autoencoder->decode(options.autoencoder->encode(rendering).mean);
-    auto clip = compare_reading(scene.shots.front(), read_book(reader, frames, options.sure));
-    clip.caption = caption;
-    clip.size = size;
+    auto clip = read_clip(reader, task, frames, options);
     if (options.autoencoder) clip.psnr = psnr(frames, rendering);
-    report.things += clip.things, report.motions += clip.motions;
-    report.place += clip.place, report.camera += clip.camera, report.all += clip.all();
-    const auto unread = [](const BookReading::Thing& thing) { return thing.motion < 0; };
-    report.not_sure += clip.read.things.empty() || clip.read.place < 0 || clip.read.camera < 0 ||
-                       std::any_of(clip.read.things.begin(), clip.read.things.end(), unread);
-    report.clips.push_back(std::move(clip));
+    count(report, std::move(clip));
     done(i + 1);
   }
+  return report;
+}
+
+BookReport evaluate_book_model(const BookReader& reader, at::Device device, const BookEvaluation& options,
+                               const GenerationRequest& request, const std::filesystem::path& out,
+                               Observer& observer) {
+  std::vector<Task> tasks;
+  std::vector<GenerationPlan> plans;
+  Planner planner;
+  for (int64_t i = 0; i < options.prompts; ++i) {
+    const auto& task = tasks.emplace_back(task_of(options, i));
+    const AskedClip clip{task.caption.text, {task.size[0], task.size[1]}, options.frames, task.seed};
+    plans.push_back(plan_asked_clip(planner, request_for(request, clip), clip));
+  }
+  std::vector<ReadClip> clips(tasks.size());
+  int64_t done = 0;
+  SerialObserver voice(observer);  // clips are read beside denoising
+  voice.progress({"judge", 0, options.prompts});
+  WithoutSteps generating(voice);
+  generate_asked_clips(plans, generating, [&](std::size_t i, const at::Tensor& frames) {
+    const at::NoGradGuard no_grad;
+    auto& clip = clips[i] = read_clip(reader, tasks[i], frames.to(device), options);
+    clip.asks_motions = tasks[i].caption.motion;
+    clip.asks_place = tasks[i].caption.place;
+    clip.asks_camera = tasks[i].caption.camera;
+    if (!out.empty()) {
+      clip.file = clip_file_name(i, options.frames);
+      keep_clip(frames, clip.caption, out / clip.file);
+    }
+    voice.progress({"judge", ++done, options.prompts});
+  });
+  BookReport report;
+  report.plan = plans.front();
+  for (auto& clip : clips) count(report, std::move(clip));
   return report;
 }
 
@@ -110,7 +183,12 @@ Json read_clip_to_json(const ReadClip& clip) {
                  {"place", clip.place},
                  {"camera", clip.camera},
                  {"all", clip.all()}}}};
+  for (const auto& [what, asked] :
+       {std::pair("motions", clip.asks_motions), std::pair("place", clip.asks_place),
+        std::pair("camera", clip.asks_camera)})
+    if (!asked) json["right"][what] = nullptr;  // its caption does not tell
   if (clip.psnr > 0) json["psnr"] = clip.psnr;
+  if (!clip.file.empty()) json["file_name"] = clip.file;
   return json;
 }
 
@@ -119,11 +197,12 @@ Json book_report_to_json(const BookReport& report) {
   double decibels = 0;
   for (const auto& clip : report.clips) {
     decibels += clip.psnr;
-    count_mistake(places, book_place_names(), clip.shot.place, clip.read.place);
-    count_mistake(cameras, book_camera_names(), static_cast<int>(clip.shot.camera), clip.read.camera);
+    if (clip.asks_place) count_mistake(places, book_place_names(), clip.shot.place, clip.read.place);
+    if (clip.asks_camera)
+      count_mistake(cameras, book_camera_names(), static_cast<int>(clip.shot.camera), clip.read.camera);
     for (const auto& thing : clip.shot.things) {
       if (const auto* seen = find(clip.read, thing.noun)) {
-        count_mistake(motions, book_motion_names(), thing.motion, seen->motion);
+        if (clip.asks_motions) count_mistake(motions, book_motion_names(), thing.motion, seen->motion);
         continue;
       }
       int instead = -1;  // what was read and is not there
@@ -138,12 +217,16 @@ Json book_report_to_json(const BookReport& report) {
       {"prompts", report.clips.size()},
       {"right",
        {{"things", report.share(report.things)},
-        {"motions", report.share(report.motions)},
-        {"place", report.share(report.place)},
-        {"camera", report.share(report.camera)},
+        {"motions", report.share(report.motions, report.asked_motions)},
+        {"place", report.share(report.place, report.asked_place)},
+        {"camera", report.share(report.camera, report.asked_camera)},
         {"all", report.share(report.all)}}},
       {"not_sure", report.share(report.not_sure)},
       {"mistakes", {{"nouns", nouns}, {"motions", motions}, {"places", places}, {"cameras", cameras}}}};
+  if (report.plan)
+    json["sampling"] = {{"scheduler", report.plan->scheduler},
+                        {"steps", report.plan->steps},
+                        {"guidance_scale", report.plan->guidance_scale}};
   if (decibels > 0) json["psnr"] = decibels / static_cast<double>(report.clips.size());
   return json;
 }

@@ -10,8 +10,6 @@ namespace {
 
 const BookNoun& noun_at(int noun) { return book_nouns()[static_cast<std::size_t>(noun)]; }
 
-constexpr int kDrawings = 64;
-
 template <class T>
 const T& choose(const std::vector<T>& list, WorldRandom& random) {
   return list[random.index(list.size())];
@@ -55,8 +53,9 @@ bool stays(int motion) {
 }
 
 int sample_noun(WorldRandom& random, const BookShares& shares) {
-  if (random.uniform() >= shares.shapes) return static_cast<int>(random.index(kDrawings));
-  return kDrawings + static_cast<int>(random.index(book_nouns().size() - kDrawings));
+  if (random.uniform() >= shares.shapes)
+    return static_cast<int>(random.index(static_cast<std::size_t>(shares.drawings)));
+  return kBookDrawings + static_cast<int>(random.index(book_nouns().size() - kBookDrawings));
 }
 
 int sample_motion(int noun, int64_t frames, WorldRandom& random) {
@@ -133,8 +132,10 @@ BookShot sample_shot(WorldRandom& random, WorldSide side, int64_t frames, const 
   } while (shot.place == not_at || !fits(noun, motion, shot.place) || (chase && !may_chase(noun_at(noun))));
   shot.things.push_back(sample_thing(noun, motion, pair, random));
   if (pair) {
-    int second = 0, moves = 0;
+    int second = 0, moves = 0, tries = 0;
     do {
+      // Where nothing on this side may be the second, of few things above all, the shot is drawn anew.
+      if (++tries > 1000) return sample_shot(random, side, frames, shares, not_at);
       second = sample_noun(random, shares);
       moves = chase ? motion : motion_of(second);
     } while (alike(noun, second) || !fits(second, moves, shot.place) ||

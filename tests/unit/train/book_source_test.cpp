@@ -2,6 +2,8 @@
 #include <ATen/ATen.h>
 #include <gtest/gtest.h>
 
+#include <set>
+
 #include "train/data/clip_source.h"
 
 namespace t2v {
@@ -63,6 +65,19 @@ TEST(BookSource, CutsClipsAsOftenAsAsked) {
   }
   EXPECT_LE(uncut, 20U);       // one shot of at most two things
   EXPECT_GT(cut, uncut + 5U);  // two shots
+}
+
+TEST(BookSource, DrawsTheFirstThingsAloneWhereFewerAreAsked) {
+  const auto few = make_book_source(kSizes, {.drawings = 2, .cuts = 0}),
+             all = make_book_source(kSizes, {.cuts = 0});
+  EXPECT_NE(few->fingerprint(), all->fingerprint());
+  std::set<int> drawn;
+  for (uint64_t stream = 0; stream < 200; ++stream) {
+    const auto scene = scene_of(stream, WorldSide::training, 9, {.drawings = 2, .cuts = 0});
+    for (const auto& thing : scene.shots.front().things)
+      if (thing.noun < kBookDrawings) drawn.insert(thing.noun);
+  }
+  EXPECT_EQ(drawn, (std::set<int>{0, 1}));
 }
 
 }  // namespace

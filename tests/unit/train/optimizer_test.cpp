@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <array>
 #include <cmath>
 #include <limits>
 #include <map>
@@ -222,6 +223,36 @@ TEST(Objective, FramesShareALevelOrBeginCleanOrHaveTheirOwn) {
   EXPECT_NEAR(clean / static_cast<double>(draws), 0.3, 0.03);
   EXPECT_NEAR(own / static_cast<double>(draws), 0.2, 0.03);
   EXPECT_EQ(objective.draw(1, random).size(), 1U);
+}
+
+TEST(Objective, TheFirstFramesAreCleanOrNearlyAndAsManyAsAsked) {
+  ObjectiveConfig config{.scheduler = zero_snr(PredictionType::v_prediction)};
+  config.first_clean_share = 1;
+  config.first_clean_frames = 5;
+  config.first_noise = 0.1;
+  const Objective objective(config);
+  const double noisiest = objective.level(0.1).sigma;
+  WorldRandom random(1);
+  std::array<int, 6> counts{};
+  int clean = 0;
+  constexpr int draws = 4000;
+  for (int i = 0; i < draws; ++i) {
+    const auto levels = objective.draw(9, random);
+    std::size_t known = 0;
+    while (known < levels.size() && levels[known].weight == 0) ++known;
+    ASSERT_GE(known, 1U);
+    ASSERT_LE(known, 5U);
+    ++counts[known];
+    clean += levels[0].sigma == 0 && levels[0].timestep == 0;
+    for (std::size_t t = 0; t < known; ++t) {
+      EXPECT_LE(levels[t].sigma, noisiest);
+      EXPECT_EQ(levels[t].sigma, levels[0].sigma);
+    }
+    for (std::size_t t = known; t < levels.size(); ++t) EXPECT_EQ(levels[t].sigma, levels[8].sigma);
+  }
+  for (std::size_t known = 1; known <= 5; ++known) EXPECT_NEAR(counts[known] / double{draws}, 0.2, 0.03);
+  EXPECT_NEAR(clean / double{draws}, 0.5, 0.03);
+  EXPECT_GT(objective.draw(2, random)[1].weight, 0) << "a clip with nothing to learn from";
 }
 
 }  // namespace
