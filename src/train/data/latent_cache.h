@@ -5,7 +5,9 @@
 
 #include <cstdint>
 #include <filesystem>
+#include <future>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -33,6 +35,10 @@ struct LatentCacheConfig {
   int64_t frames = 17;  // the autoencoder is causal: the first latents of a clip are those of a shorter one
   int64_t max_text_tokens = 32;
   at::Device device = at::kCPU;  // the autoencoder's; the clips are held on the CPU
+  // 0: clips are drawn and encoded one by one on the workers that grow() is given, which suits a CPU.
+  // Otherwise they are drawn on so many threads of the cache's own and encoded many at once, which suits a
+  // card; the latents are those of the other way but for rounding.
+  int64_t drawing_threads = 0;
 };
 
 // Grows shard by shard; what shard k holds depends on the settings and k alone. Processes share the work and
@@ -46,6 +52,9 @@ class LatentCache {
   // and written. All processes call it together. Throws Error{output} when a shard cannot be written or is
   // not found after another process has written it, Error{bad_input} for a damaged one, Error{non_finite}.
   void grow(int64_t shards, Workers& workers);
+  // Begins this process's next shard beside what the caller goes on to do, with drawing threads; does nothing
+  // without, or when there are `most` shards already.
+  void begin_next(int64_t most);
   int64_t shards() const { return static_cast<int64_t>(clips_.size()) / config_.clips_per_shard; }
   std::size_t clips_in(int64_t shards) const {
     return static_cast<std::size_t>(shards * config_.clips_per_shard);
@@ -58,7 +67,11 @@ class LatentCache {
  private:
   // The clips of a shard on disk; nothing when it is not there or is of other settings.
   std::vector<CachedClip> read_shard(int64_t shard) const;
-  void write_shard(int64_t shard, Workers& workers) const;
+  void make_shard(int64_t shard, Workers& workers);
+  std::vector<CachedClip> encode_one_by_one(int64_t shard, Workers& workers) const;
+  std::vector<CachedClip> encode_together(int64_t shard);
+  CachedClip cached(const TrainingClip& clip, const at::Tensor& mean) const;
+  void write_shard(int64_t shard, const std::vector<CachedClip>& clips) const;
   std::filesystem::path shard_path(int64_t shard) const;
 
   LatentCacheConfig config_;
@@ -67,6 +80,9 @@ class LatentCache {
   std::shared_ptr<const ClipSource> source_;
   const Processes& processes_;
   std::vector<CachedClip> clips_;
+  std::optional<Workers> drawing_;
+  int64_t begun_ = -1;  // the shard that is made beside
+  std::future<void> beside_;
 };
 
 }  // namespace t2v

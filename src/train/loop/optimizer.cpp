@@ -92,15 +92,25 @@ void Optimizer::step_adam(std::vector<at::Tensor>& gradients, double factor) {
   const double rate = config_.adam_learning_rate * factor;
   const double correction1 = 1 - std::pow(config_.adam_beta1, static_cast<double>(steps_));
   const double correction2 = 1 - std::pow(config_.adam_beta2, static_cast<double>(steps_));
+  std::vector<at::Tensor> values, decayed, mine, first, second;
   for (std::size_t i = 0; i < gradients.size(); ++i) {
     if (by_muon_[i]) continue;
-    auto value = parameters_.list()[i].value;
-    first_[i].lerp_(gradients[i], 1 - config_.adam_beta1);
-    second_[i].mul_(config_.adam_beta2).addcmul_(gradients[i], gradients[i], 1 - config_.adam_beta2);
-    if (config_.weight_decay > 0 && value.dim() > 1) value.mul_(1 - rate * config_.weight_decay);
-    value.addcdiv_(first_[i], second_[i].sqrt().div_(std::sqrt(correction2)).add_(config_.adam_epsilon),
-                   -rate / correction1);
+    values.push_back(parameters_.list()[i].value);
+    if (values.back().dim() > 1) decayed.push_back(values.back());
+    mine.push_back(gradients[i]);
+    first.push_back(first_[i]);
+    second.push_back(second_[i]);
   }
+  if (values.empty()) return;
+  at::_foreach_lerp_(first, mine, 1 - config_.adam_beta1);
+  at::_foreach_mul_(second, config_.adam_beta2);
+  at::_foreach_addcmul_(second, mine, mine, 1 - config_.adam_beta2);
+  if (config_.weight_decay > 0 && !decayed.empty())
+    at::_foreach_mul_(decayed, 1 - rate * config_.weight_decay);
+  auto root = at::_foreach_sqrt(second);
+  at::_foreach_div_(root, std::sqrt(correction2));
+  at::_foreach_add_(root, config_.adam_epsilon);
+  at::_foreach_addcdiv_(values, first, root, -rate / correction1);
 }
 
 std::vector<std::pair<std::string, at::Tensor>> Optimizer::state() const {

@@ -198,6 +198,11 @@ class Training {
       std::snprintf(number, sizeof number, " %.4g", value);
       text += " " + name + number;
     }
+    if (rate_ > 0) {
+      char number[60];
+      std::snprintf(number, sizeof number, " (trained at %.3g TFLOP/s)", rate_);
+      text += number;
+    }
     write_line(line);
     observer_.note(text);
     if (hooks_.evaluated) hooks_.evaluated(metrics, optimizer_.average(), at_.step);
@@ -214,7 +219,9 @@ class Training {
                  {"steps_per_second", static_cast<double>(recent_steps_) / recent_seconds_}};
     for (const auto& [name, value] : recent_) {
       if (name == "weight") continue;
-      if (name == "clips" || name == "tokens")
+      if (name == "flops")
+        line["teraflops_per_second"] = rate_ = value / recent_seconds_ / 1e12;
+      else if (name == "clips" || name == "tokens")
         line[name + "_per_second"] = value / recent_seconds_;
       else if (recent_.contains(name + "_weight"))
         line[name] = value / std::max(1e-12, recent_[name + "_weight"]);
@@ -247,6 +254,7 @@ class Training {
   Metrics recent_;
   double recent_norm_ = 0, recent_seconds_ = 0;
   int64_t recent_steps_ = 0;
+  double rate_ = 0;  // of the last logged steps, TFLOP/s
 };
 
 }  // namespace

@@ -514,6 +514,7 @@ class TrainingRun {
     cache_config.frames = stage.cached_frames;
     cache_config.max_text_tokens = max_tokens;
     cache_config.device = device_;
+    if (!device_.is_cpu()) cache_config.drawing_threads = std::max(1U, std::thread::hardware_concurrency());
     cache_config.fingerprint = Json{
         {"vae", component_hash(model().folder(), "vae")},
         {"frames", stage.cached_frames},
@@ -528,6 +529,7 @@ class TrainingRun {
     task_config.max_text_tokens = max_tokens;
     task_config.empty_caption = tokenizer->encode("", static_cast<std::size_t>(max_tokens)).ids;
     task_config.recompute = stage.gradient_checkpointing;
+    task_config.device = device_;
     std::vector<CachedClip> held_out;
     if (processes_.rank() == 0) held_out = held_out_clips(*vae, *tokenizer, stage, max_tokens);
     DenoiserTask task(configs_.model, task_config, cache, std::move(held_out));

@@ -93,7 +93,18 @@ DenoiserTask::DenoiserTask(std::shared_ptr<const Model> model, const DenoiserTas
       config_(config),
       objective_(config.objective),
       cache_(std::move(cache)),
-      held_out_(std::move(held_out)) {}
+      held_out_(std::move(held_out)),
+      noise_(config.drawing_threads, [this](int64_t step, int64_t lane) {
+        const auto stream = static_cast<uint64_t>(step * config_.lanes + lane) + (uint64_t{3} << 40);
+        return make_noise(WorldRandom(config_.seed, stream).next(), config_.tokens_per_lane);
+      }) {}
+
+at::Tensor DenoiserTask::make_noise(uint64_t seed, int64_t tokens) const {
+  const auto patch = model_->patch_size();
+  const int64_t numbers = model_->vae().channels * patch.t * patch.h * patch.w;
+  auto generator = at::detail::createCPUGenerator(seed);
+  return at::randn({tokens * numbers}, generator, at::TensorOptions(at::kFloat)).to(config_.device);
+}
 
 int64_t DenoiserTask::tokens_of(const at::Tensor& latents) const {
   return token_grid(latents.sizes(), model_->patch_size()).count();
@@ -128,6 +139,7 @@ void DenoiserTask::begin_step(int64_t step, double progress, Workers& workers) {
   helper_weight_ = config_.helper_weight * std::max(0.0, 1 - progress / std::max(1e-9, config_.helper_share));
   const int64_t shards = shards_at(step);
   cache_->grow(shards, workers);
+  if (config_.steps_per_shard > 0) cache_->begin_next(config_.most_shards);
   WorldRandom random(config_.seed, static_cast<uint64_t>(step) + (uint64_t{2} << 40));
   lanes_.assign(static_cast<std::size_t>(config_.lanes), {});
   std::vector<int64_t> room(lanes_.size(), config_.tokens_per_lane);
@@ -165,7 +177,7 @@ void DenoiserTask::begin_step(int64_t step, double progress, Workers& workers) {
 }
 
 LaneLoss DenoiserTask::loss_of(const ParameterSet& parameters, const std::vector<Sample>& samples,
-                               double helper_weight, uint64_t noise_seed) const {
+                               double helper_weight, const at::Tensor& all_noise) const {
   const auto device = parameters.device();
   auto transformer_weights = parameters.part("transformer.").weights();
   auto text_weights = parameters.part("text_encoder.").weights();
@@ -180,7 +192,7 @@ LaneLoss DenoiserTask::loss_of(const ParameterSet& parameters, const std::vector
   }
   const auto texts = encode_texts(*encoder, captions, config_.max_text_tokens, device);
 
-  auto generator = at::detail::createCPUGenerator(noise_seed);
+  int64_t noise_begin = 0;
   std::vector<Clip> noisy;
   std::vector<at::Tensor> targets, timesteps, weights, labels;
   struct Group {
@@ -205,7 +217,8 @@ LaneLoss DenoiserTask::loss_of(const ParameterSet& parameters, const std::vector
     const auto per_frame = [&](int64_t column) { return levels.select(1, column).view({1, -1, 1, 1}); };
     // [C, B·T, H, W]
     const auto clean = at::stack(clips).to(device, at::kFloat).transpose(0, 1).flatten(1, 2);
-    const auto noise = at::randn(clean.sizes(), generator, at::TensorOptions(at::kFloat)).to(device);
+    const auto noise = all_noise.narrow(0, noise_begin, clean.numel()).view(clean.sizes()).to(device);
+    noise_begin += clean.numel();
     const auto grid = token_grid(shape, model_->patch_size());
     const int64_t in_frame = grid.h * grid.w;
     for (const auto& clip : (per_frame(1) * clean + per_frame(2) * noise).split(shape[1], 1))
@@ -229,6 +242,8 @@ LaneLoss DenoiserTask::loss_of(const ParameterSet& parameters, const std::vector
                  {{"clips", at::scalar_tensor(static_cast<int64_t>(samples.size()))},
                   {"tokens", at::scalar_tensor(tokens.values.size(0))},
                   {"padding", at::scalar_tensor(0)},
+                  {"flops", at::scalar_tensor(3 * model_->costs().flops(tokens.values.size(0)),
+                                              at::TensorOptions(at::kDouble))},
                   {"loss", errors.detach().sum()},
                   {"weight", weight.sum()}}};
   if (helper_weight > 0) {
@@ -269,10 +284,7 @@ LaneLoss DenoiserTask::loss_of(const ParameterSet& parameters, const std::vector
 
 LaneLoss DenoiserTask::lane_loss(int64_t lane, const ParameterSet& replica) {
   const auto& samples = lanes_[static_cast<std::size_t>(lane)];
-  auto found = loss_of(
-      replica, samples, helper_weight_,
-      WorldRandom(config_.seed, static_cast<uint64_t>(step_ * config_.lanes + lane) + (uint64_t{3} << 40))
-          .next());
+  auto found = loss_of(replica, samples, helper_weight_, noise_.take(step_, lane));
   found.loss = found.loss / step_weight_;
   return found;
 }
@@ -295,7 +307,9 @@ Metrics DenoiserTask::evaluate(const ParameterSet& average) {
     std::stable_sort(samples.begin(), samples.end(), [](const Sample& a, const Sample& b) {
       return a.latents.sizes().vec() < b.latents.sizes().vec();
     });
-    for (const auto& [name, value] : loss_of(average, samples, 0, begin + 1).metrics)
+    int64_t tokens = 0;
+    for (const auto& sample : samples) tokens += tokens_of(sample.latents);
+    for (const auto& [name, value] : loss_of(average, samples, 0, make_noise(begin + 1, tokens)).metrics)
       sums[name] += value.item<double>();
   }
   return {{"held_out_loss", sums["loss"] / std::max(1e-12, sums["weight"])}};

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "models/model.h"
+#include "train/data/ahead.h"
 #include "train/data/latent_cache.h"
 #include "train/tasks/objective.h"
 #include "train/tasks/task.h"
@@ -33,8 +34,10 @@ struct DenoiserTaskConfig {
           steps_per_shard = 0;  // of the cache: there from the start; one more every so many steps (0: none)
   int64_t most_shards = 128;
   int64_t evaluation_clips = 96;
-  double helper_weight = 0;   // of scene_helper_loss, per token, at the beginning
-  double helper_share = 0.6;  // of the schedule, over which it falls to 0
+  double helper_weight = 0;      // of scene_helper_loss, per token, at the beginning
+  double helper_share = 0.6;     // of the schedule, over which it falls to 0
+  at::Device device = at::kCPU;  // where the noise is moved to
+  int64_t drawing_threads = 1;   // that make the next step's noise beside the step; they change no number
 };
 
 // The networks over parameters named "transformer.…" and "text_encoder.…", and "helper.…"
@@ -48,7 +51,8 @@ class DenoiserTask : public TrainingTask {
   void begin_step(int64_t step, double progress, Workers& workers) override;
   int64_t lanes() const override { return config_.lanes; }
   // "loss" (mean over noisy tokens), "loss_T" by length in frames, "clips", "tokens", "padding" (always 0:
-  // nothing is padded).
+  // nothing is padded), "flops" (of the blocks' products, forward and backward; attention's and what is
+  // recomputed left out).
   LaneLoss lane_loss(int64_t lane, const ParameterSet& replica) override;
   // "held_out_loss": at fixed noise levels.
   Metrics evaluate(const ParameterSet& average) override;
@@ -63,9 +67,11 @@ class DenoiserTask : public TrainingTask {
     int64_t frames = 0;  // in pixels' time
     std::vector<TrainingLevel> levels;
   };
-  // "loss" is the sum over tokens, weighted.
+  // "loss" is the sum over tokens, weighted. noise: of all their latents, one after the other, on any device.
   LaneLoss loss_of(const ParameterSet& parameters, const std::vector<Sample>& samples, double helper_weight,
-                   uint64_t noise_seed) const;
+                   const at::Tensor& noise) const;
+  // Normal numbers for so many tokens.
+  at::Tensor make_noise(uint64_t seed, int64_t tokens) const;
   int64_t shards_at(int64_t step) const;
   int64_t tokens_of(const at::Tensor& latents) const;
   int64_t draw_length(WorldRandom& random, double progress) const;
@@ -79,6 +85,7 @@ class DenoiserTask : public TrainingTask {
   double step_weight_ = 1;
   double helper_weight_ = 0;  // in this step
   std::vector<std::vector<Sample>> lanes_;
+  Ahead<at::Tensor> noise_;
 };
 
 }  // namespace t2v

@@ -97,6 +97,38 @@ TEST_F(DenoiserTaskTest, CutsClipsByTheTemporalRatioOfTheAutoencoder) {
   EXPECT_GT(metrics.at("loss_5_weight"), 0);
 }
 
+// As a card has it: clips are drawn on threads of the cache's own, encoded many at once, beside the steps.
+TEST_F(DenoiserTaskTest, ShardsThatAreMadeBesideAreThoseOfTheOtherWay) {
+  LatentCacheConfig settings;
+  settings.clips_per_shard = 12;
+  settings.frames = 9;
+  const std::shared_ptr<const ClipSource> source = make_world_source({{32, 32}, {48, 16}}, {});
+  const test::TemporaryFolder other;
+  settings.folder = folder.path();
+  LatentCache plain(settings, vae, *tokenizer, source, alone);
+  settings.folder = other.path();
+  settings.drawing_threads = 2;
+  LatentCache beside(settings, vae, *tokenizer, source, alone);
+  plain.begin_next(3);
+  EXPECT_EQ(plain.shards(), 0);
+  plain.grow(3, workers);
+  beside.grow(1, workers);
+  beside.begin_next(3);
+  beside.grow(2, workers);
+  beside.begin_next(2);  // as many as there may be
+  beside.begin_next(3);
+  beside.begin_next(3);
+  beside.grow(3, workers);
+  ASSERT_EQ(beside.shards(), 3);
+  for (std::size_t i = 0; i < plain.clips_in(3); ++i) {
+    EXPECT_EQ(plain[i].tokens, beside[i].tokens) << i;
+    ASSERT_EQ(plain[i].latents.sizes(), beside[i].latents.sizes()) << i;
+    EXPECT_LT((plain[i].latents.to(at::kFloat) - beside[i].latents.to(at::kFloat)).abs().max().item<float>(),
+              2e-3F * plain[i].latents.to(at::kFloat).abs().max().item<float>())
+        << i;
+  }
+}
+
 TEST_F(DenoiserTaskTest, AStepIsTheSameWhateverRanBefore) {
   auto fresh = task(), used = task();
   used.begin_step(0, 0, workers);
