@@ -1,4 +1,4 @@
-# What the rooms without FFmpeg need besides libtorch, from the folder that tools/device-bundle makes: for a machine with a compiler and CMake,
+# What the rooms need besides libtorch, without FFmpeg, from the folder that tools/device-bundle makes: for a machine with a compiler and CMake,
 # but neither Debian's packages nor a network.
 if(NOT EXISTS "${T2V_CARRIED}/include/nlohmann/json.hpp")
   message(FATAL_ERROR "T2V_CARRIED='${T2V_CARRIED}' should be a folder that tools/device-bundle has made.")
@@ -16,6 +16,8 @@ target_compile_definitions(spdlog::spdlog INTERFACE FMT_HEADER_ONLY)
 t2v_carried(PkgConfig::XXHASH)
 target_compile_definitions(PkgConfig::XXHASH INTERFACE XXH_INLINE_ALL)
 t2v_carried(PkgConfig::UTF8PROC ${T2V_CARRIED}/lib/libutf8proc.a)
+t2v_carried(PkgConfig::SENTENCEPIECE ${T2V_CARRIED}/lib/libsentencepiece_train.so.0 ${T2V_CARRIED}/lib/libsentencepiece.so.0)
+set(GLOO_INCLUDE_DIR ${T2V_CARRIED}/include)
 
 add_library(t2v_carried_gtest STATIC EXCLUDE_FROM_ALL ${T2V_CARRIED}/googletest/src/gtest-all.cc ${T2V_CARRIED}/googletest/src/gtest_main.cc)
 target_include_directories(t2v_carried_gtest SYSTEM PUBLIC ${T2V_CARRIED}/googletest/include PRIVATE ${T2V_CARRIED}/googletest)

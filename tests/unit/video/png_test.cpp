@@ -27,6 +27,15 @@ TEST(Png, KeepsTransparency) {
   EXPECT_LT(middle[2], 80);
 }
 
+TEST(Png, RefusesWhatEndsTooEarlyOrIsDamaged) {
+  const auto whole = test::bytes_of(test::source_dir() / "third_party" / "noto-emoji" / "apple.png");
+  for (std::size_t size = 0; size < whole.size(); size += 41)
+    test::expect_error(ErrorKind::bad_input, {"PNG"}, [&] { decode(whole.substr(0, size)); });
+  auto damaged = whole;
+  damaged[whole.find("IDAT") + 4 + 2] = '\x07';  // a last block of a kind that there is not
+  test::expect_error(ErrorKind::bad_input, {"no such block"}, [&] { decode(damaged); });
+}
+
 TEST(Png, RefusesWhatIsNotRgba) {
   const test::TemporaryFolder folder;
   const auto path = (folder / "rgb.png").string();
