@@ -116,6 +116,7 @@ int run_command_line(int argc, char** argv) {
   add_eval_command(app);
   add_train_command(app);
   add_world_command(app);
+  add_bench_command(app);
   add_completion_command(app);
   try {
     app.parse(reversed_arguments(argc, argv));

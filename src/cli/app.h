@@ -21,6 +21,7 @@ void add_info_command(CLI::App& app);
 void add_eval_command(CLI::App& app);
 void add_train_command(CLI::App& app);
 void add_world_command(CLI::App& app);
+void add_bench_command(CLI::App& app);
 void add_report_command(CLI::App& app);
 // After the others, which it describes.
 void add_completion_command(CLI::App& app);

@@ -7,8 +7,8 @@
 namespace t2v::test {
 
 TEST(CliHelp, EverySubcommandHasHelpWithAnExample) {
-  for (const std::string command :
-       {"generate", "batch", "report", "decode", "encode", "info", "eval", "train", "world", "completion"}) {
+  for (const std::string command : {"generate", "batch", "report", "decode", "encode", "info", "eval",
+                                    "train", "world", "bench", "completion"}) {
     const auto help = run_program({command, "--help"});
     expect_done(help);
     EXPECT_EQ(help.err, "");
@@ -23,7 +23,7 @@ TEST(CliHelp, EverySubcommandHasHelpWithAnExample) {
   const auto program = run_program({"--help"});
   expect_done(program);
   for (const char* command : {"generate", "batch", "report", "decode", "encode", "info", "eval", "train",
-                              "world", "completion", "129 / 130 / 143"})
+                              "world", "bench", "completion", "129 / 130 / 143"})
     EXPECT_NE(program.out.find(command), std::string::npos) << command;
 }
 
