@@ -132,7 +132,7 @@ at::Tensor on_host(const at::Tensor& x) {
 at::Tensor copy_from(const at::Tensor& from, const at::Tensor& to, bool) {
   if (from.numel() == 0) return to;
   const Opened source(from), target(to);
-  on_host(to).copy_(on_host(from));
+  on_host(to).copy_(from.is_conj() ? on_host(from).conj() : on_host(from));
   return to;
 }
 
@@ -187,8 +187,28 @@ at::Tensor convolution(const at::Tensor& x, const at::Tensor& weight, const std:
       .to(x.device());
 }
 
+std::tuple<at::Tensor, at::Tensor, at::Tensor> convolution_backward(
+    const at::Tensor& gradient, const at::Tensor& x, const at::Tensor& weight, at::IntArrayRef stride,
+    at::IntArrayRef padding, at::IntArrayRef dilation, bool transposed, at::IntArrayRef output_padding,
+    int64_t groups, std::array<bool, 3> wanted) {
+  check_devices({gradient, x, weight}, "convolution_backward");
+  const std::vector<int64_t> bias_size = {gradient.size(1)};
+  const auto [of_x, of_weight, of_bias] = at::convolution_backward(
+      gradient.cpu(), x.cpu(), weight.cpu(), wanted[2] ? at::OptionalIntArrayRef(bias_size) : std::nullopt,
+      stride, padding, dilation, transposed, output_padding, groups, wanted);
+  const auto there = [&](const at::Tensor& tensor) {
+    return tensor.defined() ? tensor.to(x.device()) : tensor;
+  };
+  return {there(of_x), there(of_weight), there(of_bias)};
+}
+
 TORCH_LIBRARY_IMPL(_, PrivateUse1, library) {
   library.fallback(torch::CppFunction::makeFromBoxedFunction<&fallback>());
+}
+
+// Conjugates are resolved by copying them.
+TORCH_LIBRARY_IMPL(aten, Conjugate, library) {
+  library.impl("_copy_from", torch::CppFunction::makeFallthrough());
 }
 
 TORCH_LIBRARY_IMPL(aten, PrivateUse1, library) {
@@ -204,6 +224,7 @@ TORCH_LIBRARY_IMPL(aten, PrivateUse1, library) {
   library.impl("view_as_real", at::native::view_as_real);
   library.impl("view_as_complex", at::native::view_as_complex);
   library.impl("convolution_overrideable", convolution);
+  library.impl("convolution_backward_overrideable", convolution_backward);
 }
 
 }  // namespace
