@@ -6,7 +6,7 @@
 #include "cli/progress.h"
 #include "models/architectures.h"
 #include "pipeline/benchmark.h"
-#include "pipeline/sizes.h"
+#include "pipeline/plan/sizes.h"
 #include "t2v/error.h"
 
 namespace t2v {
@@ -105,7 +105,7 @@ void run_bench(BenchOptions& options) {
     throw Error(ErrorKind::usage,
                 "--steps should be between 1 and 1000, found " + std::to_string(asked.steps));
   const auto configs = read_model_configs(folder_of(options));
-  const auto& defaults = configs.model->defaults();
+  const auto& defaults = configs.defaults;
   asked.width = defaults.width.value_or(0);
   asked.height = defaults.height.value_or(0);
   if (!options.size.empty()) {

@@ -11,7 +11,7 @@
 #include <map>
 
 #include "pipeline/flop_counter.h"
-#include "pipeline/sampling.h"
+#include "pipeline/run/sampling.h"
 #include "t2v/error.h"
 
 namespace t2v {

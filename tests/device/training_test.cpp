@@ -6,9 +6,9 @@
 #include "device.h"
 #include "models.h"
 #include "parameters.h"
-#include "train/denoiser_task.h"
-#include "train/optimizer.h"
-#include "train/reader_task.h"
+#include "train/loop/optimizer.h"
+#include "train/tasks/denoiser_task.h"
+#include "train/tasks/reader_task.h"
 
 namespace t2v {
 namespace {
