@@ -56,10 +56,12 @@ void Reporter::count_steps(int64_t steps) {
 
 void Reporter::finished(const ClipOutcome& outcome) {
   const std::lock_guard lock(clips_mutex_);
-  if (stopped_) return;
+  // A clip that is there under its name is told of, also when the run has been stopped meanwhile.
+  if (receiver_failed_ || (stopped_ && !outcome.result)) return;
   try {
     finished_(outcome);
   } catch (...) {
+    receiver_failed_ = true;
     stop(std::current_exception());
     throw;
   }

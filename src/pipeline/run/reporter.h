@@ -64,8 +64,9 @@ class Reporter : public Observer {
   int64_t steps_ = 0;
   std::atomic<bool> stopped_{false};
   std::exception_ptr reason_;
-  std::mutex clips_mutex_;    // clip_started and finished; taken before mutex_
-  mutable std::mutex mutex_;  // all else
+  std::mutex clips_mutex_;        // clip_started and finished; taken before mutex_
+  bool receiver_failed_ = false;  // under clips_mutex_
+  mutable std::mutex mutex_;      // all else
 };
 
 }  // namespace t2v
