@@ -3,9 +3,9 @@
 #include <algorithm>
 
 #include "base/json.h"
+#include "models/encoders/t5_encoder.h"
 #include "models/file_kind.h"
 #include "models/single_files.h"
-#include "models/encoders/t5_encoder.h"
 #include "pipeline/provenance.h"
 #include "weights/gguf.h"
 #include "weights/safetensors.h"
@@ -76,18 +76,18 @@ void describe_numbers(OrderedJson& json, const TensorSource& file) {
 }
 
 void describe_kind(OrderedJson& json, const FileKind& kind, const std::filesystem::path& path,
-                   const TensorSource& file) {
+                   const std::shared_ptr<const TensorSource>& file) {
   json["component"] = kind.component;
   json["kind"] = kind.what;
-  const auto unread = unread_format(file);
+  const auto unread = unread_format(*file);
   if (unread)
     json["cannot_run"] = "t2v does not read " + *unread;
   else if (!kind.why_no_config.empty())
     json["cannot_run"] = kind.why_no_config;
   if (!kind.makes.empty()) json["makes"] = kind.makes;
-  describe_numbers(json, file);
+  describe_numbers(json, *file);
   if (kind.component != "lora" && !unread)
-    json["memory"] = memory_of(*apply_scales(open_weight_file(path)), kind.component == "vae");
+    json["memory"] = memory_of(*apply_scales(file), kind.component == "vae");
   if (kind.component == "text_encoder") json["tokenizer"] = load_tokenizer_in(path) ? "in the file" : "none";
   for (const auto& [component, what] : kind.beside) json["beside"][flag_of_component(component)] = what;
   if (kind.component == "text_encoder" && json["tokenizer"] == "none")
@@ -122,7 +122,7 @@ OrderedJson describe_weights(const std::filesystem::path& path, bool all) {
       json["latents"] = describe_latents(latents->second, tensors->metadata());
   }
   const auto kind = kind_of_file(file, path.filename().string());
-  if (!kind.component.empty()) describe_kind(json, kind, path, *file);
+  if (!kind.component.empty()) describe_kind(json, kind, path, file);
   if (!all && !kind.component.empty()) return json;
   json["tensors"] = OrderedJson::object();
   auto& tensors = json["tensors"].get_ref<OrderedJson::object_t&>();

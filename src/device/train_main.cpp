@@ -7,7 +7,7 @@
 #include <filesystem>
 
 #include "t2v/error.h"
-#include "train/export.h"
+#include "train/run/export.h"
 #include "train/run/run.h"
 
 namespace {

@@ -2,15 +2,14 @@
 
 #include <ATen/ATen.h>
 
+#include <c10/util/accumulate.h>
+
 #include <algorithm>
-#include <functional>
-#include <numeric>
 
 #include "models/clip_names.h"
-#include "models/encoders/t5_gguf.h"
-#include "models/expert_denoiser.h"
 #include "models/encoders/t5_encoder.h"
 #include "models/encoders/t5_gguf.h"
+#include "models/expert_denoiser.h"
 #include "models/tensor_names.h"
 #include "t2v/error.h"
 
@@ -73,7 +72,7 @@ PackedSize packed_size(const TensorSource& source) {
 }
 
 // "blocks.3.attn1.to_q.weight" → "blocks.3"; empty for what is outside of all blocks.
-std::string block_of(const std::string& name) {
+std::string block_name(const std::string& name) {
   for (std::size_t begin = 0, end; (end = name.find('.', begin)) != std::string::npos; begin = end + 1)
     if (end > begin && name.find_first_not_of("0123456789", begin) >= end) return name.substr(0, end);
   return "";
@@ -82,13 +81,12 @@ std::string block_of(const std::string& name) {
 BlockShares block_shares(const TensorSource& source) {
   std::map<std::string, WeightShare> blocks;
   for (const auto& name : source.names()) {
-    auto& share = blocks[block_of(name)];
+    auto& share = blocks[block_name(name)];
     if (const auto bytes = source.packed_bytes(name)) {
       share.packed_bytes += *bytes;
       continue;
     }
-    const auto shape = source.find(name)->shape;
-    share.numbers += std::accumulate(shape.begin(), shape.end(), int64_t{1}, std::multiplies<>());
+    share.numbers += c10::multiply_integers(source.find(name)->shape);
   }
   BlockShares shares{blocks[""], {}};
   for (const auto& [name, share] : blocks) {
@@ -214,33 +212,30 @@ std::unique_ptr<VideoVae> load_vae(const Model& model, Placement placement) {
 }
 
 ComponentSizes component_sizes(const Model& model) {
-  const auto count = [&](const char* component) {
-    return open_weights(model, component, {}).element_count();
+  const auto count = [](const std::shared_ptr<const TensorSource>& source) {
+    return Weights::open(source, at::kCPU, at::kFloat).element_count();
   };
-  const auto pictures = model.picture_inputs();
-  const auto images = pictures && pictures->are_encoded ? count("image_encoder") : 0;
-  const auto transformer = weights_of(model, "transformer"), text = weights_of(model, "text_encoder");
-  auto packed = packed_size(*transformer);
-  auto blocks = block_shares(*transformer);
-  int64_t second = 0;
-  if (model.boundary_timestep()) {
-    const auto other_transformer = weights_of(model, "transformer_2");
-    const auto other = packed_size(*other_transformer);
-    const auto outside = block_shares(*other_transformer).outside;
-    blocks.outside.numbers += outside.numbers;
-    blocks.outside.packed_bytes += outside.packed_bytes;
-    packed = {packed.numbers + other.numbers, packed.bytes + other.bytes,
-              std::max(packed.largest, other.largest)};
-    second = count("transformer_2");
-  }
-  return {.text_encoder = count("text_encoder"),
-          .transformer = count("transformer") + second,
-          .vae = count("vae"),
-          .image_encoder = images,
-          .packed_text_encoder = packed_size(*text),
-          .packed_transformer = packed,
-          .text_encoder_blocks = block_shares(*text),
-          .transformer_blocks = blocks};
+  const auto text = weights_of(model, "text_encoder"), transformer = weights_of(model, "transformer");
+  ComponentSizes sizes{.text_encoder = count(text),
+                       .transformer = count(transformer),
+                       .vae = count(weights_of(model, "vae")),
+                       .packed_text_encoder = packed_size(*text),
+                       .packed_transformer = packed_size(*transformer),
+                       .text_encoder_blocks = block_shares(*text),
+                       .transformer_blocks = block_shares(*transformer)};
+  if (const auto pictures = model.picture_inputs(); pictures && pictures->are_encoded)
+    sizes.image_encoder = count(weights_of(model, "image_encoder"));
+  if (!model.boundary_timestep()) return sizes;
+  const auto second = weights_of(model, "transformer_2");
+  sizes.transformer += count(second);
+  const auto packed = packed_size(*second);
+  sizes.packed_transformer.numbers += packed.numbers;
+  sizes.packed_transformer.bytes += packed.bytes;
+  sizes.packed_transformer.largest = std::max(sizes.packed_transformer.largest, packed.largest);
+  const auto outside = block_shares(*second).outside;
+  sizes.transformer_blocks.outside.numbers += outside.numbers;
+  sizes.transformer_blocks.outside.packed_bytes += outside.packed_bytes;
+  return sizes;
 }
 
 int64_t weight_bytes(int64_t numbers, const PackedSize& packed, int64_t element) {

@@ -3,26 +3,22 @@
 #include <ATen/ATen.h>
 #include <ATen/core/grad_mode.h>
 #include <c10/core/CachingDeviceAllocator.h>
+#include <c10/util/accumulate.h>
 
 #include <algorithm>
-#include <chrono>
+#include <cmath>
 #include <fstream>
 #include <functional>
 #include <map>
 
 #include "pipeline/flop_counter.h"
 #include "pipeline/run/sampling.h"
+#include "pipeline/run/stopwatch.h"
 #include "t2v/error.h"
 
 namespace t2v {
 
 namespace {
-
-using Clock = std::chrono::steady_clock;
-
-double seconds_since(Clock::time_point begin) {
-  return std::chrono::duration<double>(Clock::now() - begin).count();
-}
 
 // Returns when the device has done all that it was asked for.
 void wait_for(at::Device device) { at::zeros({1}, at::TensorOptions(device)).cpu(); }
@@ -38,10 +34,10 @@ double product_rate(at::Device device, at::ScalarType dtype) {
   double best = 0;
   for (int round = 0; round < 5; ++round) {
     constexpr int times = 8;
-    const auto begin = Clock::now();
+    const Stopwatch watch;
     for (int i = 0; i < times; ++i) at::mm_out(c, a, b);
     wait_for(device);
-    best = std::max(best, times * 2.0 * std::pow(static_cast<double>(size), 3) / seconds_since(begin));
+    best = std::max(best, times * 2.0 * std::pow(static_cast<double>(size), 3) / watch.seconds());
   }
   return best;
 }
@@ -75,11 +71,7 @@ Weights random_weights(const TensorShapes& shapes, at::Device device, at::Scalar
 
 int64_t numbers_in(const TensorShapes& shapes) {
   int64_t sum = 0;
-  for (const auto& [name, shape] : shapes) {
-    int64_t numbers = 1;
-    for (const auto side : shape) numbers *= side;
-    sum += numbers;
-  }
+  for (const auto& [name, shape] : shapes) sum += c10::multiply_integers(shape);
   return sum;
 }
 
@@ -177,10 +169,10 @@ class Run {
       part.flops += counter.flops();
     }
     wait_for(options_.device);
-    const auto begin = Clock::now();
+    const Stopwatch watch;
     action();
     wait_for(options_.device);
-    part.seconds += seconds_since(begin);
+    part.seconds += watch.seconds();
   }
 
   void denoise(BenchmarkPart& part, const Denoiser& network) {
@@ -203,7 +195,7 @@ class Run {
     // The first step is not counted: kernels are chosen in it.
     std::vector<double> seconds;
     wait_for(options_.device);
-    auto begin = Clock::now();
+    Stopwatch watch;
     SamplingHooks hooks;
     hooks.noise = [&](int64_t) {
       return at::randn({tokens.values.size(0) / (guided ? 2 : 1), tokens.values.size(1)}, floats());
@@ -211,9 +203,9 @@ class Run {
     hooks.after_step = [&](int64_t step, double, const at::Tensor&) {
       observer_.check_cancelled();
       wait_for(options_.device);
-      if (step > 0) seconds.push_back(seconds_since(begin));
+      if (step > 0) seconds.push_back(watch.seconds());
       observer_.progress({"measure step", step + 1, options_.steps + 1});
-      begin = Clock::now();
+      watch = {};
     };
     sample(network, passes, *scheduler, tokens, {guidance}, hooks, observer_);
     if (seconds.empty()) return;

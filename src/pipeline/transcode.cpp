@@ -141,9 +141,9 @@ GenerationPlan files_of(const DecodeRequest& request, const Json& provenance, Ob
 
 VaeModel open_vae_model(const GenerationPlan& files, const std::string& device,
                         const std::optional<int64_t>& threads) {
-  if (threads && (*threads < 1 || *threads > 1024))
-    throw Error(ErrorKind::usage,
-                "--threads should be between 1 and 1024, found " + std::to_string(*threads));
+  GenerationRequest asked;
+  asked.threads = threads;
+  check_ranges(asked);
   if (threads) at::set_num_threads(static_cast<int>(*threads));
   auto model = open_model(open_planned_folder(files));
   const auto vae = model->vae();

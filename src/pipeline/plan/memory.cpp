@@ -149,7 +149,8 @@ int64_t device_memory(at::Device device) {
     const auto index = static_cast<std::size_t>(std::max<int>(0, device.index()));
     return index < cards.size() ? cards[index].memory_bytes : std::numeric_limits<int64_t>::max();
   }
-  return machine_memory();
+  static const int64_t machine = machine_memory();
+  return machine;
 }
 
 RunShape shape_with(Offload offload, const Model& model, const ComponentSizes& components, at::Device device,

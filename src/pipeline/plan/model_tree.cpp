@@ -3,8 +3,8 @@
 #include <filesystem>
 
 #include "base/file_status.h"
-#include "models/single_files.h"
 #include "models/encoders/t5_encoder.h"
+#include "models/single_files.h"
 #include "pipeline/plan/plan_files.h"
 #include "t2v/error.h"
 

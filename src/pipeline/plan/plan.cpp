@@ -140,11 +140,9 @@ void record_settings(GenerationPlan& plan, const GenerationRequest& request) {
   settings.device = plan.device;
   settings.dtype = plan.dtype;
   settings.weights_dtype = plan.weights_dtype;
-  for (const auto& [component, field] :
-       {std::pair{"transformer", &settings.transformer}, std::pair{"transformer_2", &settings.transformer_2},
-        std::pair{"vae", &settings.vae}, std::pair{"text_encoder", &settings.text_encoder},
-        std::pair{"image_encoder", &settings.image_encoder}, std::pair{"tokenizer", &settings.tokenizer}})
-    if (const auto found = plan.weights.find(component); found != plan.weights.end()) *field = found->second;
+  for (const auto& [component, field] : file_settings())
+    if (const auto found = plan.weights.find(component); found != plan.weights.end())
+      settings.*field = found->second;
   if (!plan.loras.empty()) settings.lora = plan.loras;
   if (!plan.loras_2.empty()) settings.lora_2 = plan.loras_2;
 }

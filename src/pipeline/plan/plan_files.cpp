@@ -14,12 +14,17 @@ std::map<std::string, std::filesystem::path> as_paths(const ComponentFiles& file
 
 }  // namespace
 
+const std::vector<FileSetting>& file_settings() {
+  using R = GenerationRequest;
+  static const std::vector<FileSetting> settings = {
+      {"transformer", &R::transformer},   {"transformer_2", &R::transformer_2}, {"vae", &R::vae},
+      {"text_encoder", &R::text_encoder}, {"image_encoder", &R::image_encoder}, {"tokenizer", &R::tokenizer}};
+  return settings;
+}
+
 void plan_files(GenerationPlan& plan, const GenerationRequest& request) {
-  for (const auto& [component, file] :
-       {std::pair{"transformer", request.transformer}, std::pair{"transformer_2", request.transformer_2},
-        std::pair{"vae", request.vae}, std::pair{"text_encoder", request.text_encoder},
-        std::pair{"image_encoder", request.image_encoder}, std::pair{"tokenizer", request.tokenizer}})
-    if (file) plan.weights[component] = *file;
+  for (const auto& [component, field] : file_settings())
+    if (const auto& file = request.*field) plan.weights[component] = *file;
   plan.loras = request.lora.value_or(std::vector<std::string>());
   plan.loras_2 = request.lora_2.value_or(std::vector<std::string>());
   plan.weights_dtype = parse_weights_dtype(request.weights_dtype.value_or("auto"));

@@ -4,6 +4,7 @@
 
 #include <filesystem>
 #include <map>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -11,6 +12,13 @@
 #include "t2v/request.h"
 
 namespace t2v {
+
+// A component of a model, and the setting that names its file.
+struct FileSetting {
+  const char* component;
+  std::optional<std::string> GenerationRequest::*field;
+};
+const std::vector<FileSetting>& file_settings();
 
 // plan.model, model_folder, weights and LoRAs. Throws Error{usage, bad_input} also for files that are of
 // another component than they were given for.

@@ -101,8 +101,7 @@ class ModelRun {
     sizes_ = component_sizes(model());
     tokenizer_ = model().load_tokenizer();
     offload_ = parse_offload(plan_.settings.offload.value_or("auto"));
-    drop_what_cannot_fit();
-    choose_offload();
+    fit_into_memory();
     if (limits_.checkpoint_every) resume();
   }
 
@@ -111,12 +110,15 @@ class ModelRun {
                      {plan_.settings.threads, limits_.token_budget, limits_.memory_limit, offload_});
   }
 
-  void drop_what_cannot_fit() {
-    if (!limits_.memory_limit) return;
+  // Drops what cannot fit. How weights are offloaded is one way for the whole run: that of the clip which
+  // takes most.
+  void fit_into_memory() {
+    if (!limits_.memory_limit && offload_) return;
+    auto most = Offload::none;
     std::vector<ClipTask> fitting;
     for (auto& task : tasks_) {
       try {
-        shape_of({clip_size(*task.plan)});
+        most = std::max(most, shape_of({clip_size(*task.plan)}).offload);
         fitting.push_back(std::move(task));
       } catch (const Error& error) {
         reporter_.count_steps(task.steps());
@@ -124,14 +126,7 @@ class ModelRun {
       }
     }
     tasks_ = std::move(fitting);
-  }
-
-  // One way for the whole run: that of the clip which takes most.
-  void choose_offload() {
-    if (offload_) return;
-    auto most = Offload::none;
-    for (const auto& task : tasks_) most = std::max(most, shape_of({clip_size(*task.plan)}).offload);
-    offload_ = most;
+    if (!offload_) offload_ = most;
   }
 
   // An allocation has failed though the clip was by itself.

@@ -35,7 +35,6 @@ std::map<std::string, std::string> to_map(const AVDictionary* dictionary, bool l
   return entries;
 }
 
-
 // For the rate: some minutes of a movie. Of the last few, others that are shown earlier may come later.
 constexpr std::size_t pictures_looked_at = 10'000, pictures_out_of_order = 32;
 

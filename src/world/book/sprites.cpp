@@ -5,7 +5,7 @@
 #include <cstring>
 
 #include "t2v/error.h"
-#include "video/write/png.h"
+#include "video/png.h"
 #include "world/book/arithmetic.h"
 #include "world/book/vocabulary.h"
 #include "world/world.h"

@@ -8,8 +8,8 @@
 #include <iterator>
 
 #include "errors.h"
-#include "models/model.h"
 #include "models/encoders/t5_encoder.h"
+#include "models/model.h"
 #include "models/wan/wan_names.h"
 #include "models/wan/wan_transformer.h"
 #include "models/wan/wan_vae.h"

@@ -1,5 +1,5 @@
 // A model in half precision and small files.
-#include "train/export.h"
+#include "train/run/export.h"
 
 #include <ATen/ATen.h>
 #include <gtest/gtest.h>

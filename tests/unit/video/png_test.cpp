@@ -1,4 +1,4 @@
-#include "video/write/png.h"
+#include "video/png.h"
 
 #include <gtest/gtest.h>
 

@@ -1,4 +1,4 @@
-#include "train/export.h"
+#include "train/run/export.h"
 
 #include <ATen/ATen.h>
 

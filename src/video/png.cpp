@@ -1,6 +1,6 @@
 // PNG by hand, for the drawings inside the program: they are read where there is no FFmpeg, too
 // (docs/gpu.md). Sources: RFC 2083 (PNG), RFC 1950 (zlib), RFC 1951 (deflate).
-#include "video/write/png.h"
+#include "video/png.h"
 
 #include <algorithm>
 #include <array>
