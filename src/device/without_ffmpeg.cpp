@@ -19,6 +19,7 @@ std::unique_ptr<VideoReader> open_video(const std::filesystem::path& path, const
   refuse(path.string());
 }
 Compression plan_compression(const EncoderOptions& options) { refuse(options.path); }
+SoundPlan plan_sound(const EncoderOptions& options) { refuse(options.path); }
 bool holds_codec(const std::string&, const std::string&) { return false; }
 void check_output(const EncoderOptions& options, int64_t) { refuse(options.path); }
 void check_output_name(const EncoderOptions& options, int64_t) { refuse(options.path); }
