@@ -352,7 +352,10 @@ at::Tensor WanTransformer::predict(const PackedTokens& tokens, const Conditionin
                                    at::Tensor* middle) const {
   const auto& prepared = dynamic_cast<const WanConditioning&>(conditioning);
   const auto& level_of_token = tokens.level_of_token;
-  const auto [temb, time] = embed_time(tokens.timesteps);
+  // clang 14 takes no structured binding into a lambda.
+  const auto levels = embed_time(tokens.timesteps);
+  const auto& temb = levels.first;
+  const auto& time = levels.second;
   const WanSegments segments{tokens.segments, tokens.text_segments};
   const auto beside = vace_blocks_.empty() ? tokens.condition : at::Tensor();
   auto x = patch_embedding_(beside.defined() ? at::cat({tokens.values, beside}, 1) : tokens.values);

@@ -347,7 +347,9 @@ GenerationRequest default_settings(const ModelDefaults& defaults, const std::str
   };
   for (const auto& setting : generation_settings())
     if (setting.in_model) keys.emplace_back(setting.key);
-  for (const auto& [key, value] : defaults.settings.items()) {
+  for (const auto& entry : defaults.settings.items()) {
+    const auto& key = entry.key();  // clang 14 takes no structured binding into a lambda
+    const auto& value = entry.value();
     const auto& all = generation_settings();
     const auto found = std::find_if(all.begin(), all.end(), [&](const Setting& setting) {
       return setting.in_model && key == setting.key;
