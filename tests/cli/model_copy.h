@@ -1,6 +1,8 @@
 // The shipped model with one thing changed.
 #pragma once
 
+#include <c10/util/Half.h>
+
 #include <cstdint>
 #include <cstring>
 #include <functional>
@@ -34,18 +36,27 @@ inline void write_raw_tensors(const std::filesystem::path& path, const RawTensor
   write_bytes(path, safetensors_bytes(tensors.header.dump(), tensors.data));
 }
 
-// The numbers of one F32 tensor.
+// The numbers of one tensor, F32 or F16.
 inline std::vector<float> floats_of(const RawTensors& tensors, const std::string& name) {
-  const auto& offsets = tensors.header.at(name).at("data_offsets");
-  std::vector<float> values((offsets[1].get<std::size_t>() - offsets[0].get<std::size_t>()) / sizeof(float));
-  std::memcpy(values.data(), tensors.data.data() + offsets[0].get<std::size_t>(),
-              values.size() * sizeof(float));
-  return values;
+  const auto& tensor = tensors.header.at(name);
+  const auto begin = tensor.at("data_offsets")[0].get<std::size_t>();
+  const auto bytes = tensor.at("data_offsets")[1].get<std::size_t>() - begin;
+  const auto read = [&]<class T>(T) {
+    std::vector<T> values(bytes / sizeof(T));
+    std::memcpy(values.data(), tensors.data.data() + begin, bytes);
+    return std::vector<float>(values.begin(), values.end());
+  };
+  return tensor.at("dtype") == "F16" ? read(c10::Half()) : read(0.0F);
 }
 
 inline void set_floats(RawTensors& tensors, const std::string& name, const std::vector<float>& values) {
-  std::memcpy(tensors.data.data() + tensors.header.at(name).at("data_offsets")[0].get<std::size_t>(),
-              values.data(), values.size() * sizeof(float));
+  const auto& tensor = tensors.header.at(name);
+  const auto write = [&]<class T>(T) {
+    const std::vector<T> stored(values.begin(), values.end());
+    std::memcpy(tensors.data.data() + tensor.at("data_offsets")[0].get<std::size_t>(), stored.data(),
+                stored.size() * sizeof(T));
+  };
+  tensor.at("dtype") == "F16" ? write(c10::Half()) : write(0.0F);
 }
 
 // A folder like the shipped model's, each file a link to the original. replace() puts another file in the

@@ -321,6 +321,10 @@ TrainingConfig parse_training_config(const Json& json, const std::string& where)
   if (!config.defaults.is_object())
     throw Error(ErrorKind::usage,
                 where + ": 'defaults' should be an object of settings as t2v.json has them");
+  std::string dtype = "float32";
+  keys.take("weights_dtype", dtype);
+  config.weights_dtype = one_of<at::ScalarType>(dtype, {{"float32", at::kFloat}, {"float16", at::kHalf}},
+                                                keys.where("weights_dtype"));
   const auto* stages = keys.find("stages");
   if (stages == nullptr || !stages->is_array())
     throw Error(ErrorKind::usage, where + ": 'stages' should be a list of stages");

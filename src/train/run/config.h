@@ -59,6 +59,7 @@ struct TrainingConfig {
   std::vector<std::array<int64_t, 2>> sizes;  // {width, height}; those of the architecture's t2v.json when
                                               // absent
   Json defaults = Json::object();             // what the run's model has otherwise in its t2v.json
+  at::ScalarType weights_dtype = at::kFloat;  // of the run's model as it is stored: float32 or float16
   std::vector<StageConfig> stages;
 };
 

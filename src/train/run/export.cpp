@@ -20,20 +20,13 @@ namespace {
 
 using Tensors = std::vector<std::pair<std::string, at::Tensor>>;
 
-at::Tensor half_of(const at::Tensor& tensor, const fs::path& file, const std::string& name) {
-  const auto half = tensor.to(at::kHalf);
-  if (!at::isfinite(half).all().item<bool>())
-    throw Error(ErrorKind::non_finite, file.string() + ": '" + name + "' is not finite in half precision");
-  return half;
-}
-
 void export_component(const fs::path& from, const fs::path& to, const std::string& stem, int64_t file_bytes) {
   const auto path = from / (stem + ".safetensors");
   const auto file = SafetensorsFile::open(path);
   std::vector<Tensors> parts(1);
   int64_t bytes = 0, total = 0;
   for (const auto& [name, entry] : file->entries()) {
-    const auto half = half_of(file->tensor(name), path, name);
+    const auto half = stored_as(at::kHalf, file->tensor(name), path, name);
     const auto size = static_cast<int64_t>(half.nbytes());
     if (bytes + size > file_bytes && !parts.back().empty()) parts.emplace_back(), bytes = 0;
     parts.back().emplace_back(name, half);

@@ -1,5 +1,7 @@
 #include "train/run/model_writer.h"
 
+#include <ATen/ATen.h>
+
 #include <functional>
 
 #include "base/atomic_file.h"
@@ -21,6 +23,14 @@ void change_json(const fs::path& path, const std::function<void(Json&)>& change)
 }
 
 }  // namespace
+
+at::Tensor stored_as(at::ScalarType dtype, const at::Tensor& tensor, const fs::path& path,
+                     const std::string& name) {
+  auto stored = tensor.to(dtype);
+  if (dtype == at::kHalf && !at::isfinite(stored).all().item<bool>())
+    throw Error(ErrorKind::non_finite, path.string() + ": '" + name + "' is not finite in half precision");
+  return stored;
+}
 
 void copy_architecture(const fs::path& from, const fs::path& to) {
   const auto copy = [&](const fs::path& part, fs::copy_options options) {
@@ -64,9 +74,12 @@ void write_config(const fs::path& model, const std::string& component, const Jso
   write_file_atomically(model / component / "config.json", config.dump(2) + "\n");
 }
 
-void write_component(const fs::path& model, const std::string& component, const ParameterSet& parameters) {
-  save_safetensors(model / component / (std::string(weights_stem(component)) + ".safetensors"),
-                   parameters.tensors(), {{"format", "pt"}});
+void write_component(const fs::path& model, const std::string& component, const ParameterSet& parameters,
+                     at::ScalarType dtype) {
+  const auto path = model / component / (std::string(weights_stem(component)) + ".safetensors");
+  auto tensors = parameters.tensors();
+  for (auto& [name, tensor] : tensors) tensor = stored_as(dtype, tensor, path, name);
+  save_safetensors(path, tensors, {{"format", "pt"}});
 }
 
 void write_latent_statistics(const fs::path& model, const LatentStatistics& statistics) {

@@ -32,9 +32,13 @@ void write_vocab_size(const std::filesystem::path& model, int64_t vocab_size);
 // A component's config.json, atomically.
 void write_config(const std::filesystem::path& model, const std::string& component, const Json& config);
 
-// The weights of one component, atomically. Throws Error{output}.
+// A tensor as a file stores it. Throws Error{non_finite} for one that half precision does not hold.
+at::Tensor stored_as(at::ScalarType dtype, const at::Tensor& tensor, const std::filesystem::path& path,
+                     const std::string& name);
+
+// The weights of one component in a dtype, atomically. Throws Error{output}, Error{non_finite}.
 void write_component(const std::filesystem::path& model, const std::string& component,
-                     const ParameterSet& parameters);
+                     const ParameterSet& parameters, at::ScalarType dtype);
 
 // Sets latents_mean and latents_std in vae/config.json, atomically.
 void write_latent_statistics(const std::filesystem::path& model, const LatentStatistics& statistics);

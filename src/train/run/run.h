@@ -1,9 +1,11 @@
 // A training run: a config's stages one after the other, in a folder that a run which was stopped goes on in.
 //
-//   RUN/model/               the model so far, a diffusers folder like any other
-//   RUN/1-vae-newest.safetensors   the newest checkpoint of a stage; 1-vae-best.safetensors: its best
-//   averaged weights RUN/1-vae.done                 when it is over RUN/latents/                   encoded
-//   clips RUN/reader/              the reader of world 2: config.json, model.safetensors
+//   RUN/model/                     the model so far, a diffusers folder like any other
+//   RUN/1-vae-newest.safetensors   the newest checkpoint of a stage
+//   RUN/1-vae-best.safetensors     its best averaged weights
+//   RUN/1-vae.done                 when it is over
+//   RUN/latents/                   encoded clips
+//   RUN/reader/                    the reader of world 2: config.json, model.safetensors
 //   RUN/metrics.jsonl, RUN/report.html, RUN/samples/
 #pragma once
 
