@@ -77,6 +77,14 @@ struct MemoryEstimate {
   int64_t peak = 0;       // denoising and decoding together when they overlap
 };
 
+// Seconds that the clips of a plan are expected to take, by what they cost and the rate of the device; loading
+// and writing are left out.
+struct TimeEstimate {
+  double text = 0, denoising = 0, decoding = 0, total = 0;
+  double flops = 0;  // of products, convolutions and attention
+  double rate = 0;   // FLOP/s of a large matrix product there
+};
+
 // Where a network is, what it computes in, and how long its weights stay: resident (to the end of the run),
 // stage (while they are used), block (a block of them at a time).
 struct ComponentPlacement {
@@ -169,6 +177,7 @@ struct GenerationPlan {
   int64_t branches = 0;               // 2 with guidance, else 1
   int64_t weight_bytes = 0;           // of all components, in the run's dtype
   MemoryEstimate memory;              // of a run of this plan by itself
+  std::optional<TimeEstimate> time;   // where it was asked for
   std::vector<std::string> notes;     // what was rounded or cut, a line each
 };
 

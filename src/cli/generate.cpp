@@ -34,8 +34,11 @@ void run_generate(const GenerateOptions& options) {
   const auto observer = make_progress(options.progress);
   if (request.output == "-") require_own_stdout(options.progress, "the video of -o -");
   warn_of_another_model(*options.settings, request);
-  const auto plan = plan_generation(request);
-  if (options.dry_run) return print_line(plan_to_json(plan));
+  auto plan = plan_generation(request);
+  if (options.dry_run) {
+    plan.time = estimate_time(plan);
+    return print_line(plan_to_json(plan));
+  }
   for (const auto& clip : plan.clips)
     observer->note("seed " + std::to_string(clip.seed) + " -> " + clip.output);
   const auto result = generate(plan, *observer, [](const ClipResult& clip) {

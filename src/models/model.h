@@ -64,6 +64,8 @@ class DenoiserCosts {
   virtual ~DenoiserCosts() = default;
   // Of the products of all blocks, of one forward pass over so many tokens.
   virtual double flops(int64_t tokens) const = 0;
+  // Of attention, of a segment that reads a text of so many tokens.
+  virtual double attention_flops(int64_t tokens, int64_t text_tokens) const = 0;
   // At the peak of a forward pass, in a dtype of so many bytes; conditioning_bytes: of what prepare() keeps
   // for segments that read texts of so many tokens.
   virtual double activation_bytes(int64_t tokens, double element) const = 0;

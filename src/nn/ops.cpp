@@ -59,8 +59,9 @@ at::Tensor convolve_2d(const at::Tensor& x, const at::Tensor& weight, const at::
   if (x.is_meta()) {
     const int64_t height = (x.size(2) + 2 * padding[0] - weight.size(2)) / stride + 1;
     const int64_t width = (x.size(3) + 2 * padding[1] - weight.size(3)) / stride + 1;
-    return at::empty({x.size(0), weight.size(0), height, width},
-                     x.options().memory_format(at::MemoryFormat::ChannelsLast));
+    // As a product, so that what it costs is counted (FlopCounter): there is no convolution without numbers.
+    const auto patches = at::empty({x.size(0), height, width, weight[0].numel()}, x.options());
+    return at::linear(patches, weight.flatten(1).to(x.scalar_type())).permute({0, 3, 1, 2});
   }
   if (weight.scalar_type() != x.scalar_type())  // a trainer's products in bfloat16
     return at::conv2d(x.to(weight.scalar_type()), weight, {}, stride, padding).to(x.scalar_type()) +

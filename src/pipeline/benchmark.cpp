@@ -6,7 +6,6 @@
 #include <c10/util/accumulate.h>
 
 #include <algorithm>
-#include <cmath>
 #include <fstream>
 #include <functional>
 #include <map>
@@ -19,28 +18,6 @@
 namespace t2v {
 
 namespace {
-
-// Returns when the device has done all that it was asked for.
-void wait_for(at::Device device) { at::zeros({1}, at::TensorOptions(device)).cpu(); }
-
-// The best of several, FLOP/s: a clock that has to rise first, and others, make a rate lower and never
-// higher.
-double product_rate(at::Device device, at::ScalarType dtype) {
-  const int64_t size = device.is_cpu() ? 1024 : 8192;
-  const auto options = at::TensorOptions(device).dtype(dtype);
-  const auto a = at::rand({size, size}, options), b = at::rand({size, size}, options);
-  auto c = at::mm(a, b);
-  wait_for(device);
-  double best = 0;
-  for (int round = 0; round < 5; ++round) {
-    constexpr int times = 8;
-    const Stopwatch watch;
-    for (int i = 0; i < times; ++i) at::mm_out(c, a, b);
-    wait_for(device);
-    best = std::max(best, times * 2.0 * std::pow(static_cast<double>(size), 3) / watch.seconds());
-  }
-  return best;
-}
 
 // A line of the kernel's files, "VmHWM:   1234 kB", in bytes; 0 when there is none.
 int64_t kernel_bytes(const char* path, const std::string& name) {
@@ -90,7 +67,7 @@ class Run {
     const at::NoGradGuard no_grad;
     check();
     const auto& device = options_.device;
-    found_.product_rate = product_rate(device, options_.dtype);
+    found_.product_rate = product_rate(device, options_.dtype, 5);
     const auto length = model_.defaults().max_text_tokens.value_or(options_.text_tokens);
     texts_ = {{{at::zeros({std::min(length, options_.text_tokens), model_.text_width()}, floats())}, length},
               {{at::zeros({1, model_.text_width()}, floats())}, length}};
@@ -168,10 +145,10 @@ class Run {
       action();
       part.flops += counter.flops();
     }
-    wait_for(options_.device);
+    wait_for_device(options_.device);
     const Stopwatch watch;
     action();
-    wait_for(options_.device);
+    wait_for_device(options_.device);
     part.seconds += watch.seconds();
   }
 
@@ -194,7 +171,7 @@ class Run {
     }
     // The first step is not counted: kernels are chosen in it.
     std::vector<double> seconds;
-    wait_for(options_.device);
+    wait_for_device(options_.device);
     Stopwatch watch;
     SamplingHooks hooks;
     hooks.noise = [&](int64_t) {
@@ -202,7 +179,7 @@ class Run {
     };
     hooks.after_step = [&](int64_t step, double, const at::Tensor&) {
       observer_.check_cancelled();
-      wait_for(options_.device);
+      wait_for_device(options_.device);
       if (step > 0) seconds.push_back(watch.seconds());
       observer_.progress({"measure step", step + 1, options_.steps + 1});
       watch = {};

@@ -3,9 +3,13 @@
 #include <ATen/ATen.h>
 #include <ATen/record_function.h>
 
+#include <algorithm>
 #include <atomic>
+#include <cmath>
 #include <map>
 #include <string>
+
+#include "pipeline/run/stopwatch.h"
 
 namespace t2v {
 
@@ -86,5 +90,24 @@ FlopCounter::FlopCounter() {
 FlopCounter::~FlopCounter() { at::removeCallback(handle_); }
 
 double FlopCounter::flops() const { return total; }
+
+void wait_for_device(at::Device device) { at::zeros({1}, at::TensorOptions(device)).cpu(); }
+
+double product_rate(at::Device device, at::ScalarType dtype, int rounds) {
+  const int64_t size = device.is_cpu() ? 1024 : 8192;
+  const auto options = at::TensorOptions(device).dtype(dtype);
+  const auto a = at::rand({size, size}, options), b = at::rand({size, size}, options);
+  auto c = at::mm(a, b);
+  wait_for_device(device);
+  double best = 0;
+  for (int round = 0; round < rounds; ++round) {
+    constexpr int times = 8;
+    const Stopwatch watch;
+    for (int i = 0; i < times; ++i) at::mm_out(c, a, b);
+    wait_for_device(device);
+    best = std::max(best, times * 2.0 * std::pow(static_cast<double>(size), 3) / watch.seconds());
+  }
+  return best;
+}
 
 }  // namespace t2v

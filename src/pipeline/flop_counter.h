@@ -1,6 +1,8 @@
 // Counts the floating point operations of what libtorch is asked to do, on whatever device.
 #pragma once
 
+#include <ATen/core/Tensor.h>
+
 #include <cstdint>
 
 namespace t2v {
@@ -19,5 +21,12 @@ class FlopCounter {
  private:
   uint64_t handle_;
 };
+
+// Returns when the device has done all that it was asked for.
+void wait_for_device(at::Device device);
+
+// FLOP/s of a large matrix product: the best of several rounds, for a clock that has to rise first, and
+// others, make a rate lower and never higher.
+double product_rate(at::Device device, at::ScalarType dtype, int rounds);
 
 }  // namespace t2v

@@ -36,6 +36,10 @@ class CogVideoXCosts : public DenoiserCosts {
   double flops(int64_t tokens) const override {
     return 2 * layers_ * 12 * width_ * width_ * static_cast<double>(tokens);
   }
+  double attention_flops(int64_t tokens, int64_t text_tokens) const override {
+    const auto all = static_cast<double>(tokens + text_tokens);
+    return 4 * layers_ * width_ * all * all;
+  }
   // As for Wan, counted and not measured: twenty rows of the width, and the feed-forward's row of four widths
   // twice. In a narrower dtype a quarter of the rows stays float32.
   double activation_bytes(int64_t tokens, double element) const override {

@@ -50,6 +50,9 @@ class WanCosts : public DenoiserCosts {
   double flops(int64_t tokens) const override {
     return 2 * layers_ * (6 * width_ * width_ + 2 * width_ * ffn_) * static_cast<double>(tokens);
   }
+  double attention_flops(int64_t tokens, int64_t text_tokens) const override {
+    return 4 * layers_ * width_ * static_cast<double>(tokens) * static_cast<double>(tokens + text_tokens);
+  }
   // In floats a token: about twenty rows of the network's width (the sample, its norm, query, key and value
   // before and after their norms, attention, residuals), and the feed-forward's row twice. In a narrower
   // dtype a quarter of the rows stays float32 (norms, modulation, rotary embedding).

@@ -54,6 +54,10 @@ std::string plan_to_json(const GenerationPlan& plan) {
                     {"denoising", plan.memory.denoising},
                     {"decoding", plan.memory.decoding},
                     {"peak", plan.memory.peak}};
+  if (plan.time)
+    json["time"] = {{"text", plan.time->text},         {"denoising", plan.time->denoising},
+                    {"decoding", plan.time->decoding}, {"total", plan.time->total},
+                    {"flops", plan.time->flops},       {"flops_per_second", plan.time->rate}};
   if (plan.memory_limit) json["memory_limit"] = *plan.memory_limit;
   json["clips"] = std::move(clips);
   json["notes"] = plan.notes;

@@ -16,6 +16,7 @@
 #include "pipeline/run/failures.h"
 #include "pipeline/run/picture_states.h"
 #include "pipeline/run/stopwatch.h"
+#include "pipeline/run/thread_count.h"
 
 namespace t2v {
 
@@ -29,20 +30,6 @@ int64_t total_steps(const std::vector<GenerationPlan>& plans) {
     steps += (plan.steps - plan.first_step) * static_cast<int64_t>(plan.windows.size() * plan.clips.size());
   return steps;
 }
-
-// Sets libtorch's thread count while it lives.
-class ThreadCount {
- public:
-  explicit ThreadCount(std::optional<int64_t> count) {
-    if (count) at::set_num_threads(static_cast<int>(*count));
-  }
-  ~ThreadCount() { at::set_num_threads(before_); }
-  ThreadCount(const ThreadCount&) = delete;
-  ThreadCount& operator=(const ThreadCount&) = delete;
-
- private:
-  int before_ = at::get_num_threads();
-};
 
 // The clips of one model on one device in one dtype: networks are loaded once for all of them.
 class ModelRun {

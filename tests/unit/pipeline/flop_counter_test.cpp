@@ -3,6 +3,8 @@
 #include <ATen/ATen.h>
 #include <gtest/gtest.h>
 
+#include "nn/ops.h"
+
 namespace t2v {
 namespace {
 
@@ -25,6 +27,13 @@ TEST(FlopCounter, CountsProductsConvolutionsAndAttentionOnce) {
   const auto q = at::rand({1, 2, 6, 4}), k = at::rand({1, 2, 9, 4});
   EXPECT_EQ(flops_of([&] { at::scaled_dot_product_attention(q, k, k); }), 2 * 2.0 * (2 * 6 * 9 * 4));
   EXPECT_EQ(flops_of([&] { at::rand({4}).add(1); }), 0);
+  // The same without numbers.
+  const auto frames = at::empty({2, 3, 8, 8}, at::kMeta), kernel = at::empty({5, 3, 3, 3}, at::kMeta);
+  EXPECT_EQ(flops_of([&] {
+              convolve_2d(frames, kernel, at::empty({5}, at::kMeta), 1, {1, 1});
+            }),
+            2.0 * (2 * 5 * 8 * 8) * (3 * 3 * 3));
+  EXPECT_EQ(flops_of([&] { at::linear(x.to(at::kMeta), weight.to(at::kMeta)); }), 2.0 * 6 * 4 * 10);
 }
 
 }  // namespace

@@ -200,7 +200,7 @@ void let_token_overflow(const fs::path& file, int64_t token) {
   const auto original = SafetensorsFile::open(file);
   std::vector<std::pair<std::string, at::Tensor>> tensors;
   for (const auto& [name, entry] : original->entries()) {
-    auto tensor = original->tensor(name).clone();
+    auto tensor = original->tensor(name).to(at::kFloat, false, true);
     if (name == "shared.weight") tensor[token].slice(0, 0, 2).fill_(std::numeric_limits<float>::max());
     if (name == "encoder.block.0.layer.0.SelfAttention.o.weight") {
       tensor[0].fill_(1e34);
