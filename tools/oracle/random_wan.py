@@ -22,11 +22,11 @@ WAN_LATENTS_STD = [2.8184, 1.4541, 2.3275, 2.6558, 1.2196, 1.7708, 2.6052, 2.074
                    3.2687, 2.1526, 2.8652, 1.5579, 1.6382, 1.1253, 2.8251, 1.9160]  # fmt: skip
 
 # The model of tests/golden/wan-tiny: nothing equals anything that it could be confused with (d_model, heads * d_kv, inner dim, text dim of
-# the projections, the three parts of the rotary embedding), and the whole folder stays below 3 MB.
+# the projections, the three parts of the rotary embedding), and the whole folder stays below 1 MB.
 TINY_DIMENSIONS = dict(
     text_width=56, text_heads=2, text_head_dim=16, text_ff=96, text_layers=2,
     layers=3, heads=3, head_dim=20, ffn=112, freq_dim=64,
-    vae_base=6, vae_res_blocks=1, flow_shift=3.0,
+    vae_base=4, vae_res_blocks=1, flow_shift=3.0,
 )  # fmt: skip
 
 

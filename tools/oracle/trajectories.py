@@ -19,7 +19,7 @@ SHIPPED_CASES = {  # of each model: prompt, width, height, frames, seed
     },
 }
 RESCALED_CASE = "square"  # once more with the guidance scaled back
-NO_FRAMES_OF = ("wide.unipc", "tall.ddim", "flow-euler")  # what decodes them is in the other runs
+NO_FRAMES_OF = ("square.unipc", "rescaled.ddim", "wide.unipc", "tall.ddim", "flow-euler")  # what decodes them is in the other runs
 FLOAT_FRAMES_OF = "tiny.unipc"  # one run also as floats; bytes hide errors below half a level
 
 
