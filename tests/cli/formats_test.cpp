@@ -240,6 +240,21 @@ TEST(CliDepth, FramesOfTheAutoencoderKeepMoreThanEightBits) {
   EXPECT_EQ(info_of(folder / "eight-000.png").at("pixel_format"), "rgb24");
 }
 
+TEST(CliColour, PicturesSayThatTheyAreSrgb) {
+  using namespace std::string_literals;
+  const TemporaryFolder folder;
+  for (const auto* codec : {"png", "png16"}) {
+    const auto path = folder / (std::string(codec) + ".png");
+    expect_done(run_program(quick_clip(path, {"--frames", "1", "--codec", codec})));
+    const auto bytes = bytes_of(path);
+    const auto pixels = bytes.find("IDAT");
+    // Length and type; then 45455 (1/2.2) and the white point, 31270 and 32900, of 100000.
+    for (const auto& chunk :
+         {"\0\0\0\1sRGB"s, "\0\0\0\4gAMA\0\0\xb1\x8f"s, "\0\0\0\x20"s + "cHRM\0\0\x7a\x26\0\0\x80\x84"s})
+      EXPECT_LT(bytes.find(chunk), pixels) << codec << ": " << chunk.substr(4, 4);
+  }
+}
+
 TEST(CliCompression, IsPartOfThePlanAndWhatACodecDoesNotTakeIsSaid) {
   const TemporaryFolder folder;
   const auto to = [&](const char* name) { return (folder / name).string(); };

@@ -51,6 +51,9 @@ class ImageSink : public FrameSink {
       text_ += text_chunk(key.substr(0, 79), value);  // 79: the format's limit for a key
     open_png(options);
     picture_ = make_picture({options.width, options.height, png_->pix_fmt});
+    // libav writes the chunks sRGB, gAMA and cHRM where a picture says this.
+    picture_->color_primaries = AVCOL_PRI_BT709;
+    picture_->color_trc = AVCOL_TRC_IEC61966_2_1;
     packet_.reset(libav::allocated(av_packet_alloc()));
   }
 
