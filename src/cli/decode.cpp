@@ -1,6 +1,7 @@
 // t2v decode: latents → video
 #include "cli/app.h"
 #include "cli/progress.h"
+#include "pipeline/plan/settings.h"
 #include "pipeline/transcode.h"
 
 namespace t2v {
@@ -23,7 +24,12 @@ void add_decode_command(CLI::App& app) {
                    "stdout")
       ->required();
   command->add_option("-m,--model", request.model, "Model folder, or the name of a shipped model");
-  command->add_option("--fps", request.fps, "Frames per second");
+  command
+      ->add_option_function<std::string>(
+          "--fps",
+          [options](const std::string& text) { options->request.fps = parse_fraction(text, "--fps"); },
+          "Frames per second, also as 24000/1001")
+      ->type_name("NUMBER");
   command->add_option("--resize", request.resize, "Resample the frames to WxH");
   command->add_option("--resize-filter", request.resize_filter, "lanczos or nearest")
       ->check(CLI::IsMember({"lanczos", "nearest"}));

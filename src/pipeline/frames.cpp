@@ -4,7 +4,7 @@
 
 #include <charconv>
 #include <cmath>
-#include <numeric>
+#include <utility>
 
 #include "pipeline/plan/sizes.h"
 #include "t2v/error.h"
@@ -87,9 +87,17 @@ Rational to_rational(double fps) {
   const double ntsc = fps * 1001 / 1000;
   if (ntsc > 10 && std::abs(ntsc - std::round(ntsc)) < 2e-3)
     return {static_cast<int>(std::lround(ntsc)) * 1000, 1001};
-  const int thousandths = static_cast<int>(std::lround(fps * 1000));
-  const int divisor = std::gcd(thousandths, 1000);
-  return {thousandths / divisor, 1000 / divisor};
+  // The fraction of the smallest denominator that is as near as a double tells: continued fractions.
+  constexpr double most_denominator = 1'000'000;
+  double above = std::floor(fps), below = 1, above_before = 1, below_before = 0;
+  for (double rest = fps - above; std::abs(above / below - fps) > 1e-13 * fps && rest > 0;) {
+    const double whole = std::floor(1 / rest);
+    if (whole * below + below_before > most_denominator) break;
+    rest = 1 / rest - whole;
+    above_before = std::exchange(above, whole * above + above_before);
+    below_before = std::exchange(below, whole * below + below_before);
+  }
+  return {static_cast<int>(above), static_cast<int>(below)};
 }
 
 std::optional<Resize> planned_resize(const std::optional<std::string>& size, const std::string& filter) {

@@ -52,13 +52,13 @@ TEST(CliTranscode, FlagsOfDecodeWinAndTheVideoSaysSo) {
   const TemporaryFolder folder;
   const auto latents = (folder / "latents.safetensors").string();
   expect_done(run_program(quick_clip(folder / "made.mp4", {"--fps", "24", "--save-latents", latents})));
-  expect_done(run_program({"decode", latents, "-o", (folder / "decoded.mp4").string(), "--fps", "12", "--crf",
-                           "30", "--resize", "96x64"}));
+  expect_done(run_program({"decode", latents, "-o", (folder / "decoded.mp4").string(), "--fps", "25/2",
+                           "--crf", "30", "--resize", "96x64"}));
   const auto info = info_of(folder / "decoded.mp4");
-  EXPECT_EQ(info.at("fps"), 12);
+  EXPECT_EQ(info.at("fps"), 12.5);
   EXPECT_EQ(info.at("width"), 96);
   const auto& settings = info.at("metadata").at("comment").at("settings");
-  EXPECT_EQ(settings.at("fps"), 12);
+  EXPECT_EQ(settings.at("fps"), 12.5);
   EXPECT_EQ(settings.at("crf"), 30);
   EXPECT_EQ(settings.at("resize"), "96x64");
   EXPECT_EQ(settings.at("seed"), 3);

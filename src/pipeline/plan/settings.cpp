@@ -34,17 +34,6 @@ T parse_number(const std::string& text, const std::string& where, const char* ex
   return value;
 }
 
-// "24", "23.976" or "24000/1001".
-double parse_fraction(const std::string& text, const std::string& where) {
-  const auto slash = text.find('/');
-  const char* expected = "a number";
-  if (slash == std::string::npos) return parse_number<double>(text, where, expected);
-  const auto above = parse_number<double>(text.substr(0, slash), where, expected);
-  const auto below = parse_number<double>(text.substr(slash + 1), where, expected);
-  if (below == 0) throw Error(ErrorKind::usage, where + " should be a number, found '" + text + "'");
-  return above / below;
-}
-
 // All text is refused here that could be no prompt, no JSON string and no file name.
 std::string checked_text(const std::string& text, const std::string& where) {
   if (const auto defect = find_text_defect(text))
@@ -101,6 +90,16 @@ void check_range(const R& request, const Setting& setting,
 bool is_list(const SettingField& field) {
   return std::holds_alternative<std::optional<std::vector<std::string>> R::*>(field) ||
          std::holds_alternative<std::optional<std::vector<double>> R::*>(field);
+}
+
+double parse_fraction(const std::string& text, const std::string& where) {
+  const auto slash = text.find('/');
+  const char* expected = "a number";
+  if (slash == std::string::npos) return parse_number<double>(text, where, expected);
+  const auto above = parse_number<double>(text.substr(0, slash), where, expected);
+  const auto below = parse_number<double>(text.substr(slash + 1), where, expected);
+  if (below == 0) throw Error(ErrorKind::usage, where + " should be a number, found '" + text + "'");
+  return above / below;
 }
 
 const std::vector<Setting>& generation_settings() {

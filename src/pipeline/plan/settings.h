@@ -44,6 +44,9 @@ struct Setting {
 
 const std::vector<Setting>& generation_settings();
 
+// "24", "23.976" or "24000/1001". Throws Error{usage}.
+double parse_fraction(const std::string& text, const std::string& where);
+
 // Sets the field from a JSON value, or from text (a flag or an environment variable), which adds to a list:
 // a text, or numbers with commas or spaces between them. `where` is named in messages. Throws Error{usage}.
 void set_from_json(GenerationRequest& request, const Setting& setting, const Json& value,

@@ -64,7 +64,9 @@ TEST(ToRational, KnowsWholeNumbersAndNtsc) {
       {23.976, 24000, 1001}, {29.97, 30000, 1001},
       {59.94, 60000, 1001},  {24000.0 / 1001, 24000, 1001},
       {12.5, 25, 2},         {0.1, 1, 10},
-      {14.985, 15000, 1001}, {7.125, 57, 8}};
+      {14.985, 15000, 1001}, {7.125, 57, 8},
+      {25.0 / 3, 25, 3},     {100.0 / 7, 100, 7},
+      {2.0 / 7, 2, 7},       {12.345678, 6172839, 500000}};
   for (const auto& [fps, numerator, denominator] : cases) {
     const auto rational = to_rational(fps);
     EXPECT_EQ(rational.numerator, numerator) << fps;
