@@ -103,6 +103,9 @@ struct Shot {
 struct Window {
   int64_t begin = 0, context = 0, frames = 0, kept = 0;
   std::size_t shot = 0;
+  // Of a clip that is made from its end: the first `skipped` frames are left out, and the last `after` are
+  // frames of the part that was made before this one.
+  int64_t skipped = 0, after = 0;
 };
 
 // Frames of a file that a clip must agree with. The clip's timeline goes on beyond its ends: frames before

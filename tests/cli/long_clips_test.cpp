@@ -69,10 +69,15 @@ TEST(CliLongClips, AreMadeAgainFromTheirSidecar) {
   EXPECT_TRUE(bytes_of(folder / "clip.y4m") == bytes_of(folder / "again.y4m"));
 }
 
-TEST(CliLongClips, AKilledOneGoesOnToTheSameBytes) {
+namespace {
+
+// Killed in its second window, of three.
+void expect_to_go_on(const Arguments& more) {
   const TemporaryFolder folder, whole;
-  const auto arguments = [](const TemporaryFolder& at) {
-    return long_clip(at / "clip.mp4", {"--steps", "60", "--checkpoint-every", "5", "--progress", "plain"});
+  const auto arguments = [&](const TemporaryFolder& at) {
+    auto flags = more;
+    flags.insert(flags.end(), {"--steps", "60", "--checkpoint-every", "5", "--progress", "plain"});
+    return long_clip(at / "clip.mp4", flags);
   };
   expect_done(run_program(arguments(whole)));
   EXPECT_EQ(names_in(whole.path()), std::vector<std::string>{"clip.mp4"});
@@ -90,6 +95,16 @@ TEST(CliLongClips, AKilledOneGoesOnToTheSameBytes) {
   EXPECT_TRUE(bytes_of(folder / "clip.mp4") == bytes_of(whole / "clip.mp4"));
   for (const auto& name : names_in(folder.path()))
     EXPECT_EQ(name.find("checkpoint"), std::string::npos) << name;
+}
+
+}  // namespace
+
+TEST(CliLongClips, AKilledOneGoesOnToTheSameBytes) { expect_to_go_on({}); }
+
+TEST(CliLongClips, AKilledOneThatIsMadeFromItsEndGoesOnToTheSameBytes) {
+  const TemporaryFolder folder;
+  expect_done(run_program(long_clip(folder / "kept.y4m", {"--frames", "5"})));
+  expect_to_go_on({"--extend", (folder / "kept.y4m").string(), "--backward", "--frames", "29"});
 }
 
 TEST(CliLongClips, MemoryDoesNotGrowWithTheLength) {

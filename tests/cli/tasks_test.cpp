@@ -126,6 +126,19 @@ TEST_F(Tasks, ExtendBackwardPutsNewFramesBeforeTheVideo) {
   expect_truth(clip, 9, 0, 17);
 }
 
+TEST_F(Tasks, ExtendBackwardInWindowsIsMadeFromItsEnd) {
+  const auto one = make({"--extend", video.string(), "--backward", "--frames", "13"}, "one", 20);
+  const auto three = make({"--extend", video.string(), "--backward", "--frames", "29"}, "three", 20);
+  EXPECT_NE(said.find("33 frames are made in 3 windows of 17 frames, from the last to the first"),
+            std::string::npos)
+      << said;
+  ASSERT_EQ(one.size(), 13U + 17U);
+  ASSERT_EQ(three.size(), 29U + 17U);
+  expect_truth(three, 29, 0, 17);
+  for (std::size_t i = 1; i < 13; ++i) EXPECT_TRUE(three[16 + i].rgb == one[i].rgb) << i;
+  for (std::size_t i = 1; i < 29; ++i) EXPECT_LT(distance(three[i - 1], three[i]), 12) << i;
+}
+
 TEST_F(Tasks, ConnectPutsATransitionBetweenTwoVideos) {
   write(folder / "after" / "%03d.png", 12, 25);
   const auto clip = make(
@@ -233,18 +246,24 @@ TEST_F(Tasks, APictureGivesItsShapeAndIsCutToAnother) {
 }
 
 TEST_F(Tasks, SeveralClipsOfATaskAreTheClipsByThemselves) {
-  const auto make_clips = [&](const std::string& seed, const std::string& count, const fs::path& out) {
-    expect_done(run_program({"generate", prompt, "-m", "world-128", "--extend", video.string(), "--frames",
-                             "8", "--seed", seed, "--count", count, "--steps", "3", "--progress", "none",
-                             "-o", (out / "{seed}.y4m").string()}));
-  };
-  fs::create_directories(folder / "packed");
-  fs::create_directories(folder / "alone");
-  make_clips("5", "3", folder / "packed");
-  for (const char* seed : {"5", "6", "7"}) {
-    make_clips(seed, "1", folder / "alone");
-    const auto name = std::string(seed) + ".y4m";
-    EXPECT_TRUE(bytes_of(folder / "packed" / name) == bytes_of(folder / "alone" / name)) << seed;
+  for (const Arguments& more : {Arguments{"--frames", "8"}, {"--backward", "--frames", "21"}}) {
+    const auto make_clips = [&](const std::string& seed, const std::string& count, const fs::path& out) {
+      Arguments arguments = {"generate",   prompt,         "-m",      "world-128",
+                             "--extend",   video.string(), "--seed",  seed,
+                             "--count",    count,          "--steps", "3",
+                             "--progress", "none",         "-o",      (out / "{seed}.y4m").string()};
+      arguments.insert(arguments.end(), more.begin(), more.end());
+      expect_done(run_program(arguments));
+    };
+    fs::create_directories(folder / "packed");
+    fs::create_directories(folder / "alone");
+    make_clips("5", "3", folder / "packed");
+    for (const char* seed : {"5", "6", "7"}) {
+      make_clips(seed, "1", folder / "alone");
+      const auto name = std::string(seed) + ".y4m";
+      EXPECT_TRUE(bytes_of(folder / "packed" / name) == bytes_of(folder / "alone" / name))
+          << seed << " " << more[0];
+    }
   }
 }
 

@@ -73,6 +73,15 @@ void plan_windows(GenerationPlan& plan, const GenerationRequest& request, const 
   check(plan.overlap, 1, plan.window - ratio, "--overlap");
   plan.context_noise = settings.context_noise.value_or(0);
   training_level(configs.scheduler, plan.context_noise);  // checks the range
+  if (settings.extend && settings.backward.value_or(false)) {
+    if (plan.frames > plan.window) check(plan.window, 1 + 2 * ratio, 1'000'001, "--backward: --window");
+    plan.windows = windows_from_end(plan.frames, plan.window, plan.overlap, ratio);
+    if (plan.windows.size() > 1)
+      plan.notes.push_back(std::to_string(plan.frames) + " frames are made in " +
+                           std::to_string(plan.windows.size()) + " windows of " +
+                           std::to_string(plan.window) + " frames, from the last to the first");
+    return;
+  }
   plan.windows = windows_of(plan.shots, plan.window, plan.overlap, ratio);
   if (plan.windows.size() > 1)
     plan.notes.push_back(std::to_string(plan.frames) + " frames are made in " +

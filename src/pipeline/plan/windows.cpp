@@ -46,6 +46,27 @@ std::vector<Window> windows_of(const std::vector<Shot>& shots, int64_t window, i
   return windows;
 }
 
+std::vector<Window> windows_from_end(int64_t frames, int64_t window, int64_t overlap, int64_t ratio) {
+  if (frames <= window) return {{0, 0, frames, frames, 0}};
+  const auto known = std::clamp(overlap / ratio * ratio, ratio, window - 1 - ratio);
+  std::vector<Window> windows{{frames - window, 0, window, window, 0, 1}};
+  while (windows.back().begin > 0) {
+    const auto last = windows.back().begin;
+    const auto begin = std::max<int64_t>(0, last - (window - 1 - known));
+    const auto after = window - 1 - (last - begin);
+    windows.push_back({begin, 0, window, window - after, 0, begin > 0 ? 1 : 0, after});
+  }
+  return windows;
+}
+
+at::Tensor decode_beginning(const VideoVae& vae, const at::Tensor& latents, const Window& next) {
+  std::vector<at::Tensor> parts;
+  const auto latent_frames = vae.spec().latent_frames(1 + next.after);
+  vae.decode(vae.denormalise(latents.narrow(1, 0, latent_frames)),
+             [&](const at::Tensor& part) { parts.push_back(part.clone()); });
+  return at::cat(parts, 1).narrow(1, 1, next.after);
+}
+
 at::Tensor decode_window(const VideoVae& vae, const at::Tensor& latents, const std::vector<Window>& windows,
                          std::size_t index, const std::function<void(const at::Tensor&)>& sink) {
   const auto& window = windows[index];
@@ -54,7 +75,7 @@ at::Tensor decode_window(const VideoVae& vae, const at::Tensor& latents, const s
   std::vector<at::Tensor> last;
   vae.decode(vae.denormalise(latents), [&](const at::Tensor& part) {
     const auto from = [&](int64_t frame) { return std::clamp<int64_t>(frame - decoded, 0, part.size(1)); };
-    const auto fresh = part.slice(1, from(window.context), from(window.kept));
+    const auto fresh = part.slice(1, from(std::max(window.context, window.skipped)), from(window.kept));
     if (fresh.size(1) > 0) sink(fresh);
     if (handed_on > 0)
       last.push_back(part.slice(1, from(window.kept - handed_on), from(window.kept)).clone());

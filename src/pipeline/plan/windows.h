@@ -21,6 +21,16 @@ namespace t2v {
 std::vector<Window> windows_of(const std::vector<Shot>& shots, int64_t window, int64_t overlap,
                                int64_t ratio);
 
+// The same of a clip that is made from its end, in the order in which they are made: the last one of the clip
+// first. Each of the others ends with as many frames of the one made before it as `overlap` has steps of
+// ratio, or one step, and the first one of the clip with as many as fill it. What is handed on begins with the
+// second frame, so that a latent of ratio frames becomes one again. frames: 1 + ratio·k; window: at least
+// 1 + 2·ratio where that is less.
+std::vector<Window> windows_from_end(int64_t frames, int64_t window, int64_t overlap, int64_t ratio);
+
+// The frames of a window's latents that the one made after it ends with: float32 [3, next.after, H, W].
+at::Tensor decode_beginning(const VideoVae& vae, const at::Tensor& latents, const Window& next);
+
 // Decodes window `index`: its new frames go to `sink`, float32 [3, t, H, W] in [-1, 1], in order, a few at a
 // time. latents [C, T, h, w] in the sampler's space. Returns the frames that the next window begins with
 // (undefined after the last one).

@@ -292,7 +292,11 @@ KnownLatents known_latents(const VideoVae& vae, at::Device device, const ClipCon
   const auto shown = at::arange(window.frames).clamp_max(window.kept - 1).add_(window.begin);
   auto frames = as_float(content.frames.index_select(1, shown));
   auto kept = content.kept.index_select(0, shown);  // [n, H or 1, W or 1]
-  if (context_frames > 0) {
+  if (window.after > 0) {
+    frames.copy_(context.narrow(1, 0, 1).expand_as(frames));
+    frames.narrow(1, window.kept, context_frames).copy_(context);
+    kept.narrow(0, window.kept, context_frames).fill_(true);
+  } else if (context_frames > 0) {
     frames.narrow(1, 0, context_frames).copy_(context);
     kept.narrow(0, 0, context_frames).fill_(true);
   }

@@ -38,8 +38,8 @@ struct KnownLatents {
                          // a frame for each reference, the last one first
 };
 
-// context: the window's first frames as they were made, float32 [3, c, H, W] in [-1, 1], undefined for the
-// first window. A latent is kept where all of its frames and pixels are.
+// context: the window's first frames as they were made, or its last ones where window.after says so, float32
+// [3, c, H, W] in [-1, 1], undefined for the window that is made first. A latent is kept where all of its frames and pixels are.
 KnownLatents known_latents(const VideoVae& vae, at::Device device, const ClipContent& content,
                            const Window& window, const at::Tensor& context);
 

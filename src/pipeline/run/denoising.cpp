@@ -63,7 +63,8 @@ std::string schedule_of(const ClipTask& task, const SchedulerConfig& config) {
     for (const auto number : {plan.context_noise, task.steps_done()})
       schedule += " " + std::to_string(number);
     for (const auto& w : plan.windows)
-      for (const auto number : {w.begin, w.context, w.frames, w.kept, static_cast<int64_t>(w.shot)})
+      for (const auto number :
+           {w.begin, w.context, w.frames, w.kept, static_cast<int64_t>(w.shot), w.skipped, w.after})
         schedule += " " + std::to_string(number);
   }
   if (!plan.conditions.empty())
@@ -248,7 +249,9 @@ std::vector<Denoising::Made> Denoising::make_windows(const Pack& pack, PackSampl
   const auto& plan = *pack.front()->plan;
   const auto first = pack.front()->first_window();
   std::vector<Made> made(pack.size());
-  std::vector<at::Tensor> contexts(pack.size());  // frames that the next window begins with
+  const bool from_end = plan.windows.back().after > 0;
+  std::vector<at::Tensor> contexts(pack.size());  // frames that the next window begins with, or ends with
+  std::vector<std::vector<at::Tensor>> waiting(pack.size());  // latents of a clip that is made from its end
   const auto decode = [&](std::size_t clip, const at::Tensor& latents, std::size_t window) {
     const Stopwatch decoding;
     auto& stream = made[clip].stream;
@@ -256,23 +259,36 @@ std::vector<Denoising::Made> Denoising::make_windows(const Pack& pack, PackSampl
                                    [&](const at::Tensor& frames) { stream.sink->write(frames); });
     stream.decode_seconds += decoding.seconds();
   };
+  const auto take = [&](std::size_t clip, const at::Tensor& latents, std::size_t window) {
+    if (!from_end) return decode(clip, latents, window);
+    const Stopwatch decoding;
+    waiting[clip].push_back(latents.cpu());
+    if (window + 1 < plan.windows.size())
+      contexts[clip] = decode_beginning(vae_, latents, plan.windows[window + 1]);
+    made[clip].stream.decode_seconds += decoding.seconds();
+  };
   for (std::size_t i = 0; i < pack.size(); ++i) {
     made[i].stream = receiver_.open(*pack[i]);
     for (std::size_t window = 0; window < first; ++window) {
       reporter_.check_cancelled();
       const auto path = window_latents_path(options_.checkpoints.path(*pack[i]->clip), window);
-      decode(i, read_latents(path, plan.latent_shape).to(device_), window);
+      take(i, read_latents(path, plan.latent_shape).to(device_), window);
     }
   }
   for (auto window = first; window < plan.windows.size(); ++window) {
     const auto latents = sampler.sample_window(window, known_of(pack, window, contexts), observer);
     for (std::size_t i = 0; i < pack.size(); ++i) {
-      decode(i, latents[i], window);
+      take(i, latents[i], window);
       if (options_.checkpoints.every && window + 1 < plan.windows.size())
         save_latents(window_latents_path(options_.checkpoints.path(*pack[i]->clip), window), latents[i],
                      Json::object());
     }
   }
+  for (std::size_t i = 0; i < pack.size(); ++i)
+    for (auto window = waiting[i].size(); window-- > 0;) {
+      reporter_.check_cancelled();
+      decode(i, waiting[i][window].to(device_), window);
+    }
   return made;
 }
 

@@ -89,6 +89,33 @@ TEST(WindowsOf, EveryFrameOfEveryShotIsNewOnceAndHasItsContextInTheWindowBefore)
   }
 }
 
+TEST(WindowsFromEnd, EveryFrameIsShownOnceAndWhatIsHandedOnIsWholeLatents) {
+  EXPECT_EQ(windows_from_end(17, 17, 5, 4).size(), 1U);
+  for (const int64_t frames : {21, 25, 33, 81, 241})
+    for (const auto& [size, overlap] :
+         {std::pair<int64_t, int64_t>{17, 5}, {17, 1}, {17, 13}, {33, 9}, {9, 5}}) {
+      SCOPED_TRACE(testing::Message() << frames << " frames, " << size << ", " << overlap);
+      const auto windows = windows_from_end(frames, size, overlap, 4);
+      int64_t begins = frames;  // of what is shown so far
+      for (std::size_t i = 0; i < windows.size(); ++i) {
+        const auto& window = windows[i];
+        EXPECT_EQ(window.frames, std::min(size, frames));
+        EXPECT_EQ(window.begin + window.kept, begins);
+        EXPECT_LT(window.skipped, window.kept);
+        EXPECT_EQ(window.kept + window.after, window.frames);
+        EXPECT_EQ(window.begin % 4, 0);
+        EXPECT_EQ(window.after % 4, 0);
+        EXPECT_EQ(window.after > 0, i > 0);
+        // The known frames are those from the second on of the window made before.
+        if (i > 0) {
+          EXPECT_EQ(window.begin + window.kept, windows[i - 1].begin + 1);
+        }
+        begins = window.begin + window.skipped;
+      }
+      EXPECT_EQ(begins, 0);
+    }
+}
+
 class DecodeWindow : public testing::Test {
  protected:
   Weights weights_ = test::tiny_weights("vae");
@@ -110,6 +137,18 @@ TEST_F(DecodeWindow, GivesTheNewFramesAndKeepsTheLastOnes) {
     const auto first = decode_window(vae_, latents, windows, 0, [](const auto&) {});
     EXPECT_TRUE(at::equal(first, whole.slice(1, 12)));
   }
+}
+
+TEST_F(DecodeWindow, GivesTheBeginningThatTheWindowBeforeEndsWith) {
+  const at::NoGradGuard no_grad;
+  const auto latents = test::random_normal({vae_.config().z_dim, 5, 4, 4}, 1);
+  const auto whole = vae_.decode(vae_.denormalise(latents));
+  const auto windows = windows_from_end(29, 17, 5, 4);
+  ASSERT_EQ(windows.size(), 2U);
+  EXPECT_TRUE(at::allclose(decode_beginning(vae_, latents, windows[1]), whole.slice(1, 1, 5)));
+  std::vector<at::Tensor> parts;
+  decode_window(vae_, latents, windows, 0, [&](const auto& part) { parts.push_back(part); });
+  EXPECT_TRUE(at::equal(at::cat(parts, 1), whole.slice(1, 1)));
 }
 
 }  // namespace
