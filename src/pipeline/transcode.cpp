@@ -199,7 +199,7 @@ int64_t decode_latents(const DecodeRequest& request, Observer& observer) {
   check_output(options, model.vae.frames(latents.size(1)));
   const auto vae = load_vae(*model.model, {model.device});
   const auto sink = make_file_sink(options);
-  decode_to(*sink, *vae, latents.to(model.device), observer);
+  decode_to(*sink, *vae, latents.to(model.device), vae->spec().frames(latents.size(1)), observer);
   if (const auto leftovers = note_on_leftovers(options.path, sink->written())) observer.note(*leftovers);
   return sink->written();
 }

@@ -90,6 +90,17 @@ TEST_F(Storyboards, ShotsHaveTheirPromptsAndTheirLengths) {
   EXPECT_GT(rim(clip[19]), 200);
 }
 
+TEST_F(Storyboards, OneShotHasItsLengthToo) {
+  write("pin.png", {grey(90)});
+  const std::string shot = R"({"shots": [{"from": 0, "to": 2, "prompt": "a red circle"}])";
+  EXPECT_EQ(make({"--storyboard", board(shot + "}").string(), "--steps", "1"}).size(), 16U);
+  const auto pinned = make({"--storyboard",
+                            board(shot + R"(, "pins": [{"at": 1, "image": "pin.png"}]})").string(), "--steps",
+                            "1"});
+  ASSERT_EQ(pinned.size(), 16U);
+  EXPECT_NEAR(rim(pinned[8]), 90, 2);
+}
+
 TEST_F(Storyboards, TheFirstShotIsTheClipOfItsPrompt) {
   const auto path = board(two_shots(", \"cut\": true")).string();
   const auto clip = make({"--storyboard", path, "--steps", "4"});

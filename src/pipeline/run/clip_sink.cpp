@@ -2,6 +2,8 @@
 
 #include <ATen/ATen.h>
 
+#include <algorithm>
+
 #include "pipeline/frames.h"
 
 namespace t2v {
@@ -54,12 +56,13 @@ std::unique_ptr<ClipSink> make_receiver_sink(std::function<void(const FrameBlock
   return std::make_unique<ReceivedClip>(std::move(receiver));
 }
 
-void decode_to(ClipSink& sink, const VideoVae& vae, const at::Tensor& latents, Observer& observer) {
-  const int64_t total = vae.spec().frames(latents.size(1));
+void decode_to(ClipSink& sink, const VideoVae& vae, const at::Tensor& latents, int64_t frames,
+               Observer& observer) {
   vae.decode(vae.denormalise(latents), [&](const at::Tensor& part) {
     observer.check_cancelled();
-    sink.write(part);
-    observer.progress({"decode", sink.frames(), total});
+    const auto wanted = std::min(part.size(1), frames - sink.frames());
+    if (wanted > 0) sink.write(part.narrow(1, 0, wanted));
+    observer.progress({"decode", sink.frames(), frames});
   });
   sink.finish();
 }

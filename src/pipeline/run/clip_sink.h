@@ -40,7 +40,8 @@ std::unique_ptr<ClipSink> make_file_sink(const EncoderOptions& options);
 
 std::unique_ptr<ClipSink> make_receiver_sink(std::function<void(const FrameBlock&)> receiver);
 
-// latents [C, T, h, w] in the sampler's space → all of their frames, and the end of the clip.
-void decode_to(ClipSink& sink, const VideoVae& vae, const at::Tensor& latents, Observer& observer);
+// latents [C, T, h, w] in the sampler's space → the first `frames` of their frames, and the end of the clip.
+void decode_to(ClipSink& sink, const VideoVae& vae, const at::Tensor& latents, int64_t frames,
+               Observer& observer);
 
 }  // namespace t2v

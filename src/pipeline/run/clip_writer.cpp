@@ -177,7 +177,7 @@ EncoderOptions ClipWriter::encoder_options(const ClipTask& task) const {
 int64_t ClipWriter::decode(const ClipTask& task, const at::Tensor& latents) {
   const auto decode_once = [&] {
     const auto sink = sink_of(task);
-    decode_to(*sink, vae_, latents, reporter_);
+    decode_to(*sink, vae_, latents, task.plan->windows.front().kept, reporter_);
     return sink->written();
   };
   try {
