@@ -40,11 +40,21 @@ Rational choose_rate(const std::vector<double>& times, const std::vector<Rationa
   return {thousandths / common, 1000 / common};
 }
 
+bool is_constant(const std::vector<double>& times, const Rational& fps) {
+  constexpr double most_uneven = 0.4;  // of a frame: a GIF of 24 frames per second has a fifth
+  for (std::size_t i = 1; i < times.size(); ++i) {
+    const double uneven = (times[i] - times[i - 1]) * value_of(fps) - 1;
+    if (std::abs(uneven) > most_uneven || frame_at(times[i] - times[0], fps) != static_cast<int64_t>(i))
+      return false;
+  }
+  return true;
+}
+
 std::string variable_rate_note(const Rational& rate) {
   std::ostringstream fps;
   fps << value_of(rate);
   return "has a variable frame rate: brought to " + fps.str() +
-         " frames per second by repeating and leaving out pictures";
+         " frames per second by moving, repeating and leaving out pictures";
 }
 
 }  // namespace t2v

@@ -16,6 +16,10 @@ int64_t frame_at(double seconds, const Rational& fps);
 // first candidate.
 Rational choose_rate(const std::vector<double>& times, const std::vector<Rational>& candidates);
 
+// Whether pictures at those times (seconds, ascending) are the frames of that rate one by one, but for the
+// steps of a coarse clock.
+bool is_constant(const std::vector<double>& times, const Rational& fps);
+
 // What is said of pictures that are brought to a constant rate.
 std::string variable_rate_note(const Rational& fps);
 

@@ -1,7 +1,7 @@
 // The sound of an image or video file, copied into one file, and decoded, resampled and encoded into another.
 // libav is not instrumented: see media.cpp, and there the note on its leaks.
-#include "input.h"
 #include "video/write/sound.h"
+#include "input.h"
 
 extern "C" const char* __lsan_default_suppressions() {
   return "leak:libavformat\nleak:libavcodec\nleak:libavutil\nleak:libavfilter\n";

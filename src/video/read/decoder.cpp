@@ -104,8 +104,7 @@ class LibavReader : public VideoReader {
     has_times_ = !times.empty();
     info_.fps = choose_rate(times, {average, base});
     if (info_.fps.numerator == 0) has_times_ = false;
-    for (std::size_t i = 0; has_times_ && i < times.size(); ++i)
-      if (frame_at(times[i] - times[0], info_.fps) != static_cast<int64_t>(i)) note_variable_rate();
+    if (has_times_ && !is_constant(times, info_.fps)) note_variable_rate();
   }
 
   // When the first pictures begin, by the stream's packets: seconds, ascending. Empty when not all of them

@@ -52,9 +52,16 @@ TEST(VariableRate, IsBroughtToAConstantOneWithALine) {
   EXPECT_EQ(colours_of(*reader), "rggggbrrr");
   expect_rate(reader->info().fps, 10, 1);
   ASSERT_EQ(reader->info().notes.size(), 1U);
-  EXPECT_EQ(
-      reader->info().notes[0],
-      "has a variable frame rate: brought to 10 frames per second by repeating and leaving out pictures");
+  EXPECT_EQ(reader->info().notes[0],
+            "has a variable frame rate: brought to 10 frames per second by moving, repeating and leaving out "
+            "pictures");
+}
+
+TEST(VariableRate, PicturesThatAreMovedAreSaid) {
+  EXPECT_TRUE(is_constant({0, 0.04, 0.08, 0.13, 0.17, 0.21}, {24, 1}));
+  EXPECT_FALSE(is_constant({0, 0.1, 1.0 / 6, 0.2, 0.3, 1.0 / 3, 0.4}, {14, 1}));  // of 30, two of three and
+                                                                                  // five
+  EXPECT_FALSE(is_constant({0, 0.1, 0.3}, {10, 1}));
 }
 
 TEST(VariableRate, FramesKnowTheirTime) {
