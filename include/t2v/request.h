@@ -155,6 +155,7 @@ struct GenerationPlan {
   std::map<std::string, std::string> sources;    // file of the conditions → hash of its frames
   std::optional<std::array<int64_t, 4>> inside;  // of outpainting: left, top, right, bottom of what is kept
   std::string fit;                               // crop, pad, stretch
+  bool mask_is_alpha = false;     // what of the mask is transparent is made anew; otherwise what is white
   bool reads_pictures = false;    // the network reads them itself; otherwise the clip is held to them
   bool reads_control = false;     // the network reads the whole clip, and what of it is made anew (VACE)
   std::vector<std::string> references;  // pictures that it reads beside the clip

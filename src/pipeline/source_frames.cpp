@@ -87,6 +87,22 @@ Frame fitted(const Frame& frame, PixelSize size, Fit fit, Resampling resampling)
   return resized(fit == Fit::crop ? cropped(frame, size) : padded(frame, size), size, resampling);
 }
 
+// Of the RGB bytes of all frames, and how many there are.
+std::pair<std::string, int64_t> hash_of_frames(VideoReader& reader) {
+  int64_t frames = 0;
+  const std::unique_ptr<XXH3_state_t, XXH_errorcode (*)(XXH3_state_t*)> state(XXH3_createState(),
+                                                                              XXH3_freeState);
+  XXH3_64bits_reset(state.get());
+  while (const auto frame = reader.read()) {
+    XXH3_64bits_update(state.get(), frame->rgb.data(), frame->rgb.size());
+    ++frames;
+  }
+  char hash[17];
+  std::snprintf(hash, sizeof hash, "%016llx",
+                static_cast<unsigned long long>(XXH3_64bits_digest(state.get())));
+  return {hash, frames};
+}
+
 }  // namespace
 
 Fit parse_fit(const std::string& name) {
@@ -96,23 +112,23 @@ Fit parse_fit(const std::string& name) {
   throw Error(ErrorKind::usage, "--fit should be crop, pad or stretch, found '" + name + "'");
 }
 
-SourceInfo look_at_source(const std::string& path, double fps) {
+SourceInfo look_at_source(const std::string& path, double fps, bool is_mask) {
   const auto reader = open_video(path);
-  int64_t stored = 0;
-  const std::unique_ptr<XXH3_state_t, XXH_errorcode (*)(XXH3_state_t*)> state(XXH3_createState(),
-                                                                              XXH3_freeState);
-  XXH3_64bits_reset(state.get());
-  while (const auto frame = reader->read()) {
-    XXH3_64bits_update(state.get(), frame->rgb.data(), frame->rgb.size());
-    ++stored;
-  }
+  const auto [hash, stored] = hash_of_frames(*reader);
   if (stored == 0) throw Error(ErrorKind::bad_input, path + ": has no frames");
   const auto& info = reader->info();
   const double rate = rate_of(info, fps);
-  char hash[17];
-  std::snprintf(hash, sizeof hash, "%016llx",
-                static_cast<unsigned long long>(XXH3_64bits_digest(state.get())));
-  SourceInfo source{{info.width, info.height}, 1, stored > 1, info.has_sound, info.begins, info.notes, hash};
+  SourceInfo source{.size = {info.width, info.height},
+                    .frames = 1,
+                    .is_video = stored > 1,
+                    .has_sound = info.has_sound,
+                    .is_transparent = std::find(info.notes.begin(), info.notes.end(), transparency_note) !=
+                                      info.notes.end(),
+                    .begins = info.begins,
+                    .notes = info.notes,
+                    .hash = hash};
+  if (is_mask && source.is_transparent)
+    source.hash = hash_of_frames(*open_video(path, {.reads_transparency = true})).first;
   if (stored > 1)
     source.frames = std::max<int64_t>(1, std::llround(static_cast<double>(stored) / rate * fps));
   while (source.frames > 1 && stored_frame(source.frames - 1, fps, rate) >= stored) --source.frames;
@@ -141,10 +157,10 @@ struct SourceFrames::State {
 };
 
 SourceFrames::SourceFrames(const std::string& path, double fps, PixelSize size, Fit fit, int64_t from,
-                           Resampling resampling)
+                           Resampling resampling, bool reads_transparency)
     : state_(std::make_unique<State>()) {
   state_->path = path;
-  state_->reader = open_video(path);
+  state_->reader = open_video(path, {.reads_transparency = reads_transparency});
   state_->fps = fps;
   state_->rate = rate_of(state_->reader->info(), fps);
   state_->size = size;

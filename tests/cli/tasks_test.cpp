@@ -4,6 +4,7 @@
 #include <fstream>
 
 #include "base/json.h"
+#include "bytes.h"
 #include "expect.h"
 #include "paths.h"
 #include "video/read/decoder.h"
@@ -191,6 +192,36 @@ TEST_F(Tasks, EditWithAMaskKeepsWhatIsBlack) {
   }
 }
 
+TEST_F(Tasks, AMaskWithTransparencyIsReadByIt) {
+  // Opaque white on the right: by its colours all of it would be made anew.
+  const auto file = folder / "mask.gif";
+  write_bytes(file, std::string("GIF89a\2\0\1\0\x80\0\0\0\0\0\xff\xff\xff"
+                                "\x21\xf9\4\1\0\0\0\0\x2c\0\0\0\0\2\0\1\0\0\2\2\x44\x0a\0;",
+                                43));
+  const auto clip = make({"--edit", video.string(), "--mask", file.string(), "--fit", "stretch"});
+  EXPECT_NE(said.find("mask.gif: what is transparent is made anew, and the rest is kept"), std::string::npos);
+  ASSERT_EQ(clip.size(), 17U);
+  for (std::size_t i = 0; i < clip.size(); ++i) {
+    EXPECT_EQ(distance(clip[i], truth[i], 112, 128), 0) << i;
+    EXPECT_GT(distance(clip[i], truth[i], 0, 48), 0) << i;
+  }
+}
+
+TEST_F(Tasks, AMaskOfAnotherLengthIsHeldOrCut) {
+  const auto file = (folder / "mask-%d.png").string();
+  const auto write_mask = [&](int frames) {
+    const auto sink = open_encoder({.path = file, .width = 32, .height = 16, .fps = {8, 1}});
+    for (int i = 0; i < frames; ++i) sink->write({32, 16, std::vector<uint8_t>(32 * 16 * 3, 0)});
+    sink->finish();
+  };
+  write_mask(3);
+  expect_truth(make({"--edit", video.string(), "--mask", file}), 0, 0, 17);
+  EXPECT_NE(said.find("its last frame holds to the clip's end"), std::string::npos) << said;
+  write_mask(20);
+  expect_truth(make({"--edit", video.string(), "--mask", file}, "long"), 0, 0, 17);
+  EXPECT_NE(said.find("goes on beyond the clip's end"), std::string::npos) << said;
+}
+
 TEST_F(Tasks, OutpaintMakesWhatIsAroundTheVideo) {
   const auto clip = make({"--edit", video.string(), "--outpaint", "2:1"});
   ASSERT_EQ(clip.size(), 17U);
@@ -308,9 +339,14 @@ TEST_F(Tasks, WhatMakesNoSenseIsRefused) {
   const auto file = video.string(), image = (folder / "first.png").string();
   refused({"--image", image, "--extend", file}, 2, {"--image", "--extend", "two tasks"});
   refused({"--backward"}, 2, {"--backward belongs to --extend"});
+  refused({"--extend", file, "--backward", "--window", "5", "--frames", "9"}, 2,
+          {"--backward: --window should be 1 + 4·k, from 9", "found 5"});
   refused({"--fill", file}, 2, {"--missing"});
   refused({"--fill", file, "--missing", "2-1"}, 2, {"'2-1'", "1.0-2.5"});
   refused({"--fill", file, "--missing", "1-9"}, 2, {"1-9", "17 frames"});
+  refused({"--fill", file, "--missing", "1-1.01"}, 2, {"1-1.01", "less than a frame"});
+  refused({"--fill", file, "--missing", "1.5-2.125"}, 2, {"ends with the video", "--extend"});
+  refused({"--edit", file, "--outpaint", "100:1"}, 2, {"--outpaint should be WIDTH:HEIGHT", "'100:1'"});
   refused({"--connect", file}, 2, {"--connect should be given twice"});
   refused({"--edit", file, "--strength", "0"}, 2, {"--strength"});
   refused({"--edit", file, "--outpaint", "1:1"}, 2, {"--outpaint", "own shape"});

@@ -179,7 +179,7 @@ GenerationPlan Planner::plan(const GenerationRequest& request) {
   const auto files = sources_of(request, storyboard);
   auto& sources = (*sources_)[plan.fps];
   for (const auto& file : files)
-    if (!sources.contains(file)) sources.emplace(file, look_at_source(file, plan.fps));
+    if (!sources.contains(file)) sources.emplace(file, look_at_source(file, plan.fps, file == request.mask));
   plan_size(plan, request, configs.defaults, size_multiple(model),
             files.empty() ? std::nullopt : std::optional(sources.at(files.front()).size));
   if (!is_task)

@@ -127,14 +127,19 @@ class TaskPlan {
     const auto [from, to] = parse_missing(*request_.missing);
     const auto count = frames_of(video);
     const auto begin = std::llround(from * plan_.fps), end = std::llround(to * plan_.fps);
-    if (begin >= end || end > count)
+    if (begin >= end)
+      refuse("--missing " + *request_.missing + ": is less than a frame at " + Json(plan_.fps).dump() +
+             " frames per second");
+    if (end > count)
       refuse("--missing " + *request_.missing + ": " + video + " has " + std::to_string(count) + " frames, " +
              Json(static_cast<double>(count) / plan_.fps).dump() + " s, at " + Json(plan_.fps).dump() +
              " frames per second");
     if (begin == 0)
       refuse("--missing " + *request_.missing + ": begins with the video; use --extend --backward");
+    if (end == count)
+      refuse("--missing " + *request_.missing + ": ends with the video; use --extend on what is before");
     const auto known = head(begin), gap = up_to_multiple(end - begin, ratio_);
-    const auto known_after = tail_of(video, count - begin - gap);
+    const auto known_after = tail_of(video, std::max<int64_t>(0, count - begin - gap));
     plan_.frames = known + gap + known_after;
     add(video, 0, begin, known - begin);
     add(video, end, count - end, known + end - begin);
@@ -284,13 +289,22 @@ void plan_sources(GenerationPlan& plan, const std::vector<std::string>& files, c
   plan.fit = plan.settings.fit.value_or(plan.inside ? "pad" : "crop");
   parse_fit(plan.fit);
   if (!plan.inside) plan.settings.fit = plan.fit;
+  const auto& task = plan.settings;
   for (const auto& file : files) {
     const auto& info = sources.at(file);
+    const bool is_mask = file == task.mask;
     plan.sources[file] = info.hash;
-    for (const auto& note : info.notes) plan.notes.push_back(file + ": " + note);
-    const auto& task = plan.settings;
+    for (const auto& note : info.notes)
+      if (!is_mask || note != transparency_note) plan.notes.push_back(file + ": " + note);
+    if (is_mask && info.is_transparent) {
+      plan.mask_is_alpha = true;
+      plan.notes.push_back(file + ": what is transparent is made anew, and the rest is kept");
+    }
+    if (is_mask && info.is_video && info.frames != plan.frames)
+      plan.notes.push_back(file + (info.frames < plan.frames ? ": its last frame holds to the clip's end"
+                                                             : ": goes on beyond the clip's end"));
     const bool is_kept = task.extend || task.connect || task.fill || task.edit;
-    if (info.has_sound && (!is_kept || file == task.mask))
+    if (info.has_sound && (!is_kept || is_mask))
       plan.notes.push_back(file + ": has sound, which is left out");
     const auto size = std::to_string(info.size.width) + "x" + std::to_string(info.size.height);
     const auto made = std::to_string(plan.width) + "x" + std::to_string(plan.height);

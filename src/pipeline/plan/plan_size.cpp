@@ -18,7 +18,7 @@ PixelSize wanted_size(const GenerationRequest& request, const GenerationRequest&
     refuse("--width and --height already give the ratio; leave out --aspect");
   if (request.size) return parse_size(*request.size, "--size");
   const double aspect = request.aspect
-                            ? parse_aspect(*request.aspect)
+                            ? parse_aspect(*request.aspect, "--aspect")
                             : static_cast<double>(*defaults.width) / static_cast<double>(*defaults.height);
   if (request.width && request.height) return {*request.width, *request.height};
   const auto clamp = [](double side) { return std::clamp<int64_t>(std::llround(side), 1, 16384); };
@@ -35,7 +35,7 @@ void plan_size(GenerationPlan& plan, const GenerationRequest& request, const Gen
   const bool is_given = request.size || request.aspect || request.width || request.height;
   std::optional<double> aspect;
   if (!is_given && request.outpaint)
-    aspect = parse_aspect(*request.outpaint);
+    aspect = parse_aspect(*request.outpaint, "--outpaint");
   else if (!is_given && source)
     aspect = static_cast<double>(source->width) / static_cast<double>(source->height);
   const auto wanted = aspect ? size_for_aspect(*aspect, *defaults.width * *defaults.height, multiple)
@@ -48,7 +48,7 @@ void plan_size(GenerationPlan& plan, const GenerationRequest& request, const Gen
                          ": the model makes multiples of " + std::to_string(multiple));
   if (request.aspect) {
     const double got = static_cast<double>(size.width) / static_cast<double>(size.height);
-    const double asked = parse_aspect(*request.aspect);
+    const double asked = parse_aspect(*request.aspect, "--aspect");
     if (std::abs(got / asked - 1) > 0.005)
       plan.notes.push_back("aspect " + *request.aspect + " became " + size_text(size) +
                            ", the nearest that the model makes at its trained area");

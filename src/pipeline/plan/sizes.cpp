@@ -39,7 +39,7 @@ PixelSize parse_size(const std::string& text, const std::string& what) {
       what + " should be WIDTHxHEIGHT in pixels, such as 832x480 (at most 16384 each), found '" + text + "'");
 }
 
-double parse_aspect(const std::string& text) {
+double parse_aspect(const std::string& text, const std::string& what) {
   const auto colon = text.find(':');
   std::optional<double> ratio;
   if (colon == std::string::npos) {
@@ -51,7 +51,7 @@ double parse_aspect(const std::string& text) {
   }
   if (ratio && *ratio >= 0.05 && *ratio <= 20) return *ratio;
   throw Error(ErrorKind::usage,
-              "--aspect should be WIDTH:HEIGHT, such as 16:9, between 1:20 and 20:1, found '" + text + "'");
+              what + " should be WIDTH:HEIGHT, such as 16:9, between 1:20 and 20:1, found '" + text + "'");
 }
 
 PixelSize size_for_aspect(double aspect, int64_t area, int64_t multiple) {

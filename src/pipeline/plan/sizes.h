@@ -16,8 +16,8 @@ struct PixelSize {
 
 // "832x480" → {832, 480}; `what` names the setting in the message. Throws Error{usage}.
 PixelSize parse_size(const std::string& text, const std::string& what);
-// "16:9" or "1.78" → width / height. Throws Error{usage}.
-double parse_aspect(const std::string& text);
+// "16:9" or "1.78" → width / height; `what` likewise. Throws Error{usage}.
+double parse_aspect(const std::string& text, const std::string& what);
 
 // The size at the ratio `aspect` whose area is nearest to `area`, both sides multiples of `multiple`: ratio
 // first, then area.

@@ -26,10 +26,11 @@ Frame next_of(SourceFrames& source, const Condition& condition) {
 
 at::Tensor as_float(const at::Tensor& bytes) { return bytes.to(at::kFloat).div_(127.5).sub_(1); }
 
-// Of each pixel of a mask's frames whether it is black: bool [F, H, W]. A mask that is shorter than the clip
-// goes on with its last frame.
+// Of each pixel of a mask's frames whether it is black, or opaque: bool [F, H, W]. A mask that is shorter
+// than the clip goes on with its last frame.
 at::Tensor black_of_mask(const GenerationPlan& plan) {
-  SourceFrames source(*plan.settings.mask, plan.fps, {plan.width, plan.height}, parse_fit(plan.fit));
+  SourceFrames source(*plan.settings.mask, plan.fps, {plan.width, plan.height}, parse_fit(plan.fit), 0,
+                      Resampling::libav, plan.mask_is_alpha);
   const auto black = at::zeros({plan.frames, plan.height, plan.width}, at::kBool);
   at::Tensor last;
   for (int64_t i = 0; i < plan.frames; ++i) {

@@ -44,7 +44,7 @@ constexpr double longest_still = 600;  // seconds; a picture that is to stay for
 class LibavReader : public VideoReader {
  public:
   LibavReader(const std::filesystem::path& path, const DecoderLimits& limits)
-      : name_(path.string()), limits_(limits), file_(path), converter_(limits.pixels_per_frame) {
+      : name_(path.string()), limits_(limits), file_(path), converter_(limits) {
     packet_.reset(libav::allocated(av_packet_alloc()));
     picture_.reset(libav::allocated(av_frame_alloc()));
     libav::complaint();  // forget what an earlier file caused

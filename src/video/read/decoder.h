@@ -31,7 +31,12 @@ struct VideoInfo {
 struct DecoderLimits {
   long pixels_per_frame = 8192L * 8192L;
   long frames = 1'000'000;
+  bool reads_transparency = false;  // frames show, in place of colours, how transparent a picture is: white
+                                    // where wholly so
 };
+
+// What VideoInfo.notes say of a file whose transparency was seen.
+inline constexpr const char* transparency_note = "is transparent in places, which are read as white";
 
 class VideoReader : public FrameSource {
  public:

@@ -68,6 +68,17 @@ Frame on_white(const AVFrame& rgba, bool& transparent) {
   return frame;
 }
 
+// Of packed RGBA.
+Frame transparency_of(const AVFrame& rgba) {
+  Frame frame{rgba.width, rgba.height, {}};
+  for (int y = 0; y < rgba.height; ++y) {
+    const auto* in = rgba.data[0] + static_cast<std::ptrdiff_t>(y) * rgba.linesize[0];
+    for (int x = 0; x < rgba.width; ++x)
+      frame.rgb.insert(frame.rgb.end(), 3, static_cast<uint8_t>(255 - in[4 * x + 3]));
+  }
+  return frame;
+}
+
 // Packed RGB of sixteen bits, rounded to eight, which swscale would cut.
 Frame rounded(const AVFrame& rgb48) {
   Frame frame{rgb48.width, rgb48.height, {}};
@@ -106,11 +117,16 @@ Frame PictureConverter::convert(const AVFrame& picture, AVRational pixel_shape,
   if (libav::is_interlaced(picture))
     note("is interlaced: its lines are read as they are, which shows as combs where something moves");
   scale(*scaler_, picture, *rgb_);
+  if (limits_.reads_transparency && rgb_->format != AV_PIX_FMT_RGBA)
+    return upright({rgb_->width, rgb_->height,
+                    std::vector<uint8_t>(static_cast<std::size_t>(rgb_->width) * rgb_->height * 3)},
+                   orientation_);
   if (rgb_->format == AV_PIX_FMT_RGB24) return upright(copy_to_frame(*rgb_), orientation_);
   if (rgb_->format == AV_PIX_FMT_RGB48) return upright(rounded(*rgb_), orientation_);
   bool transparent = false;
   auto frame = on_white(*rgb_, transparent);
   if (transparent) note(transparency_note);
+  if (limits_.reads_transparency) frame = transparency_of(*rgb_);
   return upright(std::move(frame), orientation_);
 }
 
@@ -179,9 +195,9 @@ Orientation PictureConverter::orientation_of(const AVFrame& picture, const Pictu
 }
 
 void PictureConverter::require_few_pixels(int width, int height) const {
-  if (static_cast<int64_t>(width) * height > most_pixels_)
+  if (static_cast<int64_t>(width) * height > limits_.pixels_per_frame)
     fail("its pictures have " + size_text(width, height) + " pixels, more than the " +
-         std::to_string(most_pixels_) + " allowed");
+         std::to_string(limits_.pixels_per_frame) + " allowed");
 }
 
 void PictureConverter::note(const std::string& line) {

@@ -5,6 +5,7 @@
 #include <string>
 #include <vector>
 
+#include "video/read/decoder.h"
 #include "video/read/orientation.h"
 #include "video/scaler.h"
 
@@ -26,11 +27,9 @@ struct PictureDefaults {
   const int32_t* display_matrix = nullptr;  // int32[9], or null
 };
 
-inline constexpr const char* transparency_note = "is transparent in places, which are read as white";
-
 class PictureConverter {
  public:
-  explicit PictureConverter(long most_pixels) : most_pixels_(most_pixels) {}
+  explicit PictureConverter(const DecoderLimits& limits) : limits_(limits) {}
 
   // All pictures must be alike. A line on whatever could not be kept goes to `notes`, once. Throws
   // Error{bad_input} with the reason alone.
@@ -44,7 +43,7 @@ class PictureConverter {
   void require_few_pixels(int width, int height) const;
   void note(const std::string& line);
 
-  long most_pixels_;
+  DecoderLimits limits_;
   libav::Scaler scaler_;
   libav::Picture rgb_;    // RGB24, RGB48 of deep RGB, or RGBA for pictures with alpha
   PictureFormat format_;  // of the pictures

@@ -253,8 +253,10 @@ class AnimatedWebp : public VideoReader {
     bool transparent = false;
     for (const auto* in = canvas_.data(); in != canvas_.data() + canvas_.size(); in += 4) {
       transparent = transparent || in[3] < 255;
-      for (int i = 0; i < 3; ++i)
-        *out++ = static_cast<uint8_t>((in[i] * in[3] + 255 * (255 - in[3]) + 127) / 255);
+      for (int i = 0; i < 3; ++i) {
+        const int colour = limits_.reads_transparency ? 0 : in[i];
+        *out++ = static_cast<uint8_t>((colour * in[3] + 255 * (255 - in[3]) + 127) / 255);
+      }
     }
     if (transparent && !std::exchange(is_transparent_, true)) info_.notes.emplace_back(transparency_note);
     return frame;

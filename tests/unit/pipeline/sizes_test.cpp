@@ -59,17 +59,17 @@ TEST(ParseSize, RefusesEverythingElseNamingTheSetting) {
 }
 
 TEST(ParseAspect, ReadsRatios) {
-  EXPECT_DOUBLE_EQ(parse_aspect("16:9"), 16.0 / 9);
-  EXPECT_DOUBLE_EQ(parse_aspect("2.39:1"), 2.39);
-  EXPECT_DOUBLE_EQ(parse_aspect("1.78"), 1.78);
-  EXPECT_DOUBLE_EQ(parse_aspect("1:20"), 0.05);
+  EXPECT_DOUBLE_EQ(parse_aspect("16:9", "--aspect"), 16.0 / 9);
+  EXPECT_DOUBLE_EQ(parse_aspect("2.39:1", "--aspect"), 2.39);
+  EXPECT_DOUBLE_EQ(parse_aspect("1.78", "--aspect"), 1.78);
+  EXPECT_DOUBLE_EQ(parse_aspect("1:20", "--aspect"), 0.05);
 }
 
 TEST(ParseAspect, RefusesEverythingElse) {
   for (const char* text : {"", ":", "16:", ":9", "0:1", "16:0", "a:b", "-16:9", "-16:-9", "21:1", "1:21",
                            "nan", "inf", "inf:inf", "16:9:1", "16x9", "16 : 9"})
     test::expect_error(ErrorKind::usage, {"--aspect", "'" + std::string(text) + "'"},
-                       [&] { parse_aspect(text); });
+                       [&] { parse_aspect(text, "--aspect"); });
 }
 
 }  // namespace
