@@ -329,6 +329,13 @@ TEST_F(Tasks, AModelOfOneLevelForAllFramesUsesRePaint) {
   }
 }
 
+TEST_F(Tasks, ALengthThatAVideoDoesNotHaveIsSaid) {
+  EXPECT_EQ(make({"--fill", video.string(), "--missing", "0.75-1.125", "--frames", "9"}).size(), 17U);
+  EXPECT_NE(said.find("--fill keeps the video's length"), std::string::npos) << said;
+  EXPECT_EQ(make({"--edit", video.string(), "--frames", "33"}, "edited").size(), 17U);
+  EXPECT_NE(said.find("has no more than 17 frames to be edited"), std::string::npos) << said;
+}
+
 TEST_F(Tasks, WhatMakesNoSenseIsRefused) {
   const auto refused = [&](Arguments flags, int code, const std::vector<std::string>& parts) {
     Arguments arguments = {"generate",   prompt, "-m", "world-128",

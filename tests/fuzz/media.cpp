@@ -14,7 +14,8 @@ extern "C" const char* __lsan_default_suppressions() {
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, std::size_t size) {
   using namespace t2v;
   const fuzz::MemoryFile input(data, size);
-  constexpr DecoderLimits limits{.pixels_per_frame = 128L * 128L, .frames = 16};
+  const DecoderLimits limits{
+      .pixels_per_frame = 128L * 128L, .frames = 16, .reads_transparency = size % 2 == 1};
   fuzz::accepts([&] {
     const auto reader = open_video(input.path(), limits);
     while (const auto frame = reader->read()) {

@@ -138,6 +138,8 @@ class TaskPlan {
       refuse("--missing " + *request_.missing + ": begins with the video; use --extend --backward");
     if (end == count)
       refuse("--missing " + *request_.missing + ": ends with the video; use --extend on what is before");
+    if (wanted_)
+      plan_.notes.push_back("--fill keeps the video's length: how long the clip is to be is left aside");
     const auto known = head(begin), gap = up_to_multiple(end - begin, ratio_);
     const auto known_after = tail_of(video, std::max<int64_t>(0, count - begin - gap));
     plan_.frames = known + gap + known_after;
@@ -151,6 +153,8 @@ class TaskPlan {
     const auto wanted = std::min(there, wanted_.value_or(there));
     plan_.frames = round_frames(wanted, ratio_);
     if (plan_.frames > wanted) plan_.frames -= ratio_;
+    if (wanted_.value_or(0) > there && info.is_video)
+      plan_.notes.push_back(source + ": has no more than " + std::to_string(there) + " frames to be edited");
     if (plan_.frames != there)
       plan_.notes.push_back("the first " + std::to_string(plan_.frames) + " of " + std::to_string(there) +
                             " frames of " + source + " are edited: the model makes 1 + " +
