@@ -23,8 +23,8 @@ std::vector<Window> windows_of(const std::vector<Shot>& shots, int64_t window, i
 
 // The same of a clip that is made from its end, in the order in which they are made: the last one of the clip
 // first. Each of the others ends with as many frames of the one made before it as `overlap` has steps of
-// ratio, or one step, and the first one of the clip with as many as fill it. What is handed on begins with the
-// second frame, so that a latent of ratio frames becomes one again. frames: 1 + ratio·k; window: at least
+// ratio, or one step, and the first one of the clip with as many as fill it. What is handed on begins with
+// the second frame, so that a latent of ratio frames becomes one again. frames: 1 + ratio·k; window: at least
 // 1 + 2·ratio where that is less.
 std::vector<Window> windows_from_end(int64_t frames, int64_t window, int64_t overlap, int64_t ratio);
 

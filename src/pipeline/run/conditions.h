@@ -39,7 +39,8 @@ struct KnownLatents {
 };
 
 // context: the window's first frames as they were made, or its last ones where window.after says so, float32
-// [3, c, H, W] in [-1, 1], undefined for the window that is made first. A latent is kept where all of its frames and pixels are.
+// [3, c, H, W] in [-1, 1], undefined for the window that is made first. A latent is kept where all of its
+// frames and pixels are.
 KnownLatents known_latents(const VideoVae& vae, at::Device device, const ClipContent& content,
                            const Window& window, const at::Tensor& context);
 

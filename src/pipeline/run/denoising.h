@@ -64,8 +64,8 @@ class Denoising {
   // not suffice.
   std::vector<Made> make_in_memory(const Pack& pack);
   std::vector<Made> make(const Pack& pack, bool branches_in_turn);
-  // What is known of a window. contexts: the frames that each clip's window begins with, or ends with, for all
-  // but the one that is made first.
+  // What is known of a window. contexts: the frames that each clip's window begins with, or ends with, for
+  // all but the one that is made first.
   std::vector<KnownLatents> known_of(const Pack& pack, std::size_t window,
                                      const std::vector<at::Tensor>& contexts) const;
   std::vector<Made> make_windows(const Pack& pack, PackSampler& sampler, Observer& observer);
