@@ -32,6 +32,7 @@ Json to_json(const BenchOptions& options, const Benchmark& found) {
     }
     json.update(
         {{"seconds", part.seconds}, {"flops", part.flops}, {"flops_per_second", part.flops / part.seconds}});
+    json["attention"] = part.attention;
     if (part.share) json["share_of_product_rate"] = *part.share;
     if (part.peak_bytes) json["peak_bytes"] = *part.peak_bytes;
   }
@@ -63,6 +64,7 @@ void print_table(const BenchOptions& options, const Benchmark& found) {
   print_line("part        weights     seconds       TFLOP     TFLOP/s   of product      memory");
   double whole = 0;
   bool complete = true;
+  std::string attention;
   for (const auto& part : found.parts) {
     if (!part.left_out.empty()) {
       std::snprintf(line, sizeof line, "%-8s%8.2f G   left out: ", part.name.c_str(),
@@ -79,8 +81,11 @@ void print_table(const BenchOptions& options, const Benchmark& found) {
                   static_cast<double>(part.numbers) / 1e9, part.seconds, part.flops / 1e12,
                   part.flops / part.seconds / 1e12, share, memory);
     print_line(line);
+    for (const auto& way : part.attention)
+      attention += (attention.empty() ? "" : ", ") + part.name + " " + way;
     whole += part.seconds * (part.name == "step" ? static_cast<double>(asked.steps) : 1);
   }
+  if (!attention.empty()) print_line("attention: " + attention);
   if (complete) {
     std::snprintf(line, sizeof line, "a clip of %lld steps: %.3g s", static_cast<long long>(asked.steps),
                   whole);

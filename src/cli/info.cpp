@@ -18,6 +18,7 @@
 #include "base/utf8.h"
 #include "cli/app.h"
 #include "cli/info_file.h"
+#include "nn/ops.h"
 #include "pipeline/components.h"
 #include "pipeline/plan/settings.h"
 #include "pipeline/provenance.h"
@@ -60,6 +61,7 @@ OrderedJson describe_cpu() {
   return {{"threads", at::get_num_threads()},
           {"instructions", instructions},
           {"libtorch_uses", at::get_cpu_capability()},
+          {"attention", attention_taken(at::kCPU, at::kFloat)},
           {"bfloat16", flags.contains("amx_bf16") || flags.contains("avx512_bf16")}};
 }
 
@@ -68,19 +70,14 @@ OrderedJson describe_cards() {
   if (count == 0) return {{"devices", 0}, {"why", why_no_cuda_device()}};
   OrderedJson json = {{"devices", count}};
   int64_t index = 0;
-  for (const auto& card : cuda_cards())
-    json["cuda:" + std::to_string(index++)] = {
-        {"name", card.name}, {"memory_bytes", card.memory_bytes}, {"bfloat16", card.bfloat16}};
+  use_attention_order();
+  for (const auto& card : cuda_cards()) {
+    const auto name = "cuda:" + std::to_string(index++);
+    json[name] = {{"name", card.name}, {"memory_bytes", card.memory_bytes}, {"bfloat16", card.bfloat16}};
+    const auto attention = attention_taken(at::Device(name), card.bfloat16 ? at::kBFloat16 : at::kHalf);
+    if (!attention.empty()) json[name]["attention"] = attention;
+  }
   return json;
-}
-
-// Of scaled dot-product attention: what libtorch may choose from on a card. On the CPU it has flash and math.
-OrderedJson describe_attention() {
-  const auto& context = at::globalContext();
-  return {{"flash", context.userEnabledFlashSDP()},
-          {"memory_efficient", context.userEnabledMemEfficientSDP()},
-          {"cudnn", context.userEnabledCuDNNSDP()},
-          {"math", context.userEnabledMathSDP()}};
 }
 
 OrderedJson describe_devices() {
@@ -88,7 +85,7 @@ OrderedJson describe_devices() {
           {"libtorch_folder", load_cuda_library().torch_folder},
           {"cpu", describe_cpu()},
           {"cuda", describe_cards()},
-          {"attention_enabled", describe_attention()}};
+          {"attention_order", attention_order()}};
 }
 
 OrderedJson describe_model(const fs::path& folder) {

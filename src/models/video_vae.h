@@ -11,8 +11,11 @@
 
 namespace t2v {
 
-// Sizes and rules, known from the config alone. A clip has 1 + frame_step()·k frames: the first latent frame holds
-// one, each of the others temporal_ratio.
+// Latents and frames are float32 outside of it whatever its dtype is, and what encodes is float32 inside as
+// well.
+
+// Sizes and rules, known from the config alone. A clip has 1 + frame_step()·k frames: the first latent frame
+// holds one, each of the others temporal_ratio.
 struct VaeSpec {
   int64_t channels = 0;        // of a latent
   int64_t spatial_ratio = 1;   // pixels to a latent, on each axis

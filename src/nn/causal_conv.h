@@ -1,7 +1,8 @@
 // Convolution over time, height and width that looks only backwards in time, fed chunk by chunk.
 // Frames are the batch of a 2D convolution, in channels-last layout: the kernel's taps over time are put side
 // by side on the channel axis. On a CPU that is as fast as a 3D convolution for wide layers and two to four
-// times as fast for narrow ones (docs/decisions.md).
+// times as fast for narrow ones (docs/decisions.md). On a card, where it would write each activation three
+// times more, the same frames in the same layout are those of a 3D convolution.
 #pragma once
 
 #include <ATen/core/Tensor.h>
@@ -34,10 +35,14 @@ class CausalConv3d {
   // [(T - 1) / 2 · clips, out, H, W], for kernel_t = 3.
   at::Tensor forward_strided(const at::Tensor& x, int64_t clips) const;
 
+  // What x is to be, and the result is.
+  at::ScalarType dtype() const { return bias_.scalar_type(); }
+
  private:
   at::Tensor convolve(const std::vector<at::Tensor>& taps) const;
+  at::Tensor convolve_3d(const at::Tensor& x, int64_t clips, int64_t stride) const;
 
-  at::Tensor weight_;  // [out, kernel_t · in, h, w]
+  at::Tensor weight_;  // [out, kernel_t · in, h, w]; on a card, where kernel_t > 1, [out, in, kernel_t, h, w]
   at::Tensor bias_;    // [out]
   int64_t kernel_t_ = 1;
 };

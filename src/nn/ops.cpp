@@ -2,6 +2,7 @@
 
 #include <ATen/ATen.h>
 #include <ATen/Parallel.h>
+#include <ATen/SDPBackend.h>
 #include <ATen/core/grad_mode.h>
 
 #include <algorithm>
@@ -104,6 +105,37 @@ at::Tensor normalise_layer(const at::Tensor& x, const at::Tensor& weight, const 
 
 at::Tensor attend(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v) {
   return q.is_meta() ? at::empty_like(q) : at::scaled_dot_product_attention(q, k, v);
+}
+
+namespace {
+
+constexpr std::array attention_backends{at::SDPBackend::cudnn_attention, at::SDPBackend::flash_attention,
+                                        at::SDPBackend::efficient_attention, at::SDPBackend::math,
+                                        at::SDPBackend::overrideable};
+static_assert(attention_backends.size() == at::num_sdp_backends);
+
+}  // namespace
+
+const std::vector<std::string>& attention_order() {
+  static const std::vector<std::string> names = {"cudnn", "flash", "efficient", "math", "overrideable"};
+  return names;
+}
+
+void use_attention_order() {
+  std::vector<int64_t> order;
+  for (const auto backend : attention_backends) order.push_back(static_cast<int64_t>(backend));
+  at::globalContext().setSDPPriorityOrder(order);
+}
+
+std::string attention_taken(at::Device device, at::ScalarType dtype) {
+  try {
+    const auto x = at::empty({1, 12, 4096, 128}, at::TensorOptions(device).dtype(dtype));
+    const auto taken = static_cast<at::SDPBackend>(at::_fused_sdp_choice(x, x, x));
+    for (std::size_t i = 0; i < attention_backends.size(); ++i)
+      if (attention_backends[i] == taken) return attention_order()[i];
+  } catch (const c10::Error&) {
+  }
+  return "";
 }
 
 }  // namespace t2v

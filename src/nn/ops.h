@@ -6,6 +6,8 @@
 #include <ATen/core/Tensor.h>
 
 #include <array>
+#include <string>
+#include <vector>
 
 namespace t2v {
 
@@ -32,5 +34,13 @@ at::Tensor normalise_layer(const at::Tensor& x, const at::Tensor& weight, const 
 
 // softmax(q·kᵀ / sqrt(d))·v; q [B, heads, L, d], k and v [B, heads, S, d] → [B, heads, L, d].
 at::Tensor attend(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v);
+
+// libtorch's ways to compute it on a card, by their names, the first that takes a shape being used.
+const std::vector<std::string>& attention_order();
+// From now on, in this process. Quickest first on the cards that bfloat16 is meant for: cuDNN's attention
+// takes about 0.7 of flash's time there (published figures; docs/gpu.md).
+void use_attention_order();
+// Which of them attention of 12 heads of 128 over 4096 tokens takes there; empty where libtorch cannot say.
+std::string attention_taken(at::Device device, at::ScalarType dtype);
 
 }  // namespace t2v

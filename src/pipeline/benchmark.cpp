@@ -81,7 +81,7 @@ class Run {
     part("step", denoiser_shapes(model_), options_.dtype, [&](BenchmarkPart& part, Weights& weights) {
       denoise(part, *model_.make_denoiser(weights.root(), device));
     });
-    part("decode", vae_shapes(model_), at::kFloat, [&](BenchmarkPart& part, Weights& weights) {
+    part("decode", vae_shapes(model_), vae_dtype(device, options_.dtype), [&](BenchmarkPart& part, Weights& weights) {
       const auto vae = model_.make_vae(weights.root());
       timed(part, [&] { vae->decode(latents(), [](const at::Tensor&) {}); });
     });
@@ -144,6 +144,7 @@ class Run {
       const FlopCounter counter;
       action();
       part.flops += counter.flops();
+      part.attention = counter.attention();
     }
     wait_for_device(options_.device);
     const Stopwatch watch;
@@ -168,6 +169,7 @@ class Run {
       const FlopCounter counter;
       for (const auto& pass : passes) network.predict(once, *pass.conditioning);
       part.flops = counter.flops();
+      part.attention = counter.attention();
     }
     // The first step is not counted: kernels are chosen in it.
     std::vector<double> seconds;

@@ -17,18 +17,19 @@ struct BenchmarkOptions {
   int64_t text_tokens = 64;  // of the prompt
   double guidance_scale = 5;
   at::Device device = at::kCPU;
-  at::ScalarType dtype = at::kFloat;  // of text encoder and transformer; the autoencoder's is float32
+  at::ScalarType dtype = at::kFloat;  // of text encoder and transformer; the autoencoder has vae_dtype
 };
 
 // One part of a run.
 struct BenchmarkPart {
-  std::string name;                   // "text", "step", "decode"
-  int64_t numbers = 0;                // of its weights
-  double seconds = 0;                 // of a prompt and the empty one; the median of a step; of the clip
-  double flops = 0;                   // of products, convolutions and attention
-  std::optional<double> share;        // of the rate of a matrix product, where the part is in that dtype
-  std::optional<int64_t> peak_bytes;  // on a card, weights included
-  std::string left_out;               // why, when it was
+  std::string name;                    // "text", "step", "decode"
+  int64_t numbers = 0;                 // of its weights
+  double seconds = 0;                  // of a prompt and the empty one; the median of a step; of the clip
+  double flops = 0;                    // of products, convolutions and attention
+  std::vector<std::string> attention;  // as FlopCounter has them
+  std::optional<double> share;         // of the rate of a matrix product, where the part is in that dtype
+  std::optional<int64_t> peak_bytes;   // on a card, weights included
+  std::string left_out;                // why, when it was
 };
 
 struct Benchmark {

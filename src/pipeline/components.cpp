@@ -8,6 +8,7 @@
 #include "base/cuda_library.h"
 #include "base/file_status.h"
 #include "models/single_files.h"
+#include "nn/ops.h"
 #include "pipeline/plan/settings.h"
 #include "t2v/error.h"
 
@@ -117,7 +118,7 @@ at::Device parse_device(const std::string& name) {
   if (name == "cpu") return at::kCPU;
   load_cuda_library();
   const bool cuda_is_there = at::hasCUDA() && at::getNumGPUs() > 0;
-  if (name == "auto") return cuda_is_there ? at::Device(at::kCUDA, 0) : at::Device(at::kCPU);
+  if (name == "auto") return cuda_is_there ? parse_device("cuda") : at::Device(at::kCPU);
   if (name == "cuda" || name.starts_with("cuda:")) {
     int index = 0;
     if (name.size() > 5) {
@@ -133,6 +134,7 @@ at::Device parse_device(const std::string& name) {
     if (index >= static_cast<int>(at::getNumGPUs()))
       throw Error(ErrorKind::usage, "--device " + name + ": there are only " +
                                         std::to_string(at::getNumGPUs()) + " CUDA devices");
+    use_attention_order();
     return {at::kCUDA, static_cast<at::DeviceIndex>(index)};
   }
   throw Error(ErrorKind::usage, "--device should be auto, cpu or cuda[:N], found '" + name + "'");
@@ -143,6 +145,10 @@ at::ScalarType parse_dtype(const std::string& name, at::Device device) {
   for (const auto type : {at::kFloat, at::kBFloat16, at::kHalf})
     if (name == dtype_name(type)) return type;
   throw Error(ErrorKind::usage, "--dtype should be auto, float32, bfloat16 or float16, found '" + name + "'");
+}
+
+at::ScalarType vae_dtype(at::Device device, at::ScalarType dtype) {
+  return !device.is_cpu() && dtype == at::kBFloat16 ? at::kBFloat16 : at::kFloat;
 }
 
 std::optional<std::string> parse_weights_dtype(const std::string& name) {

@@ -54,6 +54,9 @@ std::string find_model(
 at::Device parse_device(const std::string& name);
 // "auto" → float32 on the CPU, bfloat16 on CUDA. Throws Error{usage}.
 at::ScalarType parse_dtype(const std::string& name, at::Device device);
+// The autoencoder's where a run's is `dtype`: on a card what decodes is bfloat16 where the run is, else
+// float32.
+at::ScalarType vae_dtype(at::Device device, at::ScalarType dtype);
 // "auto" → none: weights are kept as they are stored. Throws Error{usage}.
 std::optional<std::string> parse_weights_dtype(const std::string& name);
 std::string dtype_name(at::ScalarType dtype);

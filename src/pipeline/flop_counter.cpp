@@ -7,7 +7,9 @@
 #include <atomic>
 #include <cmath>
 #include <map>
-#include <string>
+#include <mutex>
+#include <set>
+#include <string_view>
 
 #include "pipeline/run/stopwatch.h"
 
@@ -17,6 +19,15 @@ namespace {
 
 std::atomic<double> total = 0;
 thread_local int depth = 0;  // of counted operations
+std::mutex attention_mutex;
+std::set<std::string> attention_names;
+
+void note_attention(std::string_view name) {
+  constexpr std::string_view prefix = "aten::_scaled_dot_product_";
+  if (!name.starts_with(prefix)) return;
+  const std::lock_guard lock(attention_mutex);
+  attention_names.emplace(name.substr(prefix.size()));
+}
 
 enum class Kind { product, convolution, attention };
 
@@ -62,6 +73,7 @@ std::unique_ptr<Cost> cost_of(const Counted& counted, const at::RecordFunction& 
 }
 
 std::unique_ptr<at::ObserverContext> begin(const at::RecordFunction& function) {
+  note_attention(function.name());
   const auto* counted = find(function);
   if (counted == nullptr || depth++ > 0) return nullptr;
   return cost_of(*counted, function);
@@ -81,6 +93,7 @@ void end(const at::RecordFunction& function, at::ObserverContext* context) {
 
 FlopCounter::FlopCounter() {
   total = 0;
+  attention_names.clear();
   handle_ = at::addGlobalCallback(at::RecordFunctionCallback(begin, end)
                                       .needsInputs(true)
                                       .needsOutputs(true)
@@ -90,6 +103,11 @@ FlopCounter::FlopCounter() {
 FlopCounter::~FlopCounter() { at::removeCallback(handle_); }
 
 double FlopCounter::flops() const { return total; }
+
+std::vector<std::string> FlopCounter::attention() const {
+  const std::lock_guard lock(attention_mutex);
+  return {attention_names.begin(), attention_names.end()};
+}
 
 void wait_for_device(at::Device device) { at::zeros({1}, at::TensorOptions(device)).cpu(); }
 

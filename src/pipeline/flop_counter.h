@@ -1,9 +1,12 @@
-// Counts the floating point operations of what libtorch is asked to do, on whatever device.
+// Counts the floating point operations of what libtorch is asked to do, on whatever device, and sees which of
+// its ways to compute attention it takes.
 #pragma once
 
 #include <ATen/core/Tensor.h>
 
 #include <cstdint>
+#include <string>
+#include <vector>
 
 namespace t2v {
 
@@ -16,7 +19,10 @@ class FlopCounter {
   FlopCounter(const FlopCounter&) = delete;
   FlopCounter& operator=(const FlopCounter&) = delete;
 
-  double flops() const;  // since it was made
+  // Since it was made.
+  double flops() const;
+  std::vector<std::string> attention() const;  // by libtorch's names: "cudnn_attention",
+                                               // "flash_attention_for_cpu"
 
  private:
   uint64_t handle_;

@@ -27,6 +27,7 @@ TEST(CliBench, MeasuresEveryPartOfAModelOfRandomWeights) {
     const double share = part["share_of_product_rate"].get<double>();
     EXPECT_TRUE(share > 0 && share < 2) << name << " " << share;
   }
+  EXPECT_EQ(json["parts"]["step"]["attention"], Json({"flash_attention_for_cpu"}));
   EXPECT_EQ(json["tokens"], 2 * 3 * 2 * 2);  // two branches of 3 latent frames, 2x2 patches each
   arguments.insert(arguments.end(), {"--guidance-scale", "1"});
   const auto single = Json::parse(run_program(arguments).out);
@@ -36,7 +37,7 @@ TEST(CliBench, MeasuresEveryPartOfAModelOfRandomWeights) {
 
   const auto table = run_program(common);
   expect_done(table);
-  for (const char* word : {"text", "step", "decode", "a clip of 2 steps", "of product"})
+  for (const char* word : {"text", "step", "decode", "a clip of 2 steps", "of product", "attention: ", "step flash_attention_for_cpu"})
     EXPECT_NE(table.out.find(word), std::string::npos) << word;
 }
 

@@ -119,6 +119,10 @@ TEST_F(Libtorch, AndItsDevicesAreDescribed) {
   EXPECT_EQ(without.at("libtorch_folder"), (torch / "lib").string());
   EXPECT_GE(without.at("cpu").at("threads"), 1);
   EXPECT_TRUE(without.at("cpu").at("instructions").is_array());
+  EXPECT_EQ(without.at("cpu").at("attention"), "flash");
+  EXPECT_EQ(without.at("attention_order").at(0), "cudnn");
+  EXPECT_EQ(without.at("attention_order").at(1), "flash");
+  EXPECT_EQ(without.at("attention_order").at(2), "efficient");
   EXPECT_EQ(without.at("cuda").at("devices"), 0);
   EXPECT_NE(without.at("cuda").at("why").get<std::string>().find("no libtorch_cuda.so"), std::string::npos);
   add_fake_torch_cuda();

@@ -54,8 +54,8 @@ class ShippedModel : public testing::Test {
     return found;
   }
 
-  at::Tensor decoded(at::Device device) const {
-    const auto vae = load_vae(model(), {device});
+  at::Tensor decoded(at::Device device, at::ScalarType dtype = at::kFloat) const {
+    const auto vae = load_vae(model(), {device, dtype});
     return vae->decode(vae->denormalise(noise().to(device))).to(at::kCPU);
   }
 
@@ -109,6 +109,7 @@ TEST_F(ShippedModel, BFloat16IsReported) {
   report("text encoder, bfloat16", text(test::device(), at::kBFloat16), text(at::kCPU, at::kFloat));
   report("transformer, bfloat16", prediction(test::device(), at::kBFloat16),
          prediction(at::kCPU, at::kFloat));
+  report("VAE decode, bfloat16", decoded(test::device(), at::kBFloat16), decoded(at::kCPU));
   report("sampling, unipc, bfloat16, last step", samples(test::device(), at::kBFloat16, "unipc").back(),
          samples(at::kCPU, at::kFloat, "unipc").back());
 }

@@ -19,23 +19,55 @@
 #include <sys/mman.h>
 #include <torch/library.h>
 
+#include <atomic>
+#include <map>
+#include <mutex>
 #include <new>
+#include <set>
+
+#include "stand_in.h"
 
 namespace t2v {
 namespace {
 
 constexpr auto kind = c10::DeviceType::PrivateUse1;
 
-// One device, one stream, everything done when a call returns: events, which autograd asks for, are nothing.
+// What is told of the stand-in's work (stand_in.h).
+std::mutex seen_mutex;
+std::vector<std::string> waits;
+std::set<int64_t> streams;
+thread_local int64_t stream_here = 0;
+thread_local int within = 0;  // operations that are computed here, which copy to the host and back
+
+struct Within {
+  Within() {
+    const std::lock_guard lock(seen_mutex);
+    if (within++ == 0) streams.insert(stream_here);
+  }
+  ~Within() { --within; }
+  Within(const Within&) = delete;
+  Within& operator=(const Within&) = delete;
+};
+
+void note_wait(const std::string& what) {
+  const std::lock_guard lock(seen_mutex);
+  if (within == 0) waits.push_back(what);
+}
+
+// One device whose streams are numbers, everything done when a call returns: events are nothing.
 struct Guard final : c10::impl::NoOpDeviceGuardImpl<kind> {
   c10::Device exchangeDevice(c10::Device) const override { return {kind, 0}; }
   c10::Device getDevice() const override { return {kind, 0}; }
-  c10::Stream getStream(c10::Device) const noexcept override {
-    return c10::Stream(c10::Stream::DEFAULT, {kind, 0});
+  c10::Stream getStream(c10::Device) const noexcept override { return stream(stream_here); }
+  c10::Stream getStreamFromGlobalPool(c10::Device, bool) const override {
+    static std::atomic<int64_t> last = 0;
+    return stream(++last);
   }
-  c10::Stream exchangeStream(c10::Stream) const noexcept override {
-    return c10::Stream(c10::Stream::DEFAULT, {kind, 0});
+  c10::Stream exchangeStream(c10::Stream to) const noexcept override {
+    return stream(std::exchange(stream_here, to.id()));
   }
+  void synchronizeEvent(void*) const override {}
+  static c10::Stream stream(int64_t id) { return c10::Stream(c10::Stream::UNSAFE, {kind, 0}, id); }
   void record(void**, const c10::Stream&, const c10::DeviceIndex, const c10::EventFlag) const override {}
   void block(void*, const c10::Stream&) const override {}
   bool queryEvent(void*) const override { return true; }
@@ -43,8 +75,44 @@ struct Guard final : c10::impl::NoOpDeviceGuardImpl<kind> {
 };
 C10_REGISTER_GUARD_IMPL(PrivateUse1, Guard)
 
-// Autograd asks for the machine's accelerator.
+// Of the host's memory, what a card reads and writes by itself.
+class PinnedAllocator final : public c10::Allocator {
+ public:
+  c10::DataPtr allocate(std::size_t bytes) override {
+    auto* begin = ::operator new(std::max<std::size_t>(1, bytes));
+    const std::lock_guard lock(mutex_);
+    blocks_[begin] = bytes;
+    return {begin, begin, free_block, c10::kCPU};
+  }
+  c10::DeleterFnPtr raw_deleter() const override { return free_block; }
+  void copy_data(void* to, const void* from, std::size_t bytes) const override {
+    default_copy_data(to, from, bytes);
+  }
+  static bool holds(const void* place) {
+    const std::lock_guard lock(mutex_);
+    auto block = blocks_.upper_bound(place);
+    if (block == blocks_.begin()) return false;
+    --block;
+    return static_cast<const char*>(place) < static_cast<const char*>(block->first) + block->second;
+  }
+
+ private:
+  static void free_block(void* begin) {
+    const std::lock_guard lock(mutex_);
+    blocks_.erase(begin);
+    ::operator delete(begin);
+  }
+  inline static std::mutex mutex_;
+  inline static std::map<const void*, std::size_t> blocks_;
+};
+
+// Autograd and pinned memory ask for the machine's accelerator.
 struct Hooks final : at::PrivateUse1HooksInterface {
+  bool isPinnedPtr(const void* place) const override { return PinnedAllocator::holds(place); }
+  c10::Allocator* getPinnedMemoryAllocator() const override {
+    static PinnedAllocator pinned;
+    return &pinned;
+  }
   bool isBuilt() const override { return true; }
   bool isAvailable() const override { return true; }
   bool hasPrimaryContext(at::DeviceIndex) const override { return true; }
@@ -129,14 +197,21 @@ at::Tensor on_host(const at::Tensor& x) {
   return x.device().type() != kind ? x : at::from_blob(x.data_ptr(), x.sizes(), x.strides(), x.scalar_type());
 }
 
-at::Tensor copy_from(const at::Tensor& from, const at::Tensor& to, bool) {
+at::Tensor copy_from(const at::Tensor& from, const at::Tensor& to, bool non_blocking) {
   if (from.numel() == 0) return to;
+  if (from.is_cpu() || to.is_cpu()) {
+    const auto& on_cpu = from.is_cpu() ? from : to;
+    if (!non_blocking || !PinnedAllocator::holds(on_cpu.const_data_ptr()))
+      note_wait(from.is_cpu() ? "a copy to the card" : "a copy to the host");
+  }
+  const Within here;
   const Opened source(from), target(to);
   on_host(to).copy_(from.is_conj() ? on_host(from).conj() : on_host(from));
   return to;
 }
 
 const at::Tensor& resize_there(const at::Tensor& x, at::IntArrayRef size, std::optional<at::MemoryFormat>) {
+  if (x.sizes() == size) return x;  // a view keeps its strides
   const auto bytes = at::detail::computeStorageNbytesContiguous(size, x.dtype().itemsize());
   auto storage = x.storage();
   if (bytes > storage.nbytes()) {
@@ -173,7 +248,18 @@ void fallback(const c10::OperatorHandle& operation, torch::jit::Stack* stack) {
       for (const std::optional<at::Tensor>& x : value.toOptionalTensorVector())
         if (x) arguments.push_back(*x);
   }
-  check_devices(arguments, operation.schema().name());
+  const auto& name = operation.schema().name();
+  check_devices(arguments, name);
+  static const std::set<std::string> waiting = {
+      "aten::_local_scalar_dense", "aten::equal",   "aten::nonzero",
+      "aten::masked_select",       "aten::_unique", "aten::_unique2",
+      "aten::unique_dim"};
+  const bool by_mask = name.starts_with("aten::index") &&
+                       std::any_of(arguments.begin() + 1, arguments.end(), [](const at::Tensor& x) {
+                         return x.defined() && x.scalar_type() == at::kBool;
+                       });
+  if (waiting.contains(name) || by_mask) note_wait(name);
+  const Within here;
   at::native::cpu_fallback(operation, stack, /*error_on_views=*/true);
 }
 
@@ -181,6 +267,7 @@ at::Tensor convolution(const at::Tensor& x, const at::Tensor& weight, const std:
                        at::IntArrayRef stride, at::IntArrayRef padding, at::IntArrayRef dilation,
                        bool transposed, at::IntArrayRef output_padding, int64_t groups) {
   check_devices({x, weight, bias.value_or(at::Tensor())}, "convolution");
+  const Within here;
   const auto there = bias && bias->defined() ? std::optional(bias->cpu()) : std::nullopt;
   return at::convolution(x.cpu(), weight.cpu(), there, stride, padding, dilation, transposed, output_padding,
                          groups)
@@ -192,6 +279,7 @@ std::tuple<at::Tensor, at::Tensor, at::Tensor> convolution_backward(
     at::IntArrayRef padding, at::IntArrayRef dilation, bool transposed, at::IntArrayRef output_padding,
     int64_t groups, std::array<bool, 3> wanted) {
   check_devices({gradient, x, weight}, "convolution_backward");
+  const Within here;
   const std::vector<int64_t> bias_size = {gradient.size(1)};
   const auto [of_x, of_weight, of_bias] = at::convolution_backward(
       gradient.cpu(), x.cpu(), weight.cpu(), wanted[2] ? at::OptionalIntArrayRef(bias_size) : std::nullopt,
@@ -228,4 +316,19 @@ TORCH_LIBRARY_IMPL(aten, PrivateUse1, library) {
 }
 
 }  // namespace
+
+namespace test {
+
+std::vector<std::string> waits_of_stand_in() {
+  const std::lock_guard lock(seen_mutex);
+  return std::exchange(waits, {});
+}
+
+std::vector<int64_t> streams_of_stand_in() {
+  const std::lock_guard lock(seen_mutex);
+  const auto seen = std::exchange(streams, {});
+  return {seen.begin(), seen.end()};
+}
+
+}  // namespace test
 }  // namespace t2v

@@ -5,6 +5,7 @@
 
 #include "golden.h"
 #include "sanitizer.h"
+#include "stand_in.h"
 
 namespace t2v {
 namespace {
@@ -17,12 +18,43 @@ TEST(StandIn, ComputesWhatTheCpuDoes) {
   EXPECT_EQ(x.to(stand_in).sum().item<float>(), x.sum().item<float>());
 }
 
+TEST(StandIn, WritesIntoPartsOfTensors) {
+  const auto change = [](at::Tensor x) {
+    x.slice(1, 1).add_(1);
+    auto part = x.slice(1, 0, -1);
+    at::maximum_out(part, part, part * 2);
+    return x.cpu();
+  };
+  const auto x = test::random_normal({3, 4, 2}, 1);
+  EXPECT_TRUE(at::equal(change(x.to(stand_in)), change(x.clone())));
+}
+
 TEST(StandIn, RefusesTensorsOfTwoDevicesAndTakesNumbers) {
   const auto x = test::random_normal({3, 4}, 1);
   EXPECT_THROW(x.to(stand_in) + x, c10::Error);
   EXPECT_THROW(at::cat({x.to(stand_in), x}), c10::Error);
   EXPECT_THROW(at::conv2d(x.view({1, 1, 3, 4}).to(stand_in), x.view({1, 1, 3, 4})), c10::Error);
   EXPECT_TRUE(at::equal((x.to(stand_in) + at::scalar_tensor(2.0)).cpu(), x + 2));
+}
+
+TEST(StandIn, SaysWhatTheHostWouldWaitFor) {
+  const auto waits = [](const std::function<void()>& action) {
+    test::waits_of_stand_in();
+    action();
+    return test::waits_of_stand_in().size();
+  };
+  const auto x = test::random_normal({3, 4}, 1);
+  auto there = x.to(stand_in);
+  EXPECT_EQ(waits([&] { there = (there * 2).add_(there.sum()); }), 0U);
+  EXPECT_EQ(waits([&] { x.to(stand_in); }), 1U);
+  EXPECT_EQ(waits([&] { there.cpu(); }), 1U);
+  EXPECT_EQ(waits([&] { there.sum().item<float>(); }), 1U);
+  EXPECT_EQ(waits([&] { there.nonzero(); }), 1U);
+  EXPECT_GE(waits([&] { there.index({there > 0}); }), 1U);
+  const auto pinned = x.pin_memory();
+  EXPECT_EQ(waits([&] { pinned.to(stand_in, /*non_blocking=*/true); }), 0U);
+  EXPECT_EQ(waits([&] { pinned.to(stand_in); }), 1U);
+  EXPECT_EQ(waits([&] { x.to(stand_in, /*non_blocking=*/true); }), 1U);
 }
 
 TEST(StandInDeathTest, HasMemoryThatTheHostCannotRead) {

@@ -9,6 +9,7 @@
 #include "train/loop/optimizer.h"
 #include "train/tasks/denoiser_task.h"
 #include "train/tasks/reader_task.h"
+#include "train/tasks/vae_task.h"
 
 namespace t2v {
 namespace {
@@ -141,6 +142,20 @@ TEST_F(DenoiserTraining, ClipsAreEncodedThereToTheCpusLatents) {
   const double error = test::relative_error(encode(test::device()), encode(at::kCPU));
   test::record("training: latents", "encoded", error, 2e-3);
   EXPECT_LT(error, 2e-3);  // half precision
+}
+
+TEST_F(Training, AnAutoencodersStepHasTheCpusGradients) {
+  const auto parameters = test::tiny_parameters("vae",
+                                                [&](const WeightScope& scope) { model->make_vae(scope); });
+  VaeTaskConfig config;
+  config.lanes = 1;
+  config.pixels_per_lane = 32 * 32 * 9 * 2;
+  config.kinds = {{32, 32, 9, 1, true}};
+  const auto step = [&](at::Device device) {
+    VaeTask task(model, config, {}, source);
+    return step_on(device, task, parameters);
+  };
+  expect_same_step("autoencoder", step(test::device()), step(at::kCPU), 1e-3);
 }
 
 TEST_F(Training, AReadersStepHasTheCpusGradients) {

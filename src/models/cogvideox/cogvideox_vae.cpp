@@ -147,21 +147,21 @@ struct CogVideoXVae::Decoder {
   // latents [t, z, h, w] of one chunk → [t', 3, H, W]
   at::Tensor forward(const at::Tensor& latents, ConvCaches& caches) const {
     caches.begin_chunk();
-    const auto z = channels_last(latents);
+    const auto z = channels_last(latents.to(conv_in.dtype()));
     auto x = convolve_replicated(conv_in, z, caches.next());
     for (const auto& resnet : mid_block) x = resnet.forward(x, z, caches);
     for (const auto& block : up_blocks) {
       for (const auto& resnet : block.resnets) x = resnet.forward(x, z, caches);
       if (block.upsampler) x = block.upsampler->forward(x);
     }
-    return convolve_replicated(conv_out, norm_out->silu(x, z), caches.next());
+    return convolve_replicated(conv_out, norm_out->silu(x, z), caches.next()).to(at::kFloat);
   }
 };
 
 CogVideoXVae::CogVideoXVae(const CogVideoXVaeConfig& config, const WeightScope& weights)
     : VideoVae(config.spec()),
       config_(config),
-      encoder_(std::make_unique<Encoder>(config, weights / "encoder")),
+      encoder_(std::make_unique<Encoder>(config, (weights / "encoder").exact())),
       decoder_(std::make_unique<Decoder>(config, weights / "decoder")) {}
 CogVideoXVae::~CogVideoXVae() = default;
 

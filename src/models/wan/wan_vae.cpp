@@ -210,7 +210,7 @@ struct WanVae::Decoder {
   at::Tensor forward(at::Tensor x, ConvCaches& caches, bool first_chunk) const {
     caches.begin_chunk();
     ConvCache none;
-    x = post_quant_conv.forward(channels_last(x), none);
+    x = post_quant_conv.forward(channels_last(x.to(conv_in.dtype())), none);
     x = mid_block->forward(conv_in.forward(x, caches.next()), caches);
     for (const auto& block : up_blocks) {
       if (const auto* residual = std::get_if<VaeResidualUp>(&block)) {
@@ -221,14 +221,14 @@ struct WanVae::Decoder {
       for (const auto& resnet : level.resnets) x = resnet.forward(x, caches);
       if (level.upsampler) x = level.upsampler->forward(x, caches, first_chunk);
     }
-    return conv_out.forward(norm_out.silu(x), caches.next());
+    return conv_out.forward(norm_out.silu(x), caches.next()).to(at::kFloat);
   }
 };
 
 WanVae::WanVae(const WanVaeConfig& config, const WeightScope& weights)
     : VideoVae(config.spec()),
       config_(config),
-      encoder_(std::make_unique<Encoder>(config, weights)),
+      encoder_(std::make_unique<Encoder>(config, weights.exact())),
       decoder_(std::make_unique<Decoder>(config, weights)) {}
 WanVae::~WanVae() = default;
 WanVae::WanVae(WanVae&&) noexcept = default;

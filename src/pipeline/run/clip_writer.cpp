@@ -3,6 +3,8 @@
 #include <ATen/ATen.h>
 #include <ATen/Parallel.h>
 #include <ATen/core/grad_mode.h>
+#include <c10/core/StreamGuard.h>
+#include <c10/core/impl/VirtualGuardImpl.h>
 
 #include <fstream>
 
@@ -58,7 +60,11 @@ void ClipWriter::hand_over(const ClipTask& task, const at::Tensor& latents) {
   std::unique_lock lock(mutex_);
   changed_.wait(lock, [this] { return queue_.size() < queue_capacity || reporter_.stopped(); });
   if (reporter_.stopped()) return;
-  queue_.push_back({task, latents});
+  queue_.push_back({task, latents, std::nullopt});
+  if (!latents.is_cpu()) {
+    const c10::impl::VirtualGuardImpl card(latents.device().type());
+    queue_.back().are_there.emplace(latents.device().type()).record(card.getStream(latents.device()));
+  }
   changed_.notify_all();
 }
 
@@ -98,8 +104,16 @@ std::optional<ClipWriter::Entry> ClipWriter::next() {
 void ClipWriter::run() {
   const at::NoGradGuard no_grad;
   at::set_num_threads(options_.threads);
+  std::unique_ptr<c10::StreamGuard> own_stream;  // on a card: beside what is denoised
   while (const auto entry = next()) {
     try {
+      if (entry->are_there) {
+        const auto device = entry->latents.device();
+        const c10::impl::VirtualGuardImpl card(device.type());
+        if (!own_stream)
+          own_stream = std::make_unique<c10::StreamGuard>(card.getStreamFromGlobalPool(device));
+        entry->are_there->block(own_stream->current_stream());
+      }
       reporter_.finished(write(entry->task, entry->latents));
     } catch (...) {  // cancelled, or the receiver of the outcome has thrown
       reporter_.stop(std::current_exception());

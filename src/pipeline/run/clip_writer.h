@@ -2,6 +2,7 @@
 #pragma once
 
 #include <ATen/core/Tensor.h>
+#include <c10/core/Event.h>
 
 #include <condition_variable>
 #include <deque>
@@ -65,6 +66,7 @@ class ClipWriter {
   struct Entry {
     ClipTask task;  // with its content, which the denoiser lets go
     at::Tensor latents;
+    std::optional<c10::Event> are_there;  // on a card: when its queue has made the latents
   };
   void run();
   std::optional<Entry> next();

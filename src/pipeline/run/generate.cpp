@@ -209,7 +209,7 @@ class ModelRun {
     const double text_before = times_.text_seconds;
     reporter_.progress({"load", 0, 3});
     if (!vae_) {
-      vae_ = load_vae(model(), {device_});
+      vae_ = load_vae(model(), {device_, vae_dtype(device_, dtype_)});
       vae_hash_ = component_hash(model().folder(), "vae");
     }
     reporter_.progress({"load", 1, 3});

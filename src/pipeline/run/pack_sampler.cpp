@@ -3,6 +3,7 @@
 #include <ATen/ATen.h>
 #include <ATen/CPUGeneratorImpl.h>
 
+#include <algorithm>
 #include <cmath>
 #include <cstdio>
 #include <system_error>
@@ -218,12 +219,20 @@ SamplingHooks PackSampler::hooks(std::size_t window, const Scheduler& scheduler)
     std::vector<at::Tensor> parts;
     for (auto& noise : noises_) parts.push_back(patchify(noise.next(), patch_));
     if (padding_ > 0) parts.push_back(at::zeros({padding_, parts[0].size(1)}));
-    return at::cat(parts).to(device_);
+    const auto noise = at::cat(parts);
+    // Out of pinned memory, so that the card need not be waited for.
+    return device_.is_cpu() ? noise : noise.pin_memory().to(device_, /*non_blocking=*/true);
   };
   const int64_t steps = pack_.front()->plan->steps;
-  hooks.after_step = [this, window, steps, &scheduler](int64_t step, double timestep,
-                                                       const at::Tensor& values) {
-    const bool keeps = checkpoints_.every && ((step + 1) % *checkpoints_.every == 0 || step + 1 == steps);
+  const auto is_checkpoint = [this, steps](int64_t step) {
+    return checkpoints_.every && ((step + 1) % *checkpoints_.every == 0 || step + 1 == steps);
+  };
+  const bool is_traced = std::any_of(pack_.begin(), pack_.end(),
+                                     [](const auto* task) { return task->clip->trace.has_value(); });
+  hooks.keeps = [is_checkpoint, is_traced](int64_t step) { return is_traced || is_checkpoint(step); };
+  hooks.after_step = [this, window, is_checkpoint, &scheduler](int64_t step, double timestep,
+                                                               const at::Tensor& values) {
+    const bool keeps = is_checkpoint(step);
     for (std::size_t i = 0; i < pack_.size(); ++i) {
       const auto& clip = *pack_[i]->clip;
       if (clip.trace) {

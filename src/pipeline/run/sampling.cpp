@@ -4,32 +4,15 @@
 
 #include <cmath>
 #include <numbers>
-#include <sstream>
 #include <string>
 
 #include "nn/ops.h"
+#include "pipeline/run/finite_check.h"
 #include "t2v/error.h"
 
 namespace t2v {
 
 namespace {
-
-// One wait for the device, whatever is wrong.
-void check_finite(const at::Tensor& prediction, const at::Tensor& values, int64_t step, int64_t steps,
-                  double timestep) {
-  if (values.is_meta()) return;
-  const auto finite = at::stack({at::isfinite(prediction).all(), at::isfinite(values).all()}).cpu();
-  const auto* fine = finite.const_data_ptr<bool>();
-  if (fine[0] && fine[1]) return;
-  std::ostringstream at_timestep;
-  at_timestep << timestep;
-  throw Error(
-      ErrorKind::non_finite,
-      std::string("denoising: ") + (fine[0] ? "the sample" : "the network's prediction") +
-          " holds NaN or infinity at step " + std::to_string(step + 1) + " of " + std::to_string(steps) +
-          " (timestep " + at_timestep.str() +
-          "). Nothing was written. Try --dtype float32, a lower --guidance-scale, or check the weights.");
-}
 
 // Where each clip stands among the values of the first branches, and where its unconditional branch begins.
 struct Branches {
@@ -173,6 +156,7 @@ at::Tensor sample(const Denoiser& denoiser, const std::vector<Pass>& passes, Sch
   const Restoring restoring(tokens, values, known);
   const auto rows = new_rows(tokens.known, branches, values.device());
   values = restoring(values, scheduler, first_step);
+  FiniteCheck finite(steps);
   for (int64_t step = first_step; step < steps; ++step) {
     observer.check_cancelled();
     const double timestep = timesteps[static_cast<std::size_t>(step)];
@@ -183,10 +167,12 @@ at::Tensor sample(const Denoiser& denoiser, const std::vector<Pass>& passes, Sch
     for (auto needed = scheduler.noises_needed(step); needed > 0; --needed)
       noises.push_back(hooks.noise(step));
     values = restoring(scheduler.step(prediction, step, values, noises), scheduler, step + 1);
-    check_finite(prediction, values, step, steps, timestep);
+    finite.add(prediction, values, step, timestep);
+    if (hooks.keeps && hooks.keeps(step)) finite.finish();
     if (hooks.after_step) hooks.after_step(step, timestep, values);
     observer.progress({"denoise", step + 1, steps});
   }
+  finite.finish();
   return values;
 }
 

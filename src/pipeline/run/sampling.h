@@ -33,6 +33,8 @@ struct SamplingHooks {
   // Standard normal noise for a step, [n, C·pt·ph·pw] like the values of one branch; asked for only when the
   // scheduler needs it, as often as it does.
   std::function<at::Tensor(int64_t step)> noise;
+  // Whether after_step writes the values of that step down: then they are known to be finite. Absent: never.
+  std::function<bool(int64_t step)> keeps;
   // The values of one branch after a step, and the scheduler as it then stands.
   std::function<void(int64_t step, double timestep, const at::Tensor& values)> after_step;
 };
