@@ -9,7 +9,17 @@
 
 namespace t2v {
 
+namespace {
+
+constexpr double smallest = 1e-24;  // mean square of a pixel of zeros, which stays zeros
+
+}  // namespace
+
 at::Tensor ChannelNorm::operator()(const at::Tensor& x) const {
+  // There one kernel has it, whose sums are float32; in channels-last layout the channels are its rows.
+  if (!x.is_cpu() && !x.is_meta())
+    return at::rms_norm(x.permute({0, 2, 3, 1}), {x.size(1)}, gamma.view({-1}), smallest)
+        .permute({0, 3, 1, 2});
   const auto length = at::linalg_vector_norm(x, 2, {1}, /*keepdim=*/true).clamp_min(1e-12);  // [T, 1, H, W]
   return (x * (std::sqrt(static_cast<double>(x.size(1))) / length)).mul_(gamma);
 }
