@@ -8,6 +8,7 @@
 
 #include "base/cuda_library.h"
 #include "device.h"
+#include "nn/ops.h"
 #include "table.h"
 
 namespace t2v::test {
@@ -51,6 +52,7 @@ int main(int argc, char** argv) {
   }
   if (argc == 3 && std::strcmp(argv[1], "--table") == 0) return test::make_table(argv[2]);
   testing::InitGoogleTest(&argc, argv);
+  use_attention_order();
   at::globalContext().setAllowTF32CuDNN(false);
   at::globalContext().setAllowTF32CuBLAS(false);
   if (const char* file = std::getenv("T2V_TEST_RECORD"); file != nullptr)
