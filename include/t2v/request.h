@@ -61,6 +61,7 @@ struct GenerationRequest {
   std::optional<std::string> trace;          // folder for the text embedding and the latents of every step
   std::optional<std::string> device, dtype;  // auto, cpu, cuda[:N]; auto, float32, bfloat16, float16
   std::optional<std::string> weights_dtype;  // that matrices are kept in: also q8_0, q4_0; auto: as they are
+  std::optional<std::string> vae_dtype, vae_tiling;  // auto, float32, …; auto, on, off
   std::optional<std::string> offload;  // auto, none, stage, block: what becomes of weights between their uses
   std::optional<int64_t> threads;
   std::optional<std::string> memory_limit;  // "2GB"
@@ -156,13 +157,13 @@ struct GenerationPlan {
   std::optional<std::array<int64_t, 4>> inside;  // of outpainting: left, top, right, bottom of what is kept
   std::string fit;                               // crop, pad, stretch
   bool mask_is_alpha = false;     // what of the mask is transparent is made anew; otherwise what is white
-  bool reads_pictures = false;    // the network reads them itself; otherwise the clip is held to them
-  bool reads_control = false;     // the network reads the whole clip, and what of it is made anew (VACE)
+  bool reads_pictures = false;  // the network reads them itself; otherwise the clip is held to them
+  bool reads_control = false;   // the network reads the whole clip, and what of it is made anew (VACE)
   std::vector<std::string> references;  // pictures that it reads beside the clip
-  bool levels_per_token = false;  // the network is told that known content is clean; otherwise RePaint
-  int64_t first_step = 0;         // of the schedule: above 0 where the clip begins from content
-  int64_t written_frames = 0;     // of the file, with what the conditions have beyond the clip's ends
-  std::vector<SoundPart> sound;   // of the file
+  bool levels_per_token = false;        // the network is told that known content is clean; otherwise RePaint
+  int64_t first_step = 0;               // of the schedule: above 0 where the clip begins from content
+  int64_t written_frames = 0;           // of the file, with what the conditions have beyond the clip's ends
+  std::vector<SoundPart> sound;         // of the file
   int64_t steps = 0;
   double guidance_scale = 0, guidance_rescale = 0;
   std::optional<double> guidance_scale_2;  // of the second expert, where the model has two
@@ -171,9 +172,9 @@ struct GenerationPlan {
   std::optional<double> flow_shift;
   int64_t max_text_tokens = 0;
   std::string device, dtype;
-  std::optional<std::string> weights_dtype;  // none: as they are stored
+  std::optional<std::string> weights_dtype;             // none: as they are stored
   std::map<std::string, ComponentPlacement> placement;  // by component
-  std::optional<int64_t> memory_limit;       // bytes
+  std::optional<int64_t> memory_limit;                  // bytes
   std::vector<PlannedClip> clips;
 
   std::vector<int64_t> latent_shape;  // [1, C, T, H, W] of one window

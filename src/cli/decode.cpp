@@ -39,11 +39,16 @@ void add_decode_command(CLI::App& app) {
   command->add_option("--quality", request.quality, "The same for every codec: 0 to 100, the best");
   command->add_option("--bitrate", request.bitrate, "In place of a quality: bits per second, 4M or 800k");
   command->add_option("--device", request.device, "auto, cpu or cuda[:N]")->capture_default_str();
+  command->add_option("--vae-dtype", request.vae_dtype, "auto, float32, bfloat16 or float16");
+  command->add_option("--vae-tiling", request.vae_tiling,
+                      "In tiles, blended where they overlap: auto, on or off");
   command->add_option("--threads", request.threads, "CPU threads (all cores when absent)");
   command->add_option("--progress", options->progress, progress_help)->capture_default_str();
   command->footer(
-      "Model, rate, resizing and quality are those that the latents were made for, as their file says, and\n"
-      "otherwise those of generate. Latents of another autoencoder than the model's are refused.\n\n"
+      "Model, rate, resizing, quality, and the autoencoder's dtype and tiles are those that the latents "
+      "were\n"
+      "made for, as their file says, and otherwise those of generate. Latents of another autoencoder than "
+      "the model's are refused.\n\n"
       "Example:\n  t2v decode clip.safetensors -o clip.mp4 --resize 640x384");
   command->callback([options] {
     telling_failure(options->progress, [&] {

@@ -22,6 +22,9 @@ void add_encode_command(CLI::App& app) {
   command->add_option("--size", request.size, "Resample the frames to WxH first");
   command->add_option("--frames", request.frames, "Encode at most so many frames");
   command->add_option("--device", request.device, "auto, cpu or cuda[:N]")->capture_default_str();
+  command->add_option("--vae-dtype", request.vae_dtype, "auto, float32, bfloat16 or float16");
+  command->add_option("--vae-tiling", request.vae_tiling,
+                      "In tiles, blended where they overlap: auto, on or off");
   command->add_option("--threads", request.threads, "CPU threads (all cores when absent)");
   command->add_option("--progress", options->progress, progress_help)->capture_default_str();
   command->footer(

@@ -208,6 +208,7 @@ std::unique_ptr<VideoVae> load_vae(const Model& model, Placement placement) {
   auto weights = open_weights(model, "vae", placement);
   auto network = model.make_vae(weights.root());
   weights.finish();
+  network->set_dtype(placement.dtype);
   return network;
 }
 

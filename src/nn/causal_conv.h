@@ -35,9 +35,6 @@ class CausalConv3d {
   // [(T - 1) / 2 · clips, out, H, W], for kernel_t = 3.
   at::Tensor forward_strided(const at::Tensor& x, int64_t clips) const;
 
-  // What x is to be, and the result is.
-  at::ScalarType dtype() const { return bias_.scalar_type(); }
-
  private:
   at::Tensor convolve(const std::vector<at::Tensor>& taps) const;
   at::Tensor convolve_3d(const at::Tensor& x, int64_t clips, int64_t stride) const;

@@ -10,7 +10,7 @@
 namespace t2v {
 
 // x / |x| · sqrt(C) · gamma over the channels of each pixel. Source: diffusers
-// autoencoder_kl_wan.py, WanRMS_norm.
+// autoencoder_kl_wan.py, WanRMS_norm. In float32 whatever x's dtype.
 struct ChannelNorm {
   at::Tensor gamma;  // [1, C, 1, 1]
   at::Tensor operator()(const at::Tensor& x) const;

@@ -81,7 +81,7 @@ class Run {
     part("step", denoiser_shapes(model_), options_.dtype, [&](BenchmarkPart& part, Weights& weights) {
       denoise(part, *model_.make_denoiser(weights.root(), device));
     });
-    part("decode", vae_shapes(model_), vae_dtype(device, options_.dtype), [&](BenchmarkPart& part, Weights& weights) {
+    part("decode", vae_shapes(model_), parse_vae_dtype("auto", device, options_.dtype), [&](BenchmarkPart& part, Weights& weights) {
       const auto vae = model_.make_vae(weights.root());
       timed(part, [&] { vae->decode(latents(), [](const at::Tensor&) {}); });
     });

@@ -140,15 +140,31 @@ at::Device parse_device(const std::string& name) {
   throw Error(ErrorKind::usage, "--device should be auto, cpu or cuda[:N], found '" + name + "'");
 }
 
-at::ScalarType parse_dtype(const std::string& name, at::Device device) {
-  if (name == "auto") return device.is_cuda() ? at::kBFloat16 : at::kFloat;
+namespace {
+
+at::ScalarType dtype_of(const std::string& name, const char* flag) {
   for (const auto type : {at::kFloat, at::kBFloat16, at::kHalf})
     if (name == dtype_name(type)) return type;
-  throw Error(ErrorKind::usage, "--dtype should be auto, float32, bfloat16 or float16, found '" + name + "'");
+  throw Error(ErrorKind::usage,
+              std::string(flag) + " should be auto, float32, bfloat16 or float16, found '" + name + "'");
 }
 
-at::ScalarType vae_dtype(at::Device device, at::ScalarType dtype) {
+}  // namespace
+
+at::ScalarType parse_dtype(const std::string& name, at::Device device) {
+  if (name == "auto") return device.is_cuda() ? at::kBFloat16 : at::kFloat;
+  return dtype_of(name, "--dtype");
+}
+
+at::ScalarType parse_vae_dtype(const std::string& name, at::Device device, at::ScalarType dtype) {
+  if (name != "auto") return dtype_of(name, "--vae-dtype");
   return !device.is_cpu() && dtype == at::kBFloat16 ? at::kBFloat16 : at::kFloat;
+}
+
+std::optional<bool> parse_tiling(const std::string& name) {
+  if (name == "auto") return std::nullopt;
+  if (name == "on" || name == "off") return name == "on";
+  throw Error(ErrorKind::usage, "--vae-tiling should be auto, on or off, found '" + name + "'");
 }
 
 std::optional<std::string> parse_weights_dtype(const std::string& name) {

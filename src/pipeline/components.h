@@ -54,9 +54,11 @@ std::string find_model(
 at::Device parse_device(const std::string& name);
 // "auto" → float32 on the CPU, bfloat16 on CUDA. Throws Error{usage}.
 at::ScalarType parse_dtype(const std::string& name, at::Device device);
-// The autoencoder's where a run's is `dtype`: on a card what decodes is bfloat16 where the run is, else
-// float32.
-at::ScalarType vae_dtype(at::Device device, at::ScalarType dtype);
+// The autoencoder's, of a run in `dtype`. "auto" → float32, as Wan's model cards have it, but bfloat16 on a card
+// where the run is. Throws Error{usage}.
+at::ScalarType parse_vae_dtype(const std::string& name, at::Device device, at::ScalarType dtype);
+// "auto" → none: whoever asks chooses. Throws Error{usage}.
+std::optional<bool> parse_tiling(const std::string& name);
 // "auto" → none: weights are kept as they are stored. Throws Error{usage}.
 std::optional<std::string> parse_weights_dtype(const std::string& name);
 std::string dtype_name(at::ScalarType dtype);

@@ -83,6 +83,8 @@ DecodeSettings decode_settings(const Json& provenance, const std::string& where)
   find(found.quality, "quality", {&settings});
   find(found.bitrate, "bitrate", {&settings});
   find(found.vae_hash, "vae_hash", {&encoded, &provenance});
+  find(found.vae_dtype, "vae_dtype", {&settings});
+  find(found.vae_tiling, "vae_tiling", {&settings});
   if (!encoded.empty()) return found;  // the frames had been resized before they were encoded
   find(found.resize, "resize", {&settings});
   find(found.resize_filter, "resize_filter", {&settings});
@@ -92,7 +94,8 @@ DecodeSettings decode_settings(const Json& provenance, const std::string& where)
 void set_decode_settings(Json& provenance, const DecodeSettings& used, int64_t width, int64_t height) {
   if (!provenance.contains("settings") || provenance.contains("encoded")) return;
   auto& settings = provenance.at("settings");
-  for (const char* key : {"resize", "resize_filter", "codec", "crf", "quality", "bitrate"})
+  for (const char* key :
+       {"resize", "resize_filter", "codec", "crf", "quality", "bitrate", "vae_dtype", "vae_tiling"})
     settings.erase(key);
   provenance.erase("resampling");
   settings["fps"] = used.fps.value();
@@ -100,6 +103,8 @@ void set_decode_settings(Json& provenance, const DecodeSettings& used, int64_t w
   if (used.crf) settings["crf"] = *used.crf;
   if (used.quality) settings["quality"] = *used.quality;
   if (used.bitrate) settings["bitrate"] = *used.bitrate;
+  if (used.vae_dtype) settings["vae_dtype"] = *used.vae_dtype;
+  if (used.vae_tiling) settings["vae_tiling"] = *used.vae_tiling;
   if (!used.resize) return;
   settings["resize"] = *used.resize;
   settings["resize_filter"] = used.resize_filter.value();

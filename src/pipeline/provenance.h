@@ -40,7 +40,7 @@ Json parse_provenance(const std::string& text);
 
 // How latents become the video that they were made for; what their provenance does not say is absent.
 struct DecodeSettings {
-  std::optional<std::string> model, vae_hash, resize, resize_filter, codec, bitrate;
+  std::optional<std::string> model, vae_hash, vae_dtype, vae_tiling, resize, resize_filter, codec, bitrate;
   std::optional<double> fps;
   std::optional<int64_t> crf, quality;
 };

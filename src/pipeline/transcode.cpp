@@ -11,6 +11,7 @@
 #include "pipeline/components.h"
 #include "pipeline/frames.h"
 #include "pipeline/latents_file.h"
+#include "pipeline/plan/memory.h"
 #include "pipeline/plan/plan_files.h"
 #include "pipeline/plan/settings.h"
 #include "pipeline/plan/sizes.h"
@@ -89,6 +90,8 @@ DecodeSettings resolve(const DecodeRequest& request, const DecodeSettings& store
   used.quality = is_told ? request.quality : stored.quality;
   used.bitrate = is_told ? request.bitrate : stored.bitrate;
   used.resize = request.resize ? request.resize : stored.resize;
+  used.vae_dtype = request.vae_dtype ? request.vae_dtype : stored.vae_dtype;
+  used.vae_tiling = request.vae_tiling ? request.vae_tiling : stored.vae_tiling;
   used.resize_filter = request.resize_filter ? request.resize_filter
                                              : stored.resize_filter.value_or("lanczos");
   if (*used.fps < least_fps || *used.fps > most_fps)
@@ -150,6 +153,22 @@ VaeModel open_vae_model(const GenerationPlan& files, const std::string& device,
   return {std::move(model), parse_device(device), vae};
 }
 
+// The autoencoder for clips of such a size, in tiles or whole.
+std::unique_ptr<VideoVae> load_vae_for(const VaeModel& model, const ClipSize& clip,
+                                       const std::optional<std::string>& dtype,
+                                       const std::optional<std::string>& tiling, Observer& observer) {
+  const RunShape way{.vae_dtype = parse_vae_dtype(dtype.value_or("auto"), model.device, at::kFloat)};
+  const auto asked = parse_tiling(tiling.value_or("auto"));
+  const bool tiles = asked.value_or(needs_tiles(*model.model, model.device, clip, way));
+  if (tiles && !asked)
+    observer.note("--vae-tiling on: in one piece it would take " +
+                  bytes_text(static_cast<int64_t>(decoding_bytes(*model.model, model.device, clip, way))) +
+                  " of memory");
+  auto vae = load_vae(*model.model, {model.device, way.vae_dtype});
+  vae->set_tiling(tiles);
+  return vae;
+}
+
 // What the video says of itself, and what was encoded.
 Json provenance_of_video(const EncodeRequest& request, const VideoReader& reader, const VaeModel& model,
                          PixelSize size, int64_t frames) {
@@ -194,10 +213,12 @@ int64_t decode_latents(const DecodeRequest& request, Observer& observer) {
   options.crf = used.crf = compression.crf;
   options.quality = used.quality = compression.quality;
   if (!compression.bitrate) options.bitrate.reset(), used.bitrate.reset();
+  const ClipSize clip{options.width, options.height, model.vae.frames(latents.size(1))};
+  const auto vae = load_vae_for(model, clip, used.vae_dtype, used.vae_tiling, observer);
+  if (vae->tiling()) used.vae_tiling = "on";
   set_decode_settings(provenance, used, options.width, options.height);
   options.metadata = container_metadata(provenance);
   check_output(options, model.vae.frames(latents.size(1)));
-  const auto vae = load_vae(*model.model, {model.device});
   const auto sink = make_file_sink(options);
   decode_to(*sink, *vae, latents.to(model.device), vae->spec().frames(latents.size(1)), observer);
   if (const auto leftovers = note_on_leftovers(options.path, sink->written())) observer.note(*leftovers);
@@ -225,7 +246,9 @@ EncodeResult encode_video(const EncodeRequest& request, Observer& observer) {
     observer.note("resampled from " + std::to_string(native.width) + "x" + std::to_string(native.height) +
                   " to " + std::to_string(size.width) + "x" + std::to_string(size.height) +
                   " (lanczos): the model takes multiples of " + std::to_string(size_multiple(*model.model)));
-  const auto vae = load_vae(*model.model, {model.device});
+  // How many frames there are makes no difference to a stream.
+  const ClipSize clip{size.width, size.height, 1 + model.vae.frame_step()};
+  const auto vae = load_vae_for(model, clip, request.vae_dtype, request.vae_tiling, observer);
   auto encoding = std::make_unique<EncodingSink>(*vae, model.device);
   const auto& encoded = *encoding;
   std::unique_ptr<FrameSink> sink = std::move(encoding);

@@ -22,6 +22,7 @@ struct DecodeRequest {
   std::optional<std::string> codec, bitrate;
   std::optional<int64_t> crf, quality;
   std::string device = "auto";
+  std::optional<std::string> vae_dtype, vae_tiling;  // as GenerationRequest has them
   std::optional<int64_t> threads;
 };
 // The video has the latents' provenance in its metadata. Returns the number of frames written. Throws
@@ -35,6 +36,7 @@ struct EncodeRequest {
   std::optional<std::string> size;  // "WxH": resampled to this first
   std::optional<int64_t> frames;    // at most so many
   std::string device = "auto";
+  std::optional<std::string> vae_dtype, vae_tiling;
   std::optional<int64_t> threads;
 };
 struct EncodeResult {

@@ -98,7 +98,7 @@ TEST(FiniteCheck, NamesTheStepThatWentWrongWhenTheNextOneIsAsked) {
 
 TEST(Decoding, RunsOnAStreamOfItsOwnBesideWhatIsDenoised) {
   const auto configs = read_model_configs(open_model_folder(test::shipped_model()));
-  const auto vae = load_vae(*configs.model, {card, vae_dtype(card, at::kBFloat16)});
+  const auto vae = load_vae(*configs.model, {card, parse_vae_dtype("auto", card, at::kBFloat16)});
   const auto latents = test::random_normal(vae->spec().latent_shape(9, 64, 64), 1).to(card);
   GenerationPlan plan;
   plan.clips.resize(1);

@@ -3,6 +3,7 @@
 #include <ATen/ATen.h>
 
 #include <algorithm>
+#include <optional>
 
 #include "models/cogvideox/cogvideox_vae_blocks.h"
 #include "t2v/error.h"
@@ -15,6 +16,44 @@ constexpr int64_t frames_at_once = 8, latent_frames_at_once = 2;
 
 at::Tensor channels_last(const at::Tensor& x) { return x.contiguous(at::MemoryFormat::ChannelsLast); }
 
+// Of pixels that are encoded, and of latents that are decoded.
+struct Tiles {
+  TileGrid pixels, latents;
+};
+
+// overlap: the share of a tile that is blended into the next. Source: AutoencoderKLCogVideoX.__init__,
+// tiled_encode, tiled_decode.
+TileAxis tile_axis(int64_t length, int64_t made, double overlap) {
+  const auto whole = [](double value) { return static_cast<int64_t>(value); };
+  return {length, whole(static_cast<double>(length) * (1 - overlap)), made,
+          made - whole(static_cast<double>(made) * overlap)};
+}
+
+// None where the tiles of a sample's size would not fall on whole latents.
+std::optional<Tiles> tiles_of(const CogVideoXVaeConfig& config) {
+  const auto ratio = int64_t{1} << (config.block_out_channels.size() - 1);
+  Tiles tiles;
+  for (const bool is_row : {true, false}) {
+    const auto pixels = (is_row ? config.sample_height : config.sample_width) / 2, latents = pixels / ratio;
+    const double overlap = 1.0 / (is_row ? 6 : 5);
+    const auto in = tile_axis(pixels, latents, overlap), out = tile_axis(latents, pixels, overlap);
+    if (out.stride < 1 || latents * ratio != pixels || in.stride != in.kept * ratio ||
+        out.stride * ratio != out.kept)
+      return std::nullopt;
+    (is_row ? tiles.pixels.rows : tiles.pixels.columns) = in;
+    (is_row ? tiles.latents.rows : tiles.latents.columns) = out;
+  }
+  return tiles;
+}
+
+Tiles require_tiles(const CogVideoXVaeConfig& config) {
+  if (const auto tiles = tiles_of(config)) return *tiles;
+  throw Error(ErrorKind::bad_input, "vae/config.json: with sample_width " +
+                                        std::to_string(config.sample_width) + " and sample_height " +
+                                        std::to_string(config.sample_height) +
+                                        " tiles do not fall on whole latents; --vae-tiling off works");
+}
+
 [[noreturn]] void refuse_training() {
   throw Error(ErrorKind::usage,
               "CogVideoX's autoencoder cannot be trained or train others; train a model of another family");
@@ -23,11 +62,14 @@ at::Tensor channels_last(const at::Tensor& x) { return x.contiguous(at::MemoryFo
 }  // namespace
 
 VaeSpec CogVideoXVaeConfig::spec() const {
+  const auto tiles = tiles_of(*this);
   return {.channels = latent_channels,
           .spatial_ratio = int64_t{1} << (block_out_channels.size() - 1),
           .temporal_ratio = int64_t{1} << temporal_levels,
           .latent_step = latent_frames_at_once,
-          .leading = leading};
+          .leading = leading,
+          .tile_width = tiles ? tiles->pixels.columns.length : 0,
+          .tile_height = tiles ? tiles->pixels.rows.length : 0};
 }
 
 CogVideoXVaeConfig parse_cogvideox_vae_config(const Json& config, const std::string& where) {
@@ -52,6 +94,9 @@ CogVideoXVaeConfig parse_cogvideox_vae_config(const Json& config, const std::str
   c.norm_num_groups = json_size(config, "norm_num_groups", where, 1024);
   c.norm_eps = json_get_or<double>(config, "norm_eps", 1e-6, where);
   c.scaling_factor = json_get<double>(config, "scaling_factor", where);
+  for (const auto& [key, field] :
+       {std::pair{"sample_width", &c.sample_width}, std::pair{"sample_height", &c.sample_height}})
+    if (config.contains(key)) *field = json_size(config, key, where, 16384);
   c.invert_scale_latents = json_get_or<bool>(config, "invert_scale_latents", false, where);
   const auto levels = static_cast<int64_t>(c.block_out_channels.size());
   if (levels <= c.temporal_levels || levels > 8 ||
@@ -147,21 +192,21 @@ struct CogVideoXVae::Decoder {
   // latents [t, z, h, w] of one chunk → [t', 3, H, W]
   at::Tensor forward(const at::Tensor& latents, ConvCaches& caches) const {
     caches.begin_chunk();
-    const auto z = channels_last(latents.to(conv_in.dtype()));
+    const auto z = channels_last(latents);
     auto x = convolve_replicated(conv_in, z, caches.next());
     for (const auto& resnet : mid_block) x = resnet.forward(x, z, caches);
     for (const auto& block : up_blocks) {
       for (const auto& resnet : block.resnets) x = resnet.forward(x, z, caches);
       if (block.upsampler) x = block.upsampler->forward(x);
     }
-    return convolve_replicated(conv_out, norm_out->silu(x, z), caches.next()).to(at::kFloat);
+    return convolve_replicated(conv_out, norm_out->silu(x, z), caches.next());
   }
 };
 
 CogVideoXVae::CogVideoXVae(const CogVideoXVaeConfig& config, const WeightScope& weights)
     : VideoVae(config.spec()),
       config_(config),
-      encoder_(std::make_unique<Encoder>(config, (weights / "encoder").exact())),
+      encoder_(std::make_unique<Encoder>(config, weights / "encoder")),
       decoder_(std::make_unique<Decoder>(config, weights / "decoder")) {}
 CogVideoXVae::~CogVideoXVae() = default;
 
@@ -192,59 +237,39 @@ struct ChunkedClip {
 
 }  // namespace
 
-class CogVideoXVae::Encoding : public EncodeStream {
+class CogVideoXVae::EncodePass : public VaePass {
  public:
-  explicit Encoding(const CogVideoXVae& vae) : vae_(vae) {}
+  explicit EncodePass(const CogVideoXVae& vae) : vae_(vae) {}
 
-  Posterior push(const at::Tensor& frames) override {
-    vae_.require_frames(frames);
-    clip_.add(frames.transpose(0, 1));
+  at::Tensor push(const at::Tensor& frames) override {
+    clip_.add(frames);
     std::vector<at::Tensor> parts;
-    while (true) {
-      const auto chunk = clip_.next();
-      if (!chunk.defined()) break;
-      encode(chunk, parts);
-    }
-    return posterior_of(parts);
+    for (auto chunk = clip_.next(); chunk.defined(); chunk = clip_.next()) parts.push_back(encode(chunk));
+    return parts.empty() ? at::Tensor() : at::cat(parts);
   }
-
-  Posterior finish() override {
-    std::vector<at::Tensor> parts;
+  at::Tensor finish() override {
+    if (!clip_.first || clip_.available() == 0) return {};
     const auto ratio = vae_.spec().temporal_ratio;
-    if (clip_.first && clip_.available() > 0)
-      encode(clip_.take((clip_.available() - 1) / ratio * ratio + 1), parts);
-    return posterior_of(parts);
+    return encode(clip_.take((clip_.available() - 1) / ratio * ratio + 1));
   }
 
  private:
-  void encode(const at::Tensor& chunk, std::vector<at::Tensor>& parts) {
-    const auto moments = vae_.encoder_->forward(chunk, clip_.caches);
-    for (; leading_ > 0; --leading_) parts.push_back(moments.narrow(0, 0, 1));
-    parts.push_back(moments);
-  }
+  at::Tensor encode(const at::Tensor& chunk) { return vae_.encoder_->forward(chunk, clip_.caches); }
 
   const CogVideoXVae& vae_;
   ChunkedClip clip_{.length = frames_at_once};
-  int64_t leading_ = vae_.spec().leading;
 };
 
-class CogVideoXVae::Decoding : public DecodeStream {
+class CogVideoXVae::DecodePass : public VaePass {
  public:
-  explicit Decoding(const CogVideoXVae& vae) : vae_(vae) {}
+  explicit DecodePass(const CogVideoXVae& vae) : vae_(vae) {}
 
   at::Tensor push(const at::Tensor& latents) override {
-    const auto dropped = std::min(leading_, latents.size(1));
-    leading_ -= dropped;
-    if (latents.size(1) > dropped) clip_.add(latents.slice(1, dropped).transpose(0, 1));
+    clip_.add(latents);
     std::vector<at::Tensor> parts;
-    while (true) {
-      const auto chunk = clip_.next();
-      if (!chunk.defined()) break;
-      parts.push_back(decode(chunk));
-    }
-    return parts.empty() ? at::Tensor() : at::cat(parts, 1);
+    for (auto chunk = clip_.next(); chunk.defined(); chunk = clip_.next()) parts.push_back(decode(chunk));
+    return parts.empty() ? at::Tensor() : at::cat(parts);
   }
-
   at::Tensor finish() override {
     const auto rest = clip_.available();
     if (rest == 0) return {};
@@ -254,25 +279,25 @@ class CogVideoXVae::Decoding : public DecodeStream {
                   "clip has an even number");
     if (rest <= latent_frames_at_once + 1) return decode(clip_.take(rest));
     const auto begin = decode(clip_.take(rest - latent_frames_at_once));
-    return at::cat({begin, decode(clip_.take(latent_frames_at_once))}, 1);
+    return at::cat({begin, decode(clip_.take(latent_frames_at_once))});
   }
 
  private:
-  at::Tensor decode(const at::Tensor& chunk) {
-    return vae_.decoder_->forward(chunk, clip_.caches).clamp(-1.0, 1.0).transpose(0, 1);
-  }
+  at::Tensor decode(const at::Tensor& chunk) { return vae_.decoder_->forward(chunk, clip_.caches); }
 
   const CogVideoXVae& vae_;
   ChunkedClip clip_{.length = latent_frames_at_once};
-  int64_t leading_ = vae_.spec().leading;
 };
 
-std::unique_ptr<EncodeStream> CogVideoXVae::encode_stream() const {
-  return std::make_unique<Encoding>(*this);
+std::unique_ptr<VaePass> CogVideoXVae::encode_pass(int64_t) const {
+  return std::make_unique<EncodePass>(*this);
 }
-std::unique_ptr<DecodeStream> CogVideoXVae::decode_stream() const {
-  return std::make_unique<Decoding>(*this);
+std::unique_ptr<VaePass> CogVideoXVae::decode_pass(int64_t) const {
+  return std::make_unique<DecodePass>(*this);
 }
+
+TileGrid CogVideoXVae::encode_tiles() const { return require_tiles(config_).pixels; }
+TileGrid CogVideoXVae::decode_tiles() const { return require_tiles(config_).latents; }
 
 Posterior CogVideoXVae::encode_clips(const at::Tensor&) const { refuse_training(); }
 at::Tensor CogVideoXVae::decode_clips(const at::Tensor&) const { refuse_training(); }

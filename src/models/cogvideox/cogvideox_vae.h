@@ -19,7 +19,8 @@ struct CogVideoXVaeConfig {
   int64_t temporal_levels = 2;  // log2 of the config's temporal_compression_ratio
   double norm_eps = 1e-6, scaling_factor = 1.15258426;
   bool invert_scale_latents = false;
-  int64_t leading = 0;  // not of the file: see VaeSpec
+  int64_t sample_width = 720, sample_height = 480;  // pixels; tiles have half of each
+  int64_t leading = 0;                              // not of the file: see VaeSpec
   VaeSpec spec() const;
 };
 
@@ -31,12 +32,6 @@ class CogVideoXVae : public VideoVae {
   CogVideoXVae(const CogVideoXVaeConfig& config, const WeightScope& weights);
   ~CogVideoXVae() override;
 
-  // A clip of 8·k + 1 frames, or of at most 16; frames beyond that are dropped.
-  std::unique_ptr<EncodeStream> encode_stream() const override;
-  // An odd number of latent frames without the leading ones, or at most four: the reference cuts a longer
-  // even number elsewhere, and makes four frames of its first one. finish() throws Error{usage} for it.
-  std::unique_ptr<DecodeStream> decode_stream() const override;
-
   // Throw Error{usage}: this family is not trained here.
   Posterior encode_clips(const at::Tensor& frames) const override;
   at::Tensor decode_clips(const at::Tensor& latents) const override;
@@ -47,11 +42,20 @@ class CogVideoXVae : public VideoVae {
   at::Tensor normalise(const at::Tensor& latents) const override;
   at::Tensor denormalise(const at::Tensor& latents) const override;
 
+ protected:
+  // A clip of 8·k + 1 frames, or of at most 16; frames beyond that are dropped.
+  std::unique_ptr<VaePass> encode_pass(int64_t latent_pixels) const override;
+  // An odd number of latent frames without the leading ones, or at most four: the reference cuts a longer
+  // even number elsewhere, and makes four frames of its first one. finish() throws Error{usage} for it.
+  std::unique_ptr<VaePass> decode_pass(int64_t latent_pixels) const override;
+  TileGrid encode_tiles() const override;
+  TileGrid decode_tiles() const override;
+
  private:
   struct Encoder;
   struct Decoder;
-  class Encoding;
-  class Decoding;
+  class EncodePass;
+  class DecodePass;
 
   CogVideoXVaeConfig config_;
   std::unique_ptr<Encoder> encoder_;

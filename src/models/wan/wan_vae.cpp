@@ -31,6 +31,9 @@ at::Tensor unfold_pixels(const at::Tensor& x, int64_t p) {
       .reshape({x.size(0), x.size(1) / (p * p), x.size(2) * p, x.size(3) * p});
 }
 
+// What the reference's enable_tiling() begins with: pixels of a tile, and from one to the next.
+constexpr int64_t tile_pixels = 256, tile_stride = 192;
+
 at::Tensor per_channel(const std::vector<double>& values, const at::Tensor& like) {
   return at::tensor(values, at::TensorOptions(at::kFloat)).to(like.device()).view({-1, 1, 1, 1});
 }
@@ -59,7 +62,9 @@ VaeSpec WanVaeConfig::spec() const {
   return {.channels = z_dim,
           .spatial_ratio = patch_size * (int64_t{1} << (dim_mult.size() - 1)),
           .temporal_ratio = int64_t{1}
-                            << std::count(temporal_downsample.begin(), temporal_downsample.end(), true)};
+                            << std::count(temporal_downsample.begin(), temporal_downsample.end(), true),
+          .tile_width = tile_pixels,
+          .tile_height = tile_pixels};
 }
 
 WanVaeConfig parse_wan_vae_config(const Json& config, const std::string& where) {
@@ -210,7 +215,7 @@ struct WanVae::Decoder {
   at::Tensor forward(at::Tensor x, ConvCaches& caches, bool first_chunk) const {
     caches.begin_chunk();
     ConvCache none;
-    x = post_quant_conv.forward(channels_last(x.to(conv_in.dtype())), none);
+    x = post_quant_conv.forward(channels_last(x), none);
     x = mid_block->forward(conv_in.forward(x, caches.next()), caches);
     for (const auto& block : up_blocks) {
       if (const auto* residual = std::get_if<VaeResidualUp>(&block)) {
@@ -221,14 +226,14 @@ struct WanVae::Decoder {
       for (const auto& resnet : level.resnets) x = resnet.forward(x, caches);
       if (level.upsampler) x = level.upsampler->forward(x, caches, first_chunk);
     }
-    return conv_out.forward(norm_out.silu(x), caches.next()).to(at::kFloat);
+    return conv_out.forward(norm_out.silu(x), caches.next());
   }
 };
 
 WanVae::WanVae(const WanVaeConfig& config, const WeightScope& weights)
     : VideoVae(config.spec()),
       config_(config),
-      encoder_(std::make_unique<Encoder>(config, weights.exact())),
+      encoder_(std::make_unique<Encoder>(config, weights)),
       decoder_(std::make_unique<Decoder>(config, weights)) {}
 WanVae::~WanVae() = default;
 WanVae::WanVae(WanVae&&) noexcept = default;
@@ -241,90 +246,80 @@ int64_t quickest_wan_chunk(int64_t latent_pixels) {
 
 namespace {
 
-// What has come of a clip and was not worked on yet, and what the layers remember of the rest. The last bit
-// of a convolution may depend on how many images it takes at once, so that chunks do not follow the pieces in
-// which the clip comes.
-struct StreamState {
-  ConvCaches caches{1};
-  at::Tensor pending;  // [t, ...]
-  bool first = true;   // the clip's first entry, which temporal layers treat by itself, is a chunk
+// Chunk by chunk: `length` entries at once, and before them the clip's first entry by itself, as temporal
+// layers treat it. The last bit of a convolution may depend on how many images it takes at once, so that
+// chunks do not follow the pieces in which the clip comes.
+class ChunkedPass : public VaePass {
+ public:
+  using Forward = std::function<at::Tensor(const at::Tensor& chunk, ConvCaches& caches, bool first_chunk)>;
 
-  void add(const at::Tensor& piece) { pending = pending.defined() ? at::cat({pending, piece}) : piece; }
+  // group: what of the clip's end is worked on comes in whole groups.
+  ChunkedPass(int64_t length, int64_t group, Forward forward)
+      : length_(length), group_(group), forward_(std::move(forward)) {}
 
-  // work(chunk) for every chunk of `length` entries that is there; at the end of the clip also for a shorter
-  // one, of whole groups.
-  template <class Work>
-  void each_chunk(int64_t length, int64_t group, bool end, const Work& work) {
-    while (pending.defined()) {
-      const int64_t available = pending.size(0);
-      int64_t count = first ? 1 : length;
-      if (available < count) count = end ? available / group * group : 0;
-      if (count == 0) return;
-      work(pending.narrow(0, 0, count));
-      pending = pending.narrow(0, count, available - count);
-      first = false;
-    }
+  at::Tensor push(const at::Tensor& entries) override {
+    pending_ = pending_.defined() ? at::cat({pending_, entries}) : entries;
+    return run(/*end=*/false);
   }
+  at::Tensor finish() override { return run(/*end=*/true); }
+
+ private:
+  at::Tensor run(bool end) {
+    std::vector<at::Tensor> parts;
+    while (pending_.defined()) {
+      const int64_t available = pending_.size(0);
+      int64_t count = first_ ? 1 : length_;
+      if (available < count) count = end ? available / group_ * group_ : 0;
+      if (count == 0) break;
+      parts.push_back(forward_(pending_.narrow(0, 0, count), caches_, first_));
+      pending_ = pending_.narrow(0, count, available - count);
+      first_ = false;
+    }
+    if (parts.empty()) return {};
+    return parts.size() == 1 ? parts[0] : at::cat(parts);
+  }
+
+  int64_t length_, group_;
+  Forward forward_;
+  ConvCaches caches_{1};
+  at::Tensor pending_;  // [t, …]
+  bool first_ = true;
 };
 
 }  // namespace
 
-class WanVae::Encoding : public EncodeStream {
- public:
-  explicit Encoding(const WanVae& vae) : vae_(vae) {}
+std::unique_ptr<VaePass> WanVae::encode_pass(int64_t latent_pixels) const {
+  const auto group = spec().temporal_ratio;
+  return std::make_unique<ChunkedPass>(group * chunk_for(latent_pixels), group,
+                                       [this](const at::Tensor& chunk, ConvCaches& caches, bool first_chunk) {
+                                         return encoder_->forward(chunk, caches, first_chunk);
+                                       });
+}
 
-  Posterior push(const at::Tensor& frames) override {
-    vae_.require_frames(frames);
-    const auto ratio = vae_.spec().spatial_ratio;
-    chunk_ = vae_.spec().temporal_ratio * vae_.chunk_for(frames.size(2) / ratio * (frames.size(3) / ratio));
-    state_.add(fold_pixels(frames.transpose(0, 1), vae_.config_.patch_size));  // [t, 3·p·p, H / p, W / p]
-    return encode(/*end=*/false);
-  }
-  Posterior finish() override { return encode(/*end=*/true); }
+std::unique_ptr<VaePass> WanVae::decode_pass(int64_t latent_pixels) const {
+  return std::make_unique<ChunkedPass>(chunk_for(latent_pixels), 1,
+                                       [this](const at::Tensor& chunk, ConvCaches& caches, bool first_chunk) {
+                                         return decoder_->forward(chunk, caches, first_chunk);
+                                       });
+}
 
- private:
-  Posterior encode(bool end) {
-    std::vector<at::Tensor> parts;
-    state_.each_chunk(chunk_, vae_.spec().temporal_ratio, end, [&](const at::Tensor& chunk) {
-      parts.push_back(vae_.encoder_->forward(chunk, state_.caches, state_.first));
-    });
-    return posterior_of(parts);
-  }
+// The encoder's tiles are measured in folded pixels, the decoder's in those of the finished frames.
+TileGrid WanVae::encode_tiles() const {
+  const auto ratio = spec().spatial_ratio / config_.patch_size;
+  const TileAxis axis{tile_pixels, tile_stride, tile_pixels / ratio, tile_stride / ratio};
+  return {axis, axis};
+}
 
-  const WanVae& vae_;
-  StreamState state_;
-  int64_t chunk_ = 1;  // frames that are encoded at once
-};
+TileGrid WanVae::decode_tiles() const {
+  const auto ratio = spec().spatial_ratio, patch = config_.patch_size;
+  const TileAxis axis{tile_pixels / ratio, tile_stride / ratio, tile_pixels / patch, tile_stride / patch};
+  return {axis, axis};
+}
 
-class WanVae::Decoding : public DecodeStream {
- public:
-  explicit Decoding(const WanVae& vae) : vae_(vae) {}
-
-  at::Tensor push(const at::Tensor& latents) override {
-    chunk_ = vae_.chunk_for(latents.size(2) * latents.size(3));
-    state_.add(latents.transpose(0, 1));  // [t, z, h, w]
-    return decode(/*end=*/false);
-  }
-  at::Tensor finish() override { return decode(/*end=*/true); }
-
- private:
-  at::Tensor decode(bool end) {
-    std::vector<at::Tensor> parts;
-    state_.each_chunk(chunk_, 1, end, [&](const at::Tensor& chunk) {
-      const auto frames = vae_.decoder_->forward(chunk, state_.caches, state_.first);
-      parts.push_back(unfold_pixels(frames, vae_.config_.patch_size).clamp(-1.0, 1.0).transpose(0, 1));
-    });
-    if (parts.empty()) return {};
-    return parts.size() == 1 ? parts[0] : at::cat(parts, 1);
-  }
-
-  const WanVae& vae_;
-  StreamState state_;
-  int64_t chunk_ = 1;  // latent frames that are decoded at once
-};
-
-std::unique_ptr<EncodeStream> WanVae::encode_stream() const { return std::make_unique<Encoding>(*this); }
-std::unique_ptr<DecodeStream> WanVae::decode_stream() const { return std::make_unique<Decoding>(*this); }
+at::Tensor WanVae::fold(const at::Tensor& frames) const { return fold_pixels(frames, config_.patch_size); }
+at::Tensor WanVae::unfold(const at::Tensor& frames) const {
+  return unfold_pixels(frames, config_.patch_size);
+}
 
 Posterior WanVae::encode_clips(const at::Tensor& frames) const {
   const auto clips = frames.size(0);

@@ -42,9 +42,6 @@ class WanVae : public VideoVae {
 
   const WanVaeConfig& config() const { return config_; }
 
-  // The result is that of one pass to the last bit, however the clip is cut.
-  std::unique_ptr<EncodeStream> encode_stream() const override;
-  std::unique_ptr<DecodeStream> decode_stream() const override;
   Posterior encode_clips(const at::Tensor& frames) const override;
   at::Tensor decode_clips(const at::Tensor& latents) const override;
 
@@ -52,11 +49,18 @@ class WanVae : public VideoVae {
   at::Tensor normalise(const at::Tensor& latents) const override;
   at::Tensor denormalise(const at::Tensor& latents) const override;
 
+ protected:
+  // The result is that of one pass to the last bit, however the clip is cut.
+  std::unique_ptr<VaePass> encode_pass(int64_t latent_pixels) const override;
+  std::unique_ptr<VaePass> decode_pass(int64_t latent_pixels) const override;
+  TileGrid encode_tiles() const override;
+  TileGrid decode_tiles() const override;
+  at::Tensor fold(const at::Tensor& frames) const override;
+  at::Tensor unfold(const at::Tensor& frames) const override;
+
  private:
   struct Encoder;
   struct Decoder;
-  class Encoding;
-  class Decoding;
   int64_t chunk_for(int64_t latent_pixels) const {
     return chunk() > 0 ? chunk() : quickest_wan_chunk(latent_pixels);
   }

@@ -95,6 +95,20 @@ ClipSize clip_size(const GenerationPlan& plan) {
   return size;
 }
 
+double decoding_bytes(const Model& model, at::Device device, const ClipSize& clip, const RunShape& way) {
+  const auto share = static_cast<double>(c10::elementSize(way.vae_dtype)) / sizeof(float);
+  const auto vae = model.vae();
+  const bool is_cut = clip.width > vae.tile_width || clip.height > vae.tile_height;
+  if (!way.tiles || vae.tile_width == 0 || !is_cut)
+    return share * model.decoding_bytes(clip.width, clip.height, clip.frames, way.decode_chunk);
+  const auto width = std::min(clip.width, vae.tile_width), height = std::min(clip.height, vae.tile_height);
+  // All frames are there before the first one goes on, those of one tile twice, and in the host's memory.
+  const auto finished = 3.0 * sizeof(float) *
+                        static_cast<double>(clip.frames * (clip.width * clip.height + 2 * width * height));
+  return share * model.decoding_bytes(width, height, clip.frames, way.decode_chunk) +
+         (device.is_cpu() ? finished : 0);
+}
+
 MemoryEstimate estimate_memory(const Model& model, const ComponentSizes& components, at::Device device,
                                at::ScalarType dtype, const std::vector<ClipSize>& clips,
                                const RunShape& shape) {
@@ -108,12 +122,12 @@ MemoryEstimate estimate_memory(const Model& model, const ComponentSizes& compone
   const auto transformer = by_block ? bytes_by_block(components.transformer_blocks, element)
                                     : bytes_of_weights(components.transformer, components.packed_transformer,
                                                        element, 1.25);
-  const auto vae = static_cast<double>(components.vae) * sizeof(float) * 2;
+  const auto vae = static_cast<double>(components.vae) * 2 *
+                   static_cast<double>(c10::elementSize(shape.vae_dtype));
   double decoding = 0;
   for (const auto& clip : clips)
-    decoding = std::max(decoding,
-                        model.decoding_bytes(clip.width, clip.height, clip.frames, shape.decode_chunk) +
-                            (device.is_cpu() ? encoding_bytes(clip) : 0));
+    decoding = std::max(
+        decoding, decoding_bytes(model, device, clip, shape) + (device.is_cpu() ? encoding_bytes(clip) : 0));
   const auto workers = static_cast<double>(shape.workers);
   MemoryEstimate estimate;
   // Of a card's memory: what CUDA's context and its libraries take there.
@@ -153,13 +167,14 @@ int64_t device_memory(at::Device device) {
   return machine;
 }
 
-RunShape shape_with(Offload offload, const Model& model, const ComponentSizes& components, at::Device device,
-                    at::ScalarType dtype, const std::vector<ClipSize>& clips, const RunLimits& limits) {
+RunShape shape_with(Offload offload, bool tiles, const Model& model, const ComponentSizes& components,
+                    at::Device device, at::ScalarType dtype, const std::vector<ClipSize>& clips,
+                    const RunLimits& limits) {
   const auto limit = limits.memory;
   constexpr int64_t budget_cpu = 1280;    // beyond it a pass leaves the cache and gains nothing
                                           // (docs/performance.md)
   constexpr int64_t budget_cuda = 32768;  // enough to fill the device with a small network
-  RunShape shape{.offload = offload};
+  RunShape shape{.offload = offload, .tiles = tiles, .vae_dtype = limits.vae_dtype};
   shape.token_budget = std::max<int64_t>(
       1, limits.token_budget.value_or(device.is_cpu() ? budget_cpu : budget_cuda));
   // Small clips on the CPU are denoised side by side, on one thread each. Otherwise one pack has all threads,
@@ -184,14 +199,17 @@ RunShape shape_with(Offload offload, const Model& model, const ComponentSizes& c
     } else if (may_overlap) {
       may_overlap = false;
     } else {
+      const RunShape way{.decode_chunk = 1, .tiles = tiles, .vae_dtype = limits.vae_dtype};
       const auto need = [&](const ClipSize& one) {
-        const RunShape alone{.pack_tokens = one.tokens, .decode_chunk = 1, .offload = offload};
+        auto alone = way;
+        alone.pack_tokens = one.tokens;
+        alone.offload = offload;
         return estimate_memory(model, components, device, dtype, {one}, alone).peak;
       };
       const auto& clip = *std::max_element(
           clips.begin(), clips.end(),
           [&](const ClipSize& a, const ClipSize& b) { return need(a) < need(b); });
-      const auto flags = fitting_flags(model, components, device, dtype, clip, *limit);
+      const auto flags = fitting_flags(model, components, device, dtype, clip, way, *limit);
       throw Error(ErrorKind::out_of_memory,
                   "a clip of " + std::to_string(clip.width) + "x" + std::to_string(clip.height) + ", " +
                       std::to_string(clip.frames) + " frames, needs about " + bytes_text(need(clip)) +
@@ -219,29 +237,39 @@ std::optional<Offload> parse_offload(const std::string& name) {
 
 RunShape shape_run(const Model& model, const ComponentSizes& components, at::Device device,
                    at::ScalarType dtype, const std::vector<ClipSize>& clips, const RunLimits& limits) {
-  const auto shape_of = [&](Offload offload) {
-    return shape_with(offload, model, components, device, dtype, clips, limits);
+  const auto shape_of = [&](Offload offload, bool tiles) {
+    return shape_with(offload, tiles, model, components, device, dtype, clips, limits);
   };
-  if (limits.offload) return shape_of(*limits.offload);
+  if (limits.offload && limits.tiles) return shape_of(*limits.offload, *limits.tiles);
+  auto offloads = std::vector<Offload>{Offload::none, Offload::stage, Offload::block};
+  if (limits.offload) offloads = {*limits.offload};
+  auto tilings = std::vector<bool>{false, true};
+  if (limits.tiles) tilings = {*limits.tiles};
   const auto most = limits.memory.value_or(device_memory(device));
-  for (const auto offload : {Offload::none, Offload::stage}) {
-    try {
-      const auto shape = shape_of(offload);
-      if (estimate_memory(model, components, device, dtype, clips, shape).peak <= most) return shape;
-    } catch (const Error& error) {
-      if (error.kind() != ErrorKind::out_of_memory) throw;
+  for (const bool tiles : tilings)
+    for (const auto offload : offloads) {
+      try {
+        const auto shape = shape_of(offload, tiles);
+        if (estimate_memory(model, components, device, dtype, clips, shape).peak <= most) return shape;
+      } catch (const Error& error) {
+        if (error.kind() != ErrorKind::out_of_memory) throw;
+      }
     }
-  }
-  try {
-    return shape_of(Offload::block);
-  } catch (const Error& error) {
-    if (error.kind() != ErrorKind::out_of_memory) throw;
-    return shape_of(Offload::none);  // which says what it would take as it is usually done
-  }
+  // Nothing fits. With a limit the message says what the clip would take as it is usually done.
+  const bool has_tiles = tilings.back() && model.vae().tile_width > 0;
+  return shape_of(limits.memory ? offloads.front() : offloads.back(), has_tiles);
+}
+
+bool needs_tiles(const Model& model, at::Device device, const ClipSize& clip, const RunShape& way) {
+  auto in_tiles = way;
+  in_tiles.tiles = true;
+  const auto whole_clip = decoding_bytes(model, device, clip, way);
+  return whole_clip > static_cast<double>(device_memory(device)) &&
+         decoding_bytes(model, device, clip, in_tiles) < whole_clip;
 }
 
 std::string fitting_flags(const Model& model, const ComponentSizes& components, at::Device device,
-                          at::ScalarType dtype, const ClipSize& clip, int64_t limit) {
+                          at::ScalarType dtype, const ClipSize& clip, const RunShape& way, int64_t limit) {
   const auto vae = model.vae();
   // Patches or not: what counts is the share of the clip's own tokens.
   const auto latents = [&](int64_t width, int64_t height, int64_t frames) {
@@ -257,9 +285,8 @@ std::string fitting_flags(const Model& model, const ComponentSizes& components, 
                          std::max(1.0, latents(clip.width, clip.height, clip.frames)));
     if (clip.written_width == clip.width) other.written_width = width;
     if (clip.written_height == clip.height) other.written_height = height;
-    RunShape shape;
+    auto shape = way;
     shape.pack_tokens = other.tokens;
-    shape.decode_chunk = 1;
     return estimate_memory(model, components, device, dtype, {other}, shape).peak <= limit;
   };
   std::string flags;

@@ -29,6 +29,8 @@ const std::vector<std::string>& offload_names();
 struct RunLimits {
   std::optional<int64_t> threads = {}, token_budget = {}, memory = {};  // memory: bytes
   std::optional<Offload> offload = {};
+  std::optional<bool> tiles = {};  // of the autoencoder
+  at::ScalarType vae_dtype = at::kFloat;
 };
 
 // "auto" → none. Throws Error{usage}.
@@ -43,6 +45,8 @@ struct RunShape {
   int64_t decode_chunk = 0;  // latent frames at once; 0: as many as are quickest
   bool overlap = false;      // clips are decoded while others are denoised
   Offload offload = Offload::none;
+  bool tiles = false;                     // clips are decoded in tiles
+  at::ScalarType vae_dtype = at::kFloat;  // that the autoencoder computes in
 };
 
 // What the estimate needs to know of a clip.
@@ -62,16 +66,21 @@ MemoryEstimate estimate_memory(const Model& model, const ComponentSizes& compone
 
 // The quickest shape for these clips, or, where that would take more memory than the limit, the quickest
 // found that does not: smaller decoding chunks, smaller packs, fewer at once, one thing after the other,
-// weights that are offloaded. Throws Error{out_of_memory} when none does: with the estimate for the largest
-// clip, and flags for it that would fit. Without a limit weights are offloaded where they would be more than
-// the device or the machine has.
+// weights that are offloaded, and at last tiles, which make other frames. Throws Error{out_of_memory} when
+// none does: with the estimate for the largest clip, and flags for it that would fit. Without a limit that is
+// done where it would be more than the device or the machine has.
 RunShape shape_run(const Model& model, const ComponentSizes& components, at::Device device,
                    at::ScalarType dtype, const std::vector<ClipSize>& clips, const RunLimits& limits);
 
 // Flags under which a clip would need at most `limit` bytes, as "--frames 17 or --size 128x128"; empty when
-// there are none.
+// there are none. way: how the clip is decoded.
 std::string fitting_flags(const Model& model, const ComponentSizes& components, at::Device device,
-                          at::ScalarType dtype, const ClipSize& clip, int64_t limit);
+                          at::ScalarType dtype, const ClipSize& clip, const RunShape& way, int64_t limit);
+
+// At the peak of decoding a clip that way; encoding takes about as much.
+double decoding_bytes(const Model& model, at::Device device, const ClipSize& clip, const RunShape& way);
+// Whether the device's memory, or the machine's, would hold that only in tiles.
+bool needs_tiles(const Model& model, at::Device device, const ClipSize& clip, const RunShape& way);
 
 // "2GB", "1.5 GiB", "800M", "1000000": bytes; K, M, G, T are powers of 1024 with or without an i. Throws
 // Error{usage}, naming `flag`.

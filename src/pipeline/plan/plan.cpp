@@ -32,7 +32,8 @@ void note_unused_keys(GenerationPlan& plan, const Model& model) {
     }
 }
 
-void plan_placement(GenerationPlan& plan, const Model& model, Offload offload) {
+void plan_placement(GenerationPlan& plan, const Model& model, const RunShape& shape) {
+  const auto offload = shape.offload;
   const bool by_block = offload == Offload::block;
   const auto place = [&](const char* component, const std::string& dtype, const char* residency) {
     plan.placement[component] = {plan.device, dtype, residency};
@@ -42,21 +43,35 @@ void plan_placement(GenerationPlan& plan, const Model& model, Offload offload) {
   if (model.boundary_timestep()) plan.placement["transformer_2"] = plan.placement["transformer"];
   if (const auto pictures = model.picture_inputs(); pictures && pictures->are_encoded)
     place("image_encoder", plan.dtype, "stage");
-  place("vae", dtype_name(at::kFloat), "resident");
+  place("vae", dtype_name(shape.vae_dtype), "resident");
 }
 
 // Throws Error{out_of_memory} when no way of making the clips stays within the limit.
 void plan_memory(GenerationPlan& plan, const Model& model, const ComponentSizes& sizes, at::Device device,
                  at::ScalarType dtype) {
   const std::vector<ClipSize> clips(plan.clips.size(), clip_size(plan));
-  const auto& settings = plan.settings;
+  auto& settings = plan.settings;
   const auto asked = parse_offload(settings.offload.value_or("auto"));
-  const auto shape = shape_run(model, sizes, device, dtype, clips,
-                               {settings.threads, settings.token_budget, plan.memory_limit, asked});
+  const auto tiles = parse_tiling(settings.vae_tiling.value_or("auto"));
+  const auto vae_dtype = parse_vae_dtype(settings.vae_dtype.value_or("auto"), device, dtype);
+  const auto shape = shape_run(
+      model, sizes, device, dtype, clips,
+      {settings.threads, settings.token_budget, plan.memory_limit, asked, tiles, vae_dtype});
   plan.memory = estimate_memory(model, sizes, device, dtype, clips, shape);
-  plan_placement(plan, model, shape.offload);
+  plan_placement(plan, model, shape);
+  // Both are of the clip itself, and written where they are not what is usual.
+  settings.vae_tiling = shape.tiles ? "on" : tiles ? settings.vae_tiling : std::nullopt;
+  settings.vae_dtype = vae_dtype == at::kFloat ? std::nullopt : std::optional(dtype_name(vae_dtype));
+  if (shape.tiles && !tiles) {
+    const RunShape whole{.decode_chunk = 1, .vae_dtype = vae_dtype};
+    plan.notes.push_back(
+        "--vae-tiling on: decoding in one piece would take " +
+        bytes_text(static_cast<int64_t>(decoding_bytes(model, device, clips.front(), whole))) +
+        " of memory beside the rest");
+  }
   if (asked || shape.offload == Offload::none) return;
-  const RunShape kept{.pack_tokens = shape.pack_tokens, .decode_chunk = 1};
+  const RunShape kept{
+      .pack_tokens = shape.pack_tokens, .decode_chunk = 1, .tiles = shape.tiles, .vae_dtype = vae_dtype};
   plan.notes.push_back("--offload " + offload_names()[static_cast<std::size_t>(shape.offload)] +
                        ": with all weights kept a clip "
                        "would take " +
@@ -64,11 +79,11 @@ void plan_memory(GenerationPlan& plan, const Model& model, const ComponentSizes&
                        " of memory, so it takes " + bytes_text(plan.memory.peak) + " and longer");
 }
 
-int64_t bytes_of_weights(const ComponentSizes& sizes, at::ScalarType dtype) {
+int64_t bytes_of_weights(const ComponentSizes& sizes, at::ScalarType dtype, at::ScalarType vae_dtype) {
   const auto element = static_cast<int64_t>(c10::elementSize(dtype));
   return weight_bytes(sizes.text_encoder, sizes.packed_text_encoder, element) +
          weight_bytes(sizes.transformer, sizes.packed_transformer, element) + sizes.image_encoder * element +
-         sizes.vae * static_cast<int64_t>(sizeof(float));  // the autoencoder stays in float32
+         sizes.vae * static_cast<int64_t>(c10::elementSize(vae_dtype));
 }
 
 // What is neither made nor kept by the parts of planning.
@@ -204,7 +219,8 @@ GenerationPlan Planner::plan(const GenerationRequest& request) {
   plan_sound(plan, sources);
   plan_file_compression(plan);
   if (!sizes) sizes = component_sizes(model);
-  plan.weight_bytes = bytes_of_weights(*sizes, dtype);
+  plan.weight_bytes = bytes_of_weights(*sizes, dtype,
+                                       parse_vae_dtype(plan.settings.vae_dtype.value_or("auto"), device, dtype));
   record_settings(plan, request);
   plan_memory(plan, model, *sizes, device, dtype);
   return plan;

@@ -58,12 +58,22 @@ std::unique_ptr<ClipSink> make_receiver_sink(std::function<void(const FrameBlock
 
 void decode_to(ClipSink& sink, const VideoVae& vae, const at::Tensor& latents, int64_t frames,
                Observer& observer) {
-  vae.decode(vae.denormalise(latents), [&](const at::Tensor& part) {
-    observer.check_cancelled();
-    const auto wanted = std::min(part.size(1), frames - sink.frames());
-    if (wanted > 0) sink.write(part.narrow(1, 0, wanted));
-    observer.progress({"decode", sink.frames(), frames});
-  });
+  int64_t reached = 0;
+  const auto progress = [&](int64_t done) {
+    observer.progress({"decode", reached = std::max(reached, done), frames});
+  };
+  vae.decode(
+      vae.denormalise(latents),
+      [&](const at::Tensor& part) {
+        observer.check_cancelled();
+        const auto wanted = std::min(part.size(1), frames - sink.frames());
+        if (wanted > 0) sink.write(part.narrow(1, 0, wanted));
+        progress(sink.frames());
+      },
+      [&](double share) {
+        observer.check_cancelled();
+        progress(static_cast<int64_t>(share * static_cast<double>(frames)));
+      });
   sink.finish();
 }
 

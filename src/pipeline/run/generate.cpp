@@ -88,13 +88,16 @@ class ModelRun {
     sizes_ = component_sizes(model());
     tokenizer_ = model().load_tokenizer();
     offload_ = parse_offload(plan_.settings.offload.value_or("auto"));
+    vae_dtype_ = parse_vae_dtype(plan_.settings.vae_dtype.value_or("auto"), device_, dtype_);
+    tiles_ = plan_.settings.vae_tiling == "on";
     fit_into_memory();
     if (limits_.checkpoint_every) resume();
   }
 
   RunShape shape_of(const std::vector<ClipSize>& clips) const {
-    return shape_run(model(), sizes_, device_, dtype_, clips,
-                     {plan_.settings.threads, limits_.token_budget, limits_.memory_limit, offload_});
+    return shape_run(
+        model(), sizes_, device_, dtype_, clips,
+        {plan_.settings.threads, limits_.token_budget, limits_.memory_limit, offload_, tiles_, vae_dtype_});
   }
 
   // Drops what cannot fit. How weights are offloaded is one way for the whole run: that of the clip which
@@ -119,9 +122,10 @@ class ModelRun {
   // An allocation has failed though the clip was by itself.
   Error out_of_memory(const ClipTask& task) const {
     const auto clip = clip_size(*task.plan);
-    RunShape shape{.pack_tokens = clip.tokens, .decode_chunk = 1};
+    const RunShape shape{
+        .pack_tokens = clip.tokens, .decode_chunk = 1, .tiles = tiles_, .vae_dtype = vae_dtype_};
     const auto need = estimate_memory(model(), sizes_, device_, dtype_, {clip}, shape).peak;
-    auto flags = fitting_flags(model(), sizes_, device_, dtype_, clip, need * 2 / 3);
+    auto flags = fitting_flags(model(), sizes_, device_, dtype_, clip, shape, need * 2 / 3);
     if (offload_ != Offload::block) flags += std::string(flags.empty() ? "" : " or ") + "--offload block";
     return {ErrorKind::out_of_memory,
             task.name() + ": out of memory. A clip of " + std::to_string(clip.width) + "x" +
@@ -209,7 +213,7 @@ class ModelRun {
     const double text_before = times_.text_seconds;
     reporter_.progress({"load", 0, 3});
     if (!vae_) {
-      vae_ = load_vae(model(), {device_, vae_dtype(device_, dtype_)});
+      vae_ = load_vae(model(), {device_, vae_dtype_});
       vae_hash_ = component_hash(model().folder(), "vae");
     }
     reporter_.progress({"load", 1, 3});
@@ -278,6 +282,7 @@ class ModelRun {
                      " tokens at once, decoding one latent frame at a time" +
                      (shape.overlap ? "" : ", one clip after the other"));
     vae_->set_chunk(shape.decode_chunk);
+    vae_->set_tiling(shape.tiles);
     const int threads = at::get_num_threads();
     MemoryGate memory;
     ClipWriter writer(*vae_, {shape.workers > 1 ? 1 : threads, hash_, vae_hash_, path, no_memory, frames_},
@@ -330,6 +335,8 @@ class ModelRun {
   at::ScalarType dtype_ = at::kFloat;
   ComponentSizes sizes_;
   std::optional<Offload> offload_;  // there once the model is open
+  at::ScalarType vae_dtype_ = at::kFloat;
+  bool tiles_ = false;
   std::string hash_;
   std::shared_ptr<const Tokenizer> tokenizer_;
   std::vector<std::string> wanted_texts_;
@@ -356,7 +363,8 @@ PreparationTimes generate_all(const std::vector<GenerationPlan>& plans, const Ba
       if (clip.output.empty() && !frames)
         throw Error(ErrorKind::usage, "a clip without an output needs a receiver of its frames");
     const auto key = files_key(plan) + "\n" + plan.device + " " + plan.dtype + " " +
-                     plan.settings.offload.value_or("auto") + " " +
+                     plan.settings.offload.value_or("auto") + " " + plan.settings.vae_dtype.value_or("auto") +
+                     " " + plan.settings.vae_tiling.value_or("auto") + " " +
                      std::to_string(plan.settings.threads.value_or(0)) + " " +
                      std::to_string(plan.memory_limit.value_or(0)) + " " +
                      std::to_string(plan.settings.token_budget.value_or(0)) + " " +

@@ -72,7 +72,7 @@ TEST(ShapeRun, RefusesWhatCannotFitAndNamesFlagsThatWould) {
 TEST(FittingFlags, FitInTurn) {
   const Shipped model;
   const auto flags = fitting_flags(*model.model, model.sizes, at::kCPU, at::kFloat, square(1024, 33),
-                                   int64_t{450} << 20);
+                                   {.decode_chunk = 1}, int64_t{450} << 20);
   const auto size = flags.find("--size ");
   ASSERT_NE(size, std::string::npos) << flags;
   const int64_t side = std::stoll(flags.substr(size + 7));
