@@ -97,6 +97,13 @@ MappedFile::~MappedFile() {
   ::munmap(const_cast<std::byte*>(bytes_), size_);
 }
 
+void MappedFile::release(const std::byte* begin, std::size_t size) const {
+  const auto page = static_cast<std::uintptr_t>(::sysconf(_SC_PAGESIZE));
+  const auto from = (reinterpret_cast<std::uintptr_t>(begin) + page - 1) / page * page;
+  const auto to = (reinterpret_cast<std::uintptr_t>(begin) + size) / page * page;
+  if (from < to) ::madvise(reinterpret_cast<void*>(from), to - from, MADV_DONTNEED);
+}
+
 void install_mapped_file_handler() {
   struct sigaction action {};
   action.sa_sigaction = handle_bus_error;

@@ -24,6 +24,9 @@ class MappedFile {
 
   const std::byte* bytes() const { return bytes_; }  // null when the file is empty
   std::size_t size() const { return size_; }
+  // Lets go of the pages that lie whole within these bytes of the mapping: they count as the process's memory
+  // no longer, and come back where they are looked at again.
+  void release(const std::byte* begin, std::size_t size) const;
 
  private:
   std::string name_;

@@ -48,8 +48,10 @@ const GgufTensor& GgufFile::entry(const std::string& name) const {
 
 at::Tensor GgufFile::mapped(const GgufTensor& tensor) const {
   auto* address = const_cast<char*>(tensor_bytes(tensor).data());
+  const auto size = tensor.end - tensor.begin;
   return at::from_blob(
-      address, {static_cast<int64_t>(tensor.end - tensor.begin)}, [keep = mapping_](void*) {},
+      address, {static_cast<int64_t>(size)},
+      [keep = mapping_, size](void* begin) { keep->release(static_cast<const std::byte*>(begin), size); },
       at::TensorOptions(at::kByte));
 }
 

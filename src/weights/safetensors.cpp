@@ -105,8 +105,11 @@ at::Tensor SafetensorsFile::tensor(const std::string& name) const {
   }
   if (entry.begin == entry.end) return at::empty(shape, type->type);
   auto* address = const_cast<std::byte*>(mapping_->bytes()) + data_begin_ + entry.begin;
+  // What was cast, joined or copied to a device is not held a second time.
+  const auto size = entry.end - entry.begin;
   const auto bytes = at::from_blob(
-      address, {static_cast<int64_t>(entry.end - entry.begin)}, [keep = mapping_](void*) {},
+      address, {static_cast<int64_t>(size)},
+      [keep = mapping_, size](void* begin) { keep->release(static_cast<const std::byte*>(begin), size); },
       at::TensorOptions(at::kByte));
   if (entry.dtype == "BOOL")
     return bytes.ne(0).view(shape);  // a byte other than 0 or 1 is no bool for the compiler
