@@ -156,10 +156,14 @@ std::unique_ptr<DecodeStream> VideoVae::decode_stream() const { return std::make
 std::unique_ptr<VideoVae::TiledPass> VideoVae::tiles_to_encode(const at::Tensor& entries) const {
   if (!tiling_) return nullptr;
   const auto grid = encode_tiles();
-  if (grid.is_whole(entries.size(2), entries.size(3))) return nullptr;
-  const auto pixels = std::min(grid.rows.length, entries.size(2)) * grid.rows.kept / grid.rows.stride *
-                      (std::min(grid.columns.length, entries.size(3)) * grid.columns.kept /
-                       grid.columns.stride);
+  const auto latents = [](int64_t size, const TileAxis& axis) { return size * axis.kept / axis.stride; };
+  const auto height = entries.size(2), width = entries.size(3);
+  // What is encoded whole is what is decoded whole, though folded pixels make larger tiles.
+  if (latents(height, grid.rows) * spec_.spatial_ratio <= spec_.tile_height &&
+      latents(width, grid.columns) * spec_.spatial_ratio <= spec_.tile_width)
+    return nullptr;
+  const auto pixels = latents(std::min(grid.rows.length, height), grid.rows) *
+                      latents(std::min(grid.columns.length, width), grid.columns);
   return std::make_unique<TiledPass>(grid, [this, pixels] { return encode_pass(pixels); });
 }
 

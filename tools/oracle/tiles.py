@@ -16,7 +16,7 @@ ROWS, COLUMNS = 14, 15
 CASES = {
     "wan-tiny": (AutoencoderKLWan, {1: (33, 35), 3: (26, 58), 6: (34, 20)}),
     "wan22-ti2v": (AutoencoderKLWan, {1: (33, 37), 3: (14, 29), 6: (36, 10)}),
-    "cogvideox-2b": (AutoencoderKLCogVideoX, {1: (31, 47), 3: (28, 40), 5: (20, 49)}),
+    "cogvideox-2b": (AutoencoderKLCogVideoX, {1: (31, 47), 3: (31, 40), 5: (20, 49)}),
 }
 
 

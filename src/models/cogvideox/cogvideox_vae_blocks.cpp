@@ -30,9 +30,13 @@ at::Tensor GroupNorm::operator()(const at::Tensor& x) const {
   const auto per_channel = [&](const at::Tensor& values) {
     return values.to(at::kFloat).view({1, groups, -1, 1, 1});
   };
-  // Two means: var_mean's last bits depend on the number of threads.
-  auto normed = grouped - grouped.mean({0, 2, 3, 4}, /*keepdim=*/true);
-  const auto variance = normed.square().mean({0, 2, 3, 4}, /*keepdim=*/true);
+  // Two means: var_mean's last bits depend on the number of threads. Each of rows first, and of those in
+  // double: one float32 sum of all pixels of large frames is off by 1e-4.
+  const auto mean = [](const at::Tensor& values) {
+    return values.mean(4, /*keepdim=*/true).mean({0, 2, 3}, /*keepdim=*/true, at::kDouble).to(at::kFloat);
+  };
+  auto normed = grouped - mean(grouped);
+  const auto variance = mean(normed.square());
   normed.mul_(at::rsqrt(variance + epsilon) * per_channel(weight)).add_(per_channel(bias));
   return normed.flatten(1, 2).to(x.scalar_type());
 }
