@@ -1,4 +1,7 @@
-"""Live parity: random models and requests made from a seed, through the reference and through t2v, compared stage by stage."""
+"""Live parity: random models and requests made from a seed, through the reference and through t2v, compared stage by stage.
+
+parity.py SEED: Wan 2.1 and the layout of models/world-128. parity.py wan-VARIANT SEED: one of Wan's variants, in each of its tasks.
+"""
 import argparse
 import os
 import random
@@ -133,8 +136,19 @@ def check(binary, model, scheduler, request, work, table):
         table.failed = True
 
 
+def check_text_models(binary, rng, work, table):
+    for kind, schedulers in {"wan21": ["unipc"], "world": ["unipc", "ddim"]}.items():
+        size = write_model(work / kind, rng.randrange(2**31), kind, shard=rng.random() < 0.5)
+        print(f"{kind}:", " ".join(f"{name}={value}" for name, value in size.items()))
+        for scheduler in schedulers:
+            check(binary, work / kind, scheduler, random_request(rng, work / kind), work, table)
+
+
 def main():
+    from variant_parity import NAMES, check_variant  # which imports what is above
+
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("variant", nargs="?", choices=list(NAMES), help="one of Wan's variants (Wan 2.1 and world-128 when absent)")
     parser.add_argument("seed", type=int, help="decides the models' dimensions and weights, the prompts and the settings")
     default = Path(os.environ.get("T2V", REPOSITORY / "build" / "release" / "t2v"))
     parser.add_argument("--t2v", type=Path, default=default, help="the binary ($T2V, or build/release/t2v)")
@@ -143,17 +157,17 @@ def main():
         sys.exit(f"parity: no program at {args.t2v}; build the release preset, or name the binary in $T2V")
 
     rng = random.Random(args.seed)
-    work = Path(tempfile.mkdtemp(prefix=f"t2v-parity-{args.seed}-"))
+    name = " ".join(filter(None, [args.variant, str(args.seed)]))
+    work = Path(tempfile.mkdtemp(prefix=f"t2v-parity-{name.replace(' ', '-')}-"))
     table = Table()
-    for kind, schedulers in {"wan21": ["unipc"], "world": ["unipc", "ddim"]}.items():
-        size = write_model(work / kind, rng.randrange(2**31), kind, shard=rng.random() < 0.5)
-        print(f"{kind}:", " ".join(f"{name}={value}" for name, value in size.items()))
-        for scheduler in schedulers:
-            check(args.t2v, work / kind, scheduler, random_request(rng, work / kind), work, table)
+    if args.variant:
+        check_variant(args.t2v, args.variant, rng, work, table)
+    else:
+        check_text_models(args.t2v, rng, work, table)
     if table.failed:
-        sys.exit(f"parity {args.seed}: FAILED; models, traces and frames are in {work}")
+        sys.exit(f"parity {name}: FAILED; models, traces and frames are in {work}")
     shutil.rmtree(work)
-    print(f"parity {args.seed}: all stages agree")
+    print(f"parity {name}: all stages agree")
 
 
 if __name__ == "__main__":

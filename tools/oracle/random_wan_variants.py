@@ -105,7 +105,7 @@ def build(make, generator, out):
 def write_image_encoder(out, folder, generator):
     """In the first folder that has one; the others link to it."""
     first = out / "wan21-i2v"
-    if folder != first:
+    if folder != first and first.exists():
         for part in ("image_encoder", "image_processor"):
             link(first / part, folder / part)
         return
@@ -114,9 +114,9 @@ def write_image_encoder(out, folder, generator):
     CLIPImageProcessorPil(size={"shortest_edge": edge}, crop_size={"height": edge, "width": edge}).save_pretrained(folder / "image_processor")
 
 
-def write_model(out, name):
-    variant, folder, tiny = VARIANTS[name], out / name, out / "wan-tiny"
-    generator = torch.Generator("cpu").manual_seed(31)
+def write_model(out, name, variant=None, seed=31):
+    variant, folder, tiny = variant or VARIANTS[name], out / name, out / "wan-tiny"
+    generator = torch.Generator("cpu").manual_seed(seed)
     index = model_index() | variant.get("index", {}) | {"_class_name": variant.get("pipeline", "WanPipeline")}
     config = TRANSFORMER | variant.get("transformer", {})
     index["transformer"] = ["diffusers", variant.get("network", "WanTransformer3DModel")]
@@ -164,7 +164,7 @@ def open_pictures(folder, settings):
     pictures = folder.parent / "wan-pictures"
     found = {key: Image.open(pictures / settings[key]) for key in ("image", "last_image") if key in settings}
     if "video" in settings:
-        found["video"] = [Image.open(path) for path in sorted((pictures / settings["video"]).iterdir())]
+        found["video"] = [Image.open(pictures / settings["video"] / f"{index}.png") for index in range(settings["num_frames"])]
     if "reference_images" in settings:
         found["reference_images"] = [Image.open(pictures / name) for name in settings["reference_images"]]
     if "mask" in settings:
@@ -215,10 +215,10 @@ def record_pictures(folder, tensors):
     tensors["pictures.states"] = open_image_pipeline(folder).encode_image(picture)[0]
 
 
-def record_run(folder, name, settings, tensors):
-    """The whole pipeline: latents after every step and at the end."""
+def record_run(folder, name, settings, tensors, prompt=PROMPT, seed=9):
+    """The whole pipeline: latents after every step and at the end. Returns it."""
     images = open_pictures(folder, settings)
-    if VARIANTS[folder.name].get("pipeline") == "WanVACEPipeline":
+    if json.loads((folder / "model_index.json").read_text())["_class_name"] == "WanVACEPipeline":
         pipeline = open_vace_pipeline(folder)
     else:
         pipeline = open_image_pipeline(folder) if images else open_pipeline(folder)
@@ -228,9 +228,10 @@ def record_run(folder, name, settings, tensors):
         latents.append(values["latents"][0].clone())
         return values
 
-    generator = torch.Generator("cpu").manual_seed(9)
-    final = pipeline(**PROMPT, **settings | images, generator=generator, output_type="latent", callback_on_step_end=after_step).frames
+    generator = torch.Generator("cpu").manual_seed(seed)
+    final = pipeline(**prompt, **settings | images, generator=generator, output_type="latent", callback_on_step_end=after_step).frames
     tensors |= {f"{name}.latents": torch.stack(latents), f"{name}.final": final[0], f"{name}.timesteps": pipeline.scheduler.timesteps}
+    return pipeline
 
 
 @torch.no_grad()
