@@ -81,10 +81,11 @@ class Run {
     part("step", denoiser_shapes(model_), options_.dtype, [&](BenchmarkPart& part, Weights& weights) {
       denoise(part, *model_.make_denoiser(weights.root(), device));
     });
-    part("decode", vae_shapes(model_), parse_vae_dtype("auto", device, options_.dtype), [&](BenchmarkPart& part, Weights& weights) {
-      const auto vae = model_.make_vae(weights.root());
-      timed(part, [&] { vae->decode(latents(), [](const at::Tensor&) {}); });
-    });
+    part("decode", vae_shapes(model_), parse_vae_dtype("auto", device, options_.dtype),
+         [&](BenchmarkPart& part, Weights& weights) {
+           const auto vae = model_.make_vae(weights.root());
+           timed(part, [&] { vae->decode(latents(), [](const at::Tensor&) {}); });
+         });
     if (device.is_cpu()) found_.peak_bytes = kernel_bytes("/proc/self/status", "VmHWM:");
     return std::move(found_);
   }

@@ -58,7 +58,6 @@ class Weights {
                                           Precision precision);
   // Numbers in all tensors together.
   int64_t element_count() const;
-  at::ScalarType dtype() const { return dtypes_.model; }
   bool has(const std::string& name) const {
     return (source_ && source_->find(name)) || tensors_.contains(name);
   }
@@ -105,25 +104,22 @@ class Weights {
 // A name prefix within Weights: scope / "blocks" / 3 / "attn1" takes "blocks.3.attn1.…".
 class WeightScope {
  public:
-  WeightScope(Weights& weights, std::string prefix, bool is_exact = false)
-      : weights_(&weights), prefix_(std::move(prefix)), is_exact_(is_exact) {}
+  WeightScope(Weights& weights, std::string prefix) : weights_(&weights), prefix_(std::move(prefix)) {}
 
-  WeightScope operator/(const std::string& name) const { return {*weights_, join(name), is_exact_}; }
+  WeightScope operator/(const std::string& name) const { return {*weights_, join(name)}; }
   WeightScope operator/(int64_t index) const { return *this / std::to_string(index); }
   at::Tensor take(const std::string& name, at::IntArrayRef shape,
                   Precision precision = Precision::model) const {
-    return weights_->take(join(name), shape, is_exact_ ? Precision::float32 : precision);
+    return weights_->take(join(name), shape, precision);
   }
   std::optional<PackedMatrix> take_packed(const std::string& name, int64_t rows, int64_t columns,
                                           Precision precision) const {
-    return weights_->take_packed(join(name), rows, columns, is_exact_ ? Precision::float32 : precision);
+    return weights_->take_packed(join(name), rows, columns, precision);
   }
   bool has(const std::string& name) const { return weights_->has(join(name)); }
   Weights& weights() const { return *weights_; }
   // The same place in other weights.
-  WeightScope of(Weights& other) const { return {other, prefix_, is_exact_}; }
-  // The same place, of which everything is float32 where the run's dtype is another.
-  WeightScope exact() const { return {*weights_, prefix_, weights_->dtype() != at::kFloat}; }
+  WeightScope of(Weights& other) const { return {other, prefix_}; }
   void ignore(const std::string& name) const { weights_->ignore(join(name)); }
 
  private:
@@ -131,7 +127,6 @@ class WeightScope {
 
   Weights* weights_;
   std::string prefix_;
-  bool is_exact_;
 };
 
 }  // namespace t2v

@@ -148,17 +148,18 @@ TEST(CliTranscode, ALongVideoIsEncodedInTheMemoryOfAShortOne) {
   if (has_sanitizer) GTEST_SKIP() << "a sanitizer's own memory counts as well";
   const TemporaryFolder folder;
   long peaks[2] = {};
-  for (const int seconds : {6, 20}) {
+  for (const int seconds : {6, 60}) {
     const auto video = folder / (std::to_string(seconds) + ".mp4");
     write_video(video, 128, 128, 24 * seconds + 1);
     const auto result = run_program(
         {"encode", video.string(), "-o", (folder / "latents.safetensors").string()});
     expect_done(result);
-    peaks[seconds == 20] = result.peak_megabytes;
+    peaks[seconds == 60] = result.peak_megabytes;
     const auto shape = read_raw_tensors(folder / "latents.safetensors").header.at("latents").at("shape");
     EXPECT_EQ(shape, nlohmann::ordered_json({1, 8, 6 * seconds + 1, 8, 8}));
   }
-  EXPECT_LT(static_cast<double>(peaks[1]), 1.15 * static_cast<double>(peaks[0]));
+  // Its frames would take 250 MB more. What the allocator keeps differs by 50 MB from run to run.
+  EXPECT_LT(peaks[1], peaks[0] + 100);
 }
 
 TEST(CliTranscode, FramesThatMakeNoWholeLatentAreDroppedWithALine) {

@@ -76,8 +76,8 @@ TEST_P(VaeTiles, AreDecodedAndEncodedAndJoinedAsInTheReference) {
     expect_close(part_of_frames(tiled), prefix + "frames");
     const auto frames = test::random_normal(tiled.sizes(), 10 + count).clamp(-1, 1);
     const auto [mean, logvar] = vae->encode(frames);
-    expect_close(mean.slice(2, 0, {}, 2).slice(3, 0, {}, 2), prefix + "mean");
-    expect_close(logvar.slice(2, 0, {}, 2).slice(3, 0, {}, 2), prefix + "logvar");
+    expect_close(mean.slice(2, 0, {}, 5).slice(3, 0, {}, 5), prefix + "mean");
+    expect_close(logvar.slice(2, 0, {}, 5).slice(3, 0, {}, 5), prefix + "logvar");
   }
 }
 
@@ -117,7 +117,7 @@ TEST_P(VaeTiles, AreNotMadeOfWhatFitsIntoOne) {
 
 TEST_P(VaeTiles, InBfloat16ItIsAsNearToFloat32AsTheReferenceIs) {
   const auto z = test::random_normal({vae->spec().channels, 3, 6, 8}, 20);
-  const auto part = [](const at::Tensor& frames) { return frames.slice(2, 0, {}, 3).slice(3, 0, {}, 3); };
+  const auto part = [](const at::Tensor& frames) { return frames.slice(2, 0, {}, 7).slice(3, 0, {}, 7); };
   const auto whole = golden->tensor(model + ".whole");
   expect_close(part(vae->decode(z)), model + ".whole");
   const auto found = mean_error(part(vae_in(at::kBFloat16)->decode(z)), whole);

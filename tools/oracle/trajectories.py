@@ -19,8 +19,8 @@ SHIPPED_CASES = {  # of each model: prompt, width, height, frames, seed
     },
 }
 RESCALED_CASE = "square"  # once more with the guidance scaled back
-NO_FRAMES_OF = ("square.unipc", "rescaled.ddim", "wide.unipc", "tall.ddim", "flow-euler")  # what decodes them is in the other runs
-FLOAT_FRAMES_OF = "tiny.unipc"  # one run also as floats; bytes hide errors below half a level
+NO_FRAMES_OF = ("square.unipc", "rescaled.ddim", "wide.unipc", "tall.ddim", "tall.unipc", "flow-euler")  # what decodes them is in the other runs
+FLOAT_FRAMES_OF = "tiny.unipc"  # as floats; bytes hide errors below half a level
 
 
 def shipped_runs(model, cases):
@@ -69,10 +69,10 @@ def add_run(tensors, name, run):
         embeds = getattr(run, part)
         rows = int(embeds.abs().sum(dim=1).gt(0).nonzero().max()) + 1
         tensors[f"{name}.{part}"] = embeds[:rows].clone()  # the rest, up to max_text_tokens, is zero
-    if not name.endswith(NO_FRAMES_OF):
-        tensors[f"{name}.frames"] = (run.frames * 255).round().byte()
     if name == FLOAT_FRAMES_OF:
-        tensors[f"{name}.frames_float"] = run.frames
+        tensors[f"{name}.frames_float"] = run.frames.half()
+    elif not name.endswith(NO_FRAMES_OF):
+        tensors[f"{name}.frames"] = (run.frames * 255).round().byte()
 
 
 def main():

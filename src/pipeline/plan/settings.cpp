@@ -242,7 +242,9 @@ const std::vector<Setting>& generation_settings() {
        "What weights are kept in: auto, float32, bfloat16, float16, q8_0 or q4_0 (auto: as they are stored)",
        &R::weights_dtype, Record::clip},
       {"vae_dtype", "--vae-dtype", "Machine",
-       "What the autoencoder computes in: float32 (auto), bfloat16 or float16", &R::vae_dtype, Record::clip},
+       "What the autoencoder computes in: float32 (auto), bfloat16 (auto on a card, where --dtype is) or "
+       "float16",
+       &R::vae_dtype, Record::clip},
       {"vae_tiling", "--vae-tiling", "Machine",
        "Decode and encode in tiles, blended where they overlap: on, off or auto (on where the memory would "
        "not "
