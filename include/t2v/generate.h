@@ -40,8 +40,8 @@ class T2V_API Planner {
 // Planner().plan(request).
 T2V_API GenerationPlan plan_generation(const GenerationRequest& request);
 
-// Measures the device for a moment. Throws as plan_generation does.
-T2V_API TimeEstimate estimate_time(const GenerationPlan& plan);
+// Measures the device for a moment. Nothing where it cannot be measured. Throws as plan_generation does.
+T2V_API std::optional<TimeEstimate> estimate_time(const GenerationPlan& plan);
 
 // The plan as a JSON document, for people and scripts.
 T2V_API std::string plan_to_json(const GenerationPlan& plan);

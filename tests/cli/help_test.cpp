@@ -65,7 +65,7 @@ TEST(CliInfo, DescribesProgramModelAndTensors) {
   EXPECT_EQ(json.at("sizes"), nlohmann::json({"128x128", "160x96", "96x160"}));
   const auto tensors = run_program({"info", "--json", (shipped_model() / transformer_file).string()});
   expect_done(tensors);
-  EXPECT_EQ(nlohmann::json::parse(tensors.out).at("tensors").at("blocks.0.attn1.norm_k.weight"), "F32 [128]");
+  EXPECT_EQ(nlohmann::json::parse(tensors.out).at("tensors").at("blocks.0.attn1.norm_k.weight"), "F16 [128]");
   const auto lines = run_program({"info", "world-128"});
   expect_done(lines);
   EXPECT_NE(lines.out.find("parameters: 4521240"), std::string::npos) << lines.out;

@@ -59,6 +59,21 @@ inline void set_floats(RawTensors& tensors, const std::string& name, const std::
   tensor.at("dtype") == "F16" ? write(c10::Half()) : write(0.0F);
 }
 
+// The same numbers as F32.
+inline RawTensors in_float32(const RawTensors& tensors) {
+  RawTensors wide;
+  for (const auto& [name, tensor] : tensors.header.items()) {
+    wide.header[name] = tensor;
+    if (name == "__metadata__") continue;
+    const auto values = floats_of(tensors, name);
+    const auto begin = wide.data.size();
+    wide.data.append(reinterpret_cast<const char*>(values.data()), values.size() * sizeof(float));
+    wide.header[name]["dtype"] = "F32";
+    wide.header[name]["data_offsets"] = {begin, wide.data.size()};
+  }
+  return wide;
+}
+
 // A folder like the shipped model's, each file a link to the original. replace() puts another file in the
 // place of one of them.
 class ModelCopy {
@@ -82,8 +97,9 @@ class ModelCopy {
   void truncate(const std::string& file, std::size_t size) {
     replace(file, bytes_of(shipped_model() / file).substr(0, size));
   }
+  // In float32, which a run uses as it lies in the file.
   void change_tensors(const std::string& file, const std::function<void(RawTensors&)>& change) {
-    auto tensors = read_raw_tensors(shipped_model() / file);
+    auto tensors = in_float32(read_raw_tensors(shipped_model() / file));
     change(tensors);
     std::filesystem::remove(root_ / file);
     write_raw_tensors(root_ / file, tensors);

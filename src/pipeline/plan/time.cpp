@@ -3,6 +3,7 @@
 #include <ATen/core/grad_mode.h>
 
 #include <algorithm>
+#include <optional>
 
 #include "pipeline/components.h"
 #include "pipeline/flop_counter.h"
@@ -37,7 +38,7 @@ double decoding_flops(const Model& model, at::IntArrayRef latents) {
 
 }  // namespace
 
-TimeEstimate estimate_time(const GenerationPlan& plan) {
+std::optional<TimeEstimate> estimate_time(const GenerationPlan& plan) {
   const at::NoGradGuard no_grad;
   const auto configs = read_model_configs(open_planned_folder(plan));
   const auto& model = *configs.model;
@@ -48,7 +49,11 @@ TimeEstimate estimate_time(const GenerationPlan& plan) {
   const auto windows = static_cast<double>(plan.windows.size()) * clips;
 
   TimeEstimate found;
-  found.rate = product_rate(device, parse_dtype(plan.dtype, device), 1);
+  try {
+    found.rate = product_rate(device, parse_dtype(plan.dtype, device), 1);
+  } catch (const c10::Error&) {  // a card in use by others, or one that only seems to be there
+    return std::nullopt;
+  }
   const auto length = [&](const std::string& text) {  // about four characters a token
     return std::min<int64_t>(plan.max_text_tokens, 1 + static_cast<int64_t>(text.size()) / 4);
   };

@@ -79,6 +79,8 @@ void begin_model(const RunSetup& setup, const ClipSource& source, const fs::path
     texts.insert(texts.end(), captions.begin(), captions.end());
     write_words(partial, words_of_captions(texts, most_words));
   }
+  const auto configs = read_model_configs(open_model_folder(partial));  // a tokenizer has changed them
+  const auto& made = *configs.model;
   const auto write = [&](const std::string& name, const TensorShapes& wanted, uint64_t stream,
                          const auto& going_on) {
     std::vector<ParameterSet> sets;
@@ -93,11 +95,10 @@ void begin_model(const RunSetup& setup, const ClipSource& source, const fs::path
                                  : ParameterSet::mean(sets),
                     setup.config.weights_dtype);
   };
-  write("vae", vae_shapes(setup.model()), 1,
-        [&](const Model& from) { return vae_from(setup.model(), from); });
-  write("transformer", denoiser_shapes(setup.model()), 2,
-        [&](const Model& from) { return denoiser_from(setup.model(), from); });
-  const auto wanted = text_encoder_shapes(setup.model());
+  write("vae", vae_shapes(made), 1, [&](const Model& from) { return vae_from(made, from); });
+  write("transformer", denoiser_shapes(made), 2,
+        [&](const Model& from) { return denoiser_from(made, from); });
+  const auto wanted = text_encoder_shapes(made);
   write("text_encoder", wanted, 3, [&](const Model& from) {
     return tokenizer ? text_encoder_for(*tokenizer, from) : load_parameters(from, "text_encoder", wanted);
   });

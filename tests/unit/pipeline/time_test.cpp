@@ -24,7 +24,7 @@ TEST(TimeEstimate, CountsWhatARunDoes) {
   const test::TemporaryFolder folder;
   for (const std::filesystem::path& model : {test::shipped_model(), test::golden("wan-tiny")}) {
     const auto plan = plan_generation(request_of(model, folder / "clip.y4m"));
-    const auto expected = estimate_time(plan);
+    const auto expected = estimate_time(plan).value();
     Observer observer;
     double counted = 0;
     {
@@ -42,7 +42,7 @@ TEST(TimeEstimate, StepsBranchesClipsAndWindowsMultiply) {
   const test::TemporaryFolder folder;
   auto request = request_of(test::shipped_model(), folder / "{index}.y4m");
   const auto denoising = [](const GenerationRequest& r) {
-    const auto found = estimate_time(plan_generation(r));
+    const auto found = estimate_time(plan_generation(r)).value();
     return found.denoising * found.rate;
   };
   const double once = denoising(request);
