@@ -121,7 +121,8 @@ TEST(CliTrain, ARunBeginsFromTheMeanOfModels) {
   config["weights_dtype"] = "float16";
   std::ofstream(path) << config.dump();
   const auto half = train("half", {});
-  for (const auto& [name, tensor] : read_raw_tensors(fs::path(half) / transformer_file).header.items()) {
+  const auto stored = read_raw_tensors(fs::path(half) / transformer_file);
+  for (const auto& [name, tensor] : stored.header.items()) {
     if (name == "__metadata__") continue;
     EXPECT_EQ(tensor.at("dtype"), "F16") << name;
   }
