@@ -33,7 +33,9 @@ inline RawTensors read_raw_tensors(const std::filesystem::path& path) {
 }
 
 inline void write_raw_tensors(const std::filesystem::path& path, const RawTensors& tensors) {
-  write_bytes(path, safetensors_bytes(tensors.header.dump(), tensors.data));
+  auto header = tensors.header.dump();
+  header.append((8 - header.size() % 8) % 8, ' ');  // as safetensors does, so that the numbers lie aligned
+  write_bytes(path, safetensors_bytes(header, tensors.data));
 }
 
 // The numbers of one tensor, F32 or F16.
