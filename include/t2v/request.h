@@ -78,8 +78,8 @@ struct MemoryEstimate {
   int64_t peak = 0;       // denoising and decoding together when they overlap
 };
 
-// Seconds that the clips of a plan are expected to take, by what they cost and the rate of the device; loading
-// and writing are left out.
+// Seconds that the clips of a plan are expected to take, by what they cost and the rate of the device;
+// loading and writing are left out.
 struct TimeEstimate {
   double text = 0, denoising = 0, decoding = 0, total = 0;
   double flops = 0;  // of products, convolutions and attention

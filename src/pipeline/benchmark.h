@@ -17,7 +17,7 @@ struct BenchmarkOptions {
   int64_t text_tokens = 64;  // of the prompt
   double guidance_scale = 5;
   at::Device device = at::kCPU;
-  at::ScalarType dtype = at::kFloat;  // of text encoder and transformer; the autoencoder has --vae-dtype's auto
+  at::ScalarType dtype = at::kFloat;  // the autoencoder has --vae-dtype's auto
 };
 
 // One part of a run.

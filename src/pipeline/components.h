@@ -54,8 +54,8 @@ std::string find_model(
 at::Device parse_device(const std::string& name);
 // "auto" → float32 on the CPU, bfloat16 on CUDA. Throws Error{usage}.
 at::ScalarType parse_dtype(const std::string& name, at::Device device);
-// The autoencoder's, of a run in `dtype`. "auto" → float32, as Wan's model cards have it, but bfloat16 on a card
-// where the run is. Throws Error{usage}.
+// The autoencoder's, of a run in `dtype`. "auto" → float32, as Wan's model cards have it, but bfloat16 on a
+// card where the run is. Throws Error{usage}.
 at::ScalarType parse_vae_dtype(const std::string& name, at::Device device, at::ScalarType dtype);
 // "auto" → none: whoever asks chooses. Throws Error{usage}.
 std::optional<bool> parse_tiling(const std::string& name);

@@ -219,8 +219,8 @@ GenerationPlan Planner::plan(const GenerationRequest& request) {
   plan_sound(plan, sources);
   plan_file_compression(plan);
   if (!sizes) sizes = component_sizes(model);
-  plan.weight_bytes = bytes_of_weights(*sizes, dtype,
-                                       parse_vae_dtype(plan.settings.vae_dtype.value_or("auto"), device, dtype));
+  plan.weight_bytes = bytes_of_weights(
+      *sizes, dtype, parse_vae_dtype(plan.settings.vae_dtype.value_or("auto"), device, dtype));
   record_settings(plan, request);
   plan_memory(plan, model, *sizes, device, dtype);
   return plan;
