@@ -102,6 +102,7 @@ TEST(Decoding, RunsOnAStreamOfItsOwnBesideWhatIsDenoised) {
   const auto latents = test::random_normal(vae->spec().latent_shape(9, 64, 64), 1).to(card);
   GenerationPlan plan;
   plan.clips.resize(1);
+  plan.windows = {{.frames = 9, .kept = 9}};
   ClipTask task;
   task.plan = &plan;
   task.clip = &plan.clips.front();
