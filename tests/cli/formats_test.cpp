@@ -4,6 +4,7 @@
 #include <set>
 
 #include "expect.h"
+#include "ffmpeg.h"
 #include "model_copy.h"
 #include "video/read/decoder.h"
 #include "video/write/encoder.h"
@@ -226,7 +227,7 @@ TEST(CliRates, ACoarseClockIsSaid) {
 }
 
 TEST(CliDepth, FramesOfTheAutoencoderKeepMoreThanEightBits) {
-  if (std::system("ffmpeg -version >/dev/null 2>&1") != 0) GTEST_SKIP() << "needs the program ffmpeg";
+  if (!has_ffmpeg()) GTEST_SKIP() << "needs the program ffmpeg";
   const TemporaryFolder folder;
   const auto latents = (folder / "latents.safetensors").string();
   expect_done(run_program(

@@ -7,6 +7,7 @@
 
 #include "bytes.h"
 #include "expect.h"
+#include "ffmpeg.h"
 #include "paths.h"
 #include "video/read/decoder.h"
 
@@ -76,7 +77,7 @@ constexpr Patches upright{red, green, blue, white};
 class CliPatches : public testing::Test {
  protected:
   void SetUp() override {
-    if (std::system("ffmpeg -version >/dev/null 2>&1") != 0) GTEST_SKIP() << "needs the program ffmpeg";
+    if (!has_ffmpeg()) GTEST_SKIP() << "needs the program ffmpeg";
   }
 
   // How ffmpeg is to filter and write five frames of them. Alpha is 255, on the right `right_alpha`.

@@ -4,6 +4,7 @@
 #include <nlohmann/json.hpp>
 
 #include "expect.h"
+#include "ffmpeg.h"
 #include "paths.h"
 
 namespace t2v::test {
@@ -15,8 +16,6 @@ namespace fs = std::filesystem;
 constexpr int rate = 8000;            // that sound is read back at
 constexpr double block = 0.125;       // seconds that its level and pitch are of
 constexpr double tone_level = 0.088;  // of ffmpeg's sine: an eighth, mean square
-
-bool has_ffmpeg() { return std::system("ffmpeg -version >/dev/null 2>&1") == 0; }
 
 // What a command prints.
 std::string output_of(const std::string& command) {

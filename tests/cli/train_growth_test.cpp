@@ -10,6 +10,7 @@
 namespace t2v::test {
 namespace {
 
+// Pixels folded four by four instead of two by two: twice the width and height on the same latents.
 TEST(CliTrain, AModelGoesOnAtTwiceItsSize) {
   const TemporaryFolder folder;
   const auto run = folder / "run";

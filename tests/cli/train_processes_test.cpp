@@ -13,6 +13,7 @@
 namespace t2v::test {
 namespace {
 
+// Two processes that train together.
 struct Pair {
   Program first, second;
   Pair(const fs::path& config, const fs::path& out, int port_offset, const Arguments& more = {},

@@ -15,12 +15,10 @@ namespace {
 TEST(CliTrain, ATokenizerThatDoesNotFitIsRefusedBeforeAnythingIsWritten) {
   const TemporaryFolder folder;
   const auto run = folder / "run";
-  const auto path = write_config(folder, 2);
-  auto config = Json::parse(bytes_of(path));
-  config["data"] = write_clips(folder / "clips").string();
+  auto config = tokenizer_config(folder, Json::object());
   for (const int size : {5, 5000}) {
     config["tokenizer"] = {{"vocab_size", size}};
-    std::ofstream(path) << config.dump();
+    const auto path = write_json(folder, config);
     const auto refused = run_program({"train", path.string(), "--out", run.string()});
     EXPECT_EQ(refused.code, 2);
     EXPECT_NE(refused.err.find("'vocab_size' should be between "), std::string::npos) << refused.err;

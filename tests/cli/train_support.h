@@ -84,4 +84,12 @@ inline fs::path write_clips(const fs::path& clips) {
   return clips;
 }
 
+// A run of two steps on them with a tokenizer of its own.
+inline Json tokenizer_config(const TemporaryFolder& folder, const Json& tokenizer) {
+  auto config = denoiser_config(2);
+  config["data"] = write_clips(folder / "clips").string();
+  config["tokenizer"] = tokenizer;
+  return config;
+}
+
 }  // namespace t2v::test

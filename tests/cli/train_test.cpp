@@ -67,8 +67,6 @@ TEST(CliTrain, AFolderThatGoesAwayEndsTheRunWithItsCheckpointWhole) {
   EXPECT_TRUE(fs::exists(folder / "moved" / "1-denoiser.done"));
 }
 
-// Two processes that train together.
-
 TEST(CliTrain, GoesOnWithAModelOnAFolderOfClips) {
   const TemporaryFolder folder;
   const auto clips = folder / "clips";
@@ -107,11 +105,8 @@ TEST(CliTrain, GoesOnWithAModelOnAFolderOfClips) {
 TEST(CliTrain, ATokenizerIsTrainedOnTheCaptionsOfAFolder) {
   const TemporaryFolder folder;
   const auto run = folder / "run";
-  const auto path = write_config(folder, 2);
-  auto config = Json::parse(bytes_of(path));
-  config["data"] = write_clips(folder / "clips").string();
-  config["tokenizer"] = {{"vocab_size", 25}};
-  std::ofstream(path) << config.dump();
+  auto config = tokenizer_config(folder, {{"vocab_size", 25}});
+  const auto path = write_json(folder, config);
   expect_done(run_program({"train", path.string(), "--out", run.string()}));
   EXPECT_EQ(Json::parse(bytes_of(run / "model" / "text_encoder" / "config.json"))["vocab_size"], 25);
   const auto generate = [&](const std::string& prompt) {
@@ -136,11 +131,7 @@ TEST(CliTrain, ATokenizerIsTrainedOnTheCaptionsOfAFolder) {
 TEST(CliTrain, AModelGoesOnWithATokenizerOfItsOwn) {
   const TemporaryFolder folder;
   const auto run = folder / "run";
-  const auto path = write_config(folder, 2);
-  auto config = Json::parse(bytes_of(path));
-  config["data"] = write_clips(folder / "clips").string();
-  config["tokenizer"] = Json::object();
-  std::ofstream(path) << config.dump();
+  const auto path = write_json(folder, tokenizer_config(folder, Json::object()));
   expect_done(
       run_program({"train", path.string(), "--model", shipped_model().string(), "--out", run.string()}));
   EXPECT_EQ(bytes_of(run / "model" / "vae" / "config.json"),
@@ -152,8 +143,6 @@ TEST(CliTrain, AModelGoesOnWithATokenizerOfItsOwn) {
   expect_done(run_program({"generate", "-m", (run / "model").string(), "-p", "a lapwing hovering", "--frames",
                            "1", "--steps", "1", "-o", (folder / "clip.png").string()}));
 }
-
-// Pixels folded four by four instead of two by two: twice the width and height on the same latents.
 
 }  // namespace
 }  // namespace t2v::test

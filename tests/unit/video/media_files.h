@@ -3,6 +3,7 @@
 
 #include <cstdint>
 
+#include "ffmpeg.h"
 #include "support.h"
 
 namespace t2v::test {
@@ -45,8 +46,6 @@ inline std::string jpeg_with_orientation(const std::string& jpeg, int tag) {
   const char length = static_cast<char>(exif.size() + 2);
   return jpeg.substr(0, 2) + std::string("\xFF\xE1\0", 3) + length + exif + jpeg.substr(2);
 }
-
-inline bool has_ffmpeg() { return std::system("ffmpeg -version >/dev/null 2>&1") == 0; }
 
 // Runs ffmpeg in `folder` with these arguments and expects it to succeed.
 inline void ffmpeg(const TemporaryFolder& folder, const std::string& arguments) {
