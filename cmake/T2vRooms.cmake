@@ -3,6 +3,8 @@
 
 add_library(t2v_warnings INTERFACE)
 target_compile_options(t2v_warnings INTERFACE -Wall -Wextra -Wpedantic -Wshadow -Wconversion -Wno-sign-conversion)
+# The same bits on every machine: no multiplication and addition as one operation.
+target_compile_options(t2v_warnings INTERFACE -ffp-contract=off)
 if(CMAKE_CXX_COMPILER_ID STREQUAL GNU)
   # GCC 12 reports them falsely for std::string concatenation (GCC bugs 105329, 105651).
   target_compile_options(t2v_warnings INTERFACE -Wno-restrict -Wno-stringop-overflow)
@@ -48,7 +50,8 @@ function(t2v_precompiled name)
   target_compile_options(${name} PRIVATE ${PCH_OPTIONS})
   target_precompile_headers(${name} PRIVATE ${PCH_HEADERS} ${T2V_STANDARD_HEADERS})
 endfunction()
-t2v_precompiled(t2v_torch_pch HEADERS <ATen/ATen.h> LINK t2v::torch)
+t2v_precompiled(t2v_torch_pch HEADERS <ATen/ATen.h> <filesystem> <fstream> <nlohmann/json.hpp>
+  LINK t2v::torch nlohmann_json::nlohmann_json)
 
 set(T2V_ROOM_LIBRARIES "" CACHE INTERNAL "")
 

@@ -21,7 +21,7 @@ end
 complete -c t2v -f
 )";
 
-std::string quoted(const std::string& text) {
+std::string fish_quoted(const std::string& text) {
   std::string all = "'";
   for (const char c : text) all += (c == '\'' || c == '\\' ? "\\" : "") + std::string(1, c);
   return all + "'";
@@ -40,7 +40,7 @@ std::string completions_of(const Command& command) {
   const std::string begin = "complete -c t2v -n '__t2v_at " + command.path + "'";
   std::string text;
   for (const auto& below : command.subcommands)
-    text += begin + " -a " + below.name + " -d " + quoted(below.description) + "\n";
+    text += begin + " -a " + below.name + " -d " + fish_quoted(below.description) + "\n";
   for (const auto& option : command.options) {
     const auto values = option.takes_value ? value_switches(option.values) : std::string();
     if (option.positional) {
@@ -54,7 +54,7 @@ std::string completions_of(const Command& command) {
     text += (files                ? " -r"
              : option.takes_value ? " -x"
                                   : "") +
-            values + " -d " + quoted(option.description) + "\n";
+            values + " -d " + fish_quoted(option.description) + "\n";
   }
   return text;
 }

@@ -7,7 +7,7 @@ namespace t2v {
 namespace {
 
 // 'text' for the shell
-std::string quoted(const std::string& text) {
+std::string zsh_quoted(const std::string& text) {
   std::string all = "'";
   for (const char c : text) all += c == '\'' ? "'\\''" : std::string(1, c);
   return all + "'";
@@ -30,7 +30,7 @@ std::string action(const Values& values) {
 // ":INT: ", the name of a value and what completes it
 std::string value_spec(const OptionNames& option) {
   const auto name = option.positional ? option.names.front() : option.value_name;
-  return quoted(":" + name + ":" + action(option.values));
+  return zsh_quoted(":" + name + ":" + action(option.values));
 }
 
 std::string option_spec(const OptionNames& option) {
@@ -41,7 +41,7 @@ std::string option_spec(const OptionNames& option) {
     with_value.push_back(!option.takes_value ? name : name.starts_with("--") ? name + "=" : name + "+");
   std::string spec = option.repeatable ? "'*'" : names.size() > 1 ? "'(" + joined(names, " ") + ")'" : "";
   spec += names.size() > 1 ? "{" + joined(with_value, ",") + "}" : with_value.front();
-  spec += quoted("[" + without_brackets(option.description) + "]");
+  spec += zsh_quoted("[" + without_brackets(option.description) + "]");
   return option.takes_value ? spec + value_spec(option) : spec;
 }
 
@@ -60,7 +60,7 @@ std::string function(const Command& command) {
   if (!parent) return text + "\n}\n\n";
   text += " \\\n    ': :->command' '*:: :->arguments'\n  case $state in\n    command)\n      commands=(\n";
   for (const auto& below : command.subcommands)
-    text += "        " + quoted(below.name + ":" + below.description) + "\n";
+    text += "        " + zsh_quoted(below.name + ":" + below.description) + "\n";
   text +=
       "      )\n      _describe -t commands command commands ;;\n    arguments)\n      case $line[1] in\n";
   for (const auto& below : command.subcommands)

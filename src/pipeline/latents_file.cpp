@@ -9,19 +9,11 @@
 #include "pipeline/provenance.h"
 #include "t2v/error.h"
 #include "weights/safetensors.h"
+#include "weights/shape_text.h"
 
 namespace t2v {
 
-namespace {
-
-std::string shape_text(const std::vector<int64_t>& shape) {
-  std::string text;
-  for (const auto size : shape)
-    text += (text.empty() ? "[" : ", ") + (size < 0 ? std::string("any") : std::to_string(size));
-  return text + "]";
-}
-
-}  // namespace
+namespace {}  // namespace
 
 at::Tensor read_latents(const std::filesystem::path& path, const std::vector<int64_t>& shape) {
   const auto file = SafetensorsFile::open(path);

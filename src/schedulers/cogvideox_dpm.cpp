@@ -4,6 +4,7 @@
 
 #include <cmath>
 
+#include "schedulers/reading.h"
 #include "schedulers/schedule.h"
 #include "schedulers/scheduler_classes.h"
 
@@ -20,10 +21,6 @@ struct DpmStep {
   float newest = 1, older = 0;
   bool is_last = false;  // ends at the clean sample: the one before is not looked at
 };
-
-bool set_alpha_to_one(const SchedulerConfig& config) {
-  return json_get_or<bool>(config.settings, "set_alpha_to_one", true, config.where);
-}
 
 double log_snr(double alpha) { return std::log(std::sqrt(alpha / (1 - alpha))); }
 

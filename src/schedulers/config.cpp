@@ -35,6 +35,10 @@ int64_t integer_between(const Json& json, const std::string& key, int64_t otherw
   return found;
 }
 
+bool set_alpha_to_one(const SchedulerConfig& config) {
+  return json_get_or<bool>(config.settings, "set_alpha_to_one", true, config.where);
+}
+
 bool ends_at_zero(const SchedulerConfig& config) {
   return choice<bool>(config.settings, "final_sigmas_type", true, {{"zero", true}, {"sigma_min", false}},
                       config.where);

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <cmath>
 
+#include "schedulers/reading.h"
 #include "schedulers/schedule.h"
 #include "schedulers/scheduler_classes.h"
 
@@ -19,11 +20,6 @@ struct DdimStep {
   float direction;    // sqrt(1 - alpha_prev^2 - noise_scale^2)
   float noise_scale;  // sigma_t of eq. 16
 };
-
-// The last step ends at alpha = 1 rather than at the first trained level.
-bool set_alpha_to_one(const SchedulerConfig& config) {
-  return json_get_or<bool>(config.settings, "set_alpha_to_one", true, config.where);
-}
 
 // alpha and alpha_prev are alphas_cumprod before and after the step.
 DdimStep step_from(float alpha, float alpha_prev, float eta) {

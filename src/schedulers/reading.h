@@ -28,6 +28,9 @@ int64_t integer_between(const Json& json, const std::string& key, int64_t otherw
 // final_sigmas_type: the last step ends at a sigma of zero, or at the least one.
 bool ends_at_zero(const SchedulerConfig& config);
 
+// The last step ends at alpha = 1 rather than at the first trained level.
+bool set_alpha_to_one(const SchedulerConfig& config);
+
 template <class Value>
 Value choice(const Json& json, const std::string& key, Value otherwise, const Choices<Value>& choices,
              const std::string& where) {

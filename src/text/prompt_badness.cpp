@@ -26,9 +26,9 @@ enum Kind : uint32_t {
   upper_common = 1 << 11,
   lower_common = 1 << 12,
   box = 1 << 13,
-  utf8_first_of_2 = 1 << 14,
-  utf8_first_of_3 = 1 << 15,
-  utf8_first_of_4 = 1 << 16,
+  utf8_lead_of_2 = 1 << 14,
+  utf8_lead_of_3 = 1 << 15,
+  utf8_lead_of_4 = 1 << 16,
   utf8_next = 1 << 17,
   utf8_next_strict = 1 << 18,
   // Not in the tables:
@@ -65,9 +65,9 @@ std::unordered_map<char32_t, uint32_t> table_of_kinds() {
   add(table.upper_common, upper_common);
   add(table.lower_common, lower_common);
   add(table.box, box);
-  add(table.utf8_first_of_2, utf8_first_of_2);
-  add(table.utf8_first_of_3, utf8_first_of_3);
-  add(table.utf8_first_of_4, utf8_first_of_4);
+  add(table.utf8_first_of_2, utf8_lead_of_2);
+  add(table.utf8_first_of_3, utf8_lead_of_3);
+  add(table.utf8_first_of_4, utf8_lead_of_4);
   add(table.utf8_continuation, utf8_next);
   add(table.utf8_continuation_strict, utf8_next_strict);
   return kinds;
@@ -190,11 +190,11 @@ std::size_t end_of_utf8_lookalikes(std::u32string_view text, std::size_t begin) 
   };
   auto end = begin;
   while (end < text.size()) {
-    if (sequence_at(end, utf8_first_of_2, 2)) {
+    if (sequence_at(end, utf8_lead_of_2, 2)) {
       end += 2;
-    } else if (sequence_at(end, utf8_first_of_3, 3)) {
+    } else if (sequence_at(end, utf8_lead_of_3, 3)) {
       end += 3;
-    } else if (sequence_at(end, utf8_first_of_4, 4)) {
+    } else if (sequence_at(end, utf8_lead_of_4, 4)) {
       end += 4;
     } else {
       break;

@@ -9,7 +9,7 @@
 namespace t2v {
 namespace {
 
-[[noreturn]] void refuse(const std::filesystem::path& path, const std::string& found) {
+[[noreturn]] void refuse_json(const std::filesystem::path& path, const std::string& found) {
   throw Error(ErrorKind::bad_input, path.string() + ": expected a Unigram tokenizer, found " + found +
                                         ". Fetch the model's tokenizer folder again.");
 }
@@ -40,7 +40,7 @@ std::string character_map(const Json& normalizer, const std::filesystem::path& p
   if (!normalizer.is_object()) return "";
   if (normalizer.contains("precompiled_charsmap") && !normalizer["precompiled_charsmap"].is_null()) {
     auto bytes = decode_base64(json_get<std::string>(normalizer, "precompiled_charsmap", path.string()));
-    if (!bytes) refuse(path, "a 'precompiled_charsmap' that is not base64");
+    if (!bytes) refuse_json(path, "a 'precompiled_charsmap' that is not base64");
     return *std::move(bytes);
   }
   for (const auto& part : json_get_or(normalizer, "normalizers", Json::array(), path.string())) {
@@ -55,14 +55,14 @@ SentencePieceModel read_tokenizer_json(const std::filesystem::path& path) {
   const auto json = read_json(path);
   const auto model = json_get<Json>(json, "model", path.string());
   const auto type = json_get_or<std::string>(model, "type", "Unigram", path.string());
-  if (type != "Unigram") refuse(path, "the model type '" + type + "'");
+  if (type != "Unigram") refuse_json(path, "the model type '" + type + "'");
   const auto vocabulary = json_get<Json>(model, "vocab", path.string());
-  if (!vocabulary.is_array()) refuse(path, "a 'vocab' that is no list of [piece, score]");
+  if (!vocabulary.is_array()) refuse_json(path, "a 'vocab' that is no list of [piece, score]");
   SentencePieceModel result;
   for (const auto& entry : vocabulary) {
     if (!entry.is_array() || entry.size() != 2 || !entry[0].is_string() || !entry[1].is_number())
-      refuse(path,
-             "in 'vocab', at " + std::to_string(result.pieces.size()) + ", no pair of a piece and its score");
+      refuse_json(path, "in 'vocab', at " + std::to_string(result.pieces.size()) +
+                            ", no pair of a piece and its score");
     result.pieces.push_back({.text = entry[0].get<std::string>(), .score = entry[1].get<double>()});
   }
   check_pieces(result.pieces, path);

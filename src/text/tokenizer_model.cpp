@@ -19,7 +19,7 @@ namespace {
 constexpr std::uintmax_t largest_file = std::uintmax_t{256} << 20;
 constexpr uint64_t unigram = 1;  // TrainerSpec.ModelType
 
-[[noreturn]] void refuse(const std::filesystem::path& path, const std::string& found) {
+[[noreturn]] void refuse_model(const std::filesystem::path& path, const std::string& found) {
   throw Error(ErrorKind::bad_input, path.string() + ": expected a SentencePiece Unigram model, found " +
                                         found + ". Fetch the model's tokenizer folder again.");
 }
@@ -27,13 +27,13 @@ constexpr uint64_t unigram = 1;  // TrainerSpec.ModelType
 std::string read_file(const std::filesystem::path& path) {
   std::error_code failed;
   const auto size = std::filesystem::file_size(path, failed);
-  if (failed) refuse(path, "no readable file (" + failed.message() + ")");
-  if (size > largest_file) refuse(path, std::to_string(size) + " bytes, more than any tokenizer has");
+  if (failed) refuse_model(path, "no readable file (" + failed.message() + ")");
+  if (size > largest_file) refuse_model(path, std::to_string(size) + " bytes, more than any tokenizer has");
   std::ifstream file(path, std::ios::binary);
-  if (!file) refuse(path, std::string("no readable file (") + std::strerror(errno) + ")");
+  if (!file) refuse_model(path, std::string("no readable file (") + std::strerror(errno) + ")");
   std::string bytes(static_cast<std::size_t>(size), '\0');
   file.read(bytes.data(), static_cast<std::streamsize>(size));
-  if (!file) refuse(path, "a file that cannot be read to its end");
+  if (!file) refuse_model(path, "a file that cannot be read to its end");
   refuse_lfs_pointer(bytes, path.string());
   return bytes;
 }
@@ -71,8 +71,8 @@ class FieldReader {
         field.value = little_endian(4);
         break;
       default:
-        refuse(path_, "a damaged file (wire type " + std::to_string(tag & 7) + ", " +
-                          std::to_string(rest_.size()) + " bytes before the end of its part)");
+        refuse_model(path_, "a damaged file (wire type " + std::to_string(tag & 7) + ", " +
+                                std::to_string(rest_.size()) + " bytes before the end of its part)");
     }
     return field;
   }
@@ -80,8 +80,8 @@ class FieldReader {
  private:
   std::string_view take(uint64_t count) {
     if (count > rest_.size()) {
-      refuse(path_, "a damaged or truncated file (" + std::to_string(count) + " bytes announced, " +
-                        std::to_string(rest_.size()) + " there)");
+      refuse_model(path_, "a damaged or truncated file (" + std::to_string(count) + " bytes announced, " +
+                              std::to_string(rest_.size()) + " there)");
     }
     const auto taken = rest_.substr(0, count);
     rest_.remove_prefix(count);
@@ -104,7 +104,7 @@ class FieldReader {
       value |= uint64_t{byte & 0x7fu} << shift;
       if (byte < 0x80) return value;
     }
-    refuse(path_, "a damaged file (a number of more than ten bytes)");
+    refuse_model(path_, "a damaged file (a number of more than ten bytes)");
   }
 
   std::string_view rest_;
@@ -120,7 +120,7 @@ SentencePiece read_piece(std::string_view message, const std::filesystem::path& 
       piece.score = std::bit_cast<float>(static_cast<uint32_t>(field->value));
     if (field->number == 3 && !field->is_bytes) {
       if (field->value < SentencePiece::normal || field->value > SentencePiece::byte)
-        refuse(path, "a piece of type " + std::to_string(field->value));
+        refuse_model(path, "a piece of type " + std::to_string(field->value));
       piece.type = static_cast<SentencePiece::Type>(field->value);
     }
   }
@@ -131,7 +131,7 @@ void check_model_type(std::string_view trainer_spec, const std::filesystem::path
   FieldReader reader(trainer_spec, path);
   while (const auto field = reader.next()) {
     if (field->number == 3 && !field->is_bytes && field->value != unigram)
-      refuse(path, "model type " + std::to_string(field->value) + " (Unigram is 1)");
+      refuse_model(path, "model type " + std::to_string(field->value) + " (Unigram is 1)");
   }
 }
 
@@ -164,14 +164,14 @@ SentencePieceModel parse_sentencepiece_model(std::string_view bytes, const std::
 }
 
 void check_pieces(const std::vector<SentencePiece>& pieces, const std::filesystem::path& path) {
-  if (pieces.empty()) refuse(path, "no pieces");
+  if (pieces.empty()) refuse_model(path, "no pieces");
   std::unordered_set<std::string_view> seen;
   for (const auto& piece : pieces) {
-    if (piece.text.empty()) refuse(path, "an empty piece");
-    if (!decode_utf8(piece.text)) refuse(path, "a piece that is not UTF-8");
+    if (piece.text.empty()) refuse_model(path, "an empty piece");
+    if (!decode_utf8(piece.text)) refuse_model(path, "a piece that is not UTF-8");
     if (!std::isfinite(piece.score))
-      refuse(path, "a score that is not finite, of piece \"" + piece.text + "\"");
-    if (!seen.insert(piece.text).second) refuse(path, "the piece \"" + piece.text + "\" twice");
+      refuse_model(path, "a score that is not finite, of piece \"" + piece.text + "\"");
+    if (!seen.insert(piece.text).second) refuse_model(path, "the piece \"" + piece.text + "\" twice");
   }
 }
 

@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "t2v/error.h"
+#include "weights/shape_text.h"
 
 namespace t2v {
 
@@ -147,12 +148,6 @@ std::string type_name(uint32_t type) {
   for (const auto& [number, name] : other_types)
     if (number == type) return name;
   return std::to_string(type);
-}
-
-std::string shape_text(const std::vector<int64_t>& shape) {
-  std::string text = "[";
-  for (const auto side : shape) text += (text.size() == 1 ? "" : ", ") + std::to_string(side);
-  return text + "]";
 }
 
 // The product of the sides, or nothing where it is no int64.

@@ -8,6 +8,7 @@
 #include <optional>
 
 #include "t2v/error.h"
+#include "weights/shape_text.h"
 
 namespace t2v {
 
@@ -34,12 +35,6 @@ std::optional<std::pair<std::string, Part>> part_of(const std::string& key) {
 std::string with_underscores(std::string name) {
   std::replace(name.begin(), name.end(), '.', '_');
   return name;
-}
-
-std::string shape_text(const std::vector<int64_t>& shape) {
-  std::string text = "[";
-  for (const auto side : shape) text += (text.size() == 1 ? "" : ", ") + std::to_string(side);
-  return text + "]";
 }
 
 int64_t numbers_in(const std::vector<int64_t>& shape) {

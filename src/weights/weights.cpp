@@ -6,18 +6,13 @@
 #include <numeric>
 
 #include "t2v/error.h"
+#include "weights/shape_text.h"
 
 namespace t2v {
 
 namespace fs = std::filesystem;
 
 namespace {
-
-std::string shape_text(at::IntArrayRef shape) {
-  std::string text = "[";
-  for (std::size_t i = 0; i < shape.size(); ++i) text += (i == 0 ? "" : ", ") + std::to_string(shape[i]);
-  return text + "]";
-}
 
 // Whether the stored numbers are finite after a cast to `type`, which float16 may overflow. One pass: NaN
 // propagates through min and max, an infinity is one of them, and a cast keeps their order. Types that have
@@ -114,17 +109,18 @@ at::Tensor Weights::take(const std::string& name, at::IntArrayRef shape, Precisi
   if (const auto held = tensors_.find(name); held != tensors_.end()) {
     taken_.insert(name);
     if (held->second.sizes() == shape) return held->second.to(type);
-    return refuse(
-        "shape: " + name + " should be " + shape_text(shape) + ", found " + shape_text(held->second.sizes()),
-        shape, type);
+    return refuse("shape: " + name + " should be " + shape_text(shape.vec()) + ", found " +
+                      shape_text(held->second.sizes().vec()),
+                  shape, type);
   }
   const auto found = source_ ? source_->find(name) : std::nullopt;
-  if (!found) return refuse("missing: " + name + " " + shape_text(shape), shape, type);
+  if (!found) return refuse("missing: " + name + " " + shape_text(shape.vec()), shape, type);
   taken_.insert(name);
   const auto& entry = *found;
   if (at::IntArrayRef(entry.shape) != shape)
-    return refuse("shape: " + name + " should be " + shape_text(shape) + ", found " + shape_text(entry.shape),
-                  shape, type);
+    return refuse(
+        "shape: " + name + " should be " + shape_text(shape.vec()) + ", found " + shape_text(entry.shape),
+        shape, type);
   if (entry.dtype[0] != 'F' && entry.dtype != "BF16" && !is_block_format(entry.dtype))
     return refuse("dtype: " + name + " should hold floating-point numbers, found " + entry.dtype, shape,
                   type);
@@ -164,7 +160,8 @@ void Weights::finish() const {
     if (!taken_.contains(name))
       problems.push_back("unexpected: " + name + " " + shape_text(source_->find(name)->shape));
   for (const auto& [name, tensor] : tensors_)
-    if (!taken_.contains(name)) problems.push_back("unexpected: " + name + " " + shape_text(tensor.sizes()));
+    if (!taken_.contains(name))
+      problems.push_back("unexpected: " + name + " " + shape_text(tensor.sizes().vec()));
   report(problems);
 }
 

@@ -24,7 +24,7 @@ namespace {
 
 int64_t frame_at(double seconds) { return std::llround(seconds * kWorldFps); }
 
-struct Task {
+struct WorldTask {
   WorldScene scene;
   std::string caption;
   PixelSize size;
@@ -37,11 +37,11 @@ bool is_wanted(const WorldScene& scene, const std::vector<int>& motions) {
          });
 }
 
-std::vector<Task> make_tasks(const AdherenceOptions& options) {
-  std::vector<Task> tasks;
+std::vector<WorldTask> make_tasks(const AdherenceOptions& options) {
+  std::vector<WorldTask> tasks;
   for (int64_t i = 0; i < options.prompts; ++i) {
     WorldRandom random(options.seed, static_cast<uint64_t>(i));
-    Task task;
+    WorldTask task;
     do {
       task.scene = sample_world_scene(random, options.side,
                                       {.two_objects = static_cast<double>(options.objects - 1)});
@@ -55,7 +55,7 @@ std::vector<Task> make_tasks(const AdherenceOptions& options) {
 }
 
 // What the world shows.
-at::Tensor picture_of(const Task& task, const AdherenceOptions& options) {
+at::Tensor picture_of(const WorldTask& task, const AdherenceOptions& options) {
   return render_world(task.scene, options.frames, task.size.width, task.size.height);
 }
 
@@ -79,7 +79,7 @@ class ScratchFolder {
 };
 
 // t2v generate's plan for a clip.
-GenerationPlan plan_clip(Planner& planner, const Task& task, const AdherenceOptions& options,
+GenerationPlan plan_clip(Planner& planner, const WorldTask& task, const AdherenceOptions& options,
                          const fs::path& given) {
   const AskedClip clip{task.caption, task.size, options.frames, task.seed};
   auto request = request_for(options.request, clip);
@@ -89,7 +89,7 @@ GenerationPlan plan_clip(Planner& planner, const Task& task, const AdherenceOpti
 }
 
 // The scenes' own pictures, or those as an autoencoder gives them back.
-void render_clips(const std::vector<Task>& tasks, const AdherenceOptions& options, Observer& observer,
+void render_clips(const std::vector<WorldTask>& tasks, const AdherenceOptions& options, Observer& observer,
                   const ClipReceiver& made) {
   const at::NoGradGuard no_grad;
   const bool through_autoencoder = options.source == AdherenceSource::autoencoder;

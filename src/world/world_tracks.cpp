@@ -9,9 +9,8 @@ namespace t2v {
 
 namespace {
 
-constexpr double kPi = std::numbers::pi;
-constexpr double kSpeed = 0.6;         // world units per second
-constexpr double kAngularSpeed = kPi;  // every oscillation has a period of 2 s
+constexpr double kSpeed = 0.6;                      // world units per second
+constexpr double kAngularSpeed = std::numbers::pi;  // every oscillation has a period of 2 s
 
 // What does not change over time: half extents of the frame, the room that keeps the object within it, the
 // resting place.
@@ -58,7 +57,7 @@ Circle circle_of(const Stage& stage) {
 
 WorldTrack track_of(const WorldObject& object, const Stage& stage, int64_t frames) {
   const auto& motion = world_motions()[object.motion];
-  const double radius = world_radius(object.size), phase = 2 * kPi * object.phase;
+  const double radius = world_radius(object.size), phase = 2 * std::numbers::pi * object.phase;
   const auto circle = circle_of(stage);
   WorldTrack track;
   for (int64_t frame = 0; frame < frames; ++frame) {
@@ -73,7 +72,8 @@ WorldTrack track_of(const WorldObject& object, const Stage& stage, int64_t frame
       y = wrap(object.phase * span + direction * kSpeed * t, span) - span / 2;
       if (stage.lane) x = *stage.lane * stage.half_width * 0.5;
     } else if (motion == "bouncing") {
-      y = stage.reach_y - std::min(0.7, 2 * stage.reach_y) * std::abs(std::sin(kPi * t + phase / 2));
+      y = stage.reach_y -
+          std::min(0.7, 2 * stage.reach_y) * std::abs(std::sin(std::numbers::pi * t + phase / 2));
     } else if (motion == "spinning") {
       angle = turn;
     } else if (motion == "pulsing") {

@@ -3,6 +3,7 @@
 #include <cmath>
 #include <nlohmann/json.hpp>
 
+#include "clip_frames.h"
 #include "expect.h"
 #include "model_copy.h"
 #include "video/read/decoder.h"
@@ -10,13 +11,6 @@
 namespace t2v::test {
 
 namespace {
-
-std::vector<Frame> frames_of(const std::filesystem::path& path) {
-  const auto reader = open_video(path);
-  std::vector<Frame> frames;
-  while (auto frame = reader->read()) frames.push_back(std::move(*frame));
-  return frames;
-}
 
 // Mean absolute difference of all channels of all frames, in levels of 255.
 double mean_difference(const std::vector<Frame>& a, const std::vector<Frame>& b) {

@@ -3,11 +3,20 @@
 
 #include <gtest/gtest.h>
 
+#include <nlohmann/json.hpp>
+
 #include "run_program.h"
 
 namespace t2v::test {
 
 inline void expect_done(const ProgramResult& result) { EXPECT_EQ(result.code, 0) << result.err; }
+
+// What `t2v info --json` says of a file.
+inline nlohmann::json info_of(const std::filesystem::path& path) {
+  const auto result = run_program({"info", "--json", path.string()});
+  expect_done(result);
+  return nlohmann::json::parse(result.out);
+}
 
 // Ended with `code`, nothing on stdout, and every one of `parts` in a message that begins with "error: ".
 inline void expect_refused(const ProgramResult& result, int code, const std::vector<std::string>& parts) {

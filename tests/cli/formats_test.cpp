@@ -45,12 +45,6 @@ int distance_from_chart(const Frame& frame) {
   return largest;
 }
 
-Json info_of(const std::filesystem::path& path) {
-  const auto result = run_program({"info", "--json", path.string()});
-  expect_done(result);
-  return Json::parse(result.out);
-}
-
 // What ffprobe says of the first stream, one key=value a line; nothing where there is no ffprobe.
 std::string probed(const std::filesystem::path& path) {
   const auto command =

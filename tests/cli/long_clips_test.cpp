@@ -2,6 +2,7 @@
 #include <algorithm>
 #include <nlohmann/json.hpp>
 
+#include "clip_frames.h"
 #include "expect.h"
 #include "model_copy.h"
 #include "sanitizer.h"
@@ -18,13 +19,6 @@ Arguments long_clip(const std::filesystem::path& output, const Arguments& more =
     if (std::find(more.begin(), more.end(), flag) == more.end())
       arguments.insert(arguments.end(), {flag, value});
   return quick_clip(output, arguments);
-}
-
-std::vector<Frame> frames_of(const std::filesystem::path& path) {
-  std::vector<Frame> frames;
-  const auto reader = open_video(path);
-  while (auto frame = reader->read()) frames.push_back(std::move(*frame));
-  return frames;
 }
 
 }  // namespace

@@ -14,8 +14,8 @@ namespace {
 
 namespace fs = std::filesystem;
 
-constexpr const char* red = "a red circle standing still on a navy background";
-constexpr const char* green = "a large green square standing still on a white background";
+constexpr const char* red_circle = "a red circle standing still on a navy background";
+constexpr const char* green_square = "a large green square standing still on a white background";
 
 class Storyboards : public testing::Test {
  protected:
@@ -73,11 +73,11 @@ double rim(const Frame& frame) {
 }
 
 std::string two_shots(const std::string& second) {
-  return std::string(R"({"shots": [{"from": 0, "to": 1.5, "prompt": ")") + red +
+  return std::string(R"({"shots": [{"from": 0, "to": 1.5, "prompt": ")") + red_circle +
          R"("},)"
          "\n"
          R"( {"from": 1.5, "to": 2.5, "prompt": ")" +
-         green + "\"" + second + "}]}";
+         green_square + "\"" + second + "}]}";
 }
 
 }  // namespace
@@ -104,7 +104,7 @@ TEST_F(Storyboards, OneShotHasItsLengthToo) {
 TEST_F(Storyboards, TheFirstShotIsTheClipOfItsPrompt) {
   const auto path = board(two_shots(", \"cut\": true")).string();
   const auto clip = make({"--storyboard", path, "--steps", "4"});
-  const auto alone = make({red, "--frames", "13", "--steps", "4"}, "alone.y4m");
+  const auto alone = make({red_circle, "--frames", "13", "--steps", "4"}, "alone.y4m");
   for (std::size_t i = 0; i < 12; ++i) EXPECT_TRUE(clip.at(i).rgb == alone.at(i).rgb) << i;
 }
 
@@ -112,7 +112,7 @@ TEST_F(Storyboards, AShotWithoutACutGoesOnFromTheFramesBefore) {
   const auto text = std::string(
       R"({"shots": [{"from": 0, "to": 1.5}, {"from": 1.5, "to": 3, "cut": true}]})");
   const auto distance_at_seam = [&](const std::string& board_text, const std::string& name) {
-    const auto clip = make({red, "--storyboard", board(board_text).string()}, name);
+    const auto clip = make({red_circle, "--storyboard", board(board_text).string()}, name);
     EXPECT_EQ(clip.size(), 24U);
     double sum = 0;
     for (std::size_t i = 0; i < clip.at(11).rgb.size(); ++i)
@@ -130,7 +130,7 @@ TEST_F(Storyboards, PinnedPicturesAndClipsAreThereAtTheirTimes) {
   write("pins/light.y4m", {grey(200), grey(210), grey(220)});
   const auto path = board(R"({"shots": [{"from": 0, "to": 3.5}],
     "pins": [{"at": 0.75, "image": "pins/dark.png"}, {"at": 2.5, "clip": "pins/light.y4m"}]})");
-  const auto clip = make({red, "--storyboard", path.string(), "--steps", "4"});
+  const auto clip = make({red_circle, "--storyboard", path.string(), "--steps", "4"});
   ASSERT_EQ(clip.size(), 28U);
   EXPECT_TRUE(clip[6].rgb == grey(40).rgb);
   EXPECT_FALSE(clip[5].rgb == clip[6].rgb);
@@ -151,7 +151,7 @@ TEST_F(Storyboards, TheDryRunShowsTheShots) {
   expect_done(dry);
   const auto shots = Json::parse(dry.out).at("shots");
   ASSERT_EQ(shots.size(), 2U);
-  EXPECT_EQ(shots[1].at("prompt"), green);
+  EXPECT_EQ(shots[1].at("prompt"), green_square);
   EXPECT_EQ(shots[1].at("begin"), 12);
   EXPECT_EQ(shots[1].at("frames"), 8);
   EXPECT_EQ(shots[1].at("cut"), true);

@@ -13,12 +13,6 @@ namespace {
 
 using Json = nlohmann::json;
 
-Json info_of(const std::filesystem::path& path) {
-  const auto result = run_program({"info", "--json", path.string()});
-  expect_done(result);
-  return Json::parse(result.out);
-}
-
 // Frames of moving stripes.
 void write_video(const std::filesystem::path& path, int width, int height, int frames, Rational fps = {24}) {
   const auto sink = open_encoder({.path = path.string(), .width = width, .height = height, .fps = fps});

@@ -19,9 +19,8 @@
 namespace t2v {
 namespace {
 
-const at::Device stand_in(at::kPrivateUse1, 0);
 // A real one, where the tests run there.
-const at::Device card = test::device().is_cpu() ? stand_in : test::device();
+const at::Device card = test::device().is_cpu() ? test::stand_in : test::device();
 
 class Steps : public testing::TestWithParam<const char*> {};
 
@@ -37,18 +36,18 @@ TEST_P(Steps, WaitForNothing) {
   const auto configs = read_model_configs(
       open_model_folder(name == kDefaultModel ? test::shipped_model(name) : test::golden(name)));
   const auto& model = *configs.model;
-  const auto network = load_denoiser(model, {stand_in, at::kBFloat16});
+  const auto network = load_denoiser(model, {test::stand_in, at::kBFloat16});
   const auto spec = model.vae();
   const auto latents = test::random_normal(
       spec.latent_shape(1 + spec.frame_step(), 4 * size_multiple(model), 4 * size_multiple(model)), 1);
   const auto text = [&](int64_t seed) {
     const auto length = model.defaults().max_text_tokens.value_or(16);
     const auto states = test::random_normal({length, model.text_width()}, seed);
-    return TextStates{{states.to(stand_in, at::kBFloat16)}, length};
+    return TextStates{{states.to(test::stand_in, at::kBFloat16)}, length};
   };
   for (const auto& scheduler_name : scheduler_names()) {
     const std::vector<Guidance> guidance = {{.scale = 5, .rescale = 0.5, .scale_2 = 5}};
-    const auto tokens = pack({{latents.to(stand_in), {}}}, network->patch_size(), 2);
+    const auto tokens = pack({{latents.to(test::stand_in), {}}}, network->patch_size(), 2);
     const auto passes = prepare_passes(*network, tokens, {text(2), text(3)}, guidance);
     std::unique_ptr<Scheduler> scheduler;
     try {
@@ -127,7 +126,7 @@ TEST(Decoding, RunsOnAStreamOfItsOwnBesideWhatIsDenoised) {
   ASSERT_TRUE(outcome && outcome->result)
       << (outcome && outcome->error ? outcome->error->what() : "no outcome");
   EXPECT_EQ(frames, 9);
-  if (card != stand_in) return;
+  if (card != test::stand_in) return;
   const auto streams = test::streams_of_stand_in();
   ASSERT_EQ(streams.size(), 1U);
   EXPECT_GT(streams[0], 0);

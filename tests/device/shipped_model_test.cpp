@@ -11,7 +11,7 @@
 namespace t2v {
 namespace {
 
-constexpr double close = 1e-3;  // of the CPU's scale
+constexpr double shipped_limit = 1e-3;  // of the CPU's scale
 
 class ShippedModel : public testing::Test {
  protected:
@@ -62,8 +62,8 @@ class ShippedModel : public testing::Test {
 
   static void expect_close(const std::string& stage, const at::Tensor& found, const at::Tensor& expected) {
     const double error = test::relative_error(found, expected);
-    test::record(stage, "error", error, close);
-    EXPECT_LE(error, close) << stage;
+    test::record(stage, "error", error, shipped_limit);
+    EXPECT_LE(error, shipped_limit) << stage;
   }
   static void report(const std::string& stage, const at::Tensor& found, const at::Tensor& expected) {
     test::record(stage, "error", test::relative_error(found, expected), std::nullopt);

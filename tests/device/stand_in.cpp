@@ -126,14 +126,14 @@ const bool is_registered = [] {
 }();
 
 // Pages that the host may touch only while they are opened.
-struct Block {
-  explicit Block(std::size_t size)
+struct HiddenPages {
+  explicit HiddenPages(std::size_t size)
       : bytes(size), begin(::mmap(nullptr, bytes, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0)) {
     if (begin == MAP_FAILED) throw std::bad_alloc();
   }
-  Block(const Block&) = delete;
-  Block& operator=(const Block&) = delete;
-  ~Block() { ::munmap(begin, bytes); }
+  HiddenPages(const HiddenPages&) = delete;
+  HiddenPages& operator=(const HiddenPages&) = delete;
+  ~HiddenPages() { ::munmap(begin, bytes); }
 
   std::size_t bytes;
   void* begin;
@@ -143,7 +143,7 @@ struct Block {
 class Opened {
  public:
   explicit Opened(const at::Tensor& x)
-      : block_(x.device().type() == kind ? static_cast<Block*>(x.storage().data_ptr().get_context())
+      : block_(x.device().type() == kind ? static_cast<HiddenPages*>(x.storage().data_ptr().get_context())
                                          : nullptr) {
     if (block_ != nullptr && block_->opened++ == 0)
       ::mprotect(block_->begin, block_->bytes, PROT_READ | PROT_WRITE);
@@ -155,14 +155,14 @@ class Opened {
   Opened& operator=(const Opened&) = delete;
 
  private:
-  Block* block_;
+  HiddenPages* block_;
 };
 
 class StandInAllocator final : public c10::Allocator {
  public:
   c10::DataPtr allocate(std::size_t bytes) override {
     if (bytes == 0) return {nullptr, c10::Device(kind, 0)};
-    auto* block = new Block(bytes);
+    auto* block = new HiddenPages(bytes);
     return {block->begin, block, free_block, c10::Device(kind, 0)};
   }
   c10::DeleterFnPtr raw_deleter() const override { return nullptr; }
@@ -171,7 +171,7 @@ class StandInAllocator final : public c10::Allocator {
   }
 
  private:
-  static void free_block(void* block) { delete static_cast<Block*>(block); }
+  static void free_block(void* block) { delete static_cast<HiddenPages*>(block); }
 };
 
 StandInAllocator& allocator() {

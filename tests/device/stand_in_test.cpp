@@ -10,12 +10,10 @@
 namespace t2v {
 namespace {
 
-const at::Device stand_in(at::kPrivateUse1, 0);
-
 TEST(StandIn, ComputesWhatTheCpuDoes) {
   const auto x = test::random_normal({3, 4}, 1), y = test::random_normal({4, 5}, 2);
-  EXPECT_TRUE(at::equal(at::matmul(x.to(stand_in), y.to(stand_in)).cpu(), at::matmul(x, y)));
-  EXPECT_EQ(x.to(stand_in).sum().item<float>(), x.sum().item<float>());
+  EXPECT_TRUE(at::equal(at::matmul(x.to(test::stand_in), y.to(test::stand_in)).cpu(), at::matmul(x, y)));
+  EXPECT_EQ(x.to(test::stand_in).sum().item<float>(), x.sum().item<float>());
 }
 
 TEST(StandIn, WritesIntoPartsOfTensors) {
@@ -26,15 +24,15 @@ TEST(StandIn, WritesIntoPartsOfTensors) {
     return x.cpu();
   };
   const auto x = test::random_normal({3, 4, 2}, 1);
-  EXPECT_TRUE(at::equal(change(x.to(stand_in)), change(x.clone())));
+  EXPECT_TRUE(at::equal(change(x.to(test::stand_in)), change(x.clone())));
 }
 
 TEST(StandIn, RefusesTensorsOfTwoDevicesAndTakesNumbers) {
   const auto x = test::random_normal({3, 4}, 1);
-  EXPECT_THROW(x.to(stand_in) + x, c10::Error);
-  EXPECT_THROW(at::cat({x.to(stand_in), x}), c10::Error);
-  EXPECT_THROW(at::conv2d(x.view({1, 1, 3, 4}).to(stand_in), x.view({1, 1, 3, 4})), c10::Error);
-  EXPECT_TRUE(at::equal((x.to(stand_in) + at::scalar_tensor(2.0)).cpu(), x + 2));
+  EXPECT_THROW(x.to(test::stand_in) + x, c10::Error);
+  EXPECT_THROW(at::cat({x.to(test::stand_in), x}), c10::Error);
+  EXPECT_THROW(at::conv2d(x.view({1, 1, 3, 4}).to(test::stand_in), x.view({1, 1, 3, 4})), c10::Error);
+  EXPECT_TRUE(at::equal((x.to(test::stand_in) + at::scalar_tensor(2.0)).cpu(), x + 2));
 }
 
 TEST(StandIn, SaysWhatTheHostWouldWaitFor) {
@@ -44,22 +42,22 @@ TEST(StandIn, SaysWhatTheHostWouldWaitFor) {
     return test::waits_of_stand_in().size();
   };
   const auto x = test::random_normal({3, 4}, 1);
-  auto there = x.to(stand_in);
+  auto there = x.to(test::stand_in);
   EXPECT_EQ(waits([&] { there = (there * 2).add_(there.sum()); }), 0U);
-  EXPECT_EQ(waits([&] { x.to(stand_in); }), 1U);
+  EXPECT_EQ(waits([&] { x.to(test::stand_in); }), 1U);
   EXPECT_EQ(waits([&] { there.cpu(); }), 1U);
   EXPECT_EQ(waits([&] { there.sum().item<float>(); }), 1U);
   EXPECT_EQ(waits([&] { there.nonzero(); }), 1U);
   EXPECT_GE(waits([&] { there.index({there > 0}); }), 1U);
   const auto pinned = x.pin_memory();
-  EXPECT_EQ(waits([&] { pinned.to(stand_in, /*non_blocking=*/true); }), 0U);
-  EXPECT_EQ(waits([&] { pinned.to(stand_in); }), 1U);
-  EXPECT_EQ(waits([&] { x.to(stand_in, /*non_blocking=*/true); }), 1U);
+  EXPECT_EQ(waits([&] { pinned.to(test::stand_in, /*non_blocking=*/true); }), 0U);
+  EXPECT_EQ(waits([&] { pinned.to(test::stand_in); }), 1U);
+  EXPECT_EQ(waits([&] { x.to(test::stand_in, /*non_blocking=*/true); }), 1U);
 }
 
 TEST(StandInDeathTest, HasMemoryThatTheHostCannotRead) {
   if (test::has_sanitizer) GTEST_SKIP() << "a sanitizer ends the program in its own way";
-  const auto x = test::random_normal({3, 4}, 1).to(stand_in);
+  const auto x = test::random_normal({3, 4}, 1).to(test::stand_in);
   EXPECT_EXIT(static_cast<void>(*static_cast<volatile const float*>(x.const_data_ptr<float>())),
               testing::KilledBySignal(SIGSEGV), "");
 }

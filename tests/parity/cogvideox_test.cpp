@@ -12,14 +12,15 @@
 namespace t2v {
 namespace {
 
-constexpr double limit = 1e-4;  // of the reference's scale, for one forward pass (tools/oracle/README.md)
+constexpr double cogvideox_limit = 1e-4;  // of the reference's scale, for one forward pass
+                                          // (tools/oracle/README.md)
 
 // Prints the error, and fails beyond the limit.
 void expect_close_to(const std::string& model, const SafetensorsFile& golden, const at::Tensor& found,
                      const std::string& tensor) {
   const double error = test::relative_error(found, golden.tensor(tensor));
-  std::printf("%-4s %-32s %.1e of %.0e\n", model.c_str(), tensor.c_str(), error, limit);
-  EXPECT_LE(error, limit) << tensor;
+  std::printf("%-4s %-32s %.1e of %.0e\n", model.c_str(), tensor.c_str(), error, cogvideox_limit);
+  EXPECT_LE(error, cogvideox_limit) << tensor;
 }
 
 class CogVideoXParity : public testing::TestWithParam<const char*> {
@@ -60,7 +61,7 @@ class CogVideoXVaeParity : public testing::Test {
 TEST_F(CogVideoXVaeParity, EncodesToTheReferencesPosterior) {
   for (const std::string one :
        {"vae.encode_1", "vae.encode_2", "vae.encode_3", "vae.encode_5", "vae.encode_13"}) {
-    const auto [mean, logvar] = vae.encode(golden->tensor(one + ".frames")[0]);
+    const auto [mean, logvar] = vae.encode(test::golden_input(*golden, one + ".frames")[0]);
     expect_close_to("2b", *golden, mean.unsqueeze(0), one + ".mean");
     expect_close_to("2b", *golden, logvar.unsqueeze(0), one + ".logvar");
   }
@@ -69,7 +70,7 @@ TEST_F(CogVideoXVaeParity, EncodesToTheReferencesPosterior) {
 TEST_F(CogVideoXVaeParity, DecodesToTheReferencesFrames) {
   for (const std::string one :
        {"vae.decode_1", "vae.decode_2", "vae.decode_3", "vae.decode_4", "vae.decode_5", "vae.decode_13"})
-    expect_close_to("2b", *golden, vae.decode(golden->tensor(one + ".latents")[0]).unsqueeze(0),
+    expect_close_to("2b", *golden, vae.decode(test::golden_input(*golden, one + ".latents")[0]).unsqueeze(0),
                     one + ".frames");
 }
 
@@ -82,7 +83,7 @@ TEST_P(CogVideoXParity, TransformerGivesTheReferencesPrediction) {
   for (const std::string one : {"video", "image", "clips", "long", "tall", "frame", "odd"}) {
     if (config.patch_size.t == 2 && (one == "frame" || one == "odd")) continue;
     const auto input = [&](const char* tensor) {
-      return golden->tensor("transformer." + one + "." + tensor);
+      return test::golden_input(*golden, "transformer." + one + "." + tensor);
     };
     const auto latents = input("hidden_states");  // [B, C, T, H, W]
     std::vector<Clip> clips;

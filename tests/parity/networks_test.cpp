@@ -11,7 +11,7 @@ namespace t2v {
 namespace {
 
 // Of the reference's scale, for one forward pass (tools/oracle/README.md).
-const double limit = test::limit(1e-4);
+const double network_limit = test::limit(1e-4);
 
 class Parity : public testing::TestWithParam<const char*> {
  protected:
@@ -19,11 +19,13 @@ class Parity : public testing::TestWithParam<const char*> {
   void expect_close(const at::Tensor& found, const at::Tensor& expected, const std::string& network,
                     const std::string& tensor) const {
     const double error = test::relative_error(found, expected);
-    test::record(network + ", " + model, tensor, error, limit);
-    EXPECT_LE(error, limit) << tensor;
+    test::record(network + ", " + model, tensor, error, network_limit);
+    EXPECT_LE(error, network_limit) << tensor;
   }
-  // The reference's tensor, on the device of the test.
-  at::Tensor input(const std::string& tensor) const { return test::here(golden->tensor(tensor)); }
+  // What the reference was given, on the device of the test.
+  at::Tensor input(const std::string& tensor) const {
+    return test::here(test::golden_input(*golden, tensor));
+  }
 
   std::string model = GetParam();
   std::unique_ptr<Model> networks = open_model(open_model_folder(test::model_named(model)));

@@ -14,9 +14,9 @@
 namespace t2v {
 namespace {
 
-constexpr double forward_limit = 1e-4;  // of the reference's scale, for one forward pass
-                                        // (tools/oracle/README.md)
-constexpr double latents_limit = 1e-3;  // after all steps
+constexpr double forward_limit = 1e-4;      // of the reference's scale, for one forward pass
+                                            // (tools/oracle/README.md)
+constexpr double run_latents_limit = 1e-3;  // after all steps
 
 class Trajectory : public testing::TestWithParam<const char*> {
  protected:
@@ -87,10 +87,10 @@ class Trajectory : public testing::TestWithParam<const char*> {
       EXPECT_EQ(file->tensor("timestep").item<double>(), timesteps[step].item<double>());
       worst = std::max(worst, test::relative_error(file->tensor("latents")[0], latents[step]));
     }
-    std::printf("%-14s %-28s %.1e of %.0e\n", run.c_str(), "latents, worst step", worst, latents_limit);
-    EXPECT_LE(worst, latents_limit);
+    std::printf("%-14s %-28s %.1e of %.0e\n", run.c_str(), "latents, worst step", worst, run_latents_limit);
+    EXPECT_LE(worst, run_latents_limit);
     expect_close(traced_step("run", timesteps.size(0) - 1)->tensor("latents")[0], latents[-1],
-                 "latents, last step", latents_limit);
+                 "latents, last step", run_latents_limit);
   }
 
   // What the files hold differs by at most one level from the reference's rounding.

@@ -11,7 +11,7 @@
 namespace t2v {
 namespace {
 
-constexpr double limit = 1e-4;  // of the reference's scale
+constexpr double tiles_limit = 1e-4;  // of the reference's scale
 
 struct VaeCase {
   std::string model;
@@ -31,8 +31,8 @@ class VaeTiles : public testing::TestWithParam<VaeCase> {
   }
   void expect_close(const at::Tensor& found, const std::string& tensor) const {
     const double error = test::relative_error(found, golden->tensor(tensor));
-    std::printf("%-24s %.1e of %.0e\n", tensor.c_str(), error, limit);
-    EXPECT_LE(error, limit) << tensor;
+    std::printf("%-24s %.1e of %.0e\n", tensor.c_str(), error, tiles_limit);
+    EXPECT_LE(error, tiles_limit) << tensor;
   }
 
   const at::NoGradGuard no_grad;
@@ -72,7 +72,7 @@ TEST_P(VaeTiles, AreDecodedAndEncodedAndJoinedAsInTheReference) {
     const auto whole = vae->decode(latents(count));
     vae->set_tiling(true);
     const auto tiled = vae->decode(latents(count));
-    EXPECT_GT(test::relative_error(tiled, whole), 10 * limit) << "tiles should make other frames";
+    EXPECT_GT(test::relative_error(tiled, whole), 10 * tiles_limit) << "tiles should make other frames";
     expect_close(part_of_frames(tiled), prefix + "frames");
     const auto frames = test::random_normal(tiled.sizes(), 10 + count).clamp(-1, 1);
     const auto [mean, logvar] = vae->encode(frames);

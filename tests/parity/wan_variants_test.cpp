@@ -14,7 +14,7 @@
 namespace t2v {
 namespace {
 
-constexpr double latents_limit = 1e-4;  // of the reference's scale, after every step
+constexpr double variant_latents_limit = 1e-4;  // of the reference's scale, after every step
 
 struct VariantRun {
   const char* variant;
@@ -115,8 +115,8 @@ TEST_P(WanVariant, FollowsTheReferencesPipeline) {
         worst, test::relative_error(file->tensor("latents")[0].slice(1, begin), reference.slice(1, begin)));
   }
   std::printf("%-12s %-8s latents, worst step %.1e of %.0e\n", variant.c_str(), run.c_str(), worst,
-              latents_limit);
-  EXPECT_LE(worst, latents_limit);
+              variant_latents_limit);
+  EXPECT_LE(worst, variant_latents_limit);
 }
 
 // Frames, and latents in both directions.
@@ -130,23 +130,25 @@ TEST(WanResidualVae, FollowsTheReference) {
     const auto [mean, logvar] = vae->encode(frames);
     const auto report = [&](const at::Tensor& found, const at::Tensor& expected, const char* what) {
       const double error = test::relative_error(found, expected);
-      std::printf("wan22-ti2v   %s%-8s %.1e of %.0e\n", prefix.c_str(), what, error, latents_limit);
-      EXPECT_LE(error, latents_limit) << prefix << what;
+      std::printf("wan22-ti2v   %s%-8s %.1e of %.0e\n", prefix.c_str(), what, error, variant_latents_limit);
+      EXPECT_LE(error, variant_latents_limit) << prefix << what;
     };
     report(decoded, frames, "frames");
     report(mean, golden->tensor(prefix + "mean"), "mean");
     report(logvar, golden->tensor(prefix + "logvar"), "logvar");
     // In pieces of any size, and several clips together.
     vae->set_chunk(1);
-    EXPECT_LE(test::relative_error(vae->decode(golden->tensor(prefix + "latents")), frames), latents_limit);
+    EXPECT_LE(test::relative_error(vae->decode(golden->tensor(prefix + "latents")), frames),
+              variant_latents_limit);
     vae->set_chunk(0);
     const auto two = at::stack({frames, frames.flip({3})});
     const auto posterior = vae->encode_clips(two);
-    EXPECT_LE(test::relative_error(posterior.mean[0], mean), latents_limit);
-    EXPECT_LE(test::relative_error(posterior.mean[1], vae->encode(frames.flip({3})).mean), latents_limit);
+    EXPECT_LE(test::relative_error(posterior.mean[0], mean), variant_latents_limit);
+    EXPECT_LE(test::relative_error(posterior.mean[1], vae->encode(frames.flip({3})).mean),
+              variant_latents_limit);
     const auto latents = golden->tensor(prefix + "latents");
     const auto clips = vae->decode_clips(at::stack({latents.flip({2}), latents}));
-    EXPECT_LE(test::relative_error(clips[1].clamp(-1, 1), frames), latents_limit);
+    EXPECT_LE(test::relative_error(clips[1].clamp(-1, 1), frames), variant_latents_limit);
   }
 }
 
@@ -172,8 +174,8 @@ TEST(WanPictures, HaveTheStatesOfTheReferencesImageEncoder) {
   const auto states = load_image_encoder(*model, {})->forward(bytes_of(picture));
   const auto expected = test::open_golden("wan21-i2v.safetensors")->tensor("pictures.states");
   const double error = test::relative_error(states, expected);
-  std::printf("wan21-i2v    image encoder %.1e of %.0e\n", error, latents_limit);
-  EXPECT_LE(error, latents_limit);
+  std::printf("wan21-i2v    image encoder %.1e of %.0e\n", error, variant_latents_limit);
+  EXPECT_LE(error, variant_latents_limit);
 }
 
 // The run above is made by both experts, each with a guidance scale of its own.

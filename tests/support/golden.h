@@ -16,6 +16,12 @@ inline std::shared_ptr<const SafetensorsFile> open_golden(const std::string& nam
   return SafetensorsFile::open(golden(name));
 }
 
+// What the reference was given: in float32 where it is stored in half precision.
+inline at::Tensor golden_input(const SafetensorsFile& golden, const std::string& name) {
+  const auto stored = golden.tensor(name);
+  return stored.is_floating_point() ? stored.to(at::kFloat) : stored;
+}
+
 // The largest absolute difference in units of the reference's root mean square; infinity when the shapes
 // differ or a value is not finite.
 inline double relative_error(const at::Tensor& found, const at::Tensor& reference) {

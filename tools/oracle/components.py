@@ -1,13 +1,14 @@
 """Golden files of single networks: OUT/components_<model>.safetensors, of the shipped models and of wan-tiny.
 
-Every case holds its inputs and what the reference makes of them, float32 (ids and masks int64). The names are listed in README.md.
+Every case holds its inputs, which are half precision numbers, and what the reference makes of them, float32 (ids and masks int64). The names are listed in
+README.md.
 """
 import argparse
 import json
 from pathlib import Path
 
 import torch
-from reference import SHIPPED_MODELS, open_pipeline, text_tokens, versions
+from reference import SHIPPED_MODELS, half_precision, open_pipeline, text_tokens, versions
 from safetensors.torch import save_file
 
 PROMPTS = [
@@ -54,15 +55,15 @@ def record_transformer(pipeline, length, generator, tensors):
     config = pipeline.transformer.config
     for name, case in transformer_cases(min(length, 48)).items():
         batch, frames, height, width = case["size"]
-        latents = torch.randn(batch, config.in_channels, frames, height, width, generator=generator)
-        text = torch.randn(batch, case["text"], config.text_dim, generator=generator)
+        latents = half_precision(torch.randn(batch, config.in_channels, frames, height, width, generator=generator))
+        text = half_precision(torch.randn(batch, case["text"], config.text_dim, generator=generator))
         for clip in range(batch):
             text[clip, case["text"] - 1 - 2 * clip :] = 0  # padding is zero, is attended to, and is not the same in every clip
         timestep = case["timestep"].float()
         output = pipeline.transformer(latents, timestep, text, return_dict=False)[0]
         prefix = f"transformer.{name}"
-        tensors |= {f"{prefix}.hidden_states": latents, f"{prefix}.timestep": timestep}
-        tensors |= {f"{prefix}.encoder_hidden_states": text, f"{prefix}.output": output}
+        tensors |= {f"{prefix}.hidden_states": latents.half(), f"{prefix}.timestep": timestep}
+        tensors |= {f"{prefix}.encoder_hidden_states": text.half(), f"{prefix}.output": output}
 
 
 def moving_disc(frames, height, width):
@@ -83,14 +84,15 @@ def record_vae(pipeline, noise_frames, generator, tensors):
         pixels = moving_disc(frames, height, width)
         if noise_frames:
             pixels = torch.rand(pixels.shape, generator=generator) * 2 - 1
+        pixels = half_precision(pixels)
         moments = pipeline.vae.encode(pixels).latent_dist
         prefix = f"vae.encode_{frames}"
-        tensors |= {f"{prefix}.frames": pixels, f"{prefix}.mean": moments.mean, f"{prefix}.logvar": moments.logvar}
+        tensors |= {f"{prefix}.frames": pixels.half(), f"{prefix}.mean": moments.mean, f"{prefix}.logvar": moments.logvar}
     scale = config.scale_factor_spatial
     for frames, (height, width) in {1: (32, 16), 2: (16, 32), 3: (16, 16), 5: (16, 16)}.items():
         size = (1, config.z_dim, frames, height // scale, width // scale)
-        latents = torch.randn(size, generator=generator) * std + mean
-        tensors |= {f"vae.decode_{frames}.latents": latents, f"vae.decode_{frames}.frames": pipeline.vae.decode(latents).sample}
+        latents = half_precision(torch.randn(size, generator=generator) * std + mean)
+        tensors |= {f"vae.decode_{frames}.latents": latents.half(), f"vae.decode_{frames}.frames": pipeline.vae.decode(latents).sample}
 
 
 @torch.no_grad()

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import torch
 from random_wan import fill as fill_like_wan
-from reference import versions
+from reference import half_precision, versions
 from safetensors.torch import save_file
 
 from diffusers import (
@@ -169,8 +169,8 @@ def record_transformer(pipeline, generator, tensors):
     cases = TRANSFORMER_CASES | ({} if config.patch_size_t else SINGLE_FRAME_CASES)
     for name, case in cases.items():
         clips, frames, height, width = case["size"]
-        latents = torch.randn(clips, frames, config.in_channels, height, width, generator=generator)
-        text = torch.randn(clips, case["text"], config.text_embed_dim, generator=generator)
+        latents = half_precision(torch.randn(clips, frames, config.in_channels, height, width, generator=generator))
+        text = half_precision(torch.randn(clips, case["text"], config.text_embed_dim, generator=generator))
         timestep = torch.tensor(case["timestep"])
         set_text_length(pipeline.transformer, case["text"])
         rotary = None
@@ -178,20 +178,20 @@ def record_transformer(pipeline, generator, tensors):
             rotary = pipeline._prepare_rotary_positional_embeddings(8 * height, 8 * width, frames, torch.device("cpu"))
         output = pipeline.transformer(latents, text, timestep, image_rotary_emb=rotary, return_dict=False)[0]
         prefix = f"transformer.{name}"
-        tensors |= {f"{prefix}.hidden_states": latents.transpose(1, 2), f"{prefix}.timestep": timestep.float()}
-        tensors |= {f"{prefix}.encoder_hidden_states": text, f"{prefix}.output": output.transpose(1, 2)}
+        tensors |= {f"{prefix}.hidden_states": latents.transpose(1, 2).half(), f"{prefix}.timestep": timestep.float()}
+        tensors |= {f"{prefix}.encoder_hidden_states": text.half(), f"{prefix}.output": output.transpose(1, 2)}
 
 
 def record_vae(pipeline, generator, tensors):
     """Latents as the autoencoder has them, before scaling. Decoded frames are as the pipeline clamps them."""
     for latents, (height, width) in {1: (24, 16), 2: (16, 24), 3: (16, 16), 4: (8, 16), 5: (16, 8), 13: (8, 8)}.items():
-        pixels = torch.rand(1, 3, 4 * latents - 3, height, width, generator=generator) * 2 - 1
+        pixels = half_precision(torch.rand(1, 3, 4 * latents - 3, height, width, generator=generator) * 2 - 1)
         if latents != 4:
             moments = pipeline.vae.encode(pixels).latent_dist
             prefix = f"vae.encode_{latents}"
-            tensors |= {f"{prefix}.frames": pixels, f"{prefix}.mean": moments.mean, f"{prefix}.logvar": moments.logvar}
-        z = torch.randn(1, pipeline.vae.config.latent_channels, latents, height // 8, width // 8, generator=generator)
-        tensors |= {f"vae.decode_{latents}.latents": z, f"vae.decode_{latents}.frames": pipeline.vae.decode(z).sample.clamp(-1, 1)}
+            tensors |= {f"{prefix}.frames": pixels.half(), f"{prefix}.mean": moments.mean, f"{prefix}.logvar": moments.logvar}
+        z = half_precision(torch.randn(1, pipeline.vae.config.latent_channels, latents, height // 8, width // 8, generator=generator))
+        tensors |= {f"vae.decode_{latents}.latents": z.half(), f"vae.decode_{latents}.frames": pipeline.vae.decode(z).sample.clamp(-1, 1)}
 
 
 RUN = dict(prompt="a cat walks along a wall", negative_prompt="blue", height=32, width=48, num_frames=9, num_inference_steps=4, guidance_scale=6.0)

@@ -83,6 +83,11 @@ class Trajectory:
     frames: torch.Tensor  # [frames, H, W, 3] in 0..1
 
 
+def half_precision(tensor):
+    """Rounded to numbers that half precision holds, in float32: an input that a golden file stores in two bytes a number."""
+    return tensor.half().float()
+
+
 def initial_noise(pipeline, request):
     """As WanPipeline.prepare_latents draws it: one float32 randn of the whole shape from a CPU generator with the seed."""
     shape = (

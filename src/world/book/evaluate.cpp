@@ -58,16 +58,16 @@ ReadClip compare_reading(const BookShot& shot, const BookReading& read) {
 namespace {
 
 // A scene of one shot, and what it is asked for with.
-struct Task {
+struct BookTask {
   BookScene scene;
   BookCaption caption;
   std::array<int64_t, 2> size{};
   uint64_t seed = 0;  // of the noise
 };
 
-Task task_of(const BookEvaluation& options, int64_t index) {
+BookTask task_of(const BookEvaluation& options, int64_t index) {
   WorldRandom random(options.seed, (uint64_t{1} << 42) + static_cast<uint64_t>(index));
-  Task task;
+  BookTask task;
   task.scene = sample_book_scene(random, options.side, options.frames,
                                  {.drawings = options.drawings, .two_things = options.two_things, .cuts = 0});
   task.caption = book_caption(task.scene, random);
@@ -76,7 +76,7 @@ Task task_of(const BookEvaluation& options, int64_t index) {
   return task;
 }
 
-ReadClip read_clip(const BookReader& reader, const Task& task, const at::Tensor& frames,
+ReadClip read_clip(const BookReader& reader, const BookTask& task, const at::Tensor& frames,
                    const BookEvaluation& options) {
   const auto frame_at = [](double seconds) { return std::llround(seconds * kWorldFps); };
   const auto part = frames.slice(1, frame_at(options.from),
@@ -123,7 +123,7 @@ BookReport evaluate_book(const BookReader& reader, at::Device device, const Book
 BookReport evaluate_book_model(const BookReader& reader, at::Device device, const BookEvaluation& options,
                                const GenerationRequest& request, const std::filesystem::path& out,
                                Observer& observer) {
-  std::vector<Task> tasks;
+  std::vector<BookTask> tasks;
   std::vector<GenerationPlan> plans;
   Planner planner;
   for (int64_t i = 0; i < options.prompts; ++i) {

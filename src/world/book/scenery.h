@@ -12,6 +12,8 @@
 
 namespace t2v {
 
+inline constexpr auto kWhite = book_rgb(255, 255, 255);
+
 // Where the camera is in one frame. zoom: 1 shows the place as it was laid out.
 struct BookView {
   int width = 0, height = 0;

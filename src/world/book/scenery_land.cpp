@@ -8,7 +8,6 @@ namespace t2v {
 
 namespace {
 
-constexpr auto kWhite = book_rgb(255, 255, 255);
 constexpr auto kTrunk = book_rgb(120, 82, 52);
 
 // Flat patches of another colour on the ground between two heights.

@@ -8,8 +8,6 @@ namespace t2v {
 
 namespace {
 
-constexpr auto kWhite = book_rgb(255, 255, 255);
-
 // One house front: windows in rows of `columns`, about 5 pixels in a frame of 128.
 void building(BookPainter& p, const BookLayer& on, float left, float wide, float tall, float foot, int64_t i,
               BookColour wall, BookColour window) {

@@ -9,8 +9,6 @@ namespace t2v {
 
 namespace {
 
-constexpr auto kWhite = book_rgb(255, 255, 255);
-
 // Water down to the bottom whose edge has crests `length` units apart that travel at `speed` units a second.
 void waves(BookPainter& p, double depth, float y, float swell, float length, double speed, int kind,
            const BookPaint& paint) {

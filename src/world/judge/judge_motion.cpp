@@ -14,7 +14,6 @@ namespace t2v {
 
 namespace {
 
-constexpr double kPi = std::numbers::pi;
 constexpr double kMissing = 0.02;   // squared distance that a frame counts as where the object should be seen
                                     // and is not
 constexpr double kOutlier = 0.15;   // distance
@@ -114,8 +113,8 @@ double least_squares(const Series& series, const std::array<Basis, n>& bases, st
 }
 
 double constant(double) { return 1; }
-double sine(double time) { return std::sin(kPi * time); }
-double cosine(double time) { return std::cos(kPi * time); }
+double sine(double time) { return std::sin(std::numbers::pi * time); }
+double cosine(double time) { return std::cos(std::numbers::pi * time); }
 
 double still_cost(const Series& series) {
   std::array<double, 1> c;
@@ -178,10 +177,10 @@ Fit circle(const Track& track, double direction) {
 Fit bounce(const Track& track) {
   Fit best;
   for (int k = 0; k < 64; ++k) {
-    const double phase = kPi * k / 64;
+    const double phase = std::numbers::pi * k / 64;
     std::array<double, 2> c;
     const double cost = least_squares<2>(
-        track.y, {constant, [&](double t) { return -std::abs(std::sin(kPi * t + phase)); }}, c);
+        track.y, {constant, [&](double t) { return -std::abs(std::sin(std::numbers::pi * t + phase)); }}, c);
     if (c[1] < 0) continue;
     const double penalty = unlikely(c[1], 0.3, 0.75);
     if (cost + penalty * track.seen < best.cost + best.penalty * track.seen)
@@ -202,10 +201,10 @@ Fit move(const Track& track, const Series& along, const Series& across, double d
   for (double speed = 0.3; speed < 1.01; speed += 0.05) {
     double s = 0, c = 0;
     for (std::size_t k = 0; k < along.time.size(); ++k) {
-      const double turn = 2 * kPi * (along.value[k] - direction * speed * along.time[k]) / span;
+      const double turn = 2 * std::numbers::pi * (along.value[k] - direction * speed * along.time[k]) / span;
       s += along.weight[k] * std::sin(turn), c += along.weight[k] * std::cos(turn);
     }
-    const double start = std::atan2(s, c) * span / (2 * kPi);
+    const double start = std::atan2(s, c) * span / (2 * std::numbers::pi);
     double cost = 0;
     for (std::size_t k = 0; k < along.time.size(); ++k) {
       const double left = wrapped(along.value[k] - start - direction * speed * along.time[k], span);

@@ -14,11 +14,10 @@ namespace t2v {
 
 namespace {
 
-constexpr float kPi = std::numbers::pi_v<float>;
 constexpr std::size_t kReferenceFrames = 8;
 constexpr float kSmallestArea = 0.008F;  // world units squared: half of a small object
 constexpr int kTurns = 72;
-constexpr float kTurnStep = 2 * kPi / kTurns;
+constexpr float kTurnStep = 2 * std::numbers::pi_v<float> / kTurns;
 constexpr double kWorthRefining = 2.5;  // how much worse than the best still template a roughly fitted
                                         // turning one may be
 constexpr double kSpinHandicap = 1.15;  // a turning template has more freedom
@@ -225,7 +224,7 @@ Candidate try_spinning(const ObjectLayer& layer, const std::vector<Seen>& seen, 
   for (const float rate : {0.8F, 0.9F, 1.0F, 1.1F, 1.2F})
     for (int k = 0; k < kTurns; ++k) {
       double cost = reference.energy;
-      const float per_frame = rate * kPi / static_cast<float>(kWorldFps);
+      const float per_frame = rate * std::numbers::pi_v<float> / static_cast<float>(kWorldFps);
       for (std::size_t i = 0; i < reference.frames.size(); ++i) {
         const auto index = k + std::lround(per_frame * static_cast<float>(reference.frames[i]) / kTurnStep);
         cost += cost_at[i][static_cast<std::size_t>(index % kTurns)];

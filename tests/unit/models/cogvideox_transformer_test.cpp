@@ -11,9 +11,9 @@
 namespace t2v {
 namespace {
 
-constexpr double close = 1e-5;  // of the expected tensor's scale
+constexpr double cogvideox_limit = 1e-5;  // of the expected tensor's scale
 
-Json config_of(const std::string& kind) {
+Json transformer_config(const std::string& kind) {
   return read_json(test::golden("cogvideox-" + kind) / "transformer" / "config.json");
 }
 
@@ -28,7 +28,7 @@ class CogVideoXTransformerTest : public testing::TestWithParam<const char*> {
     return test::predict_with(network, tokens, text.unsqueeze(0), {0});
   }
 
-  CogVideoXTransformerConfig config = parse_cogvideox_transformer_config(config_of(GetParam()),
+  CogVideoXTransformerConfig config = parse_cogvideox_transformer_config(transformer_config(GetParam()),
                                                                          "config.json");
   Weights weights = Weights::open(test::golden("cogvideox-" + std::string(GetParam())) / "transformer",
                                   "diffusion_pytorch_model", at::kCPU, at::kFloat);
@@ -55,7 +55,8 @@ TEST_P(CogVideoXTransformerTest, PacksClipsOfUnlikeSizeAndTimestepAndBothBranche
   const auto packed = test::predict_with(network, tokens, texts, text_of_segment);
   for (std::size_t s = 0; s < 6; ++s) {
     const auto alone = predict_alone(clips[s % 3], timesteps[s], texts[text_of_segment[s]]);
-    EXPECT_LE(test::relative_error(packed.slice(0, tokens.segments[s], tokens.segments[s + 1]), alone), close)
+    EXPECT_LE(test::relative_error(packed.slice(0, tokens.segments[s], tokens.segments[s + 1]), alone),
+              cogvideox_limit)
         << "segment " << s;
   }
 }
@@ -70,7 +71,7 @@ TEST_P(CogVideoXTransformerTest, ATextHasTheLevelOfTheNoisiestToken) {
   set_timestep(tokens, 800);  // two tokens are known, at timestep 0
   const auto found = test::predict_with(network, tokens, text.unsqueeze(0), {0});
   const auto timesteps = at::full({count}, 800.0).masked_fill(tokens.known, 0);
-  EXPECT_LE(test::relative_error(found, predict_alone(clip, timesteps, text)), close);
+  EXPECT_LE(test::relative_error(found, predict_alone(clip, timesteps, text)), cogvideox_limit);
   // The text's level goes with one token's, and the other tokens see it (0.035 without that).
   auto levels = at::zeros({count});
   const auto clean = predict_alone(clip, levels, text);
@@ -139,7 +140,7 @@ TEST_P(CogVideoXTransformerTest, ComputesInBfloat16) {
 }
 
 TEST(CogVideoXTransformer, RefusesASizeBeyondThePositionsOfASlice) {
-  const auto config = parse_cogvideox_transformer_config(config_of("1.5"), "config.json");
+  const auto config = parse_cogvideox_transformer_config(transformer_config("1.5"), "config.json");
   EXPECT_EQ(config.longest_axis(), 150);
   auto weights = Weights::open(test::golden("cogvideox-1.5") / "transformer", "diffusion_pytorch_model",
                                at::kCPU, at::kFloat);
@@ -175,7 +176,7 @@ TEST(ParseCogVideoXTransformerConfig, RefusesWhatIsNotSupportedOrOutOfRange) {
   };
   for (const auto& [change, parts] : cases) {
     SCOPED_TRACE(change.dump());
-    auto config = config_of("2b");
+    auto config = transformer_config("2b");
     config.update(change);
     auto named = parts;
     named.push_back("transformer/config.json");

@@ -9,14 +9,14 @@
 namespace t2v {
 namespace {
 
-Json config_of(const std::string& kind) {
+Json vae_config(const std::string& kind) {
   return read_json(test::golden("cogvideox-" + kind) / "vae" / "config.json");
 }
 
 class CogVideoXVaeTest : public testing::Test {
  protected:
   CogVideoXVae make(const std::string& kind, int64_t leading) {
-    auto config = parse_cogvideox_vae_config(config_of(kind), "config.json");
+    auto config = parse_cogvideox_vae_config(vae_config(kind), "config.json");
     config.leading = leading;
     auto weights = Weights::open(test::golden("cogvideox-2b") / "vae", "diffusion_pytorch_model", at::kCPU,
                                  at::kFloat);
@@ -117,7 +117,7 @@ TEST_F(CogVideoXVaeTest, RefusesFramesThatDoNotFitAndTraining) {
 
 TEST(CogVideoXVaeMeta, GivesShapesAndAsksForExactlyTheCheckpointsTensors) {
   auto weights = Weights::meta();
-  const CogVideoXVae vae(parse_cogvideox_vae_config(config_of("2b"), "config.json"), weights.root());
+  const CogVideoXVae vae(parse_cogvideox_vae_config(vae_config("2b"), "config.json"), weights.root());
   const auto frames = vae.decode(vae.denormalise(at::empty({4, 5, 6, 10}, at::kMeta)));
   EXPECT_TRUE(frames.is_meta());
   EXPECT_EQ(frames.sizes(), (std::vector<int64_t>{3, 17, 48, 80}));
@@ -148,7 +148,7 @@ TEST(ParseCogVideoXVaeConfig, RefusesWhatIsNotSupportedOrContradictsItself) {
   };
   for (const auto& [change, parts] : cases) {
     SCOPED_TRACE(change.dump());
-    auto config = config_of("2b");
+    auto config = vae_config("2b");
     config.update(change);
     auto named = parts;
     named.push_back("vae/config.json");

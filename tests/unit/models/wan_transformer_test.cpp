@@ -12,7 +12,7 @@
 namespace t2v {
 namespace {
 
-const double close = test::limit(1e-5);  // of the expected tensor's scale
+const double wan_limit = test::limit(1e-5);  // of the expected tensor's scale
 
 class WanTransformerTest : public testing::Test {
  protected:
@@ -48,7 +48,8 @@ TEST_F(WanTransformerTest, PacksClipsOfUnlikeSizeAndTimestepAndBothBranchesIntoO
   const auto packed = test::predict_with(network, tokens, texts, text_of_segment);
   for (std::size_t s = 0; s < 6; ++s) {
     const auto alone = predict_alone(clips[s % 3], timesteps[s], texts[text_of_segment[s]]);
-    EXPECT_LE(test::relative_error(packed.slice(0, tokens.segments[s], tokens.segments[s + 1]), alone), close)
+    EXPECT_LE(test::relative_error(packed.slice(0, tokens.segments[s], tokens.segments[s + 1]), alone),
+              wan_limit)
         << "segment " << s;
   }
 }
@@ -65,7 +66,7 @@ TEST_F(WanTransformerTest, PacksClipsOfEqualSizeAsABatch) {
       EXPECT_LE(
           test::relative_error(packed.slice(0, tokens.segments[s], tokens.segments[s + 1]),
                                predict_alone(clips[s], at::full({12}, 500.0), texts[text_of_segment[s]])),
-          close);
+          wan_limit);
   }
 }
 
@@ -80,7 +81,7 @@ TEST_F(WanTransformerTest, PadsTextsWithZeros) {
     const auto padded = at::constant_pad_nd(states.slice(0, 0, 3 - s), {0, 0, 0, 6 + s});
     EXPECT_LE(test::relative_error(found.slice(0, 12 * s, 12 * s + 12),
                                    predict_alone({latents, {}}, at::full({12}, 500.0), padded)),
-              close);
+              wan_limit);
   }
 }
 
@@ -94,7 +95,7 @@ TEST_F(WanTransformerTest, AClipMayReadOneTextAfterAnother) {
     return test::predict_with(network, tokens, texts, std::move(read));
   };
   const auto one = with_texts({0, 18}, {0});
-  EXPECT_LE(test::relative_error(with_texts({0, 6, 18}, {0, 0}), one), close);
+  EXPECT_LE(test::relative_error(with_texts({0, 6, 18}, {0, 0}), one), wan_limit);
   EXPECT_GT(test::relative_error(with_texts({0, 6, 18}, {0, 1}), one), 0.001);
 }
 

@@ -12,8 +12,8 @@
 namespace t2v {
 namespace {
 
-const double close = test::limit(2e-5);  // of the expected tensor's scale: rounding makes 1.01e-5 where the
-                                         // compiler uses no vectors (sanitizers)
+const double wan_vae_limit = test::limit(2e-5);  // of the expected tensor's scale: rounding makes 1.01e-5
+                                                 // where the compiler uses no vectors (sanitizers)
 
 class WanVaeTest : public testing::Test {
  protected:
@@ -36,7 +36,7 @@ TEST_F(WanVaeTest, DecodesInChunksAsInOnePiece) {
   EXPECT_EQ(expected.sizes(), (std::vector<int64_t>{3, 21, 32, 48}));
   for (const int64_t chunk : {1, 2, 3, 6}) {
     vae.set_chunk(chunk);
-    EXPECT_LE(test::relative_error(vae.decode(latents), expected), close) << chunk;
+    EXPECT_LE(test::relative_error(vae.decode(latents), expected), wan_vae_limit) << chunk;
   }
 }
 
@@ -47,8 +47,8 @@ TEST_F(WanVaeTest, EncodesInChunksAsInOnePiece) {
   for (const int64_t chunk : {1, 2, 3, 6}) {
     vae.set_chunk(chunk);
     const auto part = vae.encode(frames);
-    EXPECT_LE(test::relative_error(part.mean, mean), close) << chunk;
-    EXPECT_LE(test::relative_error(part.logvar, logvar), close) << chunk;
+    EXPECT_LE(test::relative_error(part.mean, mean), wan_vae_limit) << chunk;
+    EXPECT_LE(test::relative_error(part.logvar, logvar), wan_vae_limit) << chunk;
   }
 }
 
@@ -61,9 +61,10 @@ TEST_F(WanVaeTest, SeveralClipsAreTheClipsOneByOne) {
   ASSERT_EQ(decoded.sizes(), (std::vector<int64_t>{3, 3, 9, 16, 24}));
   for (int64_t clip = 0; clip < 3; ++clip) {
     const auto one = vae.encode(frames[clip]);
-    EXPECT_LE(test::relative_error(mean[clip], one.mean), close) << clip;
-    EXPECT_LE(test::relative_error(logvar[clip], one.logvar), close) << clip;
-    EXPECT_LE(test::relative_error(decoded[clip].clamp(-1, 1), vae.decode(latents[clip])), close) << clip;
+    EXPECT_LE(test::relative_error(mean[clip], one.mean), wan_vae_limit) << clip;
+    EXPECT_LE(test::relative_error(logvar[clip], one.logvar), wan_vae_limit) << clip;
+    EXPECT_LE(test::relative_error(decoded[clip].clamp(-1, 1), vae.decode(latents[clip])), wan_vae_limit)
+        << clip;
   }
 }
 
@@ -142,11 +143,11 @@ TEST_F(WanVaeTest, HandsOutAsFewFramesAtATimeFromALongClipAsFromAShortOne) {
 TEST_F(WanVaeTest, LooksOnlyBackwardsInTime) {
   const auto latents = test::random_here({16, 4, 4, 4}, 1);
   EXPECT_LE(test::relative_error(vae.decode(latents.narrow(1, 0, 2)), vae.decode(latents).narrow(1, 0, 5)),
-            close);
+            wan_vae_limit);
   const auto frames = test::random_here({3, 13, 16, 16}, 2).clamp(-1, 1);
   EXPECT_LE(
       test::relative_error(vae.encode(frames.narrow(1, 0, 5)).mean, vae.encode(frames).mean.narrow(1, 0, 2)),
-      close);
+      wan_vae_limit);
 }
 
 TEST_F(WanVaeTest, KeepsNothingFromOneClipToTheNext) {
@@ -159,7 +160,7 @@ TEST_F(WanVaeTest, KeepsNothingFromOneClipToTheNext) {
 TEST_F(WanVaeTest, NormalisesAndBack) {
   const auto latents = test::random_here({16, 2, 3, 4}, 1);
   const auto normal = vae.normalise(latents);
-  EXPECT_LE(test::relative_error(vae.denormalise(normal), latents), close);
+  EXPECT_LE(test::relative_error(vae.denormalise(normal), latents), wan_vae_limit);
   const auto& config = vae.config();
   EXPECT_NEAR(normal[5][1][2][3].item<double>(),
               (latents[5][1][2][3].item<double>() - config.latents_mean[5]) / config.latents_std[5], 1e-5);

@@ -10,7 +10,7 @@
 namespace t2v {
 namespace {
 
-constexpr double close = 2e-5;
+constexpr double fused_limit = 2e-5;
 
 at::Tensor leaf(const at::Tensor& x) { return x.detach().clone().requires_grad_(true); }
 at::Tensor wide_leaf(const at::Tensor& x) { return x.detach().to(at::kDouble).requires_grad_(true); }
@@ -18,13 +18,13 @@ at::Tensor wide_leaf(const at::Tensor& x) { return x.detach().to(at::kDouble).re
 // Both must agree in value and, for random weights on the outputs, in the gradients of all inputs.
 void expect_same(const at::Tensor& found, const at::Tensor& expected, const std::vector<at::Tensor>& inputs,
                  const std::vector<at::Tensor>& wide_inputs) {
-  EXPECT_LE(test::relative_error(found, expected), close);
+  EXPECT_LE(test::relative_error(found, expected), fused_limit);
   const auto weights = test::random_normal(found.sizes(), 99);
   (found * weights).sum().backward();
   (expected * weights.to(at::kDouble)).sum().backward();
   for (std::size_t i = 0; i < inputs.size(); ++i) {
     ASSERT_TRUE(inputs[i].grad().defined()) << i;
-    EXPECT_LE(test::relative_error(inputs[i].grad(), wide_inputs[i].grad()), close) << "input " << i;
+    EXPECT_LE(test::relative_error(inputs[i].grad(), wide_inputs[i].grad()), fused_limit) << "input " << i;
   }
 }
 

@@ -19,7 +19,7 @@
 namespace t2v {
 namespace {
 
-const double close = test::limit(1e-5);  // of the expected tensor's scale
+const double layer_limit = test::limit(1e-5);  // of the expected tensor's scale
 
 // softmax(q·kᵀ / sqrt(d))·v in float64; q [Lq, heads, d], k and v [Lk, heads, d] → [Lq, heads·d].
 at::Tensor plain_attention(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v) {
@@ -39,7 +39,8 @@ TEST(SegmentSelfAttention, IsPlainAttentionWithinEachSegment) {
       const auto part = [&](const at::Tensor& x) { return x.slice(0, segments[s], segments[s + 1]); };
       expected.push_back(plain_attention(part(q), part(k), part(v)));
     }
-    EXPECT_LE(test::relative_error(segment_self_attention(q, k, v, segments), at::cat(expected)), close);
+    EXPECT_LE(test::relative_error(segment_self_attention(q, k, v, segments), at::cat(expected)),
+              layer_limit);
   }
 }
 
@@ -59,7 +60,8 @@ TEST(SegmentCrossAttention, GivesEachSegmentItsText) {
                                          text.values[texts[s]].transpose(0, 1)));
     const auto of_segments = test::here(at::tensor(texts));
     const KeyValues given{text.keys.index_select(0, of_segments), text.values.index_select(0, of_segments)};
-    EXPECT_LE(test::relative_error(segment_cross_attention(q, given, segments), at::cat(expected)), close);
+    EXPECT_LE(test::relative_error(segment_cross_attention(q, given, segments), at::cat(expected)),
+              layer_limit);
   }
 }
 
@@ -72,13 +74,13 @@ TEST(CausalConv3d, IsA3dConvolutionPrecededByZeroFrames) {
   const auto padded = at::constant_pad_nd(x.transpose(0, 1).unsqueeze(0), {1, 1, 1, 1, 2, 0});
   const auto expected = at::conv3d(padded, weight, bias)[0].transpose(0, 1);
   ConvCache whole;
-  EXPECT_LE(test::relative_error(conv.forward(x, whole), expected), close);
+  EXPECT_LE(test::relative_error(conv.forward(x, whole), expected), layer_limit);
   for (const int64_t chunk : {1, 2, 3}) {
     ConvCache cache;
     std::vector<at::Tensor> parts;
     for (int64_t begin = 0; begin < 7; begin += chunk)
       parts.push_back(conv.forward(x.slice(0, begin, begin + chunk), cache));
-    EXPECT_LE(test::relative_error(at::cat(parts), expected), close) << chunk;
+    EXPECT_LE(test::relative_error(at::cat(parts), expected), layer_limit) << chunk;
     EXPECT_EQ(cache.frames.size(0), 2);
   }
 }
@@ -91,7 +93,7 @@ TEST(CausalConv3d, StridedTakesEverySecondFrame) {
   const auto x = test::random_here({9, 3, 4, 6}, 3);
   const auto expected = at::conv3d(x.transpose(0, 1).unsqueeze(0), weight, bias, at::IntArrayRef{2, 1, 1})[0]
                             .transpose(0, 1);
-  EXPECT_LE(test::relative_error(conv.forward_strided(x, 1), expected), close);
+  EXPECT_LE(test::relative_error(conv.forward_strided(x, 1), expected), layer_limit);
 }
 
 TEST(ModulatedLayerNorm, DoesTheSameForOneLevelAndForALevelPerToken) {
@@ -101,11 +103,12 @@ TEST(ModulatedLayerNorm, DoesTheSameForOneLevelAndForALevelPerToken) {
   const auto wide = x.to(at::kDouble);
   const auto normed = (wide - wide.mean(-1, true)) / at::sqrt(wide.var(-1, false, true) + 1e-6);
   const auto expected = normed * (scale.to(at::kDouble) + 1) + shift.to(at::kDouble);
-  EXPECT_LE(test::relative_error(modulated_layer_norm(x, {shift, scale, {}, {}}, 1e-6), expected), close);
+  EXPECT_LE(test::relative_error(modulated_layer_norm(x, {shift, scale, {}, {}}, 1e-6), expected),
+            layer_limit);
   EXPECT_LE(
       test::relative_error(
           modulated_layer_norm(x, {shift.repeat({6, 1}), scale.repeat({6, 1}), {}, {}}, 1e-6), expected),
-      close);
+      layer_limit);
 }
 
 TEST(GatedResidual, AddsInFloat32AndKeepsTheDtype) {
@@ -124,22 +127,21 @@ TEST(LayerNormFloat32, NormalisesWithItsWeights) {
   const auto wide = x.to(at::kDouble);
   const auto expected = (wide - wide.mean(-1, true)) / at::sqrt(wide.var(-1, false, true) + 1e-6) * weight +
                         bias;
-  EXPECT_LE(test::relative_error(layer_norm_float32(x, weight, bias, 1e-6), expected), close);
+  EXPECT_LE(test::relative_error(layer_norm_float32(x, weight, bias, 1e-6), expected), layer_limit);
 }
 
 TEST(Linear, JoinedLayersGiveTheirOutputsSideBySide) {
   const Linear a{test::random_here({3, 4}, 1), test::random_here({3}, 2)};
   const Linear b{test::random_here({5, 4}, 3), test::random_here({5}, 4)};
   const auto x = test::random_here({2, 4}, 5);
-  EXPECT_LE(test::relative_error(Linear::join({a, b})(x), at::cat({a(x), b(x)}, 1)), close);
+  EXPECT_LE(test::relative_error(Linear::join({a, b})(x), at::cat({a(x), b(x)}, 1)), layer_limit);
 }
 
 // Rows of blocks, all of them different: [rows, 64] of Q8_0, expanded to `dtype`.
 PackedMatrix random_blocks(int64_t rows, int64_t seed, at::ScalarType dtype) {
   const auto& formats = block_formats();
-  const auto& format = *std::find_if(formats.begin(), formats.end(), [](const auto& one) {
-    return std::string(one.name) == "Q8_0";
-  });
+  const auto& format = *std::find_if(formats.begin(), formats.end(),
+                                     [](const auto& one) { return std::string(one.name) == "Q8_0"; });
   at::manual_seed(static_cast<uint64_t>(seed));
   auto bytes = at::randint(256, {rows * 2, format.bytes}, at::TensorOptions(at::kByte));
   bytes.narrow(1, 0, 2).view(at::kHalf).fill_(0.01);
@@ -159,7 +161,7 @@ TEST(Linear, PackedWeightsGiveTheBitsOfTheirNumbers) {
     const auto turned = [&](const Linear& layer) { return layer.with_outputs_transposed(2, 3)(x); };
     EXPECT_TRUE(at::equal(turned(packed), turned(dense)));
     EXPECT_LE(test::relative_error(turned(dense), dense(x).view({3, 2, 3}).transpose(1, 2).reshape({3, 6})),
-              dtype == at::kFloat ? close : 1e-2);
+              dtype == at::kFloat ? layer_limit : 1e-2);
     const auto index = test::here(at::tensor({5, 0, 5, 2})).view({2, 2});
     EXPECT_TRUE(at::equal(Linear(blocks, {}).rows(index), Linear(numbers, {}).rows(index)));
     EXPECT_TRUE(at::equal(Linear(blocks, {})(x), Linear(numbers, {})(x)));

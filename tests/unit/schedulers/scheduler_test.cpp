@@ -8,7 +8,7 @@ namespace {
 
 const char* const kDdpm = "DDPMScheduler";
 const char* const kDdim = "DDIMScheduler";
-const char* const kUniPc = "UniPCMultistepScheduler";
+const char* const kUniPcClass = "UniPCMultistepScheduler";
 
 SchedulerConfig flow_config(const Json& settings = Json::object()) {
   return config_of("FlowMatchEulerDiscreteScheduler", settings);
@@ -124,9 +124,9 @@ TEST(Schedulers, KeepNoneOfTheCallersTensors) {
   for (const char* name : {"unipc", "dpm++", "cogvideox-dpm"})
     for (const char* prediction : {"epsilon", "sample", "v_prediction"})
       for (const bool predict_x0 : {true, false}) {
-        const auto config = config_of(kUniPc, {{"prediction_type", prediction},
-                                               {"predict_x0", predict_x0},
-                                               {"final_sigmas_type", "sigma_min"}});
+        const auto config = config_of(kUniPcClass, {{"prediction_type", prediction},
+                                                    {"predict_x0", predict_x0},
+                                                    {"final_sigmas_type", "sigma_min"}});
         const auto expected = run_steps(*make_scheduler(name, config, {.steps = 6}), bank, bank.start, 0, 6);
         const auto scheduler = make_scheduler(name, config, {.steps = 6});
         auto sample = bank.start.clone();
@@ -229,7 +229,7 @@ TEST(Schedulers, FullNoiseFractionIsFiniteAtZeroTerminalSnr) {
 TEST(Schedulers, TheLastStepOfBh1IsTheCleanSample) {
   // At the final sigma of zero the reference multiplies an infinity by zero here.
   const auto bank = seeded_bank();
-  const auto config = config_of(kUniPc, {{"solver_type", "bh1"}, {"prediction_type", "sample"}});
+  const auto config = config_of(kUniPcClass, {{"solver_type", "bh1"}, {"prediction_type", "sample"}});
   const auto samples = run_steps(*make_scheduler("unipc", config, {.steps = 5}), bank, bank.start, 0, 5);
   EXPECT_TRUE(at::allclose(samples.back(), bank.predictions[4], 1e-6, 1e-6));
 }
@@ -247,7 +247,8 @@ TEST(Schedulers, RefuseWhatTheyCannotSample) {
   EXPECT_EQ(kind_thrown("unipc", shipped_config(), 10, 0.5), ErrorKind::usage);
   EXPECT_EQ(kind_thrown("ddim", shipped_config(), 10, 1.5), ErrorKind::usage);
 
-  const auto flow = config_of(kUniPc, {{"use_flow_sigmas", true}, {"prediction_type", "flow_prediction"}});
+  const auto flow = config_of(kUniPcClass,
+                              {{"use_flow_sigmas", true}, {"prediction_type", "flow_prediction"}});
   EXPECT_EQ(kind_thrown("ddim", flow, 10), ErrorKind::usage);
   EXPECT_EQ(kind_thrown("ddpm", flow, 10), ErrorKind::usage);
   EXPECT_EQ(kind_thrown("cogvideox-dpm", flow, 10), ErrorKind::usage);
@@ -289,12 +290,13 @@ TEST(Schedulers, RefuseSettingsWithoutAFiniteResult) {
   zero_snr.timestep_spacing = TimestepSpacing::leading;  // does not visit the last timestep
   EXPECT_NO_THROW(make_scheduler("ddim", zero_snr, {.steps = 10}));
 
-  EXPECT_EQ(kind_thrown("unipc", config_of(kUniPc, {{"predict_x0", false}}), 10), ErrorKind::usage);
+  EXPECT_EQ(kind_thrown("unipc", config_of(kUniPcClass, {{"predict_x0", false}}), 10), ErrorKind::usage);
   for (const int order : {2, 3})
     EXPECT_EQ(
-        kind_thrown("unipc", config_of(kUniPc, {{"lower_order_final", false}, {"solver_order", order}}), 10),
+        kind_thrown("unipc", config_of(kUniPcClass, {{"lower_order_final", false}, {"solver_order", order}}),
+                    10),
         ErrorKind::usage);
-  EXPECT_EQ(kind_thrown("unipc", config_of(kUniPc, {{"timestep_spacing", "leading"}}), 1000),
+  EXPECT_EQ(kind_thrown("unipc", config_of(kUniPcClass, {{"timestep_spacing", "leading"}}), 1000),
             ErrorKind::usage);
   EXPECT_EQ(kind_thrown("ddim", config_of(kDdim, {{"steps_offset", 1}}), 1000), ErrorKind::usage);
   EXPECT_EQ(kind_thrown("ddpm",

@@ -39,12 +39,6 @@ constexpr Format formats[] = {{"a.mp4", "h264", "h264", "yuv420p", 4},
                               {"a.gif", "gif", "gif", "bgra", 0, false, false},
                               {"a.webp", "webp", "webp", "rgba", 8, false, false}};
 
-std::vector<Frame> shifting_patches(int count) {
-  std::vector<Frame> frames;
-  for (int i = 0; i < count; ++i) frames.push_back(patches(128, 64, i / 4));
-  return frames;
-}
-
 EncoderOptions options_of(const TemporaryFolder& folder, const Format& format, const Frame& frame,
                           Rational fps = {24, 1}) {
   auto options = options_for(folder / format.name, frame, fps);

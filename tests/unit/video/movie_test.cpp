@@ -4,12 +4,6 @@
 namespace t2v::test {
 namespace {
 
-std::vector<Frame> shifting_patches(int count) {
-  std::vector<Frame> frames;
-  for (int i = 0; i < count; ++i) frames.push_back(patches(128, 64, i / 4));
-  return frames;
-}
-
 class MovieContainer : public testing::TestWithParam<const char*> {};
 INSTANTIATE_TEST_SUITE_P(Containers, MovieContainer, testing::Values(".mp4", ".mov", ".mkv"),
                          [](const auto& test) { return test.param + 1; });

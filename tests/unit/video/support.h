@@ -58,6 +58,12 @@ inline EncoderOptions options_for(const std::filesystem::path& path, const Frame
   return options;
 }
 
+inline std::vector<Frame> shifting_patches(int count) {
+  std::vector<Frame> frames;
+  for (int i = 0; i < count; ++i) frames.push_back(patches(128, 64, i / 4));
+  return frames;
+}
+
 inline void write_all(const EncoderOptions& options, const std::vector<Frame>& frames) {
   const auto sink = open_encoder(options);
   for (const auto& frame : frames) sink->write(frame);
