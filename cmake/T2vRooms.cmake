@@ -7,7 +7,9 @@ target_compile_options(t2v_warnings INTERFACE -Wall -Wextra -Wpedantic -Wshadow 
 target_compile_options(t2v_warnings INTERFACE -ffp-contract=off)
 if(CMAKE_CXX_COMPILER_ID STREQUAL GNU)
   # GCC 12 reports them falsely for std::string concatenation (GCC bugs 105329, 105651).
-  target_compile_options(t2v_warnings INTERFACE -Wno-restrict -Wno-stringop-overflow)
+  target_compile_options(t2v_warnings INTERFACE -Wno-restrict -Wno-stringop-overflow -Wno-array-bounds)
+  # Where several files are compiled at once, each is included by another, and what is its own looks like a header's.
+  target_compile_options(t2v_warnings INTERFACE -Wno-subobject-linkage)
   if(T2V_TORCH_VERSION VERSION_LESS 2.15)  # and uninitialised values in the references of older libtorchs
     target_compile_options(t2v_warnings INTERFACE -Wno-maybe-uninitialized)
   endif()

@@ -11,7 +11,7 @@ namespace t2v {
 
 namespace {
 
-constexpr double longest = 86400;  // seconds
+constexpr double longest_shot_end = 86400;  // seconds
 
 // A JSON object within the file, with the lines of its keys.
 class Entry {
@@ -45,7 +45,7 @@ class Entry {
   double seconds(const char* key) const {
     if (!has(key)) refuse("", std::string("needs \"") + key + "\", seconds");
     const auto& value = values_.at(key);
-    if (!value.is_number() || !(value.get<double>() >= 0 && value.get<double>() <= longest))
+    if (!value.is_number() || !(value.get<double>() >= 0 && value.get<double>() <= longest_shot_end))
       refuse(key, "should be seconds, 0 to 86400, found " + value.dump());
     return value.get<double>();
   }
