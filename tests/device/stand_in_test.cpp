@@ -36,23 +36,23 @@ TEST(StandIn, RefusesTensorsOfTwoDevicesAndTakesNumbers) {
 }
 
 TEST(StandIn, SaysWhatTheHostWouldWaitFor) {
-  const auto waits = [](const std::function<void()>& action) {
+  const auto waits_in = [](const std::function<void()>& action) {
     test::waits_of_stand_in();
     action();
     return test::waits_of_stand_in().size();
   };
   const auto x = test::random_normal({3, 4}, 1);
   auto there = x.to(test::stand_in);
-  EXPECT_EQ(waits([&] { there = (there * 2).add_(there.sum()); }), 0U);
-  EXPECT_EQ(waits([&] { x.to(test::stand_in); }), 1U);
-  EXPECT_EQ(waits([&] { there.cpu(); }), 1U);
-  EXPECT_EQ(waits([&] { there.sum().item<float>(); }), 1U);
-  EXPECT_EQ(waits([&] { there.nonzero(); }), 1U);
-  EXPECT_GE(waits([&] { there.index({there > 0}); }), 1U);
+  EXPECT_EQ(waits_in([&] { there = (there * 2).add_(there.sum()); }), 0U);
+  EXPECT_EQ(waits_in([&] { x.to(test::stand_in); }), 1U);
+  EXPECT_EQ(waits_in([&] { there.cpu(); }), 1U);
+  EXPECT_EQ(waits_in([&] { there.sum().item<float>(); }), 1U);
+  EXPECT_EQ(waits_in([&] { there.nonzero(); }), 1U);
+  EXPECT_GE(waits_in([&] { there.index({there > 0}); }), 1U);
   const auto pinned = x.pin_memory();
-  EXPECT_EQ(waits([&] { pinned.to(test::stand_in, /*non_blocking=*/true); }), 0U);
-  EXPECT_EQ(waits([&] { pinned.to(test::stand_in); }), 1U);
-  EXPECT_EQ(waits([&] { x.to(test::stand_in, /*non_blocking=*/true); }), 1U);
+  EXPECT_EQ(waits_in([&] { pinned.to(test::stand_in, /*non_blocking=*/true); }), 0U);
+  EXPECT_EQ(waits_in([&] { pinned.to(test::stand_in); }), 1U);
+  EXPECT_EQ(waits_in([&] { x.to(test::stand_in, /*non_blocking=*/true); }), 1U);
 }
 
 TEST(StandInDeathTest, HasMemoryThatTheHostCannotRead) {

@@ -22,7 +22,7 @@ void expect_shorter(const std::filesystem::path& path, const std::string& whole,
   if (size >= whole.size()) return;
   SCOPED_TRACE(path.filename().string() + " of " + std::to_string(size) + " bytes");
   write_bytes(path, whole.substr(0, size));
-  expect_error(ErrorKind::bad_input, "shorter than it says", [&] { read_all(path); });
+  expect_error(ErrorKind::bad_input, {"shorter than it says"}, [&] { read_all(path); });
 }
 
 class CutAfterASample : public testing::TestWithParam<const char*> {};
@@ -45,7 +45,7 @@ TEST(CutFiles, AGifIsWholeWithItsTrailerOnly) {
   const auto whole = gif_bytes({{1}, {2}, {3}});
   for (std::size_t size = 34; size < whole.size(); ++size) {  // the first picture is there from 48 on
     write_bytes(path, whole.substr(0, size));
-    expect_error(ErrorKind::bad_input, "a.gif", [&] { read_all(path); });
+    expect_error(ErrorKind::bad_input, {"a.gif"}, [&] { read_all(path); });
   }
   for (const auto& rest : {std::string(), std::string(100, '\0'), std::string("remark")}) {
     write_bytes(path, whole + rest);

@@ -7,22 +7,22 @@ namespace {
 
 TEST(Reader, RefusesWhatIsNotAVideo) {
   TemporaryFolder folder;
-  expect_error(ErrorKind::bad_input, "No such file", [&] { open_video(folder / "absent.mp4"); });
-  expect_error(ErrorKind::bad_input, "it is a folder", [&] { open_video(folder.path()); });
+  expect_error(ErrorKind::bad_input, {"No such file"}, [&] { open_video(folder / "absent.mp4"); });
+  expect_error(ErrorKind::bad_input, {"it is a folder"}, [&] { open_video(folder.path()); });
   ::mkfifo((folder / "pipe.mp4").c_str(), 0600);
-  expect_error(ErrorKind::bad_input, "not a regular file", [&] { open_video(folder / "pipe.mp4"); });
+  expect_error(ErrorKind::bad_input, {"not a regular file"}, [&] { open_video(folder / "pipe.mp4"); });
   write_bytes(folder / "empty.mp4", "");
   const auto frame = noise(200, 200);
   write_bytes(folder / "garbage.mp4", std::string(frame.rgb.begin(), frame.rgb.end()));
   write_bytes(folder / "text.mp4", "The quick brown fox jumps over the lazy dog.\n");
   for (const auto* name : {"empty.mp4", "garbage.mp4", "text.mp4"})
-    expect_error(ErrorKind::bad_input, name, [&] { read_all(folder / name); });
+    expect_error(ErrorKind::bad_input, {name}, [&] { read_all(folder / name); });
 }
 
 TEST(Reader, NamesAreFilesAndNeverProtocols) {
   for (const auto* name : {"http://127.0.0.1:9/a.mp4", "concat:a.mp4|b.mp4", "pipe:0",
                            "data:video/mp4;base64,AAAA", "file:/dev/null"})
-    expect_error(ErrorKind::bad_input, "No such file", [&] { open_video(name); });
+    expect_error(ErrorKind::bad_input, {"No such file"}, [&] { open_video(name); });
 }
 
 TEST(Reader, RefusesPlaylists) {
@@ -40,8 +40,8 @@ TEST(Reader, RefusesPlaylists) {
                   clip + "</BaseURL></Representation></AdaptationSet></Period></MPD>\n");
   // How the refusal is worded depends on FFmpeg: newer ones take a playlist only with a name to match.
   for (const auto* name : {"list.txt", "list.m3u8", "list.mpd"})
-    expect_error(ErrorKind::bad_input, name, [&] { open_video(folder / name); });
-  expect_error(ErrorKind::bad_input, "may name other files", [&] { open_video(folder / "list.txt"); });
+    expect_error(ErrorKind::bad_input, {name}, [&] { open_video(folder / name); });
+  expect_error(ErrorKind::bad_input, {"may name other files"}, [&] { open_video(folder / "list.txt"); });
 }
 
 class CutShort : public testing::TestWithParam<const char*> {};
@@ -60,7 +60,7 @@ TEST_P(CutShort, IsAnErrorThatNamesTheFile) {
   for (const double part : {0.02, 0.3, 0.5, 0.7, 0.95}) {
     write_bytes(path, whole.substr(0, static_cast<std::size_t>(static_cast<double>(whole.size()) * part)));
     SCOPED_TRACE(part);
-    expect_error(ErrorKind::bad_input, GetParam(), [&] { read_all(path); });
+    expect_error(ErrorKind::bad_input, {GetParam()}, [&] { read_all(path); });
   }
 }
 
@@ -70,13 +70,13 @@ TEST(Reader, CapsPixelsAndFrames) {
   write_all(options_for(folder / "a.png", noise(100, 100)), {noise(100, 100)});
   DecoderLimits limits;
   limits.pixels_per_frame = 128 * 64 - 1;
-  expect_error(ErrorKind::bad_input, "clip.mp4", [&] { open_video(folder / "clip.mp4", limits); });
-  expect_error(ErrorKind::bad_input, "a.png", [&] { open_video(folder / "a.png", limits); });
+  expect_error(ErrorKind::bad_input, {"clip.mp4"}, [&] { open_video(folder / "clip.mp4", limits); });
+  expect_error(ErrorKind::bad_input, {"a.png"}, [&] { open_video(folder / "a.png", limits); });
   limits = {};
   limits.frames = 4;
   const auto reader = open_video(folder / "clip.mp4", limits);
   for (int i = 0; i < 4; ++i) EXPECT_TRUE(reader->read());
-  expect_error(ErrorKind::bad_input, "more than 4 frames", [&] { reader->read(); });
+  expect_error(ErrorKind::bad_input, {"more than 4 frames"}, [&] { reader->read(); });
 }
 
 // A one-frame y4m file of one colour, without t2v's own remark on the matrix.

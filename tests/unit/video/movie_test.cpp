@@ -140,7 +140,7 @@ TEST(Movie, LowerCrfKeepsMoreDetail) {
 
 TEST(Movie, OddSizeIsRefusedWithTheNextEvenOne) {
   TemporaryFolder folder;
-  expect_error(ErrorKind::usage, "not 63x36; add --resize 64x36",
+  expect_error(ErrorKind::usage, {"not 63x36; add --resize 64x36"},
                [&] { open_encoder(options_for(folder / "clip.mp4", noise(63, 36))); });
   EXPECT_TRUE(names_in(folder.path()).empty());
 }
@@ -148,18 +148,18 @@ TEST(Movie, OddSizeIsRefusedWithTheNextEvenOne) {
 TEST(Movie, FrameOfAnotherSizeIsRefused) {
   TemporaryFolder folder;
   const auto sink = open_encoder(options_for(folder / "clip.mp4", noise(64, 64)));
-  expect_error(ErrorKind::internal, "64x62", [&] { sink->write(noise(64, 62)); });
+  expect_error(ErrorKind::internal, {"64x62"}, [&] { sink->write(noise(64, 62)); });
 }
 
 TEST(Movie, ImpossibleRateAndSizeAreRefused) {
   TemporaryFolder folder;
-  expect_error(ErrorKind::usage, "0/1", [&] {
+  expect_error(ErrorKind::usage, {"0/1"}, [&] {
     open_encoder(options_for(folder / "clip.mp4", patches(), {0, 1}));
   });
-  expect_error(ErrorKind::usage, "0x0", [&] { open_encoder(options_for(folder / "clip.mp4", Frame{})); });
+  expect_error(ErrorKind::usage, {"0x0"}, [&] { open_encoder(options_for(folder / "clip.mp4", Frame{})); });
   auto options = options_for(folder / "clip.mp4", patches());
   options.resize = Resize{-2, 64};
-  expect_error(ErrorKind::usage, "-2x64", [&] { open_encoder(options); });
+  expect_error(ErrorKind::usage, {"-2x64"}, [&] { open_encoder(options); });
 }
 
 }  // namespace

@@ -57,7 +57,7 @@ TEST(PixelShape, SquareUnknownAndAbsurdOnesAreSquare) {
 TEST(PixelShape, CountsForTheLimit) {
   const TemporaryFolder folder;
   write_halves(folder / "a.y4m", 32, 32, "Ip A4:1");
-  expect_error(ErrorKind::bad_input, "128x32 pixels",
+  expect_error(ErrorKind::bad_input, {"128x32 pixels"},
                [&] { open_video(folder / "a.y4m", {.pixels_per_frame = 32 * 32}); });
 }
 

@@ -57,12 +57,12 @@ TEST(ThreadedSink, ErrorWhileTheQueueIsFullReachesTheWriter) {
   sink->write(noise(4, 4));
   sink->write(noise(4, 4));  // may wait for a place until the first has been taken
   std::thread opener([&] { gate.count_down(); });
-  expect_error(ErrorKind::output, "disk full", [&] {
+  expect_error(ErrorKind::output, {"disk full"}, [&] {
     for (int i = 0; i < 10; ++i) sink->write(noise(4, 4));
   });
   opener.join();
-  expect_error(ErrorKind::output, "disk full", [&] { sink->write(noise(4, 4)); });
-  expect_error(ErrorKind::output, "disk full", [&] { sink->finish(); });
+  expect_error(ErrorKind::output, {"disk full"}, [&] { sink->write(noise(4, 4)); });
+  expect_error(ErrorKind::output, {"disk full"}, [&] { sink->finish(); });
   EXPECT_FALSE(record.finished);
 }
 

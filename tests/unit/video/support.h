@@ -7,11 +7,11 @@
 #include <array>
 #include <cstdlib>
 #include <filesystem>
-#include <functional>
 #include <string>
 #include <vector>
 
 #include "bytes.h"
+#include "errors.h"
 #include "paths.h"
 #include "t2v/error.h"
 #include "video/read/decoder.h"
@@ -102,17 +102,6 @@ inline std::vector<std::string> names_in(const std::filesystem::path& folder) {
     names.push_back(entry.path().filename().string());
   std::sort(names.begin(), names.end());
   return names;
-}
-
-// Expects `action` to throw Error of this kind with `part` in its message.
-inline void expect_error(ErrorKind kind, const std::string& part, const std::function<void()>& action) {
-  try {
-    action();
-    ADD_FAILURE() << "no error; expected one with '" << part << "'";
-  } catch (const Error& error) {
-    EXPECT_EQ(error.exit_code(), static_cast<int>(kind)) << error.what();
-    EXPECT_NE(std::string(error.what()).find(part), std::string::npos) << error.what();
-  }
 }
 
 }  // namespace t2v::test
