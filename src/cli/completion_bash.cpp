@@ -4,7 +4,7 @@ namespace t2v {
 
 namespace {
 
-constexpr const char* head = R"(# bash completion for t2v. Made by: t2v completion bash
+constexpr const char* bash_head = R"(# bash completion for t2v. Made by: t2v completion bash
 
 # _t2v_values WORDS [-f|-d]: completes $cur from the words, and from names of files or folders.
 _t2v_values() {
@@ -59,7 +59,7 @@ std::string completions_of(const Command& command) {
 }  // namespace
 
 std::string bash_completion(const Command& program) {
-  std::string text = head;
+  std::string text = bash_head;
   text += "  for ((i = 1; i < COMP_CWORD; i++)); do\n    case \"$command ${COMP_WORDS[i]}\" in\n";
   for (const auto* command : all_commands(program)) {
     if (command->path.empty()) continue;

@@ -4,7 +4,7 @@ namespace t2v {
 
 namespace {
 
-constexpr const char* head = R"(# fish completion for t2v. Made by: t2v completion fish
+constexpr const char* fish_head = R"(# fish completion for t2v. Made by: t2v completion fish
 
 # Whether the words before the cursor name this command: __t2v_at eval world
 function __t2v_at
@@ -62,7 +62,7 @@ std::string completions_of(const Command& command) {
 }  // namespace
 
 std::string fish_completion(const Command& program) {
-  std::string text = head;
+  std::string text = fish_head;
   for (const auto* command : all_commands(program)) {
     if (command->path.empty()) continue;
     const auto parents = command->path == command->name ? " " : "";  // of the first level the parent is empty

@@ -138,7 +138,7 @@ TEST(Colours, HighDynamicRangeIsRefusedByName) {
     ffmpeg(folder, std::string("-f lavfi -i testsrc=s=64x48:r=25:d=0.2 -c:v libx264 -pix_fmt yuv420p10le "
                                "-color_primaries bt2020 -colorspace bt2020nc -color_trc ") +
                        transfer + " a.mp4");
-    expect_error(ErrorKind::bad_input, std::string("a.mp4: its transfer curve is ") + name,
+    expect_error(ErrorKind::bad_input, {std::string("a.mp4: its transfer curve is ") + name},
                  [&] { open_video(folder / "a.mp4"); });
   }
 }
@@ -158,7 +158,7 @@ TEST(Colours, MatricesThatCannotBeConvertedAreRefusedByName) {
   for (const std::string matrix : {"ycgco", "bt2020c"}) {
     ffmpeg(folder, "-f lavfi -i testsrc=s=64x48:r=25:d=0.2 -c:v libx264 -pix_fmt yuv420p -colorspace " +
                        matrix + " a.mp4");
-    expect_error(ErrorKind::bad_input, "colour matrix, " + matrix, [&] { open_video(folder / "a.mp4"); });
+    expect_error(ErrorKind::bad_input, {"colour matrix, " + matrix}, [&] { open_video(folder / "a.mp4"); });
   }
 }
 

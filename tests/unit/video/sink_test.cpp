@@ -71,7 +71,7 @@ TEST(ThreadedSink, ErrorOfTheLastFrameAndOfFinishReachFinish) {
     Record record;
     const auto sink = make_threaded_sink(std::make_unique<RecordingSink>(record, fails_at), 8);
     sink->write(noise(4, 4));
-    expect_error(ErrorKind::output, fails_at == 0 ? "disk full" : "cannot rename", [&] { sink->finish(); });
+    expect_error(ErrorKind::output, {fails_at == 0 ? "disk full" : "cannot rename"}, [&] { sink->finish(); });
   }
 }
 
