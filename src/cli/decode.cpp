@@ -39,9 +39,8 @@ void add_decode_command(CLI::App& app) {
   command->add_option("--quality", request.quality, "The same for every codec: 0 to 100, the best");
   command->add_option("--bitrate", request.bitrate, "In place of a quality: bits per second, 4M or 800k");
   command->add_option("--device", request.device, "auto, cpu or cuda[:N]")->capture_default_str();
-  command->add_option("--vae-dtype", request.vae_dtype, "auto, float32, bfloat16 or float16");
-  command->add_option("--vae-tiling", request.vae_tiling,
-                      "In tiles, blended where they overlap: auto, on or off");
+  command->add_option("--vae-dtype", request.vae_dtype, setting_of("vae_dtype").help);
+  command->add_option("--vae-tiling", request.vae_tiling, setting_of("vae_tiling").help);
   command->add_option("--threads", request.threads, "CPU threads (all cores when absent)");
   command->add_option("--progress", options->progress, progress_help)->capture_default_str();
   command->footer(

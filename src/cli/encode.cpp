@@ -1,6 +1,7 @@
 // t2v encode: video → latents
 #include "cli/app.h"
 #include "cli/progress.h"
+#include "pipeline/plan/settings.h"
 #include "pipeline/transcode.h"
 
 namespace t2v {
@@ -22,9 +23,8 @@ void add_encode_command(CLI::App& app) {
   command->add_option("--size", request.size, "Resample the frames to WxH first");
   command->add_option("--frames", request.frames, "Encode at most so many frames");
   command->add_option("--device", request.device, "auto, cpu or cuda[:N]")->capture_default_str();
-  command->add_option("--vae-dtype", request.vae_dtype, "auto, float32, bfloat16 or float16");
-  command->add_option("--vae-tiling", request.vae_tiling,
-                      "In tiles, blended where they overlap: auto, on or off");
+  command->add_option("--vae-dtype", request.vae_dtype, setting_of("vae_dtype").help);
+  command->add_option("--vae-tiling", request.vae_tiling, setting_of("vae_tiling").help);
   command->add_option("--threads", request.threads, "CPU threads (all cores when absent)");
   command->add_option("--progress", options->progress, progress_help)->capture_default_str();
   command->footer(

@@ -43,6 +43,7 @@ struct Setting {
 };
 
 const std::vector<Setting>& generation_settings();
+const Setting& setting_of(const std::string& key);
 
 // "24", "23.976" or "24000/1001". Throws Error{usage}.
 double parse_fraction(const std::string& text, const std::string& where);
