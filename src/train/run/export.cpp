@@ -21,15 +21,14 @@ namespace {
 using Tensors = std::vector<std::pair<std::string, at::Tensor>>;
 
 void export_component(const fs::path& from, const fs::path& to, const std::string& stem, int64_t file_bytes) {
-  const auto path = from / (stem + ".safetensors");
-  const auto file = SafetensorsFile::open(path);
+  const auto file = SafetensorsFile::open(from / (stem + ".safetensors"));
   std::vector<Tensors> parts(1);
   int64_t bytes = 0, total = 0;
   for (const auto& [name, entry] : file->entries()) {
-    const auto half = stored_as(at::kHalf, file->tensor(name), path, name);
-    const auto size = static_cast<int64_t>(half.nbytes());
+    const auto tensor = file->tensor(name);
+    const auto size = static_cast<int64_t>(tensor.nbytes());
     if (bytes + size > file_bytes && !parts.back().empty()) parts.emplace_back(), bytes = 0;
-    parts.back().emplace_back(name, half);
+    parts.back().emplace_back(name, tensor);
     bytes += size, total += size;
   }
   if (parts.size() == 1) return save_safetensors(to / (stem + ".safetensors"), parts[0], {{"format", "pt"}});

@@ -22,8 +22,6 @@ void change_json(const fs::path& path, const std::function<void(Json&)>& change)
   write_file_atomically(path, json.dump(2) + "\n");
 }
 
-}  // namespace
-
 at::Tensor stored_as(at::ScalarType dtype, const at::Tensor& tensor, const fs::path& path,
                      const std::string& name) {
   auto stored = tensor.to(dtype);
@@ -31,6 +29,8 @@ at::Tensor stored_as(at::ScalarType dtype, const at::Tensor& tensor, const fs::p
     throw Error(ErrorKind::non_finite, path.string() + ": '" + name + "' is not finite in half precision");
   return stored;
 }
+
+}  // namespace
 
 void copy_architecture(const fs::path& from, const fs::path& to) {
   const auto copy = [&](const fs::path& part, fs::copy_options options) {

@@ -32,11 +32,8 @@ void write_vocab_size(const std::filesystem::path& model, int64_t vocab_size);
 // A component's config.json, atomically.
 void write_config(const std::filesystem::path& model, const std::string& component, const Json& config);
 
-// A tensor as a file stores it. Throws Error{non_finite} for one that half precision does not hold.
-at::Tensor stored_as(at::ScalarType dtype, const at::Tensor& tensor, const std::filesystem::path& path,
-                     const std::string& name);
-
-// The weights of one component in a dtype, atomically. Throws Error{output}, Error{non_finite}.
+// The weights of one component in a dtype, atomically. Throws Error{output}, and Error{non_finite} for those
+// that half precision does not hold.
 void write_component(const std::filesystem::path& model, const std::string& component,
                      const ParameterSet& parameters, at::ScalarType dtype);
 

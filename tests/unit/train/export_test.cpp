@@ -1,4 +1,4 @@
-// A model in half precision and small files.
+// A model in small files.
 #include "train/run/export.h"
 
 #include <ATen/ATen.h>
@@ -9,13 +9,14 @@
 #include "golden.h"
 #include "train/loop/initial_weights.h"
 #include "train/run/model_writer.h"
+#include "weights/safetensors.h"
 
 namespace t2v {
 namespace {
 
 namespace fs = std::filesystem;
 
-TEST(ExportModel, WritesTheModelInHalfPrecisionAndSmallFiles) {
+TEST(ExportModel, WritesTheModelInSmallFiles) {
   const test::TemporaryFolder folder;
   const auto to = folder / "model";
   constexpr int64_t most = 2 << 20;
@@ -38,21 +39,29 @@ TEST(ExportModel, WritesTheModelInHalfPrecisionAndSmallFiles) {
     const auto expected = load_parameters(*before, component, shapes),
                found = load_parameters(*after, component, shapes);
     for (std::size_t i = 0; i < shapes.size(); ++i)
-      EXPECT_TRUE(at::equal(found.list()[i].value, expected.list()[i].value.to(at::kHalf).to(at::kFloat)))
-          << expected.list()[i].name;
+      EXPECT_TRUE(at::equal(found.list()[i].value, expected.list()[i].value)) << expected.list()[i].name;
   }
 }
 
-TEST(ExportModel, RefusesWhatHalfPrecisionCannotHold) {
+TEST(ExportModel, KeepsTheNumbersAsTheyAreStored) {
   const test::TemporaryFolder folder;
-  const auto from = folder / "from";
+  const auto from = folder / "from", to = folder / "to";
   export_model(test::shipped_model(), from, 64 << 20);
   const auto model = open_model(open_model_folder(from));
   auto vae = load_parameters(*model, "vae", vae_shapes(*model));
-  vae.list()[0].value.detach().fill_(1e6);
-  write_component(from, "vae", vae, at::kFloat);
+  vae.list()[0].value.detach().fill_(1e6);  // more than half precision holds
   test::expect_error(ErrorKind::non_finite, {"half precision", vae.list()[0].name},
-                     [&] { export_model(from, folder / "to", 64 << 20); });
+                     [&] { write_component(from, "vae", vae, at::kHalf); });
+  write_component(from, "vae", vae, at::kFloat);
+  export_model(from, to, 64 << 20);
+  for (const std::string component : {"vae", "transformer"}) {
+    const auto file = component + "/" + weights_stem(component) + ".safetensors";
+    const auto stored = SafetensorsFile::open(from / file), exported = SafetensorsFile::open(to / file);
+    for (const auto& [name, entry] : stored->entries()) {
+      EXPECT_EQ(exported->tensor(name).scalar_type(), stored->tensor(name).scalar_type()) << name;
+      EXPECT_TRUE(at::equal(exported->tensor(name), stored->tensor(name))) << name;
+    }
+  }
 }
 
 }  // namespace
