@@ -19,5 +19,6 @@ if [ -e "$out/tokenizer/spiece.model" ]; then ln -sf ../../tokenizer/spiece.mode
 "$python" "$here/gguf_blocks.py" --out "$out"
 "$python" "$here/random_wan_variants.py" --out "$out"
 "$python" "$here/tiles.py" --out "$out"
+"$python" "$here/bfloat16.py" --out "$out"
 chmod -R u+rw,go+r "$out"  # safetensors writes files that only their owner can read
 du -sh "$out"

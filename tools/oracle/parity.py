@@ -9,19 +9,22 @@ import shutil
 import subprocess
 import sys
 import tempfile
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import torch
 from PIL import Image
 from random_wan import write_model
-from reference import REPOSITORY, Request, open_pipeline, run_ddim, run_pipeline, text_tokens
+from reference import REPOSITORY, Request, denoise, lower, open_pipeline, run_ddim, run_pipeline, text_tokens
 from safetensors.torch import load_file, save_file
 
 TEXT_LIMIT = 1e-4  # of the tensor's scale, its root mean square
 LATENTS_LIMIT = 1e-3
 FRAMES_LIMIT = 1.5  # levels of 255: one, and the half that rounding to bytes adds
 OFFSET_LIMIT = 0.1  # levels; truncating instead of rounding gives 0.5
+BFLOAT16_LIMIT = 1.2  # t2v's error in bfloat16, in units of the reference's
+BFLOAT16_SEEDS = 6  # of noise: one run's errors vary by half
 
 PROMPTS = [
     "a red circle bouncing on a navy background",
@@ -48,7 +51,7 @@ def random_request(rng, folder):
     )
 
 
-def run_t2v(binary, model, request, scheduler, init_latents, out):
+def run_t2v(binary, model, request, scheduler, init_latents, out, more=()):
     """Runs `t2v generate`; its latents, trace and frames land in `out`. Without init_latents the noise comes from the seed."""
     command = [binary, "generate", "-m", model, "-p", request.prompt, "-n", request.negative_prompt]
     command += ["-W", request.width, "-H", request.height, "--frames", request.frames, "--fps", 8]
@@ -56,6 +59,7 @@ def run_t2v(binary, model, request, scheduler, init_latents, out):
     command += ["--guidance-scale", request.guidance_scale, "--guidance-rescale", request.guidance_rescale]
     command += ["--init-latents", init_latents] if init_latents else []
     command += ["--save-latents", out / "final.safetensors", "--trace", out / "trace", "-o", out / "frames" / "%05d.png"]
+    command += more
     (out / "frames").mkdir(parents=True)
     done = subprocess.run([str(word) for word in command], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
     if done.returncode != 0:
@@ -93,6 +97,25 @@ def read_frames(folder):
     return torch.from_numpy(np.stack([np.asarray(Image.open(path).convert("RGB")) for path in sorted(folder.glob("*.png"))]))
 
 
+def read_steps(out):
+    return [load_file(path) for path in sorted((out / "trace").glob("step_*.safetensors"))]
+
+
+def compare_bfloat16(table, pipelines, latents_of, latents_of_t2v, out):
+    """Latents [steps, ...] of runs of several seeds: what bfloat16 changes (geometric mean of root mean squares), here in units of there.
+
+    pipelines: in float32, and in bfloat16. latents_of(pipeline, seed), latents_of_t2v(seed, folder).
+    """
+    squares = []
+    for seed in range(BFLOAT16_SEEDS):
+        exact, low = (latents_of(pipeline, seed).double() for pipeline in pipelines)
+        found = latents_of_t2v(seed, out / f"bfloat16-{seed}").double()
+        squares.append([(latents - exact).square().flatten(1).mean(1) for latents in (found, low)])
+    here, there = (torch.stack(of_runs).sqrt().log().mean(0).exp() for of_runs in zip(*squares))
+    for name, step in (("first", 0), ("last", -1)):
+        table.row(f"bfloat16, {name} step", (here[step] / there[step]).item(), BFLOAT16_LIMIT)
+
+
 def compare(table, expected, request, out):
     text = load_file(out / "trace" / "text.safetensors")
     rows = request.max_text_tokens
@@ -101,7 +124,7 @@ def compare(table, expected, request, out):
         negative = padded(text["negative_prompt_embeds"], rows)
         table.tensors("negative prompt embedding", expected.negative_prompt_embeds, negative, TEXT_LIMIT)
 
-    steps = [load_file(path) for path in sorted((out / "trace").glob("step_*.safetensors"))]
+    steps = read_steps(out)
     timesteps = torch.tensor([float(step["timestep"].reshape(-1)[0]) for step in steps])
     table.tensors("timesteps", expected.timesteps, timesteps, 0.0)
     for index, (reference, step) in enumerate(zip(expected.latents, steps)):
@@ -131,9 +154,22 @@ def check(binary, model, scheduler, request, work, table):
     try:
         run_t2v(binary, model, request, scheduler, init_latents, out)
         compare(table, expected, request, out)
+        if scheduler == "unipc":
+            check_bfloat16(binary, model, request, out, table)
     except (RuntimeError, OSError, KeyError, ValueError) as error:  # t2v failed, or left out a file or a tensor
         print(f"  FAIL {type(error).__name__}: {error}")
         table.failed = True
+
+
+def check_bfloat16(binary, model, request, out, table):
+    def latents_of(pipeline, seed):
+        return denoise(pipeline, replace(request, seed=seed))[0]
+
+    def latents_of_t2v(seed, out):
+        run_t2v(binary, model, replace(request, seed=seed), "unipc", None, out, ["--dtype", "bfloat16"])
+        return torch.cat([step["latents"] for step in read_steps(out)])
+
+    compare_bfloat16(table, [open_pipeline(model), lower(open_pipeline(model), model)], latents_of, latents_of_t2v, out)
 
 
 def check_text_models(binary, rng, work, table):

@@ -215,13 +215,16 @@ def record_pictures(folder, tensors):
     tensors["pictures.states"] = open_image_pipeline(folder).encode_image(picture)[0]
 
 
-def record_run(folder, name, settings, tensors, prompt=PROMPT, seed=9):
-    """The whole pipeline: latents after every step and at the end. Returns it."""
-    images = open_pictures(folder, settings)
+def open_for(folder, settings):
+    """The pipeline that runs such settings."""
     if json.loads((folder / "model_index.json").read_text())["_class_name"] == "WanVACEPipeline":
-        pipeline = open_vace_pipeline(folder)
-    else:
-        pipeline = open_image_pipeline(folder) if images else open_pipeline(folder)
+        return open_vace_pipeline(folder)
+    return open_image_pipeline(folder) if open_pictures(folder, settings) else open_pipeline(folder)
+
+
+def record_run(pipeline, folder, name, settings, tensors, prompt=PROMPT, seed=9):
+    """The whole pipeline: latents after every step and at the end."""
+    images = open_pictures(folder, settings)
     latents = []
 
     def after_step(_, index, timestep, values):
@@ -231,7 +234,6 @@ def record_run(folder, name, settings, tensors, prompt=PROMPT, seed=9):
     generator = torch.Generator("cpu").manual_seed(seed)
     final = pipeline(**prompt, **settings | images, generator=generator, output_type="latent", callback_on_step_end=after_step).frames
     tensors |= {f"{name}.latents": torch.stack(latents), f"{name}.final": final[0], f"{name}.timesteps": pipeline.scheduler.timesteps}
-    return pipeline
 
 
 @torch.no_grad()
@@ -242,7 +244,7 @@ def record(folder, name, out):
     if name == "wan21-i2v":
         record_pictures(folder, tensors)
     for run, settings in variant["runs"].items():
-        record_run(folder, run, settings, tensors)
+        record_run(open_for(folder, settings), folder, run, settings, tensors)
     tensors = {key: value.contiguous() for key, value in tensors.items()}
     dead = [key for key, value in tensors.items() if value.is_floating_point() and not 0.1 < value.std() < 10]
     if dead or not all(value.isfinite().all() for value in tensors.values()):

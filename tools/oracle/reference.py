@@ -110,9 +110,18 @@ def decode(pipeline, latents):
     return pipeline.video_processor.postprocess_video(video, output_type="pt")[0].permute(0, 2, 3, 1).contiguous()
 
 
+def lower(pipeline, folder):
+    """Transformers and text encoder in bfloat16, as from_pretrained(torch_dtype=torch.bfloat16) opens them; returns the pipeline."""
+    for name in ("transformer", "transformer_2"):
+        if (part := getattr(pipeline, name, None)) is not None:
+            setattr(pipeline, name, type(part).from_pretrained(Path(folder) / name, torch_dtype=torch.bfloat16).eval())
+    pipeline.text_encoder = UMT5EncoderModel.from_pretrained(Path(folder) / "text_encoder", dtype=torch.bfloat16).eval()
+    return pipeline
+
+
 @torch.no_grad()
-def run_pipeline(pipeline, request):
-    """The stock pipeline from the prompt to the latents, watched through its own callback."""
+def denoise(pipeline, request):
+    """The stock pipeline from the prompt to the latents, watched through its own callback: latents and timesteps of each step, embeddings."""
     steps, timesteps, embeds = [], [], {}
 
     def record(_, index, timestep, tensors):
@@ -121,8 +130,7 @@ def run_pipeline(pipeline, request):
         embeds.update({name: tensors[name] for name in ("prompt_embeds", "negative_prompt_embeds")})
         return {}
 
-    noise = initial_noise(pipeline, request)
-    latents = pipeline(
+    pipeline(
         prompt=request.prompt,
         negative_prompt=request.negative_prompt,
         width=request.width,
@@ -135,14 +143,20 @@ def run_pipeline(pipeline, request):
         output_type="latent",
         callback_on_step_end=record,
         callback_on_step_end_tensor_inputs=["latents", "prompt_embeds", "negative_prompt_embeds"],
-    ).frames
+    )
+    return torch.stack(steps), timesteps, embeds
+
+
+@torch.no_grad()
+def run_pipeline(pipeline, request):
+    latents, timesteps, embeds = denoise(pipeline, request)
     return Trajectory(
-        noise=noise,
+        noise=initial_noise(pipeline, request),
         prompt_embeds=embeds["prompt_embeds"][0],
         negative_prompt_embeds=embeds["negative_prompt_embeds"][0] if request.guidance_scale > 1 else None,
         timesteps=torch.tensor(timesteps),
-        latents=torch.stack(steps),
-        frames=decode(pipeline, latents),
+        latents=latents,
+        frames=decode(pipeline, latents[-1:]),
     )
 
 
