@@ -43,9 +43,10 @@ struct GenerationRequest {
   std::optional<int64_t> steps;
   std::optional<std::vector<double>> timesteps, sigmas;  // of each step, falling, in place of the scheduler's
   std::optional<double> guidance_scale, guidance_rescale;
-  std::optional<double> guidance_scale_2;  // of the second expert, where a model has two
-  std::optional<bool> dynamic_guidance;    // the scale changes from step to step
-  std::optional<std::string> scheduler;    // scheduler_names
+  std::optional<double> guidance_scale_2;     // of the second expert, where a model has two
+  std::optional<bool> dynamic_guidance;       // the scale changes from step to step
+  std::optional<std::string> scheduler;       // scheduler_names
+  std::optional<std::string> sigma_schedule;  // karras, exponential, beta: in place of the model's
   std::optional<double> eta, flow_shift;
   std::optional<int64_t> seed;  // of the first clip; the next ones count up
   std::optional<int64_t> count;

@@ -13,6 +13,7 @@ namespace {
 // The choices of options that check their values themselves. What CLI11 checks (CLI::IsMember) it knows.
 const std::map<std::string, std::vector<std::string>> known_choices = {
     {"scheduler", scheduler_names()},
+    {"sigma-schedule", {"karras", "exponential", "beta"}},
     {"fit", {"crop", "pad", "stretch"}},
     {"resize-filter", {"lanczos", "nearest"}},
     {"device", {"auto", "cpu", "cuda"}},

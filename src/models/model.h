@@ -90,6 +90,8 @@ class Model {
   // Whether the denoiser reads a whole clip and a mask of what of it is made anew (VACE); all tasks are told
   // so.
   virtual bool reads_control() const { return false; }
+  // Whether the denoiser gives a variance beside its prediction, in as many channels again.
+  virtual bool predicts_variance() const { return false; }
   // Whether the denoiser is told that known content has timestep 0; t2v.json may say it of other models.
   virtual bool levels_per_token() const { return false; }
   // At the peak of decoding in chunks of so many latent frames (0: as many as the family likes best), in

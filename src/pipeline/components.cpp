@@ -80,7 +80,9 @@ std::unique_ptr<Scheduler> planned_scheduler(const GenerationPlan& plan, const M
                          .eta = plan.eta,
                          .timesteps = plan.settings.timesteps.value_or(std::vector<double>()),
                          .sigmas = plan.settings.sigmas.value_or(std::vector<double>()),
-                         .tokens = plan.tokens});
+                         .sigma_schedule = plan.settings.sigma_schedule.value_or(""),
+                         .tokens = plan.tokens,
+                         .predicts_variance = configs.model->predicts_variance()});
 }
 
 int64_t size_multiple(const Model& model) { return model.vae().spatial_ratio * model.patch_size().h; }

@@ -8,6 +8,7 @@
 #include "schedulers/reading.h"
 #include "schedulers/schedule.h"
 #include "schedulers/scheduler_classes.h"
+#include "schedulers/sigmas.h"
 
 namespace t2v {
 
@@ -26,8 +27,8 @@ struct DpmConfig {
 DpmConfig dpm_config(const SchedulerConfig& config) {
   const auto& json = config.settings;
   const auto& where = config.where;
-  refuse_if_true(config,
-                 {"use_karras_sigmas", "use_exponential_sigmas", "use_beta_sigmas", "use_lu_lambdas"});
+  refuse_if_true(config, {"use_lu_lambdas"});
+  sigma_spacing(config);
   if (config.use_dynamic_shifting) refuse_if_true(config, {"use_dynamic_shifting"});
   refuse_if_set(config, {"lambda_min_clipped"});
   DpmConfig own;
@@ -55,13 +56,29 @@ struct SigmaSchedule {
   std::vector<float> sigmas;       // [steps + 1]
 };
 
+// The reference gives a flow the sigmas of levels here, up to 157 where 1 is noise alone.
+SigmaSchedule spaced_schedule(const SchedulerConfig& config, SigmaSpacing spacing,
+                              const std::vector<float>& trained, int64_t steps) {
+  if (config.use_flow_sigmas)
+    throw Error(ErrorKind::usage,
+                "the scheduler dpm++ has no karras, exponential or beta sigmas for a flow; use flow-euler");
+  const auto sigmas = spaced_sigmas(config, spacing, trained.back(), trained.front(), steps);
+  SigmaSchedule schedule{.timesteps = {}, .sigmas = {sigmas.begin(), sigmas.end()}};
+  const bool rounds = spacing == SigmaSpacing::karras &&
+                      config.beta_schedule != BetaSchedule::squaredcos_cap_v2;
+  for (const double timestep : timesteps_of_sigmas(trained, sigmas))
+    schedule.timesteps.push_back(static_cast<int64_t>(rounds ? std::nearbyint(timestep) : timestep));
+  return schedule;
+}
+
 SigmaSchedule schedule_of(const SchedulerConfig& config, const DpmConfig& own, const Schedule& asked) {
-  auto alphas_cumprod = training_alphas_cumprod(config);
-  if (config.rescale_betas_zero_snr)
-    alphas_cumprod[-1].fill_(std::exp2(-24.0));  // nearly pure noise, so that the first sigma is finite
-  const auto trained = to_vector(((1 - alphas_cumprod) / alphas_cumprod).sqrt());
+  const auto spacing = sigma_spacing(config);
+  refuse_given_levels(spacing, asked);
+  const auto trained = trained_sigmas(config);
   SigmaSchedule schedule;
-  if (config.use_flow_sigmas) {
+  if (spacing != SigmaSpacing::by_timestep) {
+    schedule = spaced_schedule(config, spacing, trained, asked.steps);
+  } else if (config.use_flow_sigmas) {
     const auto count = static_cast<double>(config.num_train_timesteps);
     const auto alphas = numpy_linspace(1, 1 / count, asked.steps + 1);
     for (auto i = alphas.size() - 1; i > 0; --i) {
@@ -246,6 +263,7 @@ SchedulerClass dpm_solver() {
           .defaults = {.timestep_spacing = TimestepSpacing::linspace},
           .samples_flows = true,
           .takes_timesteps = true,
+          .takes_sigma_schedule = true,
           .check = [](const SchedulerConfig& config) { dpm_config(config); },
           .make = [](const SchedulerConfig& config,
                      const Schedule& schedule) { return make_solver(config, dpm_config(config), schedule); }};

@@ -8,27 +8,27 @@
 #include "schedulers/reading.h"
 #include "schedulers/schedule.h"
 #include "schedulers/scheduler_classes.h"
+#include "schedulers/sigmas.h"
 
 namespace t2v {
 
 namespace {
 
 enum class TimeShift { exponential, linear };
-enum class Spacing { even, karras, exponential };
 
 struct FlowEulerConfig {
   double base_shift = 0.5, max_shift = 1.15;
   int64_t base_image_seq_len = 256, max_image_seq_len = 4096;
   TimeShift time_shift_type = TimeShift::exponential;
   std::optional<double> shift_terminal;  // where the last sigma is moved to
-  Spacing spacing = Spacing::even;       // use_karras_sigmas, use_exponential_sigmas
+  SigmaSpacing spacing = SigmaSpacing::by_timestep;
   bool stochastic_sampling = false;
 };
 
 FlowEulerConfig flow_euler_config(const SchedulerConfig& config) {
   const auto& json = config.settings;
   const auto& where = config.where;
-  refuse_if_true(config, {"invert_sigmas", "use_beta_sigmas"});
+  refuse_if_true(config, {"invert_sigmas"});
   FlowEulerConfig own;
   own.base_shift = json_get_or<double>(json, "base_shift", own.base_shift, where);
   own.max_shift = json_get_or<double>(json, "max_shift", own.max_shift, where);
@@ -45,11 +45,7 @@ FlowEulerConfig flow_euler_config(const SchedulerConfig& config) {
       refuse_setting(where, "shift_terminal", json.at("shift_terminal").dump(), "a number between 0 and 1");
     own.shift_terminal = terminal;
   }
-  const bool karras = json_get_or<bool>(json, "use_karras_sigmas", false, where);
-  const bool exponential = json_get_or<bool>(json, "use_exponential_sigmas", false, where);
-  if (karras && exponential)
-    refuse_setting(where, "use_exponential_sigmas", "true", "only one of it and use_karras_sigmas");
-  own.spacing = karras ? Spacing::karras : exponential ? Spacing::exponential : Spacing::even;
+  own.spacing = sigma_spacing(config);
   own.stochastic_sampling = json_get_or<bool>(json, "stochastic_sampling", false, where);
   return own;
 }
@@ -79,22 +75,6 @@ std::vector<double> shifted(std::vector<Number> sigmas, const SchedulerConfig& c
   return {sigmas.begin(), sigmas.end()};
 }
 
-// Karras et al. (2022), eq. 5; or even in the logarithm.
-std::vector<double> respaced(const std::vector<double>& sigmas, Spacing spacing) {
-  if (spacing == Spacing::even) return sigmas;
-  const auto points = static_cast<int64_t>(sigmas.size());
-  if (spacing == Spacing::exponential) {
-    auto values = numpy_linspace(std::log(sigmas.front()), std::log(sigmas.back()), points);
-    for (auto& value : values) value = std::exp(value);
-    return values;
-  }
-  constexpr double rho = 7;
-  const double least = std::pow(sigmas.back(), 1 / rho), most = std::pow(sigmas.front(), 1 / rho);
-  auto values = numpy_linspace(0, 1, points);
-  for (auto& value : values) value = std::pow(most + value * (least - most), rho);
-  return values;
-}
-
 // At a timestep from 1 to the last trained one, shifted as the reference does it once for all: in float32.
 double trained_sigma(const SchedulerConfig& config, int64_t timestep) {
   const float sigma = static_cast<float>(timestep) / static_cast<float>(config.num_train_timesteps);
@@ -119,7 +99,8 @@ std::vector<float> sigmas_of(const SchedulerConfig& config, const FlowEulerConfi
       given.push_back(static_cast<float>(timestep) / static_cast<float>(trained));
     sigmas = shifted(given, config, own, schedule.tokens);
   }
-  sigmas = respaced(sigmas, own.spacing);
+  if (own.spacing != SigmaSpacing::by_timestep)
+    sigmas = spaced_sigmas(config, own.spacing, sigmas.front(), sigmas.back(), schedule.steps);
   std::vector<float> result(sigmas.begin(), sigmas.end());
   result.push_back(0);
   return result;
@@ -189,6 +170,7 @@ SchedulerClass flow_euler() {
           .samples_flows = true,
           .takes_timesteps = true,
           .takes_sigmas = true,
+          .takes_sigma_schedule = true,
           .check = [](const SchedulerConfig& config) { flow_euler_config(config); },
           .make = make};
 }

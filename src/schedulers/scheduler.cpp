@@ -6,6 +6,7 @@
 
 #include "schedulers/schedule.h"
 #include "schedulers/scheduler_classes.h"
+#include "schedulers/sigmas.h"
 
 namespace t2v {
 
@@ -40,13 +41,19 @@ at::Tensor Scheduler::step(const at::Tensor& prediction, int64_t step_index, con
                                          std::to_string(timesteps_.size()) + " steps");
   if (sample.scalar_type() != at::kFloat)
     throw Error(ErrorKind::internal, "scheduler step: expected a float32 sample, found " + described(sample));
-  check_alike("the prediction", prediction, sample);
+  const bool is_wide = sample.dim() > 1 && prediction.dim() == sample.dim() &&
+                       prediction.size(1) == 2 * sample.size(1);
+  const auto mean = is_wide ? prediction.narrow(1, 0, sample.size(1)) : prediction;
+  check_alike("the prediction", mean, sample);
+  if (reads_variance() && !is_wide)
+    throw Error(ErrorKind::internal,
+                "scheduler step: expected a variance beside the prediction, found " + described(prediction));
   if (const auto needed = noises_needed(step_index); static_cast<int64_t>(noises.size()) != needed)
     throw Error(ErrorKind::internal, "scheduler step " + std::to_string(step_index) + " needs " +
                                          std::to_string(needed) + " noises and was given " +
                                          std::to_string(noises.size()));
   for (const auto& noise : noises) check_alike("the noise", noise, sample);
-  return advance(prediction, step_index, sample, noises);
+  return advance(reads_variance() ? prediction : mean, step_index, sample, noises);
 }
 
 at::Tensor Scheduler::add_noise(const at::Tensor& clean, const at::Tensor& noise, int64_t step_index) const {
@@ -118,6 +125,9 @@ void check_schedule(const SchedulerClass& scheduler, const SchedulerConfig& conf
                     ? "--sigmas: the scheduler " + name + " has sigmas of its own; use " +
                           names_where([](const auto& one) { return one.takes_sigmas; })
                     : "--sigmas is for flow-matching models; for this model use --timesteps");
+  if (!schedule.sigma_schedule.empty() && !scheduler.takes_sigma_schedule)
+    throw Error(ErrorKind::usage, "--sigma-schedule: the scheduler " + name + " has levels of its own; use " +
+                                      names_where([](const auto& one) { return one.takes_sigma_schedule; }));
   if (!schedule.timesteps.empty() && !schedule.sigmas.empty())
     throw Error(ErrorKind::usage, "--timesteps and --sigmas both set the noise levels; leave out one");
   const bool flows = config.use_flow_sigmas;
@@ -141,7 +151,10 @@ std::unique_ptr<Scheduler> make_scheduler(const std::string& name, const Schedul
                                       " samples models trained as a flow, and this one was not; use " +
                                       names_where([](const auto& one) { return one.samples_levels; }));
   check_schedule(scheduler, config, schedule);
-  return scheduler.make(config, schedule);
+  if (schedule.sigma_schedule.empty()) return scheduler.make(config, schedule);
+  auto spaced = config;
+  set_sigma_spacing(spaced, schedule.sigma_schedule);
+  return scheduler.make(spaced, schedule);
 }
 
 }  // namespace t2v

@@ -43,8 +43,10 @@ class Scheduler {
   const std::vector<double>& timesteps() const { return timesteps_; }
 
   // The sample at step_index + 1 (after the last step: the clean sample) from the one at step_index and the
-  // network's prediction there. prediction, sample, noises: one shape, one device, float32. noises: standard
-  // normal, as many as noises_needed(step_index). Throws Error{internal} when the arguments are not so.
+  // network's prediction there. prediction, sample, noises: one shape, one device, float32; a prediction of
+  // twice as many channels (dimension 1) has a variance in the second half, which only ddpm of a learned
+  // variance_type reads. noises: standard normal, as many as noises_needed(step_index). Throws
+  // Error{internal} when the arguments are not so.
   at::Tensor step(const at::Tensor& prediction, int64_t step_index, const at::Tensor& sample,
                   const std::vector<at::Tensor>& noises);
 
@@ -67,6 +69,8 @@ class Scheduler {
   explicit Scheduler(std::vector<double> timesteps) : timesteps_(std::move(timesteps)) {}
   explicit Scheduler(const std::vector<int64_t>& timesteps)
       : timesteps_(timesteps.begin(), timesteps.end()) {}
+  // Whether advance() is given the variance beside the prediction.
+  virtual bool reads_variance() const { return false; }
   // step() with its arguments checked.
   virtual at::Tensor advance(const at::Tensor& prediction, int64_t step_index, const at::Tensor& sample,
                              const std::vector<at::Tensor>& noises) = 0;
@@ -86,7 +90,9 @@ struct Schedule {
   double eta = 0;  // DDIM's share of fresh noise, from 0 (none) to 1 (that of DDPM)
   // Falling, one a step, where the run says them itself; the last step ends at the clean sample.
   std::vector<double> timesteps = {}, sigmas = {};
-  int64_t tokens = 0;  // of a clip: where use_dynamic_shifting is set, the shift is theirs
+  std::string sigma_schedule = {};  // karras, exponential or beta, in place of the file's
+  int64_t tokens = 0;               // of a clip: where use_dynamic_shifting is set, the shift is theirs
+  bool predicts_variance = false;   // the network gives, beside its prediction, as many numbers of variance
 };
 
 // The scheduler of a name (scheduler_named) for a model of this config. Throws Error{usage} when steps is not

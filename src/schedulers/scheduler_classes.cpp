@@ -8,12 +8,12 @@
 namespace t2v {
 
 // Each in the file of its name.
-SchedulerClass ddpm(), ddim(), cogvideox_ddim(), unipc(), flow_euler(), dpm_solver(), dpm_solver_sde(),
-    cogvideox_dpm();
+SchedulerClass ddpm(), ddim(), cogvideox_ddim(), unipc(), euler(), flow_euler(), dpm_solver(),
+    dpm_solver_sde(), cogvideox_dpm();
 
 const std::vector<SchedulerClass>& scheduler_classes() {
   static const std::vector<SchedulerClass> classes = {
-      ddpm(),       ddim(),       cogvideox_ddim(), unipc(),
+      ddpm(),       ddim(),       cogvideox_ddim(), unipc(),         euler(),
       flow_euler(), dpm_solver(), dpm_solver_sde(), cogvideox_dpm(),
   };
   return classes;

@@ -16,7 +16,7 @@ struct SchedulerClass {
   SchedulerConfig defaults = {};     // of a file of this class, where it says nothing
   bool samples_levels = true;        // models trained by alphas_cumprod
   bool samples_flows = false;        // models trained as a flow
-  bool takes_eta = false, takes_timesteps = false, takes_sigmas = false;
+  bool takes_eta = false, takes_timesteps = false, takes_sigmas = false, takes_sigma_schedule = false;
   // Reads what only this class knows. Throws Error{bad_input} for what is not supported.
   void (*check)(const SchedulerConfig& config) = nullptr;
   // Of a config of whatever class, and a schedule that it takes. Throws Error{bad_input, usage}.

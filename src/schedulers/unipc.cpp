@@ -9,6 +9,7 @@
 #include "schedulers/reading.h"
 #include "schedulers/schedule.h"
 #include "schedulers/scheduler_classes.h"
+#include "schedulers/sigmas.h"
 
 namespace t2v {
 
@@ -36,7 +37,7 @@ std::vector<int64_t> integers(const Json& json, const std::string& key, const st
 UniPcConfig unipc_config(const SchedulerConfig& config) {
   const auto& json = config.settings;
   const auto& where = config.where;
-  refuse_if_true(config, {"use_karras_sigmas", "use_exponential_sigmas", "use_beta_sigmas"});
+  sigma_spacing(config);
   if (config.use_dynamic_shifting) refuse_if_true(config, {"use_dynamic_shifting"});
   refuse_if_set(config, {"solver_p", "shift_terminal"});
   UniPcConfig own;
@@ -75,14 +76,41 @@ SigmaSchedule flow_schedule(const SchedulerConfig& config, const Schedule& asked
 }
 
 SigmaSchedule trained_schedule(const SchedulerConfig& config, int64_t steps, bool to_zero) {
-  auto alphas_cumprod = training_alphas_cumprod(config);
-  if (config.rescale_betas_zero_snr)
-    alphas_cumprod[-1].fill_(std::exp2(-24.0));  // nearly pure noise, so that the first sigma is finite
-  const auto trained = to_vector(((1 - alphas_cumprod) / alphas_cumprod).sqrt());
+  const auto trained = trained_sigmas(config);
   SigmaSchedule schedule{.timesteps = spaced_timesteps(config, steps, 1), .sigmas = {}};
   for (const int64_t timestep : schedule.timesteps) schedule.sigmas.push_back(trained.at(timestep));
   schedule.sigmas.push_back(to_zero ? 0.0F : trained.front());
   return schedule;
+}
+
+// Of the trained sigmas, also for a flow: s of clean + s * noise is s / (1 + s) there. The reference has no
+// other spacing than Karras's for flows, and rounds no other's timesteps.
+SigmaSchedule spaced_schedule(const SchedulerConfig& config, SigmaSpacing spacing, int64_t steps,
+                              bool to_zero) {
+  if (config.use_flow_sigmas && spacing != SigmaSpacing::karras)
+    throw Error(ErrorKind::usage,
+                "the scheduler unipc spaces the sigmas of a flow by karras alone; use flow-euler");
+  const auto trained = trained_sigmas(config);
+  auto sigmas = spaced_sigmas(config, spacing, trained.back(), trained.front(), steps);
+  auto timesteps = timesteps_of_sigmas(trained, sigmas);
+  for (std::size_t i = 0; config.use_flow_sigmas && i < sigmas.size(); ++i) {
+    sigmas[i] = sigmas[i] / (sigmas[i] + 1);
+    timesteps[i] = sigmas[i] * static_cast<double>(config.num_train_timesteps);
+  }
+  SigmaSchedule schedule{.timesteps = {}, .sigmas = {sigmas.begin(), sigmas.end()}};
+  const bool rounds = spacing == SigmaSpacing::karras && !config.use_flow_sigmas;
+  for (const double timestep : timesteps)
+    schedule.timesteps.push_back(static_cast<int64_t>(rounds ? std::nearbyint(timestep) : timestep));
+  schedule.sigmas.push_back(to_zero ? 0.0F : schedule.sigmas.back());
+  return schedule;
+}
+
+SigmaSchedule schedule_of(const SchedulerConfig& config, const Schedule& asked, bool to_zero) {
+  const auto spacing = sigma_spacing(config);
+  refuse_given_levels(spacing, asked);
+  if (spacing != SigmaSpacing::by_timestep) return spaced_schedule(config, spacing, asked.steps, to_zero);
+  return config.use_flow_sigmas ? flow_schedule(config, asked, to_zero)
+                                : trained_schedule(config, asked.steps, to_zero);
 }
 
 // One UniP or UniC update, without its tensors:
@@ -271,10 +299,7 @@ std::unique_ptr<Scheduler> make(const SchedulerConfig& config, const Schedule& s
     throw Error(
         ErrorKind::usage,
         "the scheduler unipc needs predict_x0 = true for a model with prediction_type flow_prediction");
-  return std::make_unique<UniPc>(config, own,
-                                 config.use_flow_sigmas
-                                     ? flow_schedule(config, schedule, own.ends_at_zero)
-                                     : trained_schedule(config, schedule.steps, own.ends_at_zero));
+  return std::make_unique<UniPc>(config, own, schedule_of(config, schedule, own.ends_at_zero));
 }
 
 }  // namespace
@@ -285,6 +310,7 @@ SchedulerClass unipc() {
           .defaults = {.timestep_spacing = TimestepSpacing::linspace},
           .samples_flows = true,
           .takes_sigmas = true,
+          .takes_sigma_schedule = true,
           .check = [](const SchedulerConfig& config) { unipc_config(config); },
           .make = make};
 }

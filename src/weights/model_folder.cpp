@@ -154,6 +154,24 @@ void add_components(Hash& hash, const ModelFolder& model, const std::vector<std:
   }
 }
 
+// JSON of Python's, which writes numbers that JSON does not have, such as a scheduler's lambda_min_clipped.
+// As long as `text`, so that places in messages hold.
+std::string with_null_for_infinity(const std::string& text) {
+  std::string result = text;
+  bool in_string = false;
+  for (std::size_t i = 0; i < result.size(); ++i) {
+    if (in_string && result[i] == '\\')
+      ++i;
+    else if (result[i] == '"')
+      in_string = !in_string;
+    else if (!in_string)
+      for (const std::string_view word : {"-Infinity", "Infinity"})
+        if (std::string_view(result).substr(i).starts_with(word))
+          result.replace(i, word.size(), std::string("null").append(word.size() - 4, ' '));
+  }
+  return result;
+}
+
 }  // namespace
 
 bool ModelFolder::has(const std::string& component) const {
@@ -163,7 +181,9 @@ bool ModelFolder::has(const std::string& component) const {
 
 Json ModelFolder::config(const std::string& name) const {
   const auto given = given_configs.find(name);
-  return given == given_configs.end() ? read_json(config_name(name)) : given->second.json;
+  if (given != given_configs.end()) return given->second.json;
+  const auto file = config_name(name);
+  return parse_json(with_null_for_infinity(read_text(file, ErrorKind::bad_input, JsonLimits().bytes)), file);
 }
 
 std::string ModelFolder::config_name(const std::string& name) const {

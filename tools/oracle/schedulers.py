@@ -4,7 +4,8 @@
     python tools/oracle/schedulers.py --out tests/golden
 
 The network's predictions and the noise are seeded banks that all cases share: step i takes prediction i and noise i (and i + 1 where it draws two),
-modulo the bank's length.
+modulo the bank's length. A learned variance is prediction i + 1, cut to -1 ... 1 or, where it is the variance itself, without its sign.
+Samples of EulerDiscreteScheduler are scaled as the network is given them, but for the last.
 Floats have 9 significant digits, which is float32 exactly.
 """
 
@@ -22,6 +23,7 @@ from diffusers import (
     DDIMScheduler,
     DDPMScheduler,
     DPMSolverMultistepScheduler,
+    EulerDiscreteScheduler,
     FlowMatchEulerDiscreteScheduler,
     UniPCMultistepScheduler,
 )
@@ -39,6 +41,7 @@ CLASSES = {
         CogVideoXDDIMScheduler,
         CogVideoXDPMScheduler,
         DPMSolverMultistepScheduler,
+        EulerDiscreteScheduler,
         FlowMatchEulerDiscreteScheduler,
     )
 }
@@ -54,7 +57,7 @@ COGVIDEOX = {"prediction_type": "v_prediction", "rescale_betas_zero_snr": True, 
 
 def cases():
     """Yields (class name, settings, steps, eta, what else the run says: timesteps, sigmas, tokens)."""
-    for case in (*ddpm_and_ddim(), *unipc(), *flow_euler(), *dpm_solver(), *cogvideox()):
+    for case in (*ddpm_and_ddim(), *unipc(), *flow_euler(), *dpm_solver(), *cogvideox(), *euler(), *spaced(), *learned()):
         yield case if len(case) == 5 else (*case, {})
 
 
@@ -166,6 +169,39 @@ def unipc():
     yield unipc, SHIPPED, 1000, 0.0
 
 
+def euler():
+    name = "EulerDiscreteScheduler"
+    latent = {"beta_schedule": "scaled_linear", "beta_start": 0.00085, "beta_end": 0.012, "steps_offset": 1}
+    for spacing, prediction in (("leading", "epsilon"), ("linspace", "v_prediction"), ("trailing", "sample")):
+        yield name, {**latent, "timestep_spacing": spacing, "prediction_type": prediction}, 5, 0.0
+    yield name, {}, 1, 0.0
+    yield name, {"final_sigmas_type": "sigma_min"}, 4, 0.0
+    yield name, {**latent, "timestep_spacing": "trailing"}, 50, 0.0
+    for spacing in ("linspace", "trailing"):
+        yield name, {**SHIPPED, "timestep_spacing": spacing}, 5, 0.0
+    yield name, latent, 4, 0.0, {"timesteps": [999, 700.5, 300, 20]}
+
+
+def spaced():
+    latent = {"beta_schedule": "scaled_linear", "beta_start": 0.00085, "beta_end": 0.012}
+    for spacing in ({"use_karras_sigmas": True}, {"use_exponential_sigmas": True}, {"use_beta_sigmas": True}):
+        for name in ("EulerDiscreteScheduler", "UniPCMultistepScheduler", "DPMSolverMultistepScheduler"):
+            yield name, {**latent, **spacing}, 5, 0.0
+            yield name, {**SHIPPED, "sigma_max": 80.0, **spacing}, 4, 0.0
+        yield "FlowMatchEulerDiscreteScheduler", {"shift": 3.0, **spacing, "sigma_min": 0.02}, 5, 0.0
+    karras = {"use_karras_sigmas": True, "sigma_min": 0.1, "sigma_max": 10.0}
+    for name in ("EulerDiscreteScheduler", "UniPCMultistepScheduler"):
+        yield name, {**latent, **karras}, 4, 0.0
+    yield "DPMSolverMultistepScheduler", {**karras, "solver_order": 3, "algorithm_type": "sde-dpmsolver++"}, 5, 0.0
+    yield "UniPCMultistepScheduler", {**WAN, "use_karras_sigmas": True}, 5, 0.0
+
+
+def learned():
+    for variance in ("learned", "learned_range"):
+        for spacing in ("leading", "trailing"):
+            yield "DDPMScheduler", {"variance_type": variance, "timestep_spacing": spacing, "clip_sample": False}, 4, 0.0
+
+
 def numbers(tensor):
     return [float(f"{value:.9g}") for value in tensor.flatten().tolist()]
 
@@ -185,13 +221,19 @@ def set_timesteps(scheduler, steps, given):
 
 
 def run(name, settings, steps, eta, given, start, predictions, noises):
-    scheduler = CLASSES[name](**settings)
+    # Some read sigma_min and sigma_max of a file without taking them themselves.
+    has_range = settings.keys() & {"sigma_min", "sigma_max"}
+    scheduler = CLASSES[name].from_config(settings) if has_range else CLASSES[name](**settings)
     set_timesteps(scheduler, steps, given)
     assert len(scheduler.timesteps) == steps, (name, settings, steps)
+    variance = settings.get("variance_type", "").startswith("learned")
     kept = list(range(steps)) if steps <= 8 else sorted({*range(0, steps, -(-steps // 6)), steps - 2, steps - 1})
-    sample, samples, before = start, [], None
+    sample, samples, before = start * getattr(scheduler, "init_noise_sigma", 1.0), [], None
     for i, timestep in enumerate(scheduler.timesteps):
         prediction, noise = predictions[i % BANK], noises[i % BANK]
+        if variance:
+            beside = predictions[(i + 1) % BANK]
+            prediction = torch.cat([prediction, beside.abs() if settings["variance_type"] == "learned" else beside.clamp(-1, 1)], 1)
         if name == "DDIMScheduler":
             arguments = {"eta": eta, "variance_noise": noise} if eta > 0 else {}
             sample = scheduler.step(prediction, timestep, sample, **arguments).prev_sample
@@ -202,13 +244,17 @@ def run(name, settings, steps, eta, given, start, predictions, noises):
             sample, before = scheduler.step(prediction, before, timestep, timestep_before, sample)
         elif name == "DPMSolverMultistepScheduler":
             sample = scheduler.step(prediction, timestep, sample, variance_noise=noise).prev_sample
+        elif name == "EulerDiscreteScheduler":
+            scheduler.scale_model_input(sample, timestep)
+            sample = scheduler.step(prediction, timestep, sample).prev_sample
         else:
             for module in (scheduling_ddpm, scheduling_flow_match_euler_discrete):
                 module.randn_tensor = lambda *_, noise=noise, **__: noise  # which take a generator only
             sample = scheduler.step(prediction, timestep, sample).prev_sample
         assert sample.isfinite().all(), (name, settings, steps, i)
         if i in kept:
-            samples.append(numbers(sample))
+            scaled = name == "EulerDiscreteScheduler" and i + 1 < steps
+            samples.append(numbers(scheduler.scale_model_input(sample, None) if scaled else sample))
     timesteps = scheduler.timesteps.tolist()
     listed = timesteps if steps <= 100 else []
     result = {"class": name, "settings": settings, "steps": steps, "eta": eta, "timesteps": listed, "kept": kept, "samples": samples}

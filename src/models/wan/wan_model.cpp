@@ -113,6 +113,7 @@ class WanModel : public Model {
   std::optional<double> boundary_timestep() const override { return variant_.boundary_timestep; }
   bool levels_per_token() const override { return variant_.expand_timesteps; }
   std::optional<PictureInputs> picture_inputs() const override { return variant_.pictures; }
+  bool predicts_variance() const override { return transformer_.out_channels > vae_.z_dim; }
   bool reads_control() const override { return !transformer_.vace_layers.empty(); }
   double decoding_bytes(int64_t width, int64_t height, int64_t frames, int64_t chunk) const override;
   std::vector<std::pair<std::string, std::string>> describe() const override;
@@ -335,9 +336,10 @@ std::unique_ptr<Model> open_wan(ModelFolder folder) {
     refuse("text_dim " + std::to_string(transformer.text_dim) + " contradicts the text encoder's d_model " +
            std::to_string(text_encoder.d_model));
   read_picture_inputs(folder, transformer, vae, variant);
-  if (transformer.out_channels != vae.z_dim)
+  if (transformer.out_channels != vae.z_dim && transformer.out_channels != 2 * vae.z_dim)
     refuse("out_channels " + std::to_string(transformer.out_channels) +
-           " contradicts the autoencoder's z_dim " + std::to_string(vae.z_dim));
+           " contradicts the autoencoder's z_dim " + std::to_string(vae.z_dim) +
+           " (or twice that, with a variance)");
   if (transformer.patch_size.t != 1)
     refuse("a patch of " + std::to_string(transformer.patch_size.t) +
            " latent frames is not supported; Wan has 1");

@@ -47,7 +47,8 @@ class PackObserver : public Observer {
 // What clips of one pack have in common. Numbers in full: 0.1234561 and 0.1234564 are two schedules.
 std::string schedule_of(const ClipTask& task, const SchedulerConfig& config) {
   const auto& plan = *task.plan;
-  std::string schedule = plan.scheduler + " " + std::to_string(plan.steps);
+  std::string schedule = plan.scheduler + " " + plan.settings.sigma_schedule.value_or("") + " " +
+                         std::to_string(plan.steps);
   const auto add = [&](double number) {
     char text[40];
     std::snprintf(text, sizeof text, " %.17g", number);

@@ -141,6 +141,7 @@ PackSampler::Beginning PackSampler::begin(std::size_t window, const std::vector<
     const auto& task = *pack_[i];
     const auto& plan = *task.plan;
     Clip clip;
+    at::Tensor noise;
     const bool goes_on = task.checkpoint && task.checkpoint->window == static_cast<int64_t>(window);
     if (goes_on) {
       beginning.first_step = task.checkpoint->step;
@@ -153,12 +154,13 @@ PackSampler::Beginning PackSampler::begin(std::size_t window, const std::vector<
       const auto drawn = plan.settings.init_latents
                              ? read_latents(*plan.settings.init_latents, plan.latent_shape)
                              : noises_[i].next();
-      clip.latents = (drawn * scheduler.init_noise_sigma()).to(device_);
+      noise = drawn.to(device_);
+      clip.latents = noise * scheduler.init_noise_sigma();
     }
     clip.condition = known[i].condition;
     if (task.image.defined()) clip.image = task.image.to(device_);
     if (known[i].latents.defined()) {
-      if (!goes_on) put_known(clip, known[i], scheduler, beginning.first_step);
+      if (!goes_on) put_known(clip, noise, known[i], scheduler, beginning.first_step);
       if (known[i].cells.any().item<bool>()) clip.known = known[i].cells;
       any_known = true;
     }
@@ -168,12 +170,11 @@ PackSampler::Beginning PackSampler::begin(std::size_t window, const std::vector<
   return beginning;
 }
 
-void PackSampler::put_known(Clip& clip, const KnownLatents& known, const Scheduler& scheduler,
-                            int64_t first_step) const {
+void PackSampler::put_known(Clip& clip, const at::Tensor& noise, const KnownLatents& known,
+                            const Scheduler& scheduler, int64_t first_step) const {
   const auto& plan = *pack_.front()->plan;
   const auto count = known.latents.size(1);
-  const auto noise = clip.latents;
-  auto begun = noise;
+  auto begun = clip.latents;
   if (first_step > 0) begun = scheduler.add_noise(known.latents, noise, first_step);
   const auto level = training_level(configs_.scheduler, plan.context_noise);
   const auto held = known.latents * level.alpha + noise.slice(1, 0, count) * level.sigma;

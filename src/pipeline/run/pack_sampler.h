@@ -68,7 +68,8 @@ class PackSampler {
   };
   Beginning begin(std::size_t window, const std::vector<KnownLatents>& known, const Scheduler& scheduler);
   // What is known of one clip, put into what it begins from.
-  void put_known(Clip& clip, const KnownLatents& known, const Scheduler& scheduler, int64_t first_step) const;
+  void put_known(Clip& clip, const at::Tensor& noise, const KnownLatents& known, const Scheduler& scheduler,
+                 int64_t first_step) const;
   KnownContent content_of(const std::vector<Clip>& clips, const std::vector<KnownLatents>& known,
                           std::size_t window) const;
   void add_padding(Beginning& beginning) const;

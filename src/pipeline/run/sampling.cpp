@@ -162,7 +162,11 @@ at::Tensor sample(const Denoiser& denoiser, const std::vector<Pass>& passes, Sch
     const double timestep = timesteps[static_cast<std::size_t>(step)];
     tokens.values = for_all_branches(values, branches);
     set_timestep(tokens, timestep);
-    const auto prediction = guided(predict(denoiser, tokens, passes), branches, timestep, guidance, rows);
+    const auto predicted = predict(denoiser, tokens, passes);
+    const auto width = values.size(1);
+    auto prediction = guided(predicted.narrow(1, 0, width), branches, timestep, guidance, rows);
+    if (predicted.size(1) > width)  // a variance, which guidance leaves as it is
+      prediction = at::cat({prediction, predicted.slice(0, 0, branches.count()).slice(1, width)}, 1);
     std::vector<at::Tensor> noises;
     for (auto needed = scheduler.noises_needed(step); needed > 0; --needed)
       noises.push_back(hooks.noise(step));

@@ -96,6 +96,9 @@ void check_stages(const RunSetup& setup, int64_t processes) {
       refuse(setup, std::to_string(processes) + " processes share " + std::to_string(lanes) +
                         " lanes; 'lanes' should be at least as many in every stage");
     if (!denoiser) continue;
+    if (setup.model().predicts_variance())
+      refuse(setup,
+             "the model's network predicts a variance beside its prediction, which t2v does not train");
     if (!draws_world_1 && stage.denoiser.helper_weight > 0)
       refuse(setup,
              "'helper_weight' needs scenes of world 1; with 'data' or 'world' 2 "

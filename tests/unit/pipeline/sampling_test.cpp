@@ -106,6 +106,43 @@ TEST(Sample, RescalesGuidanceToTheSpreadOfTheConditionalPrediction) {
   }
 }
 
+// Predicts a variance beside it: 7 for the first branch, 9 for the other one.
+class DenoiserWithVariance : public ConstantDenoiser {
+ public:
+  at::Tensor predict(const PackedTokens& tokens, const Conditioning& conditioning,
+                     at::Tensor* middle) const override {
+    auto variance = at::full_like(tokens.values, 7);
+    variance.slice(0, tokens.segments[1]).fill_(9);
+    return at::cat({ConstantDenoiser::predict(tokens, conditioning, middle), variance}, 1);
+  }
+};
+
+class SchedulerOfVariances : public AddingScheduler {
+ protected:
+  bool reads_variance() const override { return true; }
+  at::Tensor advance(const at::Tensor& prediction, int64_t, const at::Tensor& sample,
+                     const std::vector<at::Tensor>&) override {
+    seen = prediction;
+    return sample;
+  }
+
+ public:
+  at::Tensor seen;
+};
+
+TEST(Sample, GuidanceLeavesTheVarianceBesideThePrediction) {
+  DenoiserWithVariance denoiser;
+  denoiser.conditional = 3;
+  denoiser.unconditional = 1;
+  SchedulerOfVariances scheduler;
+  Observer observer;
+  const auto tokens = pack({{test::random_here({4, 1, 4, 6}, 1), {}}}, patch, 2);
+  sample_with(denoiser, scheduler, tokens, {{5.0}}, hooks_with_zero_noise(), observer);
+  EXPECT_TRUE(scheduler.seen.slice(1, 0, 16).eq(1 + 5 * (3 - 1)).all().item<bool>());
+  EXPECT_TRUE(scheduler.seen.slice(1, 16).eq(7).all().item<bool>());
+  EXPECT_EQ(scheduler.seen.sizes(), (std::vector<int64_t>{6, 32}));
+}
+
 // Source of the numbers: the formula of pipeline_cogvideox.py in Python.
 TEST(Guidance, ChangesWithTheTimestepAlongACosine) {
   const Guidance constant{.scale = 6}, dynamic{.scale = 6, .cosine_steps = 50};

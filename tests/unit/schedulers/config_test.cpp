@@ -57,8 +57,7 @@ TEST(SchedulerConfig, ReadsAWanFile) {
 }
 
 TEST(SchedulerConfig, RefusesSettingsThatWouldChangeTheResult) {
-  for (const char* key : {"thresholding", "use_karras_sigmas", "use_exponential_sigmas", "use_beta_sigmas",
-                          "use_dynamic_shifting"}) {
+  for (const char* key : {"thresholding", "use_dynamic_shifting"}) {
     const auto message = refusal(kUniPc, {{key, true}});
     EXPECT_NE(message.find(key), std::string::npos) << message;
     EXPECT_NE(message.find("scheduler_config.json"), std::string::npos) << message;
@@ -107,13 +106,35 @@ TEST(SchedulerConfig, RefusesUnknownValuesAndValuesOutOfRange) {
                                        {{"max_image_seq_len", 256}},
                                        {{"shift_terminal", 1.5}},
                                        {{"invert_sigmas", true}},
-                                       {{"use_beta_sigmas", true}},
                                        {{"use_karras_sigmas", true}, {"use_exponential_sigmas", true}}};
   for (const auto& settings : bad_flows) refusal("FlowMatchEulerDiscreteScheduler", settings);
-  const std::vector<Json> bad_solvers = {
-      {{"algorithm_type", "dpmsolver"}}, {{"solver_type", "euler"}}, {{"solver_order", 4}},
-      {{"use_karras_sigmas", true}},     {{"use_lu_lambdas", true}}, {{"lambda_min_clipped", -5.1}}};
+  const std::vector<Json> bad_solvers = {{{"algorithm_type", "dpmsolver"}},
+                                         {{"solver_type", "euler"}},
+                                         {{"solver_order", 4}},
+                                         {{"use_lu_lambdas", true}},
+                                         {{"lambda_min_clipped", -5.1}}};
   for (const auto& settings : bad_solvers) refusal("DPMSolverMultistepScheduler", settings);
+}
+
+TEST(SchedulerConfig, ReadsAnEulerFile) {
+  const auto config = config_of("EulerDiscreteScheduler", {{"timestep_type", "discrete"}});
+  EXPECT_EQ(config.scheduler, "euler");
+  EXPECT_EQ(config.timestep_spacing, TimestepSpacing::linspace);
+  EXPECT_FALSE(config.clip_sample);
+  // What has no effect without v_prediction is no reason to refuse a file.
+  EXPECT_NO_THROW(config_of("EulerDiscreteScheduler", {{"timestep_type", "continuous"}}));
+  for (const Json& settings : {Json{{"interpolation_type", "log_linear"}},
+                               Json{{"timestep_type", "continuous"}, {"prediction_type", "v_prediction"}}})
+    refusal("EulerDiscreteScheduler", settings);
+}
+
+TEST(SchedulerConfig, TakesOneSpacingOfSigmas) {
+  for (const char* name : {"EulerDiscreteScheduler", "UniPCMultistepScheduler", "DPMSolverMultistepScheduler",
+                           "FlowMatchEulerDiscreteScheduler"}) {
+    EXPECT_NO_THROW(config_of(name, {{"use_beta_sigmas", true}, {"use_karras_sigmas", false}}));
+    const auto message = refusal(name, {{"use_karras_sigmas", true}, {"use_beta_sigmas", true}});
+    EXPECT_NE(message.find("use_beta_sigmas"), std::string::npos) << message;
+  }
 }
 
 TEST(SchedulerConfig, RefusesOtherClasses) {
@@ -134,7 +155,7 @@ TEST(SchedulerConfig, ReadsAFlowEulerFile) {
 }
 
 TEST(SchedulerConfig, ClassesHaveNames) {
-  EXPECT_EQ(scheduler_list(), "ddpm, ddim, unipc, flow-euler, dpm++, dpm++-sde, cogvideox-dpm");
+  EXPECT_EQ(scheduler_list(), "ddpm, ddim, unipc, euler, flow-euler, dpm++, dpm++-sde, cogvideox-dpm");
   for (const auto& name : scheduler_names()) EXPECT_EQ(scheduler_named(name).name, name);
   EXPECT_EQ(config_of("CogVideoXDDIMScheduler", Json::object()).scheduler, "ddim");
   try {

@@ -19,17 +19,36 @@ double tolerance_of(const Json& golden_case) {
   return golden_case.at("settings").value("predict_x0", true) ? 1e-5 : 2e-5;
 }
 
+std::string variance_of(const Json& golden_case) {
+  return golden_case.at("settings").value("variance_type", "");
+}
+
 Schedule schedule_of(const Json& golden_case) {
   return {.steps = golden_case.at("steps").get<int64_t>(),
           .eta = golden_case.at("eta").get<double>(),
           .timesteps = golden_case.value("given_timesteps", std::vector<double>()),
           .sigmas = golden_case.value("given_sigmas", std::vector<double>()),
-          .tokens = golden_case.value("tokens", int64_t{0})};
+          .tokens = golden_case.value("tokens", int64_t{0}),
+          .predicts_variance = variance_of(golden_case).starts_with("learned")};
+}
+
+// The bank of a case: with a variance beside each prediction where it is learned.
+Bank bank_for(const Bank& shared, const Json& golden_case, const Scheduler& scheduler) {
+  auto bank = shared;
+  bank.start = shared.start * scheduler.init_noise_sigma();
+  const auto variance = variance_of(golden_case);
+  const auto count = shared.predictions.size();
+  for (std::size_t i = 0; variance.starts_with("learned") && i < count; ++i) {
+    const auto& beside = shared.predictions[(i + 1) % count];
+    bank.predictions[i] = at::cat(
+        {shared.predictions[i], variance == "learned" ? beside.abs() : beside.clamp(-1, 1)}, 1);
+  }
+  return bank;
 }
 
 TEST(Schedulers, AgreeWithTheReferenceAtEveryStep) {
   const auto golden_file = read_json(golden("schedulers.json"));
-  const auto bank = bank_of(golden_file);
+  const auto shared = bank_of(golden_file);
   double worst = 0;
   std::string worst_case;
   for (const auto& expected : golden_file.at("cases")) {
@@ -45,6 +64,7 @@ TEST(Schedulers, AgreeWithTheReferenceAtEveryStep) {
     if (!expected.at("timesteps").empty()) {
       EXPECT_EQ(scheduler->timesteps(), expected.at("timesteps").get<std::vector<double>>());
     }
+    const auto bank = bank_for(shared, expected, *scheduler);
     const auto samples = run_steps(*scheduler, bank, bank.start, 0, steps);
     const double tolerance = tolerance_of(expected);
     for (std::size_t k = 0; k < expected.at("kept").size(); ++k) {

@@ -75,6 +75,13 @@ TEST(Schedulers, StepFromOneLevelToTheNext) {
   expect_levels_of("flow-euler", flow_config({{"stochastic_sampling", true}}), {.steps = 10});
   expect_levels_of("ddpm", shipped_config(), {.steps = 4, .timesteps = {999, 749, 300, 20}});
   expect_levels_of("dpm++", shipped_config(), {.steps = 3, .timesteps = {999, 600, 100}});
+  expect_levels_of("euler", shipped_config(), {.steps = 3, .timesteps = {999, 600.5, 100}});
+  for (const char* spacing : {"karras", "exponential", "beta"}) {
+    for (const char* name : {"euler", "unipc", "dpm++", "dpm++-sde"})
+      expect_levels_of(name, shipped_config({{"sigma_max", 80}}), {.steps = 6, .sigma_schedule = spacing});
+    expect_levels_of("flow-euler", flow_config(), {.steps = 6, .sigma_schedule = spacing});
+  }
+  expect_levels_of("unipc", flow_config(), {.steps = 6, .sigma_schedule = "karras"});
   expect_levels_of("flow-euler", flow_config(), {.steps = 3, .sigmas = {0.9, 0.5, 0.3}});
   expect_levels_of("unipc", flow_config({{"shift", 5.0}}), {.steps = 3, .sigmas = {0.9, 0.5, 0.3}});
 }
@@ -235,7 +242,7 @@ TEST(Schedulers, TheLastStepOfBh1IsTheCleanSample) {
 }
 
 TEST(Schedulers, RefuseWhatTheyCannotSample) {
-  for (const std::string kind : {"ddpm", "ddim", "unipc", "dpm++", "cogvideox-dpm"}) {
+  for (const std::string kind : {"ddpm", "ddim", "unipc", "euler", "dpm++", "cogvideox-dpm"}) {
     for (const int64_t steps : {int64_t{-1}, int64_t{0}, int64_t{1001}, INT64_MAX})
       EXPECT_EQ(kind_thrown(kind, shipped_config(), steps), ErrorKind::usage);
     EXPECT_EQ(kind_thrown(kind, shipped_config(), 10, -0.1), ErrorKind::usage);
@@ -252,12 +259,39 @@ TEST(Schedulers, RefuseWhatTheyCannotSample) {
   EXPECT_EQ(kind_thrown("ddim", flow, 10), ErrorKind::usage);
   EXPECT_EQ(kind_thrown("ddpm", flow, 10), ErrorKind::usage);
   EXPECT_EQ(kind_thrown("cogvideox-dpm", flow, 10), ErrorKind::usage);
+  EXPECT_EQ(kind_thrown("euler", flow, 10), ErrorKind::usage);
   EXPECT_EQ(kind_thrown("flow-euler", shipped_config(), 10), ErrorKind::usage);
   for (const char* variance : {"learned", "learned_range", "fixed_large_log"}) {
     const auto config = config_of(kDdim, {{"variance_type", variance}});
     EXPECT_EQ(kind_thrown("ddpm", config, 10), ErrorKind::usage);
     EXPECT_NO_THROW(make_scheduler("ddim", config, {.steps = 10}));  // which has no such setting
   }
+}
+
+TEST(Schedulers, OnlyAlearnedVarianceIsReadBesideThePrediction) {
+  const auto bank = seeded_bank();
+  const auto& sample = bank.start;
+  const auto with_variance = [&](double variance) {
+    return at::cat({bank.predictions[0], at::full_like(sample, variance)}, 1);
+  };
+  for (const auto& name : scheduler_names()) {
+    const auto config = name == "flow-euler" ? flow_config() : shipped_config();
+    const auto noises = noises_of(*make_scheduler(name, config, {.steps = 6}), bank, 0);
+    const auto plain = make_scheduler(name, config, {.steps = 6})
+                           ->step(bank.predictions[0], 0, sample, noises);
+    EXPECT_TRUE(at::equal(
+        make_scheduler(name, config, {.steps = 6})->step(with_variance(0.3), 0, sample, noises), plain))
+        << name;
+  }
+  const auto ddpm = make_scheduler("ddpm", shipped_config({{"variance_type", "learned_range"}}),
+                                   {.steps = 6, .predicts_variance = true});
+  const auto step = [&](double variance, const at::Tensor& noise) {
+    return ddpm->step(with_variance(variance), 2, sample, {noise});
+  };
+  const auto nothing = at::zeros_like(sample);
+  EXPECT_TRUE(at::equal(step(-1, nothing), step(1, nothing)));
+  EXPECT_GT((step(1, sample) - step(-1, sample)).abs().max().item<double>(), 0.01);
+  EXPECT_THROW(ddpm->step(bank.predictions[0], 2, sample, {sample}), Error);
 }
 
 TEST(Schedulers, RefuseSchedulesThatTheyDoNotTake) {
@@ -271,6 +305,15 @@ TEST(Schedulers, RefuseSchedulesThatTheyDoNotTake) {
   refused("ddpm", levels, {.steps = 2, .sigmas = {1, 0.5}}, {"--sigmas", "--timesteps"});
   refused("dpm++", flow, {.steps = 2, .sigmas = {1, 0.5}}, {"--sigmas", "dpm++", "flow-euler"});
   refused("dpm++", flow, {.steps = 2, .timesteps = {900, 100}}, {"--timesteps", "flow-euler"});
+  for (const char* name : {"ddpm", "ddim", "cogvideox-dpm"})
+    refused(name, levels, {.steps = 2, .sigma_schedule = "karras"}, {"--sigma-schedule", name, "unipc"});
+  refused("euler", levels, {.steps = 2, .sigma_schedule = "karas"}, {"karras, exponential or beta", "karas"});
+  for (const char* name : {"euler", "dpm++"})
+    refused(name, levels, {.steps = 2, .timesteps = {900, 100}, .sigma_schedule = "beta"},
+            {"--timesteps", "leave out one"});
+  refused("unipc", flow, {.steps = 2, .sigmas = {1, 0.5}, .sigma_schedule = "karras"}, {"leave out one"});
+  for (const char* name : {"unipc", "dpm++"})
+    refused(name, flow, {.steps = 2, .sigma_schedule = "beta"}, {name, "flow-euler"});
   refused("ddpm", levels, {.steps = 3, .timesteps = {900, 100}}, {"--timesteps", "3 steps", "found 2"});
   refused("ddpm", levels, {.steps = 2, .timesteps = {900, 900}}, {"falling", "900 at place 2"});
   refused("ddpm", levels, {.steps = 2, .timesteps = {1000, 1}}, {"999", "1000 at place 1"});

@@ -29,6 +29,17 @@ TEST_F(ModelFolderTest, OpensWithoutDefaults) {
             "UniPCMultistepScheduler");
 }
 
+TEST_F(ModelFolderTest, ReadsTheInfinityOfPythonsConfigsAsNull) {
+  const auto config = root() / "scheduler" / "scheduler_config.json";
+  test::write_bytes(config, R"({"a": -Infinity, "b": [Infinity, 1], "-Infinity": "\\\"Infinity"})");
+  const auto model = open_model_folder(root());
+  EXPECT_EQ(model.config("scheduler"),
+            Json({{"a", nullptr}, {"b", {nullptr, 1}}, {"-Infinity", "\\\"Infinity"}}));
+  test::write_bytes(config, "{\"a\": -Infinity,\n\"b\": ]}");
+  test::expect_error(ErrorKind::bad_input, {"scheduler_config.json", "line 2, column 6"},
+                     [&] { model.config("scheduler"); });
+}
+
 TEST_F(ModelFolderTest, ReadsEveryDefault) {
   set_defaults(
       R"({"width": 832, "height": 480, "frames": 81, "fps": 16.5, "steps": 30, "guidance_scale": 5, "guidance_rescale": 0.5, "max_text_tokens": 512, "scheduler": "unipc",
