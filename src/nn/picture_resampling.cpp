@@ -37,7 +37,7 @@ struct Taps {
 std::vector<Taps> taps_of(int64_t from, int64_t to, ResamplingFilter filter) {
   const auto value = filter == ResamplingFilter::bicubic ? bicubic : lanczos;
   const double scale = static_cast<double>(from) / static_cast<double>(to), width = std::max(1.0, scale);
-  const double support = (filter == ResamplingFilter::bicubic ? 2.0 : 3.0) * width;
+  const double support = (filter == ResamplingFilter::bicubic ? 2.0 : 3.0) * width, narrowed = 1 / width;
   std::vector<Taps> all;
   for (int64_t i = 0; i < to; ++i) {
     const double center = (static_cast<double>(i) + 0.5) * scale;
@@ -46,7 +46,7 @@ std::vector<Taps> taps_of(int64_t from, int64_t to, ResamplingFilter filter) {
     std::vector<double> weights;
     double sum = 0;
     for (auto x = begin; x < end; ++x) {
-      weights.push_back(value((static_cast<double>(x) - center + 0.5) / width));
+      weights.push_back(value((static_cast<double>(x) - center + 0.5) * narrowed));
       sum += weights.back();
     }
     Taps taps{begin, {}};
@@ -59,11 +59,13 @@ std::vector<Taps> taps_of(int64_t from, int64_t to, ResamplingFilter filter) {
   return all;
 }
 
-// Over the last dimension: x uint8 [rows, from] → [rows, to].
+uint8_t rounded(int32_t sum) { return static_cast<uint8_t>(std::clamp(sum >> precision, 0, 255)); }
+
+// In width: x uint8 [C, H, W] → [C, H, to].
 at::Tensor resample_rows(const at::Tensor& x, int64_t to, ResamplingFilter filter) {
-  const auto rows = x.size(0), from = x.size(1);
+  const auto rows = x.size(0) * x.size(1), from = x.size(2);
   const auto taps = taps_of(from, to, filter);
-  const auto result = at::empty({rows, to}, x.options());
+  const auto result = at::empty({x.size(0), x.size(1), to}, x.options());
   const auto* in = x.const_data_ptr<uint8_t>();
   auto* out = result.mutable_data_ptr<uint8_t>();
   for (int64_t row = 0; row < rows; ++row, in += from)
@@ -71,7 +73,25 @@ at::Tensor resample_rows(const at::Tensor& x, int64_t to, ResamplingFilter filte
       int32_t sum = 1 << (precision - 1);
       for (std::size_t k = 0; k < weights.size(); ++k)
         sum += in[begin + static_cast<int64_t>(k)] * weights[k];
-      *out++ = static_cast<uint8_t>(std::clamp(sum >> precision, 0, 255));
+      *out++ = rounded(sum);
+    }
+  return result;
+}
+
+// In height: x uint8 [C, H, W] → [C, to, W].
+at::Tensor resample_columns(const at::Tensor& x, int64_t to, ResamplingFilter filter) {
+  const auto from = x.size(1), width = x.size(2);
+  const auto taps = taps_of(from, to, filter);
+  const auto result = at::empty({x.size(0), to, width}, x.options());
+  auto* out = result.mutable_data_ptr<uint8_t>();
+  std::vector<int32_t> sums(static_cast<std::size_t>(width));
+  for (int64_t channel = 0; channel < x.size(0); ++channel)
+    for (const auto& [begin, weights] : taps) {
+      const auto* in = x.const_data_ptr<uint8_t>() + (channel * from + begin) * width;
+      std::fill(sums.begin(), sums.end(), 1 << (precision - 1));
+      for (const auto weight : weights)
+        for (auto& sum : sums) sum += *in++ * weight;
+      out = std::transform(sums.begin(), sums.end(), out, rounded);
     }
   return result;
 }
@@ -81,14 +101,11 @@ at::Tensor resample_rows(const at::Tensor& x, int64_t to, ResamplingFilter filte
 at::Tensor resample_picture(const at::Tensor& picture, int64_t width, int64_t height,
                             ResamplingFilter filter) {
   auto x = picture.contiguous();
-  const auto channels = x.size(0);
-  if (x.size(2) != width)
-    x = resample_rows(x.flatten(0, 1), width, filter).view({channels, x.size(1), width});
-  if (x.size(1) != height)
-    x = resample_rows(x.transpose(1, 2).contiguous().flatten(0, 1), height, filter)
-            .view({channels, width, height})
-            .transpose(1, 2)
-            .contiguous();
+  const auto lower = x.size(1) - height, narrower = x.size(2) - width;
+  const bool height_first = lower > 0 && lower > 2 * narrower;
+  if (height_first) x = resample_columns(x, height, filter);
+  if (narrower != 0) x = resample_rows(x, width, filter);
+  if (lower != 0 && !height_first) x = resample_columns(x, height, filter);
   return x;
 }
 

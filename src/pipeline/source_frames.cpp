@@ -60,31 +60,14 @@ Frame padded(const Frame& frame, PixelSize target) {
   return whole;
 }
 
-// Keeps the last frame that it is given.
-class KeepingSink : public FrameSink {
- public:
-  explicit KeepingSink(Frame& kept) : kept_(kept) {}
-  void write(const Frame& frame) override { kept_ = frame; }
-  void finish() override {}
-
- private:
-  Frame& kept_;
-};
-
-Frame resized(const Frame& frame, PixelSize size, Resampling resampling) {
+Frame resized(const Frame& frame, PixelSize size) {
   if (frame.width == size.width && frame.height == size.height) return frame;
-  if (resampling == Resampling::pillow)
-    return frame_of(resample_picture(bytes_of(frame), size.width, size.height, ResamplingFilter::lanczos));
-  Frame result;
-  make_resizing_sink(std::make_unique<KeepingSink>(result), frame.width, frame.height,
-                     {static_cast<int>(size.width), static_cast<int>(size.height)})
-      ->write(frame);
-  return result;
+  return frame_of(resample_picture(bytes_of(frame), size.width, size.height, ResamplingFilter::lanczos));
 }
 
-Frame fitted(const Frame& frame, PixelSize size, Fit fit, Resampling resampling) {
-  if (fit == Fit::stretch) return resized(frame, size, resampling);
-  return resized(fit == Fit::crop ? cropped(frame, size) : padded(frame, size), size, resampling);
+Frame fitted(const Frame& frame, PixelSize size, Fit fit) {
+  if (fit == Fit::stretch) return resized(frame, size);
+  return resized(fit == Fit::crop ? cropped(frame, size) : padded(frame, size), size);
 }
 
 // Of the RGB bytes of all frames, and how many there are.
@@ -147,7 +130,6 @@ struct SourceFrames::State {
   double fps = 0, rate = 0;
   PixelSize size;
   Fit fit = Fit::crop;
-  Resampling resampling = Resampling::libav;
   int64_t next = 0;              // frame of the clip's rate
   int64_t read = 0;              // stored frames that were read
   std::optional<Frame> current;  // the last of them, as it is stored
@@ -157,7 +139,7 @@ struct SourceFrames::State {
 };
 
 SourceFrames::SourceFrames(const std::string& path, double fps, PixelSize size, Fit fit, int64_t from,
-                           Resampling resampling, bool reads_transparency)
+                           bool reads_transparency)
     : state_(std::make_unique<State>()) {
   state_->path = path;
   state_->reader = open_video(path, {.reads_transparency = reads_transparency});
@@ -165,7 +147,6 @@ SourceFrames::SourceFrames(const std::string& path, double fps, PixelSize size, 
   state_->rate = rate_of(state_->reader->info(), fps);
   state_->size = size;
   state_->fit = fit;
-  state_->resampling = resampling;
   state_->next = from;
 }
 SourceFrames::~SourceFrames() = default;
@@ -185,7 +166,7 @@ std::optional<Frame> SourceFrames::next() {
   if (!s.current || (s.ended && s.read > 1 && s.read <= wanted)) return std::nullopt;
   ++s.next;
   if (s.ready_of != s.read) {
-    s.ready = fitted(*s.current, s.size, s.fit, s.resampling);
+    s.ready = fitted(*s.current, s.size, s.fit);
     s.ready_of = s.read;
   }
   return s.ready;

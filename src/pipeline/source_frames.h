@@ -16,9 +16,6 @@ namespace t2v {
 enum class Fit { crop, pad, stretch };
 Fit parse_fit(const std::string& name);  // Throws Error{usage}.
 
-// What makes pictures of another size: libav, or, to the last bit, Pillow's filter.
-enum class Resampling { libav, pillow };
-
 struct SourceInfo {
   PixelSize size;
   int64_t frames = 0;     // at the clip's rate
@@ -37,11 +34,11 @@ SourceInfo look_at_source(const std::string& path, double fps, bool is_mask = fa
 // A file's first frame as it is stored. Throws Error{bad_input}.
 Frame read_picture(const std::string& path);
 
-// The frames of a file from a frame on, resampled in time (the nearest one) and space (lanczos).
+// The frames of a file from a frame on, resampled in time (the nearest one) and space (Pillow's lanczos).
 class SourceFrames {
  public:
   SourceFrames(const std::string& path, double fps, PixelSize size, Fit fit, int64_t from = 0,
-               Resampling resampling = Resampling::libav, bool reads_transparency = false);
+               bool reads_transparency = false);
   ~SourceFrames();
   // The next frame, or nothing at the end. A still picture has no end.
   std::optional<Frame> next();

@@ -20,5 +20,6 @@ if [ -e "$out/tokenizer/spiece.model" ]; then ln -sf ../../tokenizer/spiece.mode
 "$python" "$here/random_wan_variants.py" --out "$out"
 "$python" "$here/tiles.py" --out "$out"
 "$python" "$here/bfloat16.py" --out "$out"
+"$python" "$here/picture_sizes.py" --out "$out"
 chmod -R u+rw,go+r "$out"  # safetensors writes files that only their owner can read
 du -sh "$out"

@@ -51,7 +51,7 @@ def random_settings(settings, name, rng, work):
         settings["guidance_scale_2"] = rng.choice([1.5, 3.0])
     pictures = work / "wan-pictures"
     for path in (pictures / "picture.png", pictures / "large.png", pictures / "last.png"):
-        make_picture(path, width, height, rng.randrange(2**31))
+        make_picture(path, rng.randrange(32, 160), rng.randrange(32, 160), rng.randrange(2**31))
     shutil.rmtree(pictures / "control", ignore_errors=True)  # the run before may have had more frames
     for index in range(frames):
         make_picture(pictures / "control" / f"{index}.png", width, height, rng.randrange(2**31), grain=0)

@@ -13,8 +13,7 @@ namespace t2v {
 namespace {
 
 SourceFrames open_source(const GenerationPlan& plan, const Condition& condition, int64_t from) {
-  return {condition.source,    plan.fps, {plan.width, plan.height},
-          parse_fit(plan.fit), from,     plan.reads_pictures ? Resampling::pillow : Resampling::libav};
+  return {condition.source, plan.fps, {plan.width, plan.height}, parse_fit(plan.fit), from};
 }
 
 Frame next_of(SourceFrames& source, const Condition& condition) {
@@ -30,7 +29,7 @@ at::Tensor as_float(const at::Tensor& bytes) { return bytes.to(at::kFloat).div_(
 // than the clip goes on with its last frame.
 at::Tensor black_of_mask(const GenerationPlan& plan) {
   SourceFrames source(*plan.settings.mask, plan.fps, {plan.width, plan.height}, parse_fit(plan.fit), 0,
-                      Resampling::libav, plan.mask_is_alpha);
+                      plan.mask_is_alpha);
   const auto black = at::zeros({plan.frames, plan.height, plan.width}, at::kBool);
   at::Tensor last;
   for (int64_t i = 0; i < plan.frames; ++i) {
