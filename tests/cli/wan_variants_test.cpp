@@ -1,10 +1,13 @@
 // Wan's variants through the binary.
 #include <nlohmann/json.hpp>
 
+#include <algorithm>
 #include <fstream>
+#include <set>
 
 #include "expect.h"
 #include "paths.h"
+#include "video/write/encoder.h"
 
 namespace t2v::test {
 
@@ -22,6 +25,16 @@ Arguments small_clip(const std::string& model, const fs::path& out, const Argume
 }
 
 std::string picture(const std::string& name) { return (golden("wan-pictures") / name).string(); }
+
+// 64x32; left of the middle black.
+std::string write_mask(const fs::path& path, uint8_t right) {
+  Frame mask{64, 32, std::vector<uint8_t>(64 * 32 * 3, 0)};
+  for (int y = 0; y < 32; ++y) std::fill_n(mask.rgb.begin() + (y * 64 + 32) * 3, 32 * 3, right);
+  const auto sink = open_encoder({.path = path.string(), .width = 64, .height = 32, .fps = {1, 1}});
+  sink->write(mask);
+  sink->finish();
+  return path.string();
+}
 
 }  // namespace
 
@@ -102,6 +115,22 @@ TEST(CliWanVace, ReferencesChangeTheClipAndNotItsLength) {
                  2, {"--reference", "VACE"});
   expect_refused(run_program(small_clip("wan21-vace", folder / "no.y4m", {"--reference", control})), 2,
                  {"--reference", "a picture"});
+}
+
+TEST(CliWanVace, ReadsTheGreysOfAMask) {
+  const TemporaryFolder folder;
+  const auto control = (golden("wan-pictures") / "control" / "%d.png").string();
+  const auto edit = [&](uint8_t right) {
+    const auto name = std::to_string(right);
+    const auto out = folder / (name + ".y4m");
+    const auto mask = write_mask(folder / (name + ".png"), right);
+    expect_done(run_program(small_clip("wan21-vace", out, {"--edit", control, "--mask", mask})));
+    return bytes_of(out);
+  };
+  // Black, two greys that are kept, two that are made anew, and white: six clips.
+  std::set<std::string> clips;
+  for (const int right : {0, 60, 127, 128, 200, 255}) clips.insert(edit(static_cast<uint8_t>(right)));
+  EXPECT_EQ(clips.size(), 6u);
 }
 
 TEST(CliWanImageToVideo, WhatAModelDoesNotReadIsRefused) {

@@ -49,7 +49,8 @@ class WanVariant : public testing::TestWithParam<VariantRun> {
       (settings.contains("mask")
            ? r.edit
            : r.control) = (test::golden("wan-pictures") / "control" / "%d.png").string();
-    if (settings.contains("mask")) r.mask = (test::golden("wan-pictures") / "mask.png").string();
+    if (settings.contains("mask"))
+      r.mask = (test::golden("wan-pictures") / settings.at("mask").get<std::string>()).string();
     if (settings.contains("reference_images"))
       for (r.reference.emplace(); const auto& name : settings.at("reference_images"))
         r.reference->push_back((test::golden("wan-pictures") / name.get<std::string>()).string());
@@ -90,15 +91,17 @@ std::string name_of_run(const testing::TestParamInfo<VariantRun>& info) {
   return name;
 }
 
-INSTANTIATE_TEST_SUITE_P(
-    Runs, WanVariant,
-    testing::Values(VariantRun{"wan22-a14b", "text"}, VariantRun{"wan22-ti2v", "text"},
-                    VariantRun{"wan22-ti2v", "image"}, VariantRun{"wan21-i2v", "image"},
-                    VariantRun{"wan21-i2v", "resized"}, VariantRun{"wan21-flf2v", "images"},
-                    VariantRun{"wan22-i2v", "image"}, VariantRun{"wan22-i2v", "images"},
-                    VariantRun{"wan21-vace", "text"}, VariantRun{"wan21-vace", "control"},
-                    VariantRun{"wan21-vace", "edit"}, VariantRun{"wan21-vace", "references"}),
-    name_of_run);
+INSTANTIATE_TEST_SUITE_P(Runs, WanVariant,
+                         testing::Values(VariantRun{"wan22-a14b", "text"}, VariantRun{"wan22-ti2v", "text"},
+                                         VariantRun{"wan22-ti2v", "image"}, VariantRun{"wan21-i2v", "image"},
+                                         VariantRun{"wan21-i2v", "resized"},
+                                         VariantRun{"wan21-flf2v", "images"},
+                                         VariantRun{"wan22-i2v", "image"}, VariantRun{"wan22-i2v", "images"},
+                                         VariantRun{"wan21-vace", "text"},
+                                         VariantRun{"wan21-vace", "control"},
+                                         VariantRun{"wan21-vace", "edit"}, VariantRun{"wan21-vace", "soft"},
+                                         VariantRun{"wan21-vace", "references"}),
+                         name_of_run);
 
 TEST_P(WanVariant, FollowsTheReferencesPipeline) {
   make_clip(request());

@@ -78,6 +78,7 @@ VARIANTS = {
             "text": VACE_RUN,
             "control": VACE_RUN | dict(video="control", conditioning_scale=0.6),
             "edit": VACE_RUN | dict(video="control", mask="mask.png"),
+            "soft": VACE_RUN | dict(num_inference_steps=2, video="control", mask="soft.png"),
             "references": VACE_RUN | dict(num_inference_steps=3, reference_images=["large.png", "last.png"]),
         },
     ),
@@ -157,6 +158,8 @@ def make_pictures(out):
     mask = np.zeros((32, 64), np.uint8)
     mask[5:27, 19:50] = 255  # cuts through latents
     Image.fromarray(mask).save(out / "mask.png")
+    ramp = np.clip(np.arange(64) * 6 - 60, 0, 255) * np.linspace(1, 0.3, 32)[:, None]  # all greys, of which many count as white
+    Image.fromarray(ramp.astype(np.uint8)).save(out / "soft.png")
 
 
 def open_pictures(folder, settings):

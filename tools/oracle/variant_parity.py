@@ -58,6 +58,9 @@ def random_settings(settings, name, rng, work):
     mask = Image.new("L", (width, height), 0)
     mask.paste(255, (rng.randrange(8), rng.randrange(8), rng.randrange(9, width + 1), rng.randrange(9, height + 1)))  # cuts through latents
     mask.save(pictures / "mask.png")
+    if settings.get("mask") == "soft.png":
+        make_picture(pictures / "soft.png", rng.randrange(32, 160), rng.randrange(32, 160), rng.randrange(2**31))
+        Image.open(pictures / "soft.png").convert("L").save(pictures / "soft.png")
     return settings
 
 
@@ -70,7 +73,7 @@ def command(binary, model, settings, prompt, seed, work, out):
         words += [flag, settings[key]] if key in settings else []
     for key, flag in {"image": "--image", "last_image": "--last-image", "mask": "--mask"}.items():
         words += [flag, pictures / settings[key]] if key in settings else []
-    words += ["--fit", "stretch"] if "image" in settings else []
+    words += ["--fit", "stretch"] if "image" in settings or "mask" in settings else []
     if "video" in settings:
         words += ["--edit" if "mask" in settings else "--control", pictures / settings["video"] / "%d.png"]
     for name in settings.get("reference_images", []):

@@ -25,18 +25,18 @@ Frame next_of(SourceFrames& source, const Condition& condition) {
 
 at::Tensor as_float(const at::Tensor& bytes) { return bytes.to(at::kFloat).div_(127.5).sub_(1); }
 
-// Of each pixel of a mask's frames whether it is black, or opaque: bool [F, H, W]. A mask that is shorter
-// than the clip goes on with its last frame.
-at::Tensor black_of_mask(const GenerationPlan& plan) {
+// A mask's greys, 0 black (or opaque) to 255 white: uint8 [F, H, W]. A mask that is shorter than the clip
+// goes on with its last frame.
+at::Tensor read_mask(const GenerationPlan& plan) {
   SourceFrames source(*plan.settings.mask, plan.fps, {plan.width, plan.height}, parse_fit(plan.fit), 0,
                       plan.mask_is_alpha);
-  const auto black = at::zeros({plan.frames, plan.height, plan.width}, at::kBool);
+  const auto greys = at::empty({plan.frames, plan.height, plan.width}, at::kByte);
   at::Tensor last;
   for (int64_t i = 0; i < plan.frames; ++i) {
-    if (const auto frame = source.next()) last = bytes_of(*frame).to(at::kFloat).mean(0).lt(127.5);
-    black[i].copy_(last);
+    if (const auto frame = source.next()) last = bytes_of(*frame).to(at::kFloat).mean(0).round();
+    greys[i].copy_(last);
   }
-  return black;
+  return greys;
 }
 
 at::Tensor as_tensor(const std::vector<bool>& values) {  // bool [n]
@@ -159,13 +159,15 @@ at::Tensor read_reference(const std::string& file, int64_t width, int64_t height
   return canvas;
 }
 
+constexpr int middle_grey = 128;  // and what is lighter counts as white
+
 // As a network with a control branch reads it.
 ClipContent as_control(ClipContent content, const GenerationPlan& plan, const std::vector<bool>& there) {
   content.given = as_tensor(there);
   content.kept = content.kept.logical_and(content.given.view({-1, 1, 1}));
   if (plan.inside) content.kept = content.kept.logical_and(inside_of(plan));
-  if (plan.settings.mask) content.kept = content.kept.logical_and(black_of_mask(plan));
-  content.made = content.kept.logical_not();
+  const auto anew = at::full({1, 1, 1}, 255, at::kByte);
+  content.made = at::where(content.kept, plan.settings.mask ? read_mask(plan) : at::zeros_like(anew), anew);
   content.kept = content.shown = at::zeros_like(content.shown);
   return content;
 }
@@ -214,7 +216,7 @@ ClipContent read_content(const GenerationPlan& plan, int64_t spatial_ratio, Obse
   if (const auto blend = plan.settings.blend.value_or(0); blend > 0)
     content.share = share_of(content.shown, blend);
   if (plan.settings.mask) {
-    const auto black = black_of_mask(plan);
+    const auto black = read_mask(plan).lt(middle_grey);
     content.kept = content.kept.logical_and(black);
     content.shown = content.shown.logical_and(black);
   }
@@ -240,19 +242,21 @@ at::Tensor picture_condition(const VideoVae& vae, at::Device device, const ClipC
   return at::cat({mask, latents});
 }
 
-// The latents of what is kept, those of what is made anew, and which pixels of a latent are: [2·C + r·r, T,
-// h, w] with r pixels to a latent on each axis. Source: diffusers pipeline_wan_vace.py,
-// prepare_video_latents, prepare_masks.
+// The latents of what is kept, those of what is made anew, told apart at middle grey, and how much of each
+// pixel of a latent is: [2·C + r·r, T, h, w] with r pixels to a latent on each axis. Source: diffusers
+// pipeline_wan_vace.py, prepare_video_latents, prepare_masks.
 at::Tensor control_condition(const VideoVae& vae, at::Device device, const ClipContent& content) {
   const auto count = content.frames.size(1), height = content.frames.size(2), width = content.frames.size(3);
   const auto ratio = vae.spec().spatial_ratio;
   const auto unknown = content.given.logical_not().view({1, count, 1, 1});
   const auto frames = as_float(content.frames).masked_fill_(unknown, 0).to(device);  // grey
   const auto made = content.made.expand({count, height, width}).to(device);
+  const auto is_kept = made.lt(middle_grey).unsqueeze(0);
   const auto encoded = [&](const at::Tensor& x) { return vae.normalise(vae.encode(x).mean); };
-  const auto kept = encoded(frames.masked_fill(made.unsqueeze(0), 0));
-  const auto anew = encoded(frames.masked_fill(made.logical_not().unsqueeze(0), 0));
+  const auto kept = encoded(frames.masked_fill(is_kept.logical_not(), 0));
+  const auto anew = encoded(frames.masked_fill(is_kept, 0));
   const auto folded = made.to(at::kFloat)
+                          .div_(255)
                           .view({count, height / ratio, ratio, width / ratio, ratio})
                           .permute({2, 4, 0, 1, 3})
                           .reshape({ratio * ratio, count, height / ratio, width / ratio});

@@ -22,7 +22,7 @@ struct ClipContent {
   at::Tensor share;   // float [F, 1, 1], where seams are blended: how much of it
   // Where the network reads the frames, nothing is kept or shown:
   at::Tensor given;                    // bool [F]: which of them are there
-  at::Tensor made;                     // bool, as kept: what a control branch is to make anew
+  at::Tensor made;                     // uint8 as kept, 0 to 255: how much a control branch is to make anew
   std::vector<at::Tensor> references;  // float32 [3, H, W]: pictures that it reads beside the clip
 };
 
