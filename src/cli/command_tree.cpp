@@ -18,7 +18,7 @@ const std::map<std::string, std::vector<std::string>> known_choices = {
     {"resize-filter", {"lanczos", "nearest"}},
     {"device", {"auto", "cpu", "cuda"}},
     {"dtype", {"auto", "float32", "bfloat16", "float16"}},
-    {"weights-dtype", {"auto", "float32", "bfloat16", "float16", "q8_0", "q4_0"}},
+    {"weights-dtype", {"auto", "float32", "bfloat16", "float16", "float8", "q8_0", "q4_0"}},
     {"vae-dtype", {"auto", "float32", "bfloat16", "float16"}},
     {"vae-tiling", {"auto", "on", "off"}},
     {"progress", {"auto", "bar", "plain", "json", "openjd", "none"}},

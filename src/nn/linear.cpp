@@ -73,6 +73,8 @@ Linear Linear::with_outputs_transposed(int64_t outer, int64_t inner) const {
   if (weight_.defined()) other.weight_ = transposed_rows(weight_, outer, inner);
   for (auto matrix : packed_) {
     matrix.stored = transposed_rows(matrix.stored, outer, inner);
+    if (matrix.scales.defined())
+      matrix.scales = transposed_rows(matrix.scales.unsqueeze(1), outer, inner).squeeze(1);
     other.packed_.push_back(std::move(matrix));
   }
   if (bias_.defined()) other.bias_ = transposed_rows(bias_, outer, inner);

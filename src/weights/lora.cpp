@@ -80,6 +80,9 @@ class WithLoras : public TensorSource {
   std::optional<int64_t> packed_bytes(const std::string& name) const override {
     return changes_.contains(name) ? std::nullopt : source_->packed_bytes(name);
   }
+  std::optional<PackedMatrix> read_float8(const std::string& name) const override {
+    return changes_.contains(name) ? std::nullopt : source_->read_float8(name);
+  }
 
  private:
   void add(const Lora& lora, const LayerNames& names) {

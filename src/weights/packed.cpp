@@ -6,6 +6,8 @@
 #include <sys/mman.h>
 
 #include <algorithm>
+#include <array>
+#include <functional>
 #include <mutex>
 #include <new>
 #include <string_view>
@@ -16,6 +18,7 @@ namespace t2v {
 namespace {
 
 constexpr int64_t numbers_a_thread = 1 << 15;
+constexpr float largest_e4m3 = 448;
 
 // Note: [Memory for expanded matrices]
 // A matrix is expanded, multiplied and let go, with results that stay in between. From the heap, each hole
@@ -70,27 +73,59 @@ at::Tensor room_for(int64_t rows, int64_t columns, at::ScalarType dtype) {
   return pages.take(rows * columns, dtype).view({rows, columns});
 }
 
+// Of each byte what it stands for as a float8.
+using Float8Table = std::array<float, 256>;
+
+const Float8Table& float8_table(at::ScalarType dtype) {
+  static const auto tables = [] {
+    std::pair<Float8Table, Float8Table> both;  // e4m3, e5m2
+    for (int byte = 0; byte < 256; ++byte) {
+      both.first[byte] = c10::detail::fp8e4m3fn_to_fp32_value(static_cast<uint8_t>(byte));
+      both.second[byte] = c10::detail::fp8e5m2_to_fp32_value(static_cast<uint8_t>(byte));
+    }
+    return both;
+  }();
+  return dtype == at::kFloat8_e5m2 ? tables.second : tables.first;
+}
+
+// Rows first, …, first + count - 1 as float32.
+using RowExpander = std::function<void(int64_t first, int64_t count, float* numbers)>;
+
+RowExpander row_expander(const PackedMatrix& matrix) {
+  const auto stored = matrix.stored.contiguous();
+  const auto* bytes = static_cast<const uint8_t*>(stored.const_data_ptr());
+  const auto columns = matrix.columns;
+  if (matrix.format != nullptr)
+    return [stored, bytes, columns, format = matrix.format](int64_t first, int64_t count, float* numbers) {
+      const auto blocks = columns / format->elements;
+      format->expand(bytes + first * blocks * format->bytes, count * blocks, numbers);
+    };
+  const auto scales = matrix.scales.contiguous();
+  const auto* scale_of = scales.const_data_ptr<float>();
+  const auto& value_of = float8_table(stored.scalar_type());
+  return [stored, bytes, columns, scales, scale_of, &value_of](int64_t first, int64_t count, float* numbers) {
+    for (int64_t row = first; row < first + count; ++row, numbers += columns) {
+      const auto* in = bytes + row * columns;
+      const float scale = scale_of[row];
+      for (int64_t i = 0; i < columns; ++i) numbers[i] = value_of[in[i]] * scale;
+    }
+  };
+}
+
 // out: contiguous [rows, columns] of the matrix's dtype.
 void expand_into(const PackedMatrix& matrix, at::Tensor out) {
-  if (matrix.format == nullptr) {
+  if (matrix.format == nullptr && !matrix.scales.defined()) {
     out.copy_(matrix.stored);
     return;
   }
-  const auto& format = *matrix.format;
-  const auto stored = matrix.stored.contiguous();
-  const auto* bytes = stored.const_data_ptr<uint8_t>();
-  const int64_t blocks = matrix.columns / format.elements;
-  const auto from_row = [&](int64_t row) { return bytes + row * blocks * format.bytes; };
+  const auto expand_rows = row_expander(matrix);
   const int64_t rows_a_thread = std::max<int64_t>(1, numbers_a_thread / matrix.columns);
   at::parallel_for(0, matrix.rows, rows_a_thread, [&](int64_t first, int64_t last) {
-    if (matrix.dtype == at::kFloat) {
-      format.expand(from_row(first), (last - first) * blocks,
-                    out.mutable_data_ptr<float>() + first * matrix.columns);
-      return;
-    }
+    if (matrix.dtype == at::kFloat)
+      return expand_rows(first, last - first, out.mutable_data_ptr<float>() + first * matrix.columns);
     const auto wide = at::empty({matrix.columns}, at::TensorOptions(at::kFloat));
     for (int64_t row = first; row < last; ++row) {
-      format.expand(from_row(row), blocks, wide.mutable_data_ptr<float>());
+      expand_rows(row, 1, wide.mutable_data_ptr<float>());
       out[row].copy_(wide);
     }
   });
@@ -105,8 +140,10 @@ struct KeptFormat {
 
 const KeptFormat& kept_format(const std::string& name) {
   static const auto formats = [] {
-    std::vector<KeptFormat> known = {
-        {"float32", at::kFloat}, {"bfloat16", at::kBFloat16}, {"float16", at::kHalf}};
+    std::vector<KeptFormat> known = {{"float32", at::kFloat},
+                                     {"bfloat16", at::kBFloat16},
+                                     {"float16", at::kHalf},
+                                     {"float8", at::kFloat8_e4m3fn}};
     for (const auto& [kept, stored] : {std::pair{"q8_0", "Q8_0"}, std::pair{"q4_0", "Q4_0"}})
       for (const auto& format : block_formats())
         if (format.name == std::string_view(stored)) known.push_back({kept, at::kByte, &format});
@@ -115,16 +152,36 @@ const KeptFormat& kept_format(const std::string& name) {
   return *std::find_if(formats.begin(), formats.end(), [&](const auto& one) { return one.name == name; });
 }
 
+// Numbers [rows, columns] as e4m3, each row with a scale of its own.
+PackedMatrix pack_float8(const at::Tensor& numbers) {
+  const int64_t rows = numbers.size(0), columns = numbers.size(1);
+  PackedMatrix matrix{nullptr, rows, columns, at::empty({rows, columns}, at::kFloat8_e4m3fn), at::kFloat};
+  matrix.scales = at::empty({rows}, at::kFloat);
+  auto* scale_of = matrix.scales.mutable_data_ptr<float>();
+  at::parallel_for(0, rows, std::max<int64_t>(1, numbers_a_thread / columns),
+                   [&](int64_t first, int64_t last) {
+                     for (int64_t row = first; row < last; ++row) {
+                       const auto wide = numbers[row].to(at::kFloat);
+                       const auto scale = wide.abs().max().item<float>() / largest_e4m3;
+                       scale_of[row] = scale == 0 ? 1 : scale;
+                       matrix.stored[row].copy_(wide / scale_of[row]);
+                     }
+                   });
+  return matrix;
+}
+
 }  // namespace
 
 const std::vector<std::string>& kept_formats() {
-  static const std::vector<std::string> names = {"float32", "bfloat16", "float16", "q8_0", "q4_0"};
+  static const std::vector<std::string> names = {"float32", "bfloat16", "float16", "float8", "q8_0", "q4_0"};
   return names;
 }
 
 std::optional<int64_t> packed_bytes(int64_t rows, int64_t columns, const std::string& format) {
   const auto& kept = kept_format(format);
-  if (kept.blocks == nullptr) return rows * columns * static_cast<int64_t>(c10::elementSize(kept.dtype));
+  const int64_t of_scales = kept.dtype == at::kFloat8_e4m3fn ? rows * 4 : 0;
+  if (kept.blocks == nullptr)
+    return rows * columns * static_cast<int64_t>(c10::elementSize(kept.dtype)) + of_scales;
   if (columns % kept.blocks->elements != 0) return std::nullopt;
   return rows * columns / kept.blocks->elements * kept.blocks->bytes;
 }
@@ -133,6 +190,7 @@ std::optional<PackedMatrix> pack(const at::Tensor& numbers, const std::string& f
   const auto& kept = kept_format(format);
   const int64_t rows = numbers.size(0), columns = numbers.size(1);
   if (!packed_bytes(rows, columns, format)) return std::nullopt;
+  if (kept.dtype == at::kFloat8_e4m3fn) return pack_float8(numbers);
   PackedMatrix matrix{kept.blocks, rows, columns, {}, at::kFloat};
   if (kept.blocks == nullptr) {
     matrix.stored = numbers.to(kept.dtype);
@@ -155,7 +213,16 @@ std::optional<PackedMatrix> pack(const at::Tensor& numbers, const std::string& f
 PackedMatrix rows_of(const PackedMatrix& matrix, const at::Tensor& index) {
   auto chosen = matrix;
   chosen.stored = matrix.stored.index_select(0, index.to(at::kCPU));
+  if (matrix.scales.defined()) chosen.scales = matrix.scales.index_select(0, index.to(at::kCPU));
   chosen.rows = index.size(0);
+  return chosen;
+}
+
+PackedMatrix rows_of(const PackedMatrix& matrix, int64_t begin, int64_t count) {
+  auto chosen = matrix;
+  chosen.stored = matrix.stored.narrow(0, begin, count);
+  if (matrix.scales.defined()) chosen.scales = matrix.scales.narrow(0, begin, count);
+  chosen.rows = count;
   return chosen;
 }
 

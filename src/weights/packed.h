@@ -17,15 +17,19 @@ struct PackedMatrix {
   int64_t rows = 0, columns = 0;
   at::Tensor stored;                  // uint8 [rows, bytes of a row], or [rows, columns]
   at::ScalarType dtype = at::kFloat;  // that it is expanded to: float32's bits, rounded once
+  at::Tensor scales = {};             // float32 [rows] of 8-bit floating point, else undefined
 };
 
 // Some of its rows. Expands nothing; a copy.
 PackedMatrix rows_of(const PackedMatrix& matrix, const at::Tensor& index);
+// Rows begin, …, begin + count - 1, where they are.
+PackedMatrix rows_of(const PackedMatrix& matrix, int64_t begin, int64_t count);
 
 // [rows, columns] of matrices below each other, which agree in columns and dtype.
 at::Tensor expand(const std::vector<PackedMatrix>& matrices, at::Device device);
 
-// How matrices may be kept in memory: "float32", "bfloat16", "float16", "q8_0", "q4_0".
+// How matrices may be kept in memory: "float32", "bfloat16", "float16", "float8" (e4m3, each row with a scale
+// that makes its largest number e4m3's), "q8_0", "q4_0".
 const std::vector<std::string>& kept_formats();
 // Numbers [rows, columns] kept so; none where the rows are no whole blocks.
 std::optional<PackedMatrix> pack(const at::Tensor& numbers, const std::string& format);

@@ -29,6 +29,13 @@ class Safetensors : public TensorSource {
     return TensorInfo{entry.dtype, entry.shape};
   }
   at::Tensor read(const std::string& name) const override { return file_of_.at(name)->tensor(name); }
+  std::optional<PackedMatrix> read_float8(const std::string& name) const override {
+    const auto stored = read(name);
+    const auto dtype = stored.scalar_type();
+    if (stored.dim() != 2 || (dtype != at::kFloat8_e4m3fn && dtype != at::kFloat8_e5m2)) return std::nullopt;
+    const int64_t rows = stored.size(0);
+    return PackedMatrix{nullptr, rows, stored.size(1), stored, at::kFloat, at::ones({rows}, at::kFloat)};
+  }
 
  private:
   std::string where_;
@@ -94,6 +101,9 @@ class Renamed : public TensorSource {
   }
   std::optional<int64_t> packed_bytes(const std::string& name) const override {
     return source_->packed_bytes(original_.at(name));
+  }
+  std::optional<PackedMatrix> read_float8(const std::string& name) const override {
+    return source_->read_float8(original_.at(name));
   }
 
  private:
@@ -172,10 +182,7 @@ class Scaled : public TensorSource {
     const auto stored = source_->read(name);
     const auto scale = scale_of(name);
     if (scale.empty()) return stored;
-    const auto factor = source_->read(scale).to(at::kFloat);
-    if (factor.numel() != 1 && (stored.dim() == 0 || factor.numel() != stored.size(0)))
-      throw Error(ErrorKind::bad_input, where() + ": '" + scale + "' has " + std::to_string(factor.numel()) +
-                                            " numbers; a scale has one, or one a row");
+    const auto factor = read_scale(scale, stored);
     std::vector<int64_t> shape(static_cast<std::size_t>(stored.dim()), 1);
     if (factor.numel() != 1) shape[0] = factor.numel();
     return stored.to(at::kFloat) * factor.view(shape);
@@ -186,8 +193,23 @@ class Scaled : public TensorSource {
   std::optional<int64_t> packed_bytes(const std::string& name) const override {
     return scale_of(name).empty() ? source_->packed_bytes(name) : std::nullopt;
   }
+  std::optional<PackedMatrix> read_float8(const std::string& name) const override {
+    auto matrix = source_->read_float8(name);
+    const auto scale = scale_of(name);
+    if (matrix && !scale.empty())
+      matrix->scales = read_scale(scale, matrix->stored).flatten().expand({matrix->rows});
+    return matrix;
+  }
 
  private:
+  // float32: one number, or one for each row of what is stored.
+  at::Tensor read_scale(const std::string& scale, const at::Tensor& stored) const {
+    const auto factor = source_->read(scale).to(at::kFloat);
+    if (factor.numel() != 1 && (stored.dim() == 0 || factor.numel() != stored.size(0)))
+      throw Error(ErrorKind::bad_input, where() + ": '" + scale + "' has " + std::to_string(factor.numel()) +
+                                            " numbers; a scale has one, or one a row");
+    return factor;
+  }
   std::string scale_of(const std::string& name) const {
     if (!name.ends_with(".weight")) return "";
     const auto stem = name.substr(0, name.size() - std::string(".weight").size());
@@ -208,7 +230,10 @@ class Kept : public TensorSource {
   std::optional<TensorInfo> find(const std::string& name) const override { return source_->find(name); }
   at::Tensor read(const std::string& name) const override { return source_->read(name); }
   std::optional<PackedMatrix> read_packed(const std::string& name) const override {
-    return packed_bytes(name) ? pack(source_->read(name), format_) : std::nullopt;
+    if (!packed_bytes(name)) return std::nullopt;
+    if (format_ == "float8")
+      if (auto stored = source_->read_float8(name)) return stored;
+    return pack(source_->read(name), format_);
   }
   std::optional<int64_t> packed_bytes(const std::string& name) const override {
     const auto info = source_->find(name);

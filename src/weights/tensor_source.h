@@ -34,6 +34,8 @@ class TensorSource {
   virtual std::optional<PackedMatrix> read_packed(const std::string&) const { return std::nullopt; }
   // What that takes, without reading it.
   virtual std::optional<int64_t> packed_bytes(const std::string&) const { return std::nullopt; }
+  // A matrix of 8-bit floating point as it lies in the file, with its scales.
+  virtual std::optional<PackedMatrix> read_float8(const std::string&) const { return std::nullopt; }
 };
 
 // STEM.safetensors of a folder, or its sharded index (find_weight_files). Throws Error{bad_input}.
@@ -58,7 +60,8 @@ struct TensorPart {
 std::shared_ptr<const TensorSource> cut_tensors(std::shared_ptr<const TensorSource> source,
                                                 const std::map<std::string, TensorPart>& parts);
 
-// The same with every matrix kept in one of kept_formats(), where its rows are whole blocks.
+// The same with every matrix kept in one of kept_formats(), where its rows are whole blocks. Those that are
+// stored in 8-bit floating point are "float8" as they are.
 std::shared_ptr<const TensorSource> keep_matrices(std::shared_ptr<const TensorSource> source,
                                                   const std::string& format);
 

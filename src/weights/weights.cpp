@@ -34,9 +34,7 @@ bool all_finite(const PackedMatrix& matrix) {
   constexpr int64_t slice = int64_t{1} << 20;
   const int64_t rows = std::max<int64_t>(1, slice / std::max<int64_t>(1, matrix.columns));
   for (int64_t begin = 0; begin < matrix.rows; begin += rows) {
-    auto part = matrix;
-    part.rows = std::min(rows, matrix.rows - begin);
-    part.stored = matrix.stored.narrow(0, begin, part.rows);
+    const auto part = rows_of(matrix, begin, std::min(rows, matrix.rows - begin));
     if (!all_finite(expand({part}, at::kCPU), matrix.dtype)) return false;
   }
   return true;

@@ -249,6 +249,7 @@ TEST_F(CliSingleFiles, InfoSaysWhatAFileIs) {
   EXPECT_EQ(file.at("memory").at("float32"), 4 * file.at("parameters").get<int64_t>());
   EXPECT_EQ(file.at("memory").at("bfloat16"), 2 * file.at("parameters").get<int64_t>());
   EXPECT_LT(file.at("memory").at("q4_0"), file.at("memory").at("q8_0"));
+  EXPECT_LT(file.at("memory").at("float8"), file.at("memory").at("bfloat16"));
   for (const char* flag : {"--transformer-2", "--vae", "--text-encoder"})
     EXPECT_TRUE(file.at("beside").contains(flag)) << flag;
   EXPECT_TRUE(file.at("tensors").contains("blocks.0.self_attn.q.weight"));

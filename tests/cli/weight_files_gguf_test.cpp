@@ -248,6 +248,9 @@ TEST(CliWeightsDtype, KeepsWeightsInAnotherFormat) {
   const auto [in_bfloat16, bytes_in_bfloat16] = made("bfloat16", {"--weights-dtype", "bfloat16"});
   EXPECT_TRUE(in_bfloat16 == as_stored);
   EXPECT_LT(bytes_in_bfloat16, 0.75 * bytes);
+  const auto [in_float8, bytes_in_float8] = made("float8", {"--weights-dtype", "float8"});
+  EXPECT_FALSE(in_float8 == as_stored);
+  EXPECT_LT(bytes_in_float8, bytes_in_bfloat16);
   const auto [in_q8, bytes_in_q8] = made("q8_0", {"--weights-dtype", "q8_0"});
   EXPECT_FALSE(in_q8 == as_stored);
   EXPECT_LT(bytes_in_q8, bytes_in_bfloat16);

@@ -192,7 +192,7 @@ const std::vector<Setting>& generation_settings() {
       {"device", "--device", "Machine", "auto, cpu or cuda[:N]", &R::device, Record::clip},
       {"dtype", "--dtype", "Machine", "auto, float32, bfloat16 or float16", &R::dtype, Record::clip},
       {"weights_dtype", "--weights-dtype", "Machine",
-       "What weights are kept in: auto, float32, bfloat16, float16, q8_0 or q4_0 (auto: as they are stored)",
+       "What weights are kept in: auto, float32, bfloat16, float16, float8, q8_0, q4_0 (auto: as stored)",
        &R::weights_dtype, Record::clip},
       {"vae_dtype", "--vae-dtype", "Machine",
        "What the autoencoder computes in: float32 (auto), bfloat16 (auto on a card, beside --dtype bfloat16) "

@@ -123,6 +123,27 @@ TEST_F(WeightFilesTest, EightBitWeightsAreTimesTheirScale) {
   }
 }
 
+TEST_F(WeightFilesTest, EightBitMatricesAreFloat8AsTheyAreStored) {
+  const auto one_scale = at::tensor({0.3F}), of_rows = at::rand({60}) + 0.1;
+  for (const auto dtype : {at::kFloat8_e4m3fn, at::kFloat8_e5m2})
+    for (const auto& scale : {at::Tensor(), one_scale, of_rows}) {
+      at::Tensor stored;
+      auto folder = with_file("transformer", [&](Tensors& tensors) {
+                      for (auto& [key, tensor] : tensors)
+                        if (key == layer + ".weight") tensor = stored = tensor.to(dtype);
+                      if (scale.defined()) tensors.emplace_back(layer + ".scale_weight", scale);
+                    })->folder();
+      folder.weights_dtype = "float8";
+      changed = open_model(folder);
+      const auto source = weights_of(*changed, "transformer");
+      const auto matrix = source->read_packed(layer + ".weight").value();
+      EXPECT_TRUE(at::equal(matrix.stored.view(at::kByte), stored.view(at::kByte)));
+      EXPECT_TRUE(at::equal(expand({matrix}, at::kCPU), source->read(layer + ".weight").to(at::kFloat)));
+      EXPECT_EQ(source->packed_bytes(layer + ".weight"), 60 * 60 + 60 * 4);
+      EXPECT_NO_THROW(load_denoiser(*changed, {}));
+    }
+}
+
 TEST_F(WeightFilesTest, FormatsThatAreNotReadAreRefusedByName) {
   const auto bytes = [](const std::string& text) {
     return at::from_blob(const_cast<char*>(text.data()), {static_cast<int64_t>(text.size())},

@@ -66,6 +66,28 @@ TEST(Pack, MakesTheBlocksOfTheReference) {
   }
 }
 
+// e4m3 has three bits behind the point: an error of at most 1/16 of a number, or half a step near zero.
+TEST(Pack, KeepsFloat8WithAScaleForEachRow) {
+  const auto numbers = test::random_normal({5, 37}, 3) *
+                       at::tensor({1.0F, 1e-6F, 3e4F, 0.0F, 7.0F}).view({5, 1});
+  const auto packed = pack(numbers, "float8");
+  ASSERT_TRUE(packed);
+  EXPECT_EQ(packed_bytes(5, 37, "float8"), packed->stored.nbytes() + packed->scales.nbytes());
+  const auto found = expand({*packed}, at::kCPU), largest = std::get<0>(numbers.abs().max(1, true));
+  EXPECT_TRUE(((found - numbers).abs() <= numbers.abs() / 15.9 + largest / 400 / 1024).all().item<bool>());
+  EXPECT_TRUE(at::allclose(std::get<0>(found.abs().max(1, true)), largest, 1e-6, 0));
+  EXPECT_TRUE(found[3].eq(0).all().item<bool>());
+  for (const auto dtype : {at::kFloat, at::kBFloat16, at::kHalf}) {
+    auto narrow = *packed;
+    narrow.dtype = dtype;
+    const auto rows = rows_of(narrow, at::tensor({4, 0})), part = rows_of(narrow, 1, 3);
+    const auto expected = at::cat({found.index_select(0, at::tensor({4, 0})), found.narrow(0, 1, 3)});
+    EXPECT_TRUE(same_bits(expand({rows, part}, at::kCPU), expected.to(dtype)));
+  }
+  EXPECT_TRUE(
+      expand({pack(at::full({1, 4}, INFINITY), "float8").value()}, at::kCPU).isnan().all().item<bool>());
+}
+
 TEST(Gguf, ReadsMetadata) {
   const auto file = GgufFile::open(test::golden("gguf.gguf"));
   const auto value = [&](const char* key) { return *file->metadata(key); };
@@ -151,9 +173,7 @@ TEST_F(GgufFaults, HostileShapesAndPlacesAreRefused) {
   refused_when({"'a'", "which is none"}, [](auto& file) {
     file.tensors[0].dims = {32, uint64_t{1} << 40, uint64_t{1} << 40};
   });
-  refused_when({"'b'", "beyond any file"}, [](auto& file) {
-    file.tensors[1].dims = {uint64_t{1} << 62};
-  });
+  refused_when({"'b'", "beyond any file"}, [](auto& file) { file.tensors[1].dims = {uint64_t{1} << 62}; });
   refused_when({"'a'", "should end at byte"}, [](auto& file) { file.tensors[0].dims = {32, 200}; });
   refused_when({"'a'", "rows of 33", "multiple of 32"}, [](auto& file) { file.tensors[0].dims = {33, 2}; });
   refused_when({"'a' and 'b' overlap"}, [](auto& file) { file.tensors[0].dims = {32, 3}; });
