@@ -9,6 +9,11 @@ const std::vector<Family>& families() {
       {"WanPipeline", "Wan text to video", open_wan},
       {"WanImageToVideoPipeline", "Wan image to video", open_wan},
       {"WanVACEPipeline", "Wan VACE", open_wan},
+      {"SkyReelsV2Pipeline", "SkyReels-V2 text to video", open_wan},
+      {"SkyReelsV2ImageToVideoPipeline", "SkyReels-V2 image to video", open_wan},
+      {"SkyReelsV2DiffusionForcingPipeline", "SkyReels-V2 diffusion forcing", open_wan},
+      {"SkyReelsV2DiffusionForcingImageToVideoPipeline", "SkyReels-V2 diffusion forcing", open_wan},
+      {"SkyReelsV2DiffusionForcingVideoToVideoPipeline", "SkyReels-V2 diffusion forcing", open_wan},
       {"CogVideoXPipeline", "CogVideoX text to video", open_cogvideox},
   };
   return all;

@@ -26,6 +26,7 @@ ModelDefaults with_family_defaults(ModelDefaults defaults, const ModelDefaults& 
     for (const char* side : {"width", "height"}) settings[side] = family.settings.at(side);
   defaults.settings = std::move(settings);
   if (!defaults.max_text_tokens) defaults.max_text_tokens = family.max_text_tokens;
+  defaults.per_frame_timesteps = defaults.per_frame_timesteps || family.per_frame_timesteps;
   return defaults;
 }
 

@@ -94,6 +94,13 @@ class Model {
   virtual bool predicts_variance() const { return false; }
   // Whether the denoiser is told that known content has timestep 0; t2v.json may say it of other models.
   virtual bool levels_per_token() const { return false; }
+  // Whether the denoiser is told the clip's frame rate.
+  virtual bool reads_frame_rate() const { return false; }
+  // Whether the family's pipeline makes a long clip of windows that hand on their last latents, all decoded
+  // as one clip; otherwise windows hand on frames, which are encoded again.
+  virtual bool hands_on_latents() const { return false; }
+  // As SchedulerConfig::overwrites_samples.
+  virtual bool overwrites_samples() const { return false; }
   // At the peak of decoding in chunks of so many latent frames (0: as many as the family likes best), in
   // float32.
   virtual double decoding_bytes(int64_t width, int64_t height, int64_t frames, int64_t chunk) const = 0;

@@ -64,6 +64,7 @@ ModelConfigs read_model_configs(const ModelFolder& model) {
   ModelConfigs configs;
   configs.model = open_model(model);
   configs.scheduler = parse_scheduler_config(model.config("scheduler"), model.config_name("scheduler"));
+  configs.scheduler.overwrites_samples = configs.model->overwrites_samples();
   configs.defaults = default_settings(configs.model->defaults(), (model.root / "t2v.json").string());
   return configs;
 }

@@ -37,6 +37,10 @@ struct SchedulerConfig {
   double flow_shift = 1.0;            // of the sigmas; "shift" in a file of a scheduler of flows alone
   bool use_dynamic_shifting = false;  // a shift by the number of tokens in place of it
 
+  // Not of the file: the pipeline writes each step's result over the sample that the step was given, which
+  // UniPC takes for that sample where it did not correct it.
+  bool overwrites_samples = false;
+
   std::string scheduler = {};  // as scheduler_named takes it: that of the file's "_class_name"
   Json settings = {};          // the file
   std::string where = {};      // its name in messages

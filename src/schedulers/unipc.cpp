@@ -24,6 +24,7 @@ struct UniPcConfig {
   bool lower_order_final = true;           // the order falls to 1 towards the last step
   std::vector<int64_t> disable_corrector;  // steps after which the corrector is left out
   bool ends_at_zero = true;                // final_sigmas_type
+  bool overwrites_samples = false;
 };
 
 std::vector<int64_t> integers(const Json& json, const std::string& key, const std::string& where) {
@@ -49,6 +50,7 @@ UniPcConfig unipc_config(const SchedulerConfig& config) {
   own.lower_order_final = json_get_or<bool>(json, "lower_order_final", own.lower_order_final, where);
   own.disable_corrector = integers(json, "disable_corrector", where);
   own.ends_at_zero = ends_at_zero(config);
+  own.overwrites_samples = config.overwrites_samples;
   return own;
 }
 
@@ -260,7 +262,9 @@ class UniPc final : public Scheduler {
     history_.last_sample = x;
     history_.last_order = order_at(step_index, static_cast<int64_t>(kept.size()));
     history_.next_step = step_index + 1;
-    return apply(update(Part::predictor, step_index, history_.last_order), x, newest_first(), {});
+    auto next = apply(update(Part::predictor, step_index, history_.last_order), x, newest_first(), {});
+    if (config_.overwrites_samples && !corrected) history_.last_sample = next.clone();
+    return next;
   }
 
   bool is_finite(const Update& update) const {

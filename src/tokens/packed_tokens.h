@@ -47,6 +47,8 @@ struct PackedTokens {
   double known_timestep = 0;  // the noise level of tokens that are known in all cells, where the network is
                               // told of it: 0 is clean
 
+  double frame_rate = 24;  // of the clips, per second, where the network is told it
+
   int64_t segment_count() const { return static_cast<int64_t>(segments.size()) - 1; }
 };
 

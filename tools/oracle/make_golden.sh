@@ -18,6 +18,7 @@ if [ -e "$out/tokenizer/spiece.model" ]; then ln -sf ../../tokenizer/spiece.mode
 "$python" "$here/random_cogvideox.py" --out "$out"
 "$python" "$here/gguf_blocks.py" --out "$out"
 "$python" "$here/random_wan_variants.py" --out "$out"
+"$python" "$here/random_skyreels.py" --out "$out"
 "$python" "$here/tiles.py" --out "$out"
 "$python" "$here/bfloat16.py" --out "$out"
 "$python" "$here/picture_sizes.py" --out "$out"

@@ -8,6 +8,7 @@
 
 #include "models/encoders/clip_vision.h"
 #include "models/encoders/t5_encoder.h"
+#include "models/wan/skyreels.h"
 #include "models/wan/wan_names.h"
 #include "models/wan/wan_transformer.h"
 #include "models/wan/wan_vae.h"
@@ -20,14 +21,17 @@ namespace {
 
 // What model_index.json says beside its components.
 struct WanVariant {
+  std::optional<SkyReelsPipeline> skyreels;
   std::optional<double> boundary_timestep;        // Wan 2.2 A14B: of its two experts
   bool expand_timesteps = false;                  // Wan 2.2 TI2V-5B: a timestep for each token
   std::optional<PictureInputs> pictures;          // image to video
   std::optional<ClipVisionConfig> image_encoder;  // Wan 2.1 image to video
+  bool forces_frames() const { return skyreels && skyreels->forces_frames; }
 };
 
 // What Wan's own pipelines use. Source: diffusers pipeline_wan.py; the model cards of Wan 2.1 and 2.2.
 ModelDefaults wan_defaults(const WanVariant& variant) {
+  if (variant.skyreels) return defaults_of(*variant.skyreels);
   ModelDefaults defaults;
   defaults.settings = {{"width", variant.expand_timesteps ? 1280 : 832},
                        {"height", variant.expand_timesteps ? 704 : 480},
@@ -112,6 +116,10 @@ class WanModel : public Model {
 
   std::optional<double> boundary_timestep() const override { return variant_.boundary_timestep; }
   bool levels_per_token() const override { return variant_.expand_timesteps; }
+  bool reads_frame_rate() const override { return transformer_.reads_frame_rate; }
+  bool hands_on_latents() const override { return variant_.forces_frames(); }
+  // Source: pipeline_skyreels_v2_diffusion_forcing.py, __call__: latents[:, :, idx, :, :] = ….step(…)
+  bool overwrites_samples() const override { return variant_.forces_frames(); }
   std::optional<PictureInputs> picture_inputs() const override { return variant_.pictures; }
   bool predicts_variance() const override { return transformer_.out_channels > vae_.z_dim; }
   bool reads_control() const override { return !transformer_.vace_layers.empty(); }
@@ -196,7 +204,9 @@ std::vector<std::pair<std::string, std::string>> WanModel::describe() const {
   std::vector<std::pair<std::string, std::string>> parts = {
       {"transformer", (variant_.boundary_timestep ? std::string("two experts of ") : std::string()) +
                           number(transformer_.num_layers) + " blocks, " + number(transformer_.width()) +
-                          " wide, " + number(transformer_.num_attention_heads) + " heads"},
+                          " wide, " + number(transformer_.num_attention_heads) + " heads" +
+                          (variant_.forces_frames() ? ", a noise level for each latent frame" : "") +
+                          (transformer_.reads_frame_rate ? ", told the frame rate" : "")},
       {"text_encoder", number(text_encoder_.num_layers) + " layers, " + number(text_encoder_.d_model) +
                            " wide, vocabulary " + number(text_encoder_.vocab_size)},
       {"vae", number(spec.channels) + " channels, " + number(spec.spatial_ratio) + "x" +
@@ -247,6 +257,7 @@ Model::Tensors WanModel::adapt_vae(const Model& from, const Tensors& weights) co
 WanVariant read_variant(const ModelFolder& folder) {
   const auto where = (folder.root / "model_index.json").string();
   WanVariant variant;
+  variant.skyreels = skyreels_pipeline(folder.pipeline_class);
   variant.expand_timesteps = json_get_or<bool>(folder.index, "expand_timesteps", false, where);
   if (!folder.index.contains("boundary_ratio") || folder.index.at("boundary_ratio").is_null()) return variant;
   const auto ratio = json_get<double>(folder.index, "boundary_ratio", where);
@@ -272,7 +283,9 @@ void read_picture_inputs(const ModelFolder& folder, const WanTransformerConfig& 
   };
   // Beside the sample: a mask for each frame of a latent, and the pictures' latents.
   const auto with_pictures = 2 * vae.z_dim + vae.spec().temporal_ratio;
-  const bool reads_pictures = folder.pipeline_class == "WanImageToVideoPipeline" && !variant.expand_timesteps;
+  const bool has_image_class = folder.pipeline_class == "WanImageToVideoPipeline" ||
+                               folder.pipeline_class == "SkyReelsV2ImageToVideoPipeline";
+  const bool reads_pictures = has_image_class && !variant.expand_timesteps;
   const auto channels = reads_pictures ? with_pictures : vae.z_dim;
   const bool is_vace = folder.pipeline_class == "WanVACEPipeline";
   const auto ratio = vae.spec().spatial_ratio;
@@ -290,6 +303,11 @@ void read_picture_inputs(const ModelFolder& folder, const WanTransformerConfig& 
   if (!reads_pictures && transformer.image_dim > 0)
     refuse(
         "image_dim is set: this transformer reads pictures, and belongs to WanImageToVideoPipeline, found " +
+        folder.pipeline_class);
+  if (transformer.reads_frame_rate && !variant.forces_frames())
+    refuse(
+        "inject_sample_info is set: this transformer is told the frame rate, and belongs to "
+        "SkyReelsV2DiffusionForcingPipeline, found " +
         folder.pipeline_class);
   if (!reads_pictures) return;
   const bool has_places = transformer.pos_embed_seq_len > 0;  // of a first and a last picture

@@ -1,4 +1,4 @@
-// Wan 2.1, text to video: UMT5, the Wan transformer and the Wan autoencoder.
+// Wan and SkyReels-V2: UMT5, the Wan transformer and the Wan autoencoder.
 // Source: Wan 2.1 technical report; diffusers pipeline_wan.py, WanPipeline.
 #pragma once
 

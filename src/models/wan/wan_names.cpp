@@ -40,6 +40,8 @@ std::string original_wan_transformer_name(std::string name) {
                                {"condition_embedder.text_embedder.linear_1.", "text_embedding.0."},
                                {"condition_embedder.text_embedder.linear_2.", "text_embedding.2."},
                                {"condition_embedder.time_proj.", "time_projection.1."},
+                               {"fps_projection.net.0.proj.", "fps_projection.0."},
+                               {"fps_projection.net.2.", "fps_projection.2."},
                                {"condition_embedder.image_embedder.norm1.", "img_emb.proj.0."},
                                {"condition_embedder.image_embedder.ff.net.0.proj.", "img_emb.proj.1."},
                                {"condition_embedder.image_embedder.ff.net.2.", "img_emb.proj.3."},

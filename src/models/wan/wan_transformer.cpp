@@ -22,6 +22,7 @@ struct WanConditioning : Conditioning {
   std::vector<KeyValues> control;  // likewise, of the blocks of the control branch
   std::vector<KeyValues> images;   // likewise, of the pictures; undefined tensors where none are read
   at::Tensor rotary;               // complex64 [N, head_dim / 2]
+  at::Tensor frame_rate;           // float32 [6, D], or undefined
 };
 
 // The states of the texts that are read, below each other, and zeros. Segments that read the same text share
@@ -111,6 +112,11 @@ WanTransformerConfig parse_wan_transformer_config(const Json& config, const std:
                            ? json_size(config, "rope_max_seq_len", where, 1 << 20)
                            : 1024;
   c.cross_attn_norm = json_get_or<bool>(config, "cross_attn_norm", true, where);
+  c.reads_frame_rate = json_get_or<bool>(config, "inject_sample_info", false, where);
+  if (const auto block = json_get_or<int64_t>(config, "num_frame_per_block", 1, where); block != 1)
+    throw Error(ErrorKind::bad_input,
+                where + ": num_frame_per_block " + std::to_string(block) +
+                    " is not supported: all latent frames are made together; set it to 1");
   c.eps = json_get_or<double>(config, "eps", 1e-6, where);
   if (c.attention_head_dim % 2 != 0 || c.attention_head_dim < 6)
     throw Error(ErrorKind::bad_input, where + ": attention_head_dim should be even and at least 6");
@@ -241,6 +247,12 @@ WanTransformer::WanTransformer(const WanTransformerConfig& config, const WeightS
   time_in_ = load_linear(embedder / "time_embedder" / "linear_1", config.freq_dim, width, Precision::float32);
   time_out_ = load_linear(embedder / "time_embedder" / "linear_2", width, width, Precision::float32);
   time_proj_ = load_linear(embedder / "time_proj", width, 6 * width);
+  if (config.reads_frame_rate) {
+    const auto projection = weights / "fps_projection" / "net";
+    fps_embedding_ = (weights / "fps_embedding").take("weight", {2, width});
+    fps_in_ = load_linear(projection / 0 / "proj", width, width);
+    fps_out_ = load_linear(projection / 2, width, 6 * width);
+  }
   text_in_ = load_linear(embedder / "text_embedder" / "linear_1", config.text_dim, width);
   text_out_ = load_linear(embedder / "text_embedder" / "linear_2", width, width);
   if (config.image_dim > 0) {
@@ -282,6 +294,12 @@ at::Tensor WanTransformer::embed_images(const at::Tensor& states) const {
   return layer_norm_float32(x, image_.norm2_weight, image_.norm2_bias, eps);
 }
 
+at::Tensor WanTransformer::embed_frame_rate(double frame_rate) const {
+  if (!config_.reads_frame_rate) return {};
+  const auto row = fps_embedding_.slice(0, frame_rate == 16 ? 0 : 1).slice(0, 0, 1);  // [1, D]
+  return fps_out_(at::silu(fps_in_(row))).to(at::kFloat).view({6, config_.width()});
+}
+
 std::shared_ptr<const Conditioning> WanTransformer::prepare(const PackedTokens& tokens,
                                                             const std::vector<TextStates>& texts) const {
   const auto device = tokens.values.device();
@@ -305,6 +323,7 @@ std::shared_ptr<const Conditioning> WanTransformer::prepare(const PackedTokens& 
   vace_blocks_.each([&](const WanVaceBlock& block, std::size_t) {
     conditioning->control.push_back(block.block.text_key_values(text, row_of_position));
   });
+  conditioning->frame_rate = embed_frame_rate(tokens.frame_rate);
   const auto& extent = tokens.extent;
   conditioning->rotary = rotary_.at_positions(tokens.positions, std::max({extent.t, extent.h, extent.w}));
   return conditioning;
@@ -355,7 +374,7 @@ at::Tensor WanTransformer::predict(const PackedTokens& tokens, const Conditionin
   // clang 14 takes no structured binding into a lambda.
   const auto levels = embed_time(tokens.timesteps);
   const auto& temb = levels.first;
-  const auto& time = levels.second;
+  const auto time = prepared.frame_rate.defined() ? levels.second + prepared.frame_rate : levels.second;
   const WanSegments segments{tokens.segments, tokens.text_segments};
   const auto beside = vace_blocks_.empty() ? tokens.condition : at::Tensor();
   auto x = patch_embedding_(beside.defined() ? at::cat({tokens.values, beside}, 1) : tokens.values);

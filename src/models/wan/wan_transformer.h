@@ -1,5 +1,6 @@
-// The diffusion transformer of Wan (text to video, and with pictures that it reads).
-// Source: Wan 2.1 technical report, section 4; diffusers transformer_wan.py, WanTransformer3DModel.
+// The diffusion transformer of Wan (text to video, and with pictures that it reads), and SkyReels-V2's, which
+// is the same. Source: Wan 2.1 technical report, section 4; diffusers transformer_wan.py,
+// WanTransformer3DModel, transformer_skyreels_v2.py, SkyReelsV2Transformer3DModel.
 #pragma once
 
 #include <vector>
@@ -24,6 +25,7 @@ struct WanTransformerConfig {
   std::vector<int64_t> vace_layers;  // blocks that the control branch adds to; none: it has no such branch
   int64_t vace_in_channels = 0;
   bool cross_attn_norm = true;
+  bool reads_frame_rate = false;  // "inject_sample_info"
   double eps = 1e-6;
   bool recompute = false;  // not of the file: gradients keep a block's inputs alone and run it again
                            // (gradient checkpointing)
@@ -107,10 +109,14 @@ class WanTransformer : public Denoiser {
                                         const std::vector<KeyValues>& texts) const;
   // The states of pictures [P·L, image_dim], as the blocks read them: [P·L, D].
   at::Tensor embed_images(const at::Tensor& states) const;
+  // What is added to the embeddings of all noise levels: float32 [6, D], or undefined.
+  at::Tensor embed_frame_rate(double frame_rate) const;
 
   WanTransformerConfig config_;
   Linear patch_embedding_;  // [D, C·pt·ph·pw]
   Linear time_in_, time_out_, time_proj_;
+  at::Tensor fps_embedding_;  // [2, D]: of 16 frames per second, and of all other rates; or undefined
+  Linear fps_in_, fps_out_;
   Linear text_in_, text_out_;
   // Of pictures, where it reads them. Source: WanImageEmbedding.
   struct ImageEmbedder {

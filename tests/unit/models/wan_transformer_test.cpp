@@ -175,16 +175,34 @@ TEST(WanTransformerMeta, HasAControlBranchWithoutWeights) {
   }
 }
 
+TEST(WanTransformerMeta, IsToldTheFrameRateWithoutWeights) {
+  for (const auto dtype : {at::kFloat, at::kBFloat16}) {
+    auto json = test::tiny_config("transformer");
+    json["inject_sample_info"] = true;
+    const auto config = parse_wan_transformer_config(json, "config.json");
+    auto weights = Weights::meta(dtype);
+    const WanTransformer network(config, weights.root(), at::kMeta);
+    const auto tokens = pack({{at::empty({16, 3, 6, 10}, at::kMeta), {}}}, config.patch_size, 2);
+    const auto found = test::predict_with(network, tokens, at::empty({2, 9, config.text_dim}, at::kMeta),
+                                          {0, 1});
+    EXPECT_TRUE(found.is_meta());
+    EXPECT_EQ(found.sizes(), tokens.values.sizes());
+    EXPECT_EQ(found.scalar_type(), at::kFloat);
+  }
+}
+
 TEST(WanTransformerMeta, AsksForExactlyTheCheckpointsTensors) {
-  const auto config = parse_wan_transformer_config(test::tiny_config("transformer"), "config.json");
-  auto weights = Weights::meta();
-  const WanTransformer network(config, weights.root(), at::kMeta);
-  const auto file = SafetensorsFile::open(test::golden("wan-tiny") / "transformer" /
-                                          "diffusion_pytorch_model.safetensors");
-  EXPECT_EQ(weights.asked().size(), file->entries().size());
-  for (const auto& [name, shape] : weights.asked()) {
-    ASSERT_TRUE(file->entries().contains(name)) << name;
-    EXPECT_EQ(file->entries().at(name).shape, shape) << name;
+  for (const std::string model : {"wan-tiny", "skyreels-df"}) {
+    const auto folder = test::golden(model) / "transformer";
+    const auto config = parse_wan_transformer_config(read_json(folder / "config.json"), "config.json");
+    auto weights = Weights::meta();
+    const WanTransformer network(config, weights.root(), at::kMeta);
+    const auto file = SafetensorsFile::open(folder / "diffusion_pytorch_model.safetensors");
+    EXPECT_EQ(weights.asked().size(), file->entries().size());
+    for (const auto& [name, shape] : weights.asked()) {
+      ASSERT_TRUE(file->entries().contains(name)) << name;
+      EXPECT_EQ(file->entries().at(name).shape, shape) << name;
+    }
   }
 }
 
@@ -195,6 +213,7 @@ TEST(ParseWanTransformerConfig, RefusesWhatIsNotSupportedOrOutOfRange) {
       {{{"added_kv_proj_dim", 5120}}, {"added_kv_proj_dim", "null", "found 5120"}},
       {{{"pos_embed_seq_len", 514}}, {"pos_embed_seq_len", "image_dim"}},
       {{{"qk_norm", "layer_norm"}}, {"qk_norm", "layer_norm"}},
+      {{{"num_frame_per_block", 5}}, {"num_frame_per_block 5", "set it to 1"}},
       {{{"patch_size", {1, 2}}}, {"patch_size"}},
       {{{"patch_size", {1, 0, 2}}}, {"patch_size"}},
       {{{"patch_size", {1, 2, 65}}}, {"patch_size"}},

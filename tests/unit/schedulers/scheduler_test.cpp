@@ -126,6 +126,25 @@ TEST(Schedulers, HistoryMattersAndMustFit) {
   }
 }
 
+// As in a pipeline that writes the first step's result over its sample.
+TEST(Schedulers, TheCorrectorGoesOnFromASampleThatWasOverwritten) {
+  const auto bank = seeded_bank();
+  auto config = shipped_config();
+  const auto plain = make_scheduler("unipc", config, {.steps = 6});
+  const auto first = run_steps(*plain, bank, bank.start, 0, 1).back();
+  auto history = plain->history();
+  history.last_sample = first;
+  plain->set_history(history);
+  const auto expected = run_steps(*plain, bank, first, 1, 6);
+  config.overwrites_samples = true;
+  const auto found = run_steps(*make_scheduler("unipc", config, {.steps = 6}), bank, bank.start, 0, 6);
+  EXPECT_TRUE(at::equal(found.front(), first));
+  for (std::size_t i = 0; i < expected.size(); ++i) EXPECT_TRUE(at::equal(found[i + 1], expected[i])) << i;
+  config.overwrites_samples = false;
+  const auto without = run_steps(*make_scheduler("unipc", config, {.steps = 6}), bank, bank.start, 0, 6);
+  EXPECT_FALSE(at::allclose(without[1], found[1]));
+}
+
 TEST(Schedulers, KeepNoneOfTheCallersTensors) {
   const auto bank = seeded_bank();
   for (const char* name : {"unipc", "dpm++", "cogvideox-dpm"})
