@@ -108,6 +108,7 @@ struct Window {
   // Of a clip that is made from its end: the first `skipped` frames are left out, and the last `after` are
   // frames of the part that was made before this one.
   int64_t skipped = 0, after = 0;
+  int64_t latent_frames = 0;  // of the window and of the references before it
 };
 
 // Frames of a file that a clip must agree with. The clip's timeline goes on beyond its ends: frames before
@@ -153,6 +154,8 @@ struct GenerationPlan {
   std::vector<Window> windows;      // in order; one when the clip is made in one pass
   int64_t window = 0, overlap = 0;  // frames
   int64_t context_noise = 0;        // timestep
+  bool hands_on_latents = false;    // from window to window, decoded as one clip; otherwise frames
+  bool reads_frame_rate = false;    // the network is told `fps`
   std::vector<Condition> conditions;
   std::map<std::string, std::string> sources;    // file of the conditions → hash of its frames
   std::optional<std::array<int64_t, 4>> inside;  // of outpainting: left, top, right, bottom of what is kept

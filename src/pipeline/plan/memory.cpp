@@ -86,7 +86,8 @@ ClipSize clip_size(const GenerationPlan& plan) {
                 plan.height,
                 plan.tokens * plan.branches,
                 plan.max_text_tokens,
-                plan.windows.size() > 1};
+                plan.windows.size() > 1 && !plan.hands_on_latents,
+                plan.hands_on_latents ? plan.frames : 0};
   if (plan.settings.resize) {
     const auto written = parse_size(*plan.settings.resize, "--resize");
     size.written_width = written.width;
@@ -104,7 +105,8 @@ double decoding_bytes(const Model& model, at::Device device, const ClipSize& cli
   const auto width = std::min(clip.width, vae.tile_width), height = std::min(clip.height, vae.tile_height);
   // All frames are there before the first one goes on, those of one tile twice, and in the host's memory.
   const auto finished = 3.0 * sizeof(float) *
-                        static_cast<double>(clip.frames * (clip.width * clip.height + 2 * width * height));
+                        static_cast<double>(std::max(clip.frames, clip.decoded) *
+                                            (clip.width * clip.height + 2 * width * height));
   return share * model.decoding_bytes(width, height, clip.frames, way.decode_chunk) +
          (device.is_cpu() ? finished : 0);
 }
@@ -281,6 +283,7 @@ std::string fitting_flags(const Model& model, const ComponentSizes& components, 
     other.width = width;
     other.height = height;
     other.frames = frames;
+    other.decoded = 0;
     other.tokens = whole(static_cast<double>(clip.tokens) * latents(width, height, frames) /
                          std::max(1.0, latents(clip.width, clip.height, clip.frames)));
     if (clip.written_width == clip.width) other.written_width = width;

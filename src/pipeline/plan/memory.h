@@ -56,6 +56,7 @@ struct ClipSize {
   int64_t tokens = 0;       // of all guidance branches
   int64_t text_tokens = 0;  // that each text is padded to
   bool in_windows = false;  // it is decoded while it is denoised
+  int64_t decoded = 0;      // frames, where windows that are denoised by themselves are decoded as one clip
 };
 ClipSize clip_size(const GenerationPlan& plan);
 

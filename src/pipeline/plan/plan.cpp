@@ -99,9 +99,9 @@ void check_other_settings(GenerationPlan& plan) {
 // What does not fit is refused before weights load.
 void check_latents(const GenerationPlan& plan, const ModelFolder& folder) {
   const auto& settings = plan.settings;
-  if (plan.windows.size() > 1 && (settings.save_latents || settings.init_latents))
-    refuse("--save-latents and --init-latents are of a clip made in one window; this one has " +
-           std::to_string(plan.windows.size()));
+  if (plan.windows.size() > 1 && (settings.init_latents || (settings.save_latents && !plan.hands_on_latents)))
+    refuse((plan.hands_on_latents ? "--init-latents is" : "--save-latents and --init-latents are") +
+           std::string(" of a clip made in one window; this one has ") + std::to_string(plan.windows.size()));
   if (!settings.init_latents) return;
   read_latents(*settings.init_latents, plan.latent_shape);
   require_autoencoder(*settings.init_latents, read_provenance(*settings.init_latents), folder);
@@ -181,6 +181,7 @@ GenerationPlan Planner::plan(const GenerationRequest& request) {
   plan.fps = *plan.settings.fps;
   const auto wanted = wanted_frames(plan, request);
   plan.levels_per_token = defaults.per_frame_timesteps || model.levels_per_token();
+  plan.reads_frame_rate = model.reads_frame_rate();
   const bool is_task = has_task(request);
   if (const auto inputs = model.picture_inputs()) {
     require_pictures(request, *inputs);

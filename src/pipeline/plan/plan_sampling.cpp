@@ -73,6 +73,8 @@ void plan_tokens(GenerationPlan& plan, const Model& model) {
   plan.latent_shape.insert(plan.latent_shape.end(), shape.begin(), shape.end());
   plan.latent_shape[2] += static_cast<int64_t>(plan.references.size());  // a latent frame each, before the
                                                                          // clip
+  for (auto& window : plan.windows)
+    window.latent_frames = plan.latent_shape[2] - shape[1] + model.vae().latent_frames(window.frames);
   const auto grid = token_grid(at::IntArrayRef(plan.latent_shape).slice(1), model.patch_size());
   plan.tokens = grid.count();
   const int64_t longest = std::max({grid.t, grid.h, grid.w});

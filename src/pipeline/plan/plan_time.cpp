@@ -41,6 +41,20 @@ void plan_written_frames(GenerationPlan& plan) {
   plan.written_frames = end - begin;
 }
 
+namespace {
+
+// Whether the windows of a clip can hand on latents, where the family's do: all is one sequence of latents,
+// and what is known is at the beginning of the first one.
+bool is_one_sequence(const GenerationPlan& plan) {
+  return !plan.settings.storyboard &&
+         std::all_of(plan.conditions.begin(), plan.conditions.end(), [&](const Condition& condition) {
+           return condition.strength == 0 && condition.at <= 0 &&
+                  condition.at + condition.frames <= plan.window;
+         });
+}
+
+}  // namespace
+
 void plan_windows(GenerationPlan& plan, const GenerationRequest& request, const ModelConfigs& configs) {
   const int64_t ratio = configs.model->vae().frame_step();
   const auto& settings = plan.settings;
@@ -82,7 +96,8 @@ void plan_windows(GenerationPlan& plan, const GenerationRequest& request, const 
                            std::to_string(plan.window) + " frames, from the last to the first");
     return;
   }
-  plan.windows = windows_of(plan.shots, plan.window, plan.overlap, ratio);
+  plan.hands_on_latents = configs.model->hands_on_latents() && is_one_sequence(plan);
+  plan.windows = windows_of(plan.shots, plan.window, plan.overlap, ratio, !plan.hands_on_latents);
   if (plan.windows.size() > 1)
     plan.notes.push_back(std::to_string(plan.frames) + " frames are made in " +
                          std::to_string(plan.windows.size()) + " windows of " +

@@ -62,8 +62,10 @@ std::optional<TimeEstimate> estimate_time(const GenerationPlan& plan) {
   const auto passes = static_cast<double>((plan.steps - plan.first_step) * plan.branches) * windows;
   const double denoising = passes * (model.costs().flops(plan.tokens) +
                                      model.costs().attention_flops(plan.tokens, plan.max_text_tokens));
-  const auto& shape = plan.latent_shape;
-  const double decoding = windows * decoding_flops(model, at::IntArrayRef(shape).slice(1));
+  auto shape = plan.latent_shape;
+  if (plan.hands_on_latents) shape[2] = model.vae().latent_frames(plan.frames);
+  const double decoding = (plan.hands_on_latents ? clips : windows) *
+                          decoding_flops(model, at::IntArrayRef(shape).slice(1));
   const double share = small ? small_step_share : step_share;
   found.flops = text + denoising + decoding;
   found.text = text / (share * found.rate);

@@ -23,8 +23,8 @@ int64_t longest_window(const std::vector<Shot>& shots, int64_t overlap, int64_t 
 
 }  // namespace
 
-std::vector<Window> windows_of(const std::vector<Shot>& shots, int64_t window, int64_t overlap,
-                               int64_t ratio) {
+std::vector<Window> windows_of(const std::vector<Shot>& shots, int64_t window, int64_t overlap, int64_t ratio,
+                               bool fill) {
   window = std::min(window, longest_window(shots, overlap, ratio));
   std::vector<Window> windows;
   int64_t since_cut = 0;  // frames made
@@ -32,18 +32,29 @@ std::vector<Window> windows_of(const std::vector<Shot>& shots, int64_t window, i
     if (shots[s].cut) since_cut = 0;
     for (int64_t made = 0; made < shots[s].frames;) {
       const auto left = shots[s].frames - made;
-      int64_t context = 0, added = std::min(window, left);
+      int64_t context = 0, added = std::min(window, left), frames = window;
       if (since_cut > 0) {
         const auto there = 1 + (std::min(since_cut, windows.back().kept) - 1) / ratio * ratio;
         added = std::min(window - std::min(overlap, there), left);
-        context = std::min(window - up_to_multiple(added, ratio), there);
+        context = std::min(fill ? window - up_to_multiple(added, ratio) : overlap, there);
+        if (!fill) frames = context + up_to_multiple(added, ratio);
       }
-      windows.push_back({shots[s].begin + made - context, context, window, context + added, s});
+      windows.push_back({shots[s].begin + made - context, context, frames, context + added, s});
       made += added;
       since_cut += added;
     }
   }
   return windows;
+}
+
+std::vector<int64_t> window_latent_shape(const GenerationPlan& plan, std::size_t window) {
+  auto shape = plan.latent_shape;
+  shape.at(2) = plan.windows.at(window).latent_frames;
+  return shape;
+}
+
+int64_t window_tokens(const GenerationPlan& plan, std::size_t window) {
+  return plan.tokens * plan.windows.at(window).latent_frames / plan.latent_shape.at(2);
 }
 
 std::vector<Window> windows_from_end(int64_t frames, int64_t window, int64_t overlap, int64_t ratio) {

@@ -1,7 +1,8 @@
 // A long clip is made window by window: each window begins with the last frames of the one before, which it
 // knows, and goes on from there. What is known are those frames as the autoencoder gave them, encoded again
 // as a clip of their own: that is what the network was trained to go on from. Handing the latents themselves
-// on was measured too: they drift away within a few windows (docs/long.md).
+// on was measured too: they drift away within a few windows (docs/long.md). Some families' own pipelines do
+// that (Model::hands_on_latents).
 #pragma once
 
 #include <ATen/core/Tensor.h>
@@ -17,9 +18,14 @@ namespace t2v {
 
 // The windows of a clip. All have `window` frames, or as many as the longest shot needs where that is less.
 // Each begins with `overlap` frames of the one before, the last one of a shot with as many as fill it, and
-// the first one of a cut with none. window and overlap are 1 + ratio·k, overlap < window.
-std::vector<Window> windows_of(const std::vector<Shot>& shots, int64_t window, int64_t overlap,
-                               int64_t ratio);
+// the first one of a cut with none. window and overlap are 1 + ratio·k, overlap < window. Without `fill` the
+// last one begins with `overlap` frames as well, and is shorter.
+std::vector<Window> windows_of(const std::vector<Shot>& shots, int64_t window, int64_t overlap, int64_t ratio,
+                               bool fill = true);
+
+// plan.latent_shape and plan.tokens of one window.
+std::vector<int64_t> window_latent_shape(const GenerationPlan& plan, std::size_t window);
+int64_t window_tokens(const GenerationPlan& plan, std::size_t window);
 
 // The same of a clip that is made from its end, in the order in which they are made: the last one of the clip
 // first. Each of the others ends with as many frames of the one made before it as `overlap` has steps of

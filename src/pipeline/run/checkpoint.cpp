@@ -8,6 +8,7 @@
 #include "base/json_text.h"
 #include "pipeline/latents_file.h"
 #include "pipeline/plan/output_template.h"
+#include "pipeline/plan/windows.h"
 #include "pipeline/provenance.h"
 #include "weights/safetensors.h"
 
@@ -30,6 +31,7 @@ Json latent_settings(const GenerationPlan& plan, const PlannedClip& clip, const 
   auto settings = settings_of_clip(plan, clip);
   for (const char* key : {"model", "codec", "crf", "quality", "bitrate", "fps", "resize", "resize_filter"})
     settings.erase(key);
+  if (plan.reads_frame_rate) settings["fps"] = plan.fps;
   if (plan.settings.storyboard) settings["shots"] = shots_to_json(plan);  // its file may change
   if (!plan.sources.empty()) settings["sources"] = plan.sources;
   settings["model_hash"] = model_hash;
@@ -128,8 +130,9 @@ std::optional<Checkpoint> read_checkpoint(const fs::path& path, const Generation
     return tensor;
   };
   like_values("values");
-  if (checkpoint.values.dim() != 2 || checkpoint.values.size(0) != plan.tokens || checkpoint.step < 1 ||
-      checkpoint.window >= static_cast<int64_t>(plan.windows.size()) || checkpoint.step > plan.steps ||
+  const auto window = static_cast<std::size_t>(checkpoint.window);
+  if (checkpoint.values.dim() != 2 || window >= plan.windows.size() || checkpoint.step < 1 ||
+      checkpoint.values.size(0) != window_tokens(plan, window) || checkpoint.step > plan.steps ||
       checkpoint.generator.scalar_type() != at::kByte || checkpoint.generator.dim() != 1)
     refuse(path, "its tensors do not fit the clip");
   for (std::size_t i = 0; file->entries().contains("prediction." + std::to_string(i)); ++i)

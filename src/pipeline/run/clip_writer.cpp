@@ -191,7 +191,8 @@ EncoderOptions ClipWriter::encoder_options(const ClipTask& task) const {
 int64_t ClipWriter::decode(const ClipTask& task, const at::Tensor& latents) {
   const auto decode_once = [&] {
     const auto sink = sink_of(task);
-    decode_to(*sink, vae_, latents, task.plan->windows.front().kept, reporter_);
+    const auto& last = task.plan->windows.back();
+    decode_to(*sink, vae_, latents, last.begin + last.kept, reporter_);
     return sink->written();
   };
   try {

@@ -69,9 +69,20 @@ std::string schedule_of(const ClipTask& task, const SchedulerConfig& config) {
         schedule += " " + std::to_string(number);
   }
   if (!plan.conditions.empty())
-    schedule += " known " + std::to_string(plan.first_step) + " " + std::to_string(plan.levels_per_token);
+    for (const auto number :
+         {plan.first_step, static_cast<int64_t>(plan.levels_per_token), plan.context_noise})
+      schedule += " known " + std::to_string(number);
+  if (plan.reads_frame_rate) add(plan.fps);
   if (plan.reads_control) schedule += " control " + Json(plan.settings.control_scale.value()).dump();
   return schedule;
+}
+
+// What is known has been noised for the network alone.
+at::Tensor with_known(const at::Tensor& latents, const KnownLatents& known) {
+  if (!known.latents.defined()) return latents;
+  const auto count = known.latents.size(1);
+  const auto cells = known.cells.slice(0, 0, count).unsqueeze(0).to(latents.device());
+  return at::cat({at::where(cells, known.latents, latents.slice(1, 0, count)), latents.slice(1, count)}, 1);
 }
 
 }  // namespace
@@ -225,7 +236,9 @@ std::vector<Denoising::Made> Denoising::make(const Pack& pack, bool branches_in_
   PackSampler sampler(denoiser_, configs_, device_, texts_, options_.checkpoints, pack, branches_in_turn);
   PackObserver observer(reporter_, static_cast<int64_t>(pack.size()));
   try {
-    if (pack.front()->plan->windows.size() > 1) return make_windows(pack, sampler, observer);
+    const auto& plan = *pack.front()->plan;
+    if (plan.hands_on_latents) return make_sequence(pack, sampler, observer);
+    if (plan.windows.size() > 1) return make_windows(pack, sampler, observer);
     std::vector<Made> made;
     for (auto& latents : sampler.sample_window(0, known_of(pack, 0, {}), observer))
       made.push_back({std::move(latents), {}});
@@ -243,6 +256,49 @@ std::vector<KnownLatents> Denoising::known_of(const Pack& pack, std::size_t wind
     known.push_back(known_latents(vae_, device_, *pack[i]->content, pack[i]->plan->windows[window],
                                   contexts.empty() ? at::Tensor() : contexts[i]));
   return known;
+}
+
+std::vector<Denoising::Made> Denoising::make_sequence(const Pack& pack, PackSampler& sampler,
+                                                      Observer& observer) {
+  const auto& plan = *pack.front()->plan;
+  std::vector<Made> made(pack.size());
+  const auto shared = [&](std::size_t window) {  // latent frames with the window before
+    return plan.windows[window].context > 0 ? vae_.spec().latent_frames(plan.windows[window].context) : 0;
+  };
+  const auto add = [&](std::size_t clip, const at::Tensor& latents, std::size_t window) {
+    auto& all = made[clip].latents;
+    all = all.defined() ? at::cat({all, latents.slice(1, shared(window))}, 1) : latents;
+  };
+  const auto handed_on = [&](std::size_t window) {
+    std::vector<KnownLatents> known;
+    for (std::size_t i = 0; i < pack.size(); ++i) {
+      const auto shape = window_latent_shape(*pack[i]->plan, window);
+      const auto cells = at::arange(shape[2]).lt(shared(window)).view({-1, 1, 1});
+      known.push_back(
+          {made[i].latents.slice(1, -shared(window)), cells.expand({shape[2], shape[3], shape[4]}), {}});
+    }
+    return known;
+  };
+  const auto first = pack.front()->first_window();
+  for (std::size_t i = 0; i < pack.size(); ++i)
+    for (std::size_t window = 0; window < first; ++window)
+      add(i,
+          read_latents(window_latents_path(options_.checkpoints.path(*pack[i]->clip), window),
+                       window_latent_shape(*pack[i]->plan, window))
+              .to(device_),
+          window);
+  for (auto window = first; window < plan.windows.size(); ++window) {
+    const auto known = window == 0 ? known_of(pack, 0, {}) : handed_on(window);
+    const auto latents = sampler.sample_window(window, known, observer);
+    for (std::size_t i = 0; i < pack.size(); ++i) {
+      const auto finished = with_known(latents[i], known[i]);
+      add(i, finished, window);
+      if (options_.checkpoints.every && window + 1 < plan.windows.size())
+        save_latents(window_latents_path(options_.checkpoints.path(*pack[i]->clip), window), finished,
+                     Json::object());
+    }
+  }
+  return made;
 }
 
 std::vector<Denoising::Made> Denoising::make_windows(const Pack& pack, PackSampler& sampler,

@@ -68,6 +68,8 @@ class Denoising {
   // all but the one that is made first.
   std::vector<KnownLatents> known_of(const Pack& pack, std::size_t window,
                                      const std::vector<at::Tensor>& contexts) const;
+  // The latents of a clip whose windows hand them on.
+  std::vector<Made> make_sequence(const Pack& pack, PackSampler& sampler, Observer& observer);
   std::vector<Made> make_windows(const Pack& pack, PackSampler& sampler, Observer& observer);
   void close(const ClipTask& task, ClipStream& stream);
 

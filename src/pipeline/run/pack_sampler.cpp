@@ -76,15 +76,12 @@ Guidance planned_guidance(const GenerationPlan& plan, double boundary) {
 
 }  // namespace
 
-ClipNoise::ClipNoise(int64_t seed, std::vector<int64_t> shape, bool frames_first)
-    : generator_(at::detail::createCPUGenerator(static_cast<uint64_t>(seed))),
-      shape_(std::move(shape)),
-      frames_first_(frames_first) {
-  if (frames_first_) std::swap(shape_[1], shape_[2]);
-}
+ClipNoise::ClipNoise(int64_t seed, bool frames_first)
+    : generator_(at::detail::createCPUGenerator(static_cast<uint64_t>(seed))), frames_first_(frames_first) {}
 
-at::Tensor ClipNoise::next() {
-  const auto drawn = at::randn(shape_, generator_, at::TensorOptions(at::kFloat))[0];
+at::Tensor ClipNoise::next(std::vector<int64_t> shape) {
+  if (frames_first_) std::swap(shape[1], shape[2]);
+  const auto drawn = at::randn(shape, generator_, at::TensorOptions(at::kFloat))[0];
   return frames_first_ ? drawn.transpose(0, 1).contiguous() : drawn;
 }
 
@@ -99,21 +96,33 @@ PackSampler::PackSampler(const Denoiser& denoiser, const ModelConfigs& configs, 
       patch_(denoiser.patch_size()),
       configs_(configs),
       branches_in_turn_(branches_in_turn) {
-  int64_t tokens = 0;
   for (const auto* task : pack) {
     const auto& plan = *task->plan;
     if (task->clip->trace) trace_text(*task, texts_);
-    noises_.emplace_back(task->clip->seed, plan.latent_shape, configs.model->draws_frames_first());
+    noises_.emplace_back(task->clip->seed, configs.model->draws_frames_first());
     if (task->checkpoint) noises_.back().restore(task->checkpoint->generator);
     guidance_.push_back(plan.branches == 2
                             ? planned_guidance(plan, configs.model->boundary_timestep().value_or(0))
                             : Guidance{});
-    grids_.push_back(token_grid(at::IntArrayRef(plan.latent_shape).slice(1), patch_));
-    begins_.push_back(begins_.back() + plan.tokens);
-    tokens += task->tokens();
   }
-  if (device.is_cpu() && tokens < least_tokens) padding_ = least_tokens - tokens;
+}
+
+void PackSampler::lay_out(std::size_t window) {
+  std::vector<int64_t> begins = {0};
+  std::vector<TokenGrid> grids;
+  int64_t tokens = 0;  // of all branches
+  for (const auto* task : pack_) {
+    grids.push_back(token_grid(at::IntArrayRef(window_latent_shape(*task->plan, window)).slice(1), patch_));
+    begins.push_back(begins.back() + grids.back().count());
+    tokens += grids.back().count() * task->plan->branches;
+  }
+  if (begins == begins_) return;
+  begins_ = std::move(begins);
+  grids_ = std::move(grids);
+  padding_ = device_.is_cpu() ? std::max<int64_t>(0, least_tokens - tokens) : 0;
+  guidance_.resize(pack_.size());
   if (padding_ > 0) guidance_.emplace_back();
+  passes_.clear();
 }
 
 PackedTokens PackSampler::tokens_of(const std::vector<Clip>& clips, std::size_t shot) const {
@@ -123,6 +132,7 @@ PackedTokens PackSampler::tokens_of(const std::vector<Clip>& clips, std::size_t 
   auto tokens = t2v::pack(branches, patch_, 1, pack_.front()->plan->levels_per_token);
   tokens.condition_scale = pack_.front()->plan->settings.control_scale.value_or(1);
   tokens.known_timestep = static_cast<double>(pack_.front()->plan->context_noise);
+  tokens.frame_rate = pack_.front()->plan->fps;
   tokens.texts.clear();
   const auto add = [&](std::size_t text) { tokens.texts.push_back(static_cast<int64_t>(text)); };
   for (const auto* task : pack_) add(task->texts.at(shot));
@@ -153,7 +163,7 @@ PackSampler::Beginning PackSampler::begin(std::size_t window, const std::vector<
     } else {
       const auto drawn = plan.settings.init_latents
                              ? read_latents(*plan.settings.init_latents, plan.latent_shape)
-                             : noises_[i].next();
+                             : noises_[i].next(window_latent_shape(plan, window));
       noise = drawn.to(device_);
       clip.latents = noise * scheduler.init_noise_sigma();
     }
@@ -216,9 +226,10 @@ void PackSampler::add_padding(Beginning& beginning) const {
 
 SamplingHooks PackSampler::hooks(std::size_t window, const Scheduler& scheduler) {
   SamplingHooks hooks;
-  hooks.noise = [this](int64_t) {
+  hooks.noise = [this, window](int64_t) {
     std::vector<at::Tensor> parts;
-    for (auto& noise : noises_) parts.push_back(patchify(noise.next(), patch_));
+    for (std::size_t i = 0; i < pack_.size(); ++i)
+      parts.push_back(patchify(noises_[i].next(window_latent_shape(*pack_[i]->plan, window)), patch_));
     if (padding_ > 0) parts.push_back(at::zeros({padding_, parts[0].size(1)}));
     const auto noise = at::cat(parts);
     // Out of pinned memory, so that the card need not be waited for.
@@ -255,6 +266,7 @@ SamplingHooks PackSampler::hooks(std::size_t window, const Scheduler& scheduler)
 
 std::vector<at::Tensor> PackSampler::sample_window(std::size_t window, const std::vector<KnownLatents>& known,
                                                    Observer& observer) {
+  lay_out(window);
   const auto scheduler = planned_scheduler(*pack_.front()->plan, configs_);
   auto beginning = begin(window, known, *scheduler);
   if (padding_ > 0) add_padding(beginning);

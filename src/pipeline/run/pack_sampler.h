@@ -33,15 +33,14 @@ struct CheckpointOptions {
 // pipeline.
 class ClipNoise {
  public:
-  // shape: [1, C, T, H, W]. frames_first: as Model::draws_frames_first.
-  ClipNoise(int64_t seed, std::vector<int64_t> shape, bool frames_first);
-  at::Tensor next();  // float32 [C, T, H, W]
+  // frames_first: as Model::draws_frames_first.
+  ClipNoise(int64_t seed, bool frames_first);
+  at::Tensor next(std::vector<int64_t> shape);  // [1, C, T, H, W] → float32 [C, T, H, W]
   at::Tensor state() const { return generator_.get_state(); }
   void restore(const at::Tensor& state) { generator_.set_state(state); }
 
  private:
   at::Generator generator_;
-  std::vector<int64_t> shape_;  // as it is drawn
   bool frames_first_;
 };
 
@@ -66,6 +65,8 @@ class PackSampler {
     int64_t first_step = 0;
     std::optional<KnownContent> known;
   };
+  // What depends on the lengths of the clips' windows.
+  void lay_out(std::size_t window);
   Beginning begin(std::size_t window, const std::vector<KnownLatents>& known, const Scheduler& scheduler);
   // What is known of one clip, put into what it begins from.
   void put_known(Clip& clip, const at::Tensor& noise, const KnownLatents& known, const Scheduler& scheduler,
@@ -93,7 +94,7 @@ class PackSampler {
   std::vector<int64_t> begins_ = {0};  // of each clip among the values
   int64_t padding_ = 0;                // tokens
   bool branches_in_turn_;
-  std::vector<Pass> passes_;  // all windows of a shot are of one layout
+  std::vector<Pass> passes_;  // of the windows of a shot that have one layout
   std::size_t passes_shot_ = 0;
 };
 

@@ -6,6 +6,7 @@
 #include "errors.h"
 #include "paths.h"
 #include "pipeline/components.h"
+#include "pipeline/plan/windows.h"
 #include "pipeline/provenance.h"
 #include "pipeline/run/sampling.h"
 #include "t2v/generate.h"
@@ -196,6 +197,72 @@ TEST(WanVacePlan, ConfigsThatContradictEachOtherAreRefused) {
   refused({"wan21-vace", {{"vace_in_channels", 32}}, in}, {"vace_in_channels 32", "96"});
   refused({"wan21-vace", {{"vace_layers", {1, 2}}}, in}, {"vace_layers", "from 0 to 2"});
   refused({"wan21-vace", {{"vace_layers", {0, 3}}}, in}, {"vace_layers", "from 0 to 2"});
+}
+
+TEST(SkyReelsPlan, HasTheDefaultsOfItsPipeline) {
+  const auto plan_of = [](const std::string& pipeline_class, std::optional<int64_t> frames = std::nullopt) {
+    const ChangedVariant model("skyreels-df", {{"_class_name", pipeline_class}});
+    auto r = request_for("skyreels-df");
+    r.model = model.path;
+    r.size.reset();
+    r.frames = frames;
+    return plan_generation(r);
+  };
+  const auto plan = plan_of("SkyReelsV2DiffusionForcingPipeline");
+  EXPECT_EQ(plan.width, 960);
+  EXPECT_EQ(plan.height, 544);
+  EXPECT_EQ(plan.frames, 97);
+  EXPECT_EQ(plan.fps, 24);
+  EXPECT_EQ(plan.steps, 50);
+  EXPECT_EQ(plan.guidance_scale, 6);
+  EXPECT_EQ(plan.flow_shift, 8);
+  EXPECT_EQ(plan.windows.size(), 1U);
+  EXPECT_TRUE(plan.levels_per_token);
+  EXPECT_TRUE(plan.reads_frame_rate);
+  EXPECT_EQ(plan_of("SkyReelsV2DiffusionForcingImageToVideoPipeline").guidance_scale, 5);
+  const auto of_video = plan_of("SkyReelsV2DiffusionForcingVideoToVideoPipeline");
+  EXPECT_EQ(of_video.frames, 121);
+  EXPECT_EQ(of_video.window, 97);
+  const auto whole = plan_of("SkyReelsV2DiffusionForcingPipeline", 257);
+  EXPECT_EQ(whole.windows.size(), 3U);
+  EXPECT_EQ(whole.overlap, 17);
+  EXPECT_EQ(whole.latent_shape, (std::vector<int64_t>{1, 16, 25, 68, 120}));
+  const auto shorter = plan_of("SkyReelsV2DiffusionForcingPipeline", 201);
+  EXPECT_EQ(window_latent_shape(shorter, 2), (std::vector<int64_t>{1, 16, 11, 68, 120}));
+  EXPECT_EQ(window_tokens(shorter, 2), 11 * 34 * 60);
+}
+
+TEST(SkyReelsPlan, APipelineWithoutDiffusionForcingMakesOnePass) {
+  const ChangedVariant changed("wan22-a14b",
+                               {{"_class_name", "SkyReelsV2Pipeline"}, {"boundary_ratio", nullptr}});
+  auto r = request_for("skyreels-df");
+  r.model = changed.path;
+  r.frames = 201;
+  r.size.reset();
+  const auto plan = plan_generation(r);
+  EXPECT_EQ(plan.windows.size(), 1U);
+  EXPECT_EQ(plan.width, 960);
+  EXPECT_EQ(plan.guidance_scale, 6);
+  const ChangedVariant of_picture("wan21-i2v", {{"_class_name", "SkyReelsV2ImageToVideoPipeline"}});
+  r = request_for("skyreels-df");
+  r.model = of_picture.path;
+  r.image = (test::golden("wan-pictures") / "picture.png").string();
+  EXPECT_TRUE(plan_generation(r).reads_pictures);
+  EXPECT_EQ(plan_generation(r).guidance_scale, 5);
+}
+
+TEST(SkyReelsPlan, ConfigsThatContradictEachOtherAreRefused) {
+  const auto refused = [](const ChangedVariant& changed, const std::vector<std::string>& parts) {
+    test::expect_error(ErrorKind::bad_input, parts, [&] { open_model(open_model_folder(changed.path)); });
+  };
+  const auto in = "transformer/config.json";
+  refused({"skyreels-df", {{"_class_name", "SkyReelsV2Pipeline"}}}, {in, "inject_sample_info"});
+  refused({"skyreels-df", {{"num_frame_per_block", 5}}, in}, {in, "num_frame_per_block 5"});
+  refused({"skyreels-df", {{"text_dim", 57}}, in}, {in, "text_dim 57", "56"});
+  const ChangedVariant changed("skyreels-df", {{"inject_sample_info", false}}, in);
+  auto r = request_for("skyreels-df");
+  r.model = changed.path;
+  EXPECT_FALSE(plan_generation(r).reads_frame_rate);
 }
 
 TEST(WanImageToVideoPlan, AnotherImageEncoderIsAnotherModel) {

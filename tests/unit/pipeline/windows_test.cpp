@@ -36,6 +36,19 @@ TEST(WindowsOf, TheLastIsFilledWithMoreOfTheOneBefore) {
   EXPECT_EQ(numbers_of(windows_of_clip(33, 17, 5)), (std::vector<int64_t>{0, 0, 17, 12, 5, 17, 16, 13, 17}));
 }
 
+// As a pipeline does it that hands on latents: 97 frames are 25 latents, of which 5 are shared.
+TEST(WindowsOf, TheLastIsShorterWhereItIsNotFilled) {
+  const auto windows_of_clip = [](int64_t frames) {
+    return windows_of({Shot{.begin = 0, .frames = frames}}, 97, 17, 4, /*fill=*/false);
+  };
+  EXPECT_EQ(numbers_of(windows_of_clip(257)), (std::vector<int64_t>{0, 0, 97, 80, 17, 97, 160, 17, 97}));
+  const auto windows = windows_of_clip(201);
+  EXPECT_EQ(numbers_of(windows), (std::vector<int64_t>{0, 0, 97, 80, 17, 97, 160, 17, 41}));
+  EXPECT_EQ(windows.front().frames, 97);
+  EXPECT_EQ(windows.back().frames, 41);
+  EXPECT_EQ(windows_of_clip(49).size(), 1U);
+}
+
 TEST(WindowsOf, EveryFrameIsNewInOneWindow) {
   for (const int64_t frames : {5, 17, 21, 25, 33, 81, 241})
     for (const auto& [window, overlap] : {std::pair<int64_t, int64_t>{17, 5}, {17, 1}, {17, 13}, {33, 9}}) {
