@@ -1,6 +1,7 @@
 """Live parity: random models and requests made from a seed, through the reference and through t2v, compared stage by stage.
 
-parity.py SEED: Wan 2.1 and the layout of models/world-128. parity.py wan-VARIANT SEED: one of Wan's variants, in each of its tasks.
+parity.py SEED: Wan 2.1 and the layout of models/world-128. parity.py wan-VARIANT SEED: one of Wan's variants, in each of its tasks;
+parity.py skyreels-df SEED: SkyReels-V2 for diffusion forcing.
 """
 import argparse
 import os
@@ -181,10 +182,11 @@ def check_text_models(binary, rng, work, table):
 
 
 def main():
-    from variant_parity import NAMES, check_variant  # which imports what is above
+    from skyreels_parity import NAME, check_skyreels  # which imports what is above
+    from variant_parity import NAMES, check_variant
 
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("variant", nargs="?", choices=list(NAMES), help="one of Wan's variants (Wan 2.1 and world-128 when absent)")
+    parser.add_argument("variant", nargs="?", choices=[*NAMES, NAME], help="one of Wan's variants, or SkyReels-V2 (Wan 2.1 and world-128 when absent)")
     parser.add_argument("seed", type=int, help="decides the models' dimensions and weights, the prompts and the settings")
     default = Path(os.environ.get("T2V", REPOSITORY / "build" / "release" / "t2v"))
     parser.add_argument("--t2v", type=Path, default=default, help="the binary ($T2V, or build/release/t2v)")
@@ -196,7 +198,9 @@ def main():
     name = " ".join(filter(None, [args.variant, str(args.seed)]))
     work = Path(tempfile.mkdtemp(prefix=f"t2v-parity-{name.replace(' ', '-')}-"))
     table = Table()
-    if args.variant:
+    if args.variant == NAME:
+        check_skyreels(args.t2v, rng, work, table)
+    elif args.variant:
         check_variant(args.t2v, args.variant, rng, work, table)
     else:
         check_text_models(args.t2v, rng, work, table)
