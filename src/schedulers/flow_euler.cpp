@@ -153,7 +153,7 @@ class FlowEuler final : public Scheduler {
   bool stochastic_;
 };
 
-std::unique_ptr<Scheduler> make(const SchedulerConfig& config, const Schedule& schedule) {
+std::unique_ptr<Scheduler> make_flow_euler(const SchedulerConfig& config, const Schedule& schedule) {
   if (config.prediction_type != PredictionType::flow_prediction)
     throw Error(ErrorKind::usage,
                 config.where + ": the scheduler flow-euler needs prediction_type flow_prediction; use unipc");
@@ -172,7 +172,7 @@ SchedulerClass flow_euler() {
           .takes_sigmas = true,
           .takes_sigma_schedule = true,
           .check = [](const SchedulerConfig& config) { flow_euler_config(config); },
-          .make = make};
+          .make = make_flow_euler};
 }
 
 }  // namespace t2v

@@ -297,7 +297,7 @@ class UniPc final : public Scheduler {
   SchedulerHistory history_;
 };
 
-std::unique_ptr<Scheduler> make(const SchedulerConfig& config, const Schedule& schedule) {
+std::unique_ptr<Scheduler> make_unipc(const SchedulerConfig& config, const Schedule& schedule) {
   const auto own = unipc_config(config);
   if (config.prediction_type == PredictionType::flow_prediction && !own.predict_x0)
     throw Error(
@@ -316,7 +316,7 @@ SchedulerClass unipc() {
           .takes_sigmas = true,
           .takes_sigma_schedule = true,
           .check = [](const SchedulerConfig& config) { unipc_config(config); },
-          .make = make};
+          .make = make_unipc};
 }
 
 }  // namespace t2v
