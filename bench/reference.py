@@ -1,6 +1,7 @@
-"""The same stages as bench/stages.cpp in the reference library (diffusers, PyTorch eager), on the same weights: prints "NAME milliseconds" lines.
+"""The same stages as bench/stages.cpp in the reference library (diffusers, PyTorch eager), on the same weights: prints "NAME milliseconds" lines, by the clock
+and by the processor.
 
-usage: reference.py MODEL [--width 64] [--height 64] [--frames 17] [--threads 1] [--repeat 15]
+usage: reference.py MODEL [--width 64] [--height 64] [--frames 17] [--threads 1] [--repeat 15] [--stages NAME…]
 """
 import argparse
 import json
@@ -12,23 +13,24 @@ import torch
 from diffusers import WanPipeline
 
 
-def milliseconds(run, repeat):
-    for _ in range(2):
+def milliseconds(run, warmups, repeat):
+    for _ in range(warmups):
         run()
     times = []
     for _ in range(repeat):
-        start = time.perf_counter()
+        start = time.perf_counter(), time.process_time()
         run()
-        times.append((time.perf_counter() - start) * 1e3)
-    return statistics.median(times)
+        times.append(((time.perf_counter() - start[0]) * 1e3, (time.process_time() - start[1]) * 1e3))
+    return [statistics.median(one) for one in zip(*times)]
 
 
 def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("model")
-    for name, value in (("width", 64), ("height", 64), ("frames", 17), ("threads", 1), ("repeat", 15)):
+    for name, value in (("width", 64), ("height", 64), ("frames", 17), ("threads", 1), ("warmups", 2), ("repeat", 15), ("steps", 20)):
         parser.add_argument(f"--{name}", type=int, default=value)
     parser.add_argument("--one-clip", action="store_true", help="make one clip and print nothing: for timing a whole process")
+    parser.add_argument("--stages", nargs="+", help="these alone")
     args = parser.parse_args()
     torch.set_num_threads(args.threads)
     torch.set_grad_enabled(False)
@@ -41,7 +43,7 @@ def main():
 
     def whole_clip():
         pipe("a red circle bouncing on a navy background", negative_prompt="", width=args.width, height=args.height, num_frames=args.frames,
-             num_inference_steps=20, guidance_scale=6.0, max_sequence_length=text_tokens, generator=torch.Generator().manual_seed(1))
+             num_inference_steps=args.steps, guidance_scale=6.0, max_sequence_length=text_tokens, generator=torch.Generator().manual_seed(1))
 
     if args.one_clip:
         whole_clip()
@@ -55,7 +57,7 @@ def main():
         for branch in range(2):
             pipe.transformer(hidden_states=latents, timestep=timestep, encoder_hidden_states=text[branch : branch + 1], return_dict=False)
 
-    frames = vae.decode(latents).sample
+    frames = torch.rand(1, 3, args.frames, args.height, args.width) * 2 - 1
     ids = torch.arange(3, 23)[None]
     stages = {
         "dit_step": dit_step,
@@ -65,7 +67,9 @@ def main():
         "clip": whole_clip,
     }
     for name, run in stages.items():
-        print(name, f"{milliseconds(run, 5 if name == 'clip' else args.repeat):.3f}", flush=True)
+        if args.stages and name not in args.stages:
+            continue
+        print(name, *(f"{time:.3f}" for time in milliseconds(run, args.warmups, 5 if name == "clip" else args.repeat)), flush=True)
 
 
 main()
