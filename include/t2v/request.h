@@ -22,6 +22,7 @@ struct GenerationRequest {
   std::optional<int64_t> width, height;                  // pixels
   std::optional<double> seconds;
   std::optional<int64_t> frames;
+  std::optional<bool> loop;  // the last frame leads back to the first
   std::optional<double> fps;
   std::optional<int64_t> window, overlap;  // frames: of each part of a long clip, and that it shares with the
                                            // part before
@@ -105,8 +106,8 @@ struct Shot {
 struct Window {
   int64_t begin = 0, context = 0, frames = 0, kept = 0;
   std::size_t shot = 0;
-  // Of a clip that is made from its end: the first `skipped` frames are left out, and the last `after` are
-  // frames of the part that was made before this one.
+  // The first `skipped` frames are left out. Of a clip that is made from its end the last `after` are frames
+  // of the part that was made before this one.
   int64_t skipped = 0, after = 0;
   int64_t latent_frames = 0;  // of the window and of the references before it
 };

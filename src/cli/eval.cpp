@@ -27,7 +27,7 @@ struct EvalOptions {
   std::optional<std::string> scheduler;
   std::vector<double> from, to;
   std::vector<std::string> motions;
-  bool json = false, ground_truth = false, vae = false;
+  bool json = false, ground_truth = false, vae = false, loop = false;
 };
 
 std::string percent(const AdherenceReport& report, int64_t count) {
@@ -77,6 +77,10 @@ void print_report(const AdherenceReport& report, bool is_part) {
   char error[32];
   std::snprintf(error, sizeof error, "%5.1f of 255", report.background_error());
   print_line(padded("plain error", 12) + error);
+  if (report.plan && report.plan->settings.loop.value_or(false)) {
+    std::snprintf(error, sizeof error, "%5.1f", report.closing());
+    print_line(padded("closing", 12) + error + " times the step from frame to frame");
+  }
   if (report.clips.front().completion) {
     std::snprintf(error, sizeof error, "%5.1f, %.1f px", report.position_error(0.5),
                   report.position_error(0.9));
@@ -137,6 +141,7 @@ void resolve(EvalOptions& options, const GenerationRequest& defaults,
   request.window = options.window == 0 ? adherence.frames : options.window;
   request.overlap = options.overlap;
   request.context_noise = options.context_noise;
+  if (options.loop) request.loop = true;
   request.guidance_scale = options.guidance_scale;
   request.guidance_rescale = options.guidance_rescale;
   adherence.out = options.out;
@@ -190,6 +195,7 @@ void add_eval_command(CLI::App& app) {
       ->check(CLI::Range(0.0, 1.0));
   command->add_option("--scheduler", options->scheduler, scheduler_list() + " (t2v.json)");
   command->add_option("--frames", options->frames, "Of each clip (t2v.json)");
+  command->add_flag("--loop", options->loop, "Clips that lead back to their first frame: 4·k frames");
   command->add_option("--window", options->window,
                       "Frames of each part of a long clip; 0 makes all clips in one (t2v.json)");
   command->add_option("--overlap", options->overlap,

@@ -166,13 +166,34 @@ double plain_background_error(const at::Tensor& frames, int background) {
   return rest.numel() == 0 ? 255.0 : rest[(rest.numel() - 1) * 99 / 100].item<double>();
 }
 
+double closing_distance(const at::Tensor& frames) {
+  if (frames.size(1) < 2) return 0;
+  const auto steps = (frames.slice(1, 1) - frames.slice(1, 0, -1)).abs().mean(at::IntArrayRef{0, 2, 3});
+  const double step = steps.median().item<double>();
+  return step == 0 ? 0 : (frames.select(1, 0) - frames.select(1, -1)).abs().mean().item<double>() / step;
+}
+
+namespace {
+
+double median(std::vector<double> values) {
+  if (values.empty()) return 0;
+  const auto middle = values.begin() + static_cast<std::ptrdiff_t>(values.size() / 2);
+  std::nth_element(values.begin(), middle, values.end());
+  return *middle;
+}
+
+}  // namespace
+
 double AdherenceReport::background_error() const {
   std::vector<double> errors;
   for (const auto& clip : clips) errors.push_back(clip.background_error);
-  if (errors.empty()) return 0;
-  std::nth_element(errors.begin(), errors.begin() + static_cast<std::ptrdiff_t>(errors.size() / 2),
-                   errors.end());
-  return errors[errors.size() / 2];
+  return median(std::move(errors));
+}
+
+double AdherenceReport::closing() const {
+  std::vector<double> distances;
+  for (const auto& clip : clips) distances.push_back(clip.closing);
+  return median(std::move(distances));
 }
 
 double AdherenceReport::position_error(double share) const {
@@ -256,6 +277,7 @@ std::vector<AdherenceReport> judge_model(const AdherenceOptions& options, Observ
       const auto frames = clip.slice(1, frame_at(from), frame_at(to));
       auto& part = judged[i].emplace_back(judge_clip(task.scene, judge_world(frames)));
       part.background_error = plain_background_error(frames, task.scene.background);
+      part.closing = closing_distance(frames);
       if (options.completion)
         part.completion = compare_completion(*options.completion, task.scene, picture_of(task, options),
                                              clip);
@@ -310,7 +332,8 @@ Json clip_to_json(const JudgedClip& clip) {
                  {"motion", clip.motion},
                  {"size", clip.object_size},
                  {"all_four", clip.all_four()}}},
-               {"background_error", clip.background_error}};
+               {"background_error", clip.background_error},
+               {"closing", clip.closing}};
   if (clip.completion)
     json["completion"] = {{"position_error", clip.completion->position_error},
                           {"kept", clip.completion->kept_is_source}};
@@ -329,6 +352,7 @@ Json report_to_json(const AdherenceReport& report, const AdherenceOptions& optio
                {"from", report.part.from},
                {"to", report.part.to},
                {"background_error", report.background_error()},
+               {"closing", report.closing()},
                {"source", options.source == AdherenceSource::model         ? "model"
                           : options.source == AdherenceSource::autoencoder ? "autoencoder"
                                                                            : "ground truth"},

@@ -56,6 +56,8 @@ struct JudgedClip {
   bool background = false, count = false, colour = false, shape = false, motion = false, object_size = false;
   double background_error = 0;  // of 255: the 99th percentile, over the pixels that are more than 8 from
                                 // anything but background, of the channel that is furthest from it
+  double closing = 0;  // how far the first frame is from the last one, by how far neighbours are from each
+                       // other: mean difference of a value, by the median of the clip's
   std::optional<CompletionResult> completion;
   bool all_four() const { return background && colour && shape && motion; }
   std::string file;  // where it was kept
@@ -70,6 +72,7 @@ struct AdherenceReport {
   std::array<std::array<int64_t, 9>, 8> shapes{};
   std::array<std::array<int64_t, 11>, 10> motions{};
   double background_error() const;            // median over the clips
+  double closing() const;                     // likewise
   double position_error(double share) const;  // of completions, pixels: this share of the clips has less
   double kept_share() const;                  // of completions that kept all that was given
   double share(int64_t count_of) const {
@@ -88,6 +91,9 @@ JudgedClip judge_clip(const WorldScene& scene, const JudgedScene& judged);
 // JudgedClip::background_error of frames [3, T, H, W] in [-1, 1]; what differs from the background by more
 // than 60 of 255 is something else.
 double plain_background_error(const at::Tensor& frames, int background);
+
+// JudgedClip::closing of frames [3, T, H, W]: 0 where there are less than two, or neighbours are the same.
+double closing_distance(const at::Tensor& frames);
 
 // Throws Error{usage} for options that make no sense.
 void check_adherence(const AdherenceOptions& options);

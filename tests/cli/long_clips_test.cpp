@@ -65,6 +65,38 @@ TEST(CliLongClips, AreMadeAgainFromTheirSidecar) {
 
 namespace {
 
+// Mean difference of a value, of 255.
+double distance(const Frame& a, const Frame& b) {
+  double sum = 0;
+  for (std::size_t i = 0; i < a.rgb.size(); ++i) sum += std::abs(a.rgb[i] - b.rgb[i]);
+  return sum / static_cast<double>(a.rgb.size());
+}
+
+}  // namespace
+
+// The last frame is no further from the first than neighbours are from each other, which without --loop it
+// is.
+TEST(CliLongClips, ALoopLeadsBackToItsFirstFrame) {
+  const TemporaryFolder folder;
+  const auto closing = [&](const std::string& name, const Arguments& more) {
+    Arguments flags = {
+        "--size", "128x128",    "--steps", "12", "--seed",
+        "5",      "--progress", "plain",   "-p", "a large blue heart pulsing on a white background"};
+    flags.insert(flags.end(), more.begin(), more.end());
+    const auto result = run_program(long_clip(folder / name, flags));
+    expect_done(result);
+    EXPECT_NE(result.err.find("2 windows of 17 frames, "), std::string::npos) << result.err;
+    const auto clip = frames_of(folder / name);
+    double most = 0;
+    for (std::size_t i = 1; i < clip.size(); ++i) most = std::max(most, distance(clip[i - 1], clip[i]));
+    return distance(clip.back(), clip.front()) / most;
+  };
+  EXPECT_LT(closing("loop.y4m", {"--loop", "--frames", "24"}), 1);
+  EXPECT_GT(closing("clip.y4m", {"--frames", "21"}), 1.2);
+}
+
+namespace {
+
 // Killed in its second window, of three.
 void expect_to_go_on(const Arguments& more) {
   const TemporaryFolder folder, whole;
@@ -99,6 +131,72 @@ TEST(CliLongClips, AKilledOneThatIsMadeFromItsEndGoesOnToTheSameBytes) {
   const TemporaryFolder folder;
   expect_done(run_program(long_clip(folder / "kept.y4m", {"--frames", "5"})));
   expect_to_go_on({"--extend", (folder / "kept.y4m").string(), "--backward", "--frames", "29"});
+}
+
+TEST(CliLongClips, ALoopIsPlannedMadeBesideOthersAndMadeAgainFromItsSidecar) {
+  const TemporaryFolder folder;
+  const auto loop = [&](const std::string& name, Arguments more) {
+    more.push_back("--loop");
+    const auto result = run_program(long_clip(folder / name, more));
+    expect_done(result);
+    return result;
+  };
+  const auto plan = nlohmann::json::parse(loop("none.y4m", {"--dry-run"}).out);
+  EXPECT_EQ(plan["loop"], true);
+  EXPECT_EQ(plan["frames"], 40);
+  EXPECT_EQ(plan["windows"], 5);
+  EXPECT_EQ(plan["latent_shape"][2], 15);  // 10, and a first one for each window
+  EXPECT_EQ(plan["notes"][0], "41 frames became 40: a loop has 4·k, and k is 2 at least");
+  loop("alone.y4m", {"--seed", "8", "--sidecar"});
+  EXPECT_EQ(frames_of(folder / "alone.y4m").size(), 40U);
+  loop("{seed}.y4m", {"--seed", "7", "--count", "3"});
+  EXPECT_TRUE(bytes_of(folder / "alone.y4m") == bytes_of(folder / "8.y4m"));
+  expect_done(run_program(
+      {"generate", "--config", (folder / "alone.y4m.json").string(), "-o", (folder / "again.y4m").string()}));
+  EXPECT_TRUE(bytes_of(folder / "alone.y4m") == bytes_of(folder / "again.y4m"));
+}
+
+TEST(CliLongClips, AKilledLoopGoesOnToTheSameBytes) {
+  const TemporaryFolder folder, whole;
+  const auto arguments = [&](const TemporaryFolder& at) {
+    return long_clip(at / "clip.y4m", {"--loop", "--steps", "60", "--checkpoint-every", "2"});
+  };
+  expect_done(run_program(arguments(whole)));
+  Program program(arguments(folder));
+  for (int i = 0; i < 20'000 && !std::filesystem::exists(folder / ".clip.y4m.checkpoint.safetensors"); ++i)
+    std::this_thread::sleep_for(std::chrono::milliseconds(2));
+  program.signal(SIGKILL);
+  EXPECT_EQ(program.finish().code, 1000 + SIGKILL);
+  const auto result = run_program(arguments(folder));
+  expect_done(result);
+  EXPECT_NE(result.err.find("goes on after step"), std::string::npos) << result.err;
+  EXPECT_NE(result.err.find("of 60"), std::string::npos) << result.err;
+  EXPECT_TRUE(bytes_of(folder / "clip.y4m") == bytes_of(whole / "clip.y4m"));
+}
+
+TEST(CliLongClips, AModelOfOneNoiseLevelMakesLoopsToo) {
+  const TemporaryFolder folder;
+  const auto tiny = (source_dir() / "tests" / "golden" / "wan-tiny").string();
+  for (const auto* size : {"64x64", "32x32"}) {
+    expect_done(run_program({"generate", "-m", tiny, "-p", "a", "--size", size, "--frames", "16", "--window",
+                             "9", "--steps", "2", "--loop", "-o", (folder / "clip.y4m").string()}));
+    EXPECT_EQ(frames_of(folder / "clip.y4m").size(), 16U);
+  }
+}
+
+TEST(CliLongClips, RefusesLoopsThatMakeNoSense) {
+  const TemporaryFolder folder;
+  const auto refused = [&](const Arguments& more, const std::vector<std::string>& parts) {
+    auto flags = more;
+    flags.push_back("--loop");
+    expect_refused(run_program(quick_clip(folder / "clip.mp4", flags)), 2, parts);
+  };
+  refused({"--image", "first.png"}, {"--image", "--loop", "two tasks"});
+  refused({"--overlap", "5"}, {"--loop", "leave out --overlap"});
+  refused({"--window", "5"}, {"--loop: --window should be 1 + 4·k, from 9", "found 5"});
+  refused({"--save-latents", (folder / "l.safetensors").string()}, {"--save-latents", "one window"});
+  refused({"-m", (source_dir() / "tests" / "golden" / "wan21-i2v").string()}, {"--loop", "text-to-video"});
+  EXPECT_TRUE(names_in(folder.path()).empty());
 }
 
 TEST(CliLongClips, MemoryDoesNotGrowWithTheLength) {

@@ -12,6 +12,7 @@
 #include "base/cuda_library.h"
 #include "base/machine_memory.h"
 #include "pipeline/plan/sizes.h"
+#include "pipeline/plan/windows.h"
 #include "pipeline/run/packing.h"
 #include "t2v/error.h"
 
@@ -84,7 +85,7 @@ ClipSize clip_size(const GenerationPlan& plan) {
                 plan.windows.front().frames,
                 plan.width,
                 plan.height,
-                plan.tokens * plan.branches,
+                tokens_of_pass(plan) * plan.branches,
                 plan.max_text_tokens,
                 plan.windows.size() > 1 && !plan.hands_on_latents,
                 plan.hands_on_latents ? plan.frames : 0};

@@ -138,7 +138,10 @@ void record_settings(GenerationPlan& plan, const GenerationRequest& request) {
   const bool is_task = !plan.conditions.empty() || settings.storyboard;
   settings.frames = is_task ? request.frames : plan.frames;
   settings.seconds = is_task ? request.seconds : std::nullopt;
-  if (plan.windows.size() > 1) {
+  if (settings.loop.value_or(false)) {
+    settings.window = plan.window;
+    settings.overlap = settings.context_noise = std::nullopt;
+  } else if (plan.windows.size() > 1) {
     settings.window = plan.window;
     settings.overlap = plan.overlap;
     settings.context_noise = plan.context_noise;
@@ -183,6 +186,8 @@ GenerationPlan Planner::plan(const GenerationRequest& request) {
   plan.levels_per_token = defaults.per_frame_timesteps || model.levels_per_token();
   plan.reads_frame_rate = model.reads_frame_rate();
   const bool is_task = has_task(request);
+  if (request.loop.value_or(false) && (model.picture_inputs() || model.reads_control()))
+    refuse("--loop needs a text-to-video model; this one reads pictures or a video");
   if (const auto inputs = model.picture_inputs()) {
     require_pictures(request, *inputs);
     plan.reads_pictures = true;

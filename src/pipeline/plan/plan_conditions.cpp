@@ -205,6 +205,8 @@ bool has_task(const GenerationRequest& request) {
     if (!first.empty()) refuse(first + " and " + flag + " are two tasks; leave out one");
     first = flag;
   }
+  if (request.loop.value_or(false) && !first.empty())
+    refuse(first + " and --loop are two tasks; leave out one");
   const auto belongs = [](bool given, bool wanted, const char* flag, const char* to) {
     if (given && !wanted) refuse(std::string(flag) + " belongs to " + to);
   };

@@ -75,13 +75,18 @@ void plan_tokens(GenerationPlan& plan, const Model& model) {
                                                                          // clip
   for (auto& window : plan.windows)
     window.latent_frames = plan.latent_shape[2] - shape[1] + model.vae().latent_frames(window.frames);
-  const auto grid = token_grid(at::IntArrayRef(plan.latent_shape).slice(1), model.patch_size());
-  plan.tokens = grid.count();
+  auto grid = token_grid(at::IntArrayRef(plan.latent_shape).slice(1), model.patch_size());
   const int64_t longest = std::max({grid.t, grid.h, grid.w});
   if (longest > model.longest_axis())
     refuse("the clip would be " + std::to_string(longest) +
            " patches long on one axis; the model knows positions up to " +
            std::to_string(model.longest_axis()) + ". Ask for fewer frames or a smaller size.");
+  if (plan.settings.loop.value_or(false)) {  // a first latent for each window, and those of the frames
+    grid.t = static_cast<int64_t>(plan.windows.size()) + plan.frames / model.vae().temporal_ratio;
+    plan.latent_shape[2] = grid.t;
+    for (auto& window : plan.windows) window.latent_frames = grid.t;  // they are made together
+  }
+  plan.tokens = grid.count();
 }
 
 void plan_sampling(GenerationPlan& plan, const GenerationRequest& request, const ModelConfigs& configs) {

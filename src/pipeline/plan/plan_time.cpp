@@ -18,10 +18,14 @@ std::optional<int64_t> wanted_frames(const GenerationPlan& plan, const Generatio
 }
 
 void plan_length(GenerationPlan& plan, int64_t wanted, int64_t frame_step) {
-  plan.frames = round_frames(wanted, frame_step);
+  const auto step = std::to_string(frame_step);
+  const bool loop = plan.settings.loop.value_or(false);
+  plan.frames = loop ? std::max(2 * frame_step, wanted / frame_step * frame_step)
+                     : round_frames(wanted, frame_step);
   if (plan.frames != wanted)
-    plan.notes.push_back(std::to_string(wanted) + " frames became " + std::to_string(plan.frames) +
-                         ": the model makes 1 + " + std::to_string(frame_step) + "·k");
+    plan.notes.push_back(
+        std::to_string(wanted) + " frames became " + std::to_string(plan.frames) +
+        (loop ? ": a loop has " + step + "·k, and k is 2 at least" : ": the model makes 1 + " + step + "·k"));
 }
 
 void plan_shots(GenerationPlan& plan, const std::optional<Storyboard>& storyboard) {
@@ -58,6 +62,28 @@ bool is_one_sequence(const GenerationPlan& plan) {
 void plan_windows(GenerationPlan& plan, const GenerationRequest& request, const ModelConfigs& configs) {
   const int64_t ratio = configs.model->vae().frame_step();
   const auto& settings = plan.settings;
+  const auto check = [&](int64_t value, int64_t least, int64_t most, const char* flag) {
+    if (value < least || value > most || round_frames(value, ratio) != value)
+      refuse(std::string(flag) + " should be 1 + " + std::to_string(ratio) + "·k, from " +
+             std::to_string(least) + " to " + std::to_string(most) + ", found " + std::to_string(value));
+  };
+  if (settings.loop.value_or(false)) {
+    if (request.overlap || request.context_noise)
+      refuse(
+          "--loop: its windows share half of their frames, all of which are made; leave out --overlap and "
+          "--context-noise");
+    if (configs.model->patch_size().t > 1)
+      refuse(
+          "--loop: this model takes several latent frames together, of which a loop's first ones are one "
+          "each; it makes no loops");
+    plan.window = settings.window.value_or(*configs.defaults.frames);
+    check(plan.window, 1 + 2 * ratio, 1'000'001, "--loop: --window");
+    plan.windows = windows_of_loop(plan.frames, plan.window, ratio);
+    plan.notes.push_back(std::to_string(plan.frames) + " frames are made in " +
+                         std::to_string(plan.windows.size()) + " windows of " +
+                         std::to_string(plan.windows[0].frames) + " frames, together");
+    return;
+  }
   if (!configs.model->defaults().per_frame_timesteps) {
     for (const auto& [value, flag] : {std::pair{request.window, "--window"},
                                       {request.overlap, "--overlap"},
@@ -75,11 +101,6 @@ void plan_windows(GenerationPlan& plan, const GenerationRequest& request, const 
     plan.window = plan.windows.front().frames;
     return;
   }
-  const auto check = [&](int64_t value, int64_t least, int64_t most, const char* flag) {
-    if (value < least || value > most || round_frames(value, ratio) != value)
-      refuse(std::string(flag) + " should be 1 + " + std::to_string(ratio) + "·k, from " +
-             std::to_string(least) + " to " + std::to_string(most) + ", found " + std::to_string(value));
-  };
   plan.window = settings.window.value_or(*configs.defaults.frames);
   check(plan.window, 1 + ratio, 1'000'001, "--window");
   plan.overlap = request.overlap.value_or(

@@ -67,6 +67,8 @@ const std::vector<Setting>& generation_settings() {
        86400},
       {"frames", "--frames", "What to make", "Length in frames", &R::frames, Record::clip, true, 1,
        1'000'000},
+      {"loop", "--loop", "What to make",
+       "The clip leads back to its first frame; its length is 4·k frames, 8 or more", &R::loop, Record::clip},
       {"window", "--window", "What to make",
        "Frames of each part of a long clip; each part goes on from the end of the one before (t2v.json)",
        &R::window, Record::clip, true},

@@ -8,6 +8,7 @@
 #include "pipeline/components.h"
 #include "pipeline/flop_counter.h"
 #include "pipeline/plan/memory.h"
+#include "pipeline/plan/windows.h"
 #include "pipeline/run/thread_count.h"
 #include "t2v/generate.h"
 #include "tokens/packed_tokens.h"
@@ -60,9 +61,12 @@ std::optional<TimeEstimate> estimate_time(const GenerationPlan& plan) {
   double text = plan.branches > 1 ? text_flops(model, length(plan.cleaned_negative_prompt)) : 0;
   for (const auto& shot : plan.shots) text += text_flops(model, length(shot.cleaned_prompt));
   const auto passes = static_cast<double>((plan.steps - plan.first_step) * plan.branches) * windows;
-  const double denoising = passes * (model.costs().flops(plan.tokens) +
-                                     model.costs().attention_flops(plan.tokens, plan.max_text_tokens));
+  const auto tokens = tokens_of_pass(plan) * windows_in_turn(plan) /
+                      static_cast<int64_t>(plan.windows.size());
+  const double denoising = passes * (model.costs().flops(tokens) +
+                                     model.costs().attention_flops(tokens, plan.max_text_tokens));
   auto shape = plan.latent_shape;
+  if (plan.settings.loop.value_or(false)) shape[2] = model.vae().latent_frames(plan.windows.front().frames);
   if (plan.hands_on_latents) shape[2] = model.vae().latent_frames(plan.frames);
   const double decoding = (plan.hands_on_latents ? clips : windows) *
                           decoding_flops(model, at::IntArrayRef(shape).slice(1));

@@ -70,6 +70,29 @@ std::vector<Window> windows_from_end(int64_t frames, int64_t window, int64_t ove
   return windows;
 }
 
+std::vector<Window> windows_of_loop(int64_t frames, int64_t window, int64_t ratio) {
+  const auto ring = frames / ratio, latents = std::min(ring, (window - 1) / ratio);
+  const auto shown = std::max<int64_t>(1, latents / 2), length = 1 + ratio * latents;
+  std::vector<Window> windows;
+  for (int64_t end = 0, begin = 0; begin < ring; begin = end) {
+    end = std::min(begin + shown, ring);
+    const auto skipped = 1 + ratio * (latents - (end - begin));
+    windows.push_back({ratio * (end - latents) - 1, 0, length, length, 0, skipped});
+  }
+  return windows;
+}
+
+int64_t windows_in_turn(const GenerationPlan& plan) {
+  return plan.settings.loop.value_or(false) ? 1 : static_cast<int64_t>(plan.windows.size());
+}
+
+int64_t tokens_of_pass(const GenerationPlan& plan) {
+  if (!plan.settings.loop.value_or(false)) return plan.tokens;
+  const auto windows = static_cast<int64_t>(plan.windows.size()), ring = plan.latent_shape[2] - windows;
+  const auto ratio = plan.frames / ring;
+  return plan.tokens / plan.latent_shape[2] * windows * (1 + (plan.windows.front().frames - 1) / ratio);
+}
+
 at::Tensor decode_beginning(const VideoVae& vae, const at::Tensor& latents, const Window& next) {
   std::vector<at::Tensor> parts;
   const auto latent_frames = vae.spec().latent_frames(1 + next.after);

@@ -34,6 +34,16 @@ int64_t window_tokens(const GenerationPlan& plan, std::size_t window);
 // 1 + 2·ratio where that is less.
 std::vector<Window> windows_from_end(int64_t frames, int64_t window, int64_t overlap, int64_t ratio);
 
+// The windows of a loop, which are made together (pipeline/run/ring_denoiser.h): each has half of its latents
+// in common with the next one, the last one with the first, and shows its last ones. frames: ratio·k, at
+// least 2·ratio; window: 1 + ratio·k, at least 1 + 2·ratio.
+std::vector<Window> windows_of_loop(int64_t frames, int64_t window, int64_t ratio);
+
+// How many windows of a clip are made one after the other.
+int64_t windows_in_turn(const GenerationPlan& plan);
+// Tokens of one pass and guidance branch.
+int64_t tokens_of_pass(const GenerationPlan& plan);
+
 // The frames of a window's latents that the one made after it ends with: float32 [3, next.after, H, W].
 at::Tensor decode_beginning(const VideoVae& vae, const at::Tensor& latents, const Window& next);
 

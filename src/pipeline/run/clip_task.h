@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "pipeline/plan/windows.h"
 #include "pipeline/run/checkpoint.h"
 #include "pipeline/run/conditions.h"
 #include "t2v/generate.h"
@@ -32,12 +33,12 @@ struct ClipTask {
   std::size_t first_window() const { return checkpoint ? static_cast<std::size_t>(checkpoint->window) : 0; }
   int64_t first_step() const { return checkpoint ? checkpoint->step : plan->first_step; }  // of that window
   int64_t window_steps() const { return plan->steps - plan->first_step; }
-  int64_t steps() const { return window_steps() * static_cast<int64_t>(plan->windows.size()); }
+  int64_t steps() const { return window_steps() * windows_in_turn(*plan); }
   int64_t steps_done() const {
     return window_steps() * static_cast<int64_t>(first_window()) + first_step() - plan->first_step;
   }
   int64_t steps_left() const { return steps() - steps_done(); }
-  int64_t tokens() const { return plan->tokens * plan->branches; }
+  int64_t tokens() const { return tokens_of_pass(*plan) * plan->branches; }  // of a pass
   ClipOutcome failed(const Error& error) const { return {plan_index, clip_index, std::nullopt, error}; }
 };
 

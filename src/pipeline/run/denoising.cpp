@@ -13,6 +13,7 @@
 #include "pipeline/plan/windows.h"
 #include "pipeline/run/failures.h"
 #include "pipeline/run/packing.h"
+#include "pipeline/run/ring_denoiser.h"
 #include "pipeline/run/stopwatch.h"
 
 namespace t2v {
@@ -233,10 +234,15 @@ std::vector<Denoising::Made> Denoising::make(const Pack& pack, bool branches_in_
     if ((!task->plan->conditions.empty() || task->plan->reads_control) && !task->content->frames.defined())
       task->content = std::make_shared<ClipContent>(
           read_content(*task->plan, vae_.spec().spatial_ratio, reporter_));
-  PackSampler sampler(denoiser_, configs_, device_, texts_, options_.checkpoints, pack, branches_in_turn);
+  const bool is_loop = pack.front()->plan->settings.loop.value_or(false);
+  const RingDenoiser ring(
+      denoiser_, is_loop ? latent_frames_of_loop(*pack.front()->plan) : std::vector<std::vector<int64_t>>());
+  PackSampler sampler(is_loop ? ring : denoiser_, configs_, device_, texts_, options_.checkpoints, pack,
+                      branches_in_turn);
   PackObserver observer(reporter_, static_cast<int64_t>(pack.size()));
   try {
     const auto& plan = *pack.front()->plan;
+    if (is_loop) return decoded_loops(pack, sampler.sample_window(0, known_of(pack, 0, {}), observer));
     if (plan.hands_on_latents) return make_sequence(pack, sampler, observer);
     if (plan.windows.size() > 1) return make_windows(pack, sampler, observer);
     std::vector<Made> made;
@@ -297,6 +303,25 @@ std::vector<Denoising::Made> Denoising::make_sequence(const Pack& pack, PackSamp
         save_latents(window_latents_path(options_.checkpoints.path(*pack[i]->clip), window), finished,
                      Json::object());
     }
+  }
+  return made;
+}
+
+std::vector<Denoising::Made> Denoising::decoded_loops(const Pack& pack,
+                                                      const std::vector<at::Tensor>& latents) const {
+  const auto& windows = pack.front()->plan->windows;
+  const auto frames = latent_frames_of_loop(*pack.front()->plan);
+  std::vector<Made> made(pack.size());
+  for (std::size_t i = 0; i < pack.size(); ++i) {
+    auto& stream = made[i].stream = receiver_.open(*pack[i]);
+    const Stopwatch decoding;
+    for (std::size_t window = 0; window < windows.size(); ++window) {
+      reporter_.check_cancelled();
+      const auto of_window = at::tensor(frames[window], at::TensorOptions(at::kLong).device(device_));
+      decode_window(vae_, latents[i].index_select(1, of_window), windows, window,
+                    [&](const at::Tensor& part) { stream.sink->write(part); });
+    }
+    stream.decode_seconds = decoding.seconds();
   }
   return made;
 }

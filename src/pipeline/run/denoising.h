@@ -70,6 +70,7 @@ class Denoising {
                                      const std::vector<at::Tensor>& contexts) const;
   // The latents of a clip whose windows hand them on.
   std::vector<Made> make_sequence(const Pack& pack, PackSampler& sampler, Observer& observer);
+  std::vector<Made> decoded_loops(const Pack& pack, const std::vector<at::Tensor>& latents) const;
   std::vector<Made> make_windows(const Pack& pack, PackSampler& sampler, Observer& observer);
   void close(const ClipTask& task, ClipStream& stream);
 

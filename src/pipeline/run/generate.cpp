@@ -11,6 +11,7 @@
 
 #include "pipeline/components.h"
 #include "pipeline/plan/memory.h"
+#include "pipeline/plan/windows.h"
 #include "pipeline/run/clip_writer.h"
 #include "pipeline/run/denoising.h"
 #include "pipeline/run/failures.h"
@@ -27,7 +28,7 @@ constexpr int64_t text_bytes_at_once = int64_t{256} << 20;
 int64_t total_steps(const std::vector<GenerationPlan>& plans) {
   int64_t steps = 0;
   for (const auto& plan : plans)
-    steps += (plan.steps - plan.first_step) * static_cast<int64_t>(plan.windows.size() * plan.clips.size());
+    steps += (plan.steps - plan.first_step) * windows_in_turn(plan) * static_cast<int64_t>(plan.clips.size());
   return steps;
 }
 

@@ -129,6 +129,25 @@ TEST(WindowsFromEnd, EveryFrameIsShownOnceAndWhatIsHandedOnIsWholeLatents) {
     }
 }
 
+TEST(WindowsOfLoop, EveryFrameIsShownOnceAtAWindowsEnd) {
+  for (const int64_t frames : {8, 12, 16, 20, 40, 80, 240})
+    for (const int64_t size : {9, 13, 17, 33}) {
+      SCOPED_TRACE(testing::Message() << frames << " frames, windows of " << size);
+      const auto windows = windows_of_loop(frames, size, 4);
+      EXPECT_GE(windows.size(), 2U);
+      int64_t end = 0;  // of what is shown so far
+      for (const auto& window : windows) {
+        EXPECT_EQ(window.frames, std::min(size, frames + 1));
+        EXPECT_EQ(window.kept, window.frames);
+        EXPECT_EQ(window.begin + window.skipped, end);
+        EXPECT_GE(window.skipped, 1 + (window.frames - 1) / 8 * 4);
+        EXPECT_EQ(window.skipped % 4, 1);
+        end = window.begin + window.kept;
+      }
+      EXPECT_EQ(end, frames);
+    }
+}
+
 class DecodeWindow : public testing::Test {
  protected:
   Weights weights_ = test::tiny_weights("vae");
