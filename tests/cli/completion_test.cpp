@@ -161,7 +161,7 @@ TEST(CliCompletion, CompletesSubcommandsValuesModelsAndFiles) {
   EXPECT_EQ(printed.in_bash({"generate", "--scheduler", "=", "d"}),
             (Words{"ddim", "ddpm", "dpm++", "dpm++-sde"}));
   EXPECT_EQ(printed.in_bash({"generate", "--scheduler", "="}),
-            (Words{"cogvideox-dpm", "ddim", "ddpm", "dpm++", "dpm++-sde", "flow-euler", "unipc"}));
+            (Words{"cogvideox-dpm", "ddim", "ddpm", "dpm++", "dpm++-sde", "euler", "flow-euler", "unipc"}));
   EXPECT_EQ(printed.in_bash({"decode", "--resize-filter", ""}), (Words{"lanczos", "nearest"}));
   EXPECT_EQ(printed.in_bash({"generate", "-m", "world-1"}), Words{"world-128"});
   EXPECT_EQ(printed.in_bash({"info", "t2v.f"}), Words{"t2v.fish"});

@@ -12,12 +12,12 @@
 namespace t2v {
 namespace {
 
-constexpr double limit = 1e-4;  // of the reference's scale
+constexpr double skyreels_limit = 1e-4;  // of the reference's scale
 
 void expect_close(const at::Tensor& found, const at::Tensor& expected, const std::string& what) {
   const double error = test::relative_error(found, expected);
-  std::printf("skyreels-df  %-16s %.1e of %.0e\n", what.c_str(), error, limit);
-  EXPECT_LE(error, limit) << what;
+  std::printf("skyreels-df  %-16s %.1e of %.0e\n", what.c_str(), error, skyreels_limit);
+  EXPECT_LE(error, skyreels_limit) << what;
 }
 
 // A timestep for each latent frame, at both frame rates that the network tells apart.
