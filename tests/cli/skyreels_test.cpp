@@ -13,15 +13,16 @@ namespace fs = std::filesystem;
 
 // Of 25 frames, in windows of 13, 13 and 9.
 Arguments long_clip(const fs::path& out, const Arguments& more = {}) {
-  Arguments arguments = {"generate", "-m", golden("skyreels-df").string(),
-                         "-p",       "a",  "--size",
-                         "64x32",    "-s", "4",
-                         "--steps",  "2",  "--progress",
-                         "plain",    "-o", out.string(),
-                         "--window", "13", "--overlap",
-                         "5"};
-  if (std::find(more.begin(), more.end(), "--frames") == more.end())
-    arguments.insert(arguments.end(), {"--frames", "25"});
+  Arguments arguments = {
+      "generate", "-m", golden("skyreels-df").string(), "-p", "a", "--progress", "plain", "-o", out.string()};
+  for (const auto& [flag, value] : {std::pair{"--frames", "25"},
+                                    {"--size", "64x32"},
+                                    {"--steps", "2"},
+                                    {"--seed", "4"},
+                                    {"--window", "13"},
+                                    {"--overlap", "5"}})
+    if (std::find(more.begin(), more.end(), flag) == more.end())
+      arguments.insert(arguments.end(), {flag, value});
   arguments.insert(arguments.end(), more.begin(), more.end());
   return arguments;
 }
@@ -75,14 +76,14 @@ TEST(CliSkyReels, ALongClipIsOneSequenceOfLatents) {
 
 TEST(CliSkyReels, BytesDoNotDependOnWhatIsMadeBeside) {
   const TemporaryFolder folder;
-  expect_done(run_program(long_clip(folder / "alone.y4m", {"-s", "8"})));
-  expect_done(run_program(long_clip(folder / "{seed}.y4m", {"-s", "7", "--count", "3"})));
+  expect_done(run_program(long_clip(folder / "alone.y4m", {"--seed", "8"})));
+  expect_done(run_program(long_clip(folder / "{seed}.y4m", {"--seed", "7", "--count", "3"})));
   EXPECT_TRUE(bytes_of(folder / "alone.y4m") == bytes_of(folder / "8.y4m"));
 }
 
 TEST(CliSkyReels, AKilledClipGoesOnToTheSameBytes) {
   const auto arguments = [](const TemporaryFolder& at) {
-    return long_clip(at / "clip.y4m", {"--steps", "200", "--checkpoint-every", "5", "--context-noise", "20",
+    return long_clip(at / "clip.y4m", {"--steps", "200", "--checkpoint-every", "50", "--context-noise", "20",
                                        "--image", picture("picture.png")});
   };
   const TemporaryFolder folder, whole;
@@ -97,7 +98,7 @@ TEST(CliSkyReels, AKilledClipGoesOnToTheSameBytes) {
   ASSERT_FALSE(fs::exists(folder / "clip.y4m"));
   expect_done(run_program(arguments(folder)));
   EXPECT_TRUE(bytes_of(folder / "clip.y4m") == bytes_of(whole / "clip.y4m"));
-  EXPECT_EQ(names_in(folder.path()), std::vector<std::string>{"clip.y4m"});
+  EXPECT_FALSE(fs::exists(second));
 }
 
 // It is for the network alone: what was known stays as it was.
