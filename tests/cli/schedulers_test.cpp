@@ -57,27 +57,40 @@ double largest_difference(const Floats& one, const Floats& other) {
   return largest;
 }
 
-// Twice the output's channels: the first half as it is, `variance` for all numbers of the second.
+// A parameter of the output layer with rows for twice the channels: at each place of a patch those that it
+// has, then as many of `value`.
+Floats with_variance(const Floats& given, std::size_t numbers, float value) {
+  Floats wide;
+  for (auto at = given.begin(); at != given.end(); at += static_cast<std::ptrdiff_t>(numbers)) {
+    wide.insert(wide.end(), at, at + static_cast<std::ptrdiff_t>(numbers));
+    wide.insert(wide.end(), numbers, value);
+  }
+  return wide;
+}
+
+// The network predicts, beside what it predicts, `variance` for every number.
 void predict_variance(ModelCopy& model, float variance) {
   auto config = json::parse(bytes_of(shipped_model() / "transformer/config.json"));
   const auto channels = config.at("out_channels").get<std::size_t>();
   config["out_channels"] = 2 * channels;
   model.replace("transformer/config.json", config.dump());
   model.change_tensors(transformer_file, [&](RawTensors& tensors) {
-    for (const std::string name : {"proj_out.weight", "proj_out.bias"}) {
-      const auto given = floats_of(tensors, name);
-      auto& tensor = tensors.header.at(name);
-      const auto row = name == "proj_out.bias" ? 1 : tensor.at("shape")[1].get<std::size_t>();
-      Floats wide;
-      for (auto at = given.begin(); at != given.end(); at += static_cast<std::ptrdiff_t>(channels * row)) {
-        wide.insert(wide.end(), at, at + static_cast<std::ptrdiff_t>(channels * row));
-        wide.insert(wide.end(), channels * row, row == 1 ? variance : 0.0F);
+    RawTensors wide;
+    for (const auto& [name, tensor] : tensors.header.items()) {
+      wide.header[name] = tensor;
+      if (name == "__metadata__") continue;
+      auto values = floats_of(tensors, name);
+      if (name == "proj_out.weight" || name == "proj_out.bias") {
+        const bool is_bias = name == "proj_out.bias";
+        const auto row = is_bias ? 1 : tensor.at("shape")[1].get<std::size_t>();
+        values = with_variance(values, channels * row, is_bias ? variance : 0);
+        wide.header[name]["shape"][0] = values.size() / row;
       }
-      tensor["shape"][0] = wide.size() / row;
-      tensor["data_offsets"] = {tensors.data.size(), tensors.data.size() + wide.size() * sizeof(float)};
-      tensors.data.append(wide.size() * sizeof(float), '\0');
-      set_floats(tensors, name, wide);
+      const auto begin = wide.data.size();
+      wide.data.append(reinterpret_cast<const char*>(values.data()), values.size() * sizeof(float));
+      wide.header[name]["data_offsets"] = {begin, wide.data.size()};
     }
+    tensors = wide;
   });
 }
 
@@ -85,15 +98,16 @@ void predict_variance(ModelCopy& model, float variance) {
 
 TEST(CliSchedulers, AreTakenFromTheModelsFile) {
   Sampled sampled;
-  const auto euler = sampled.latents_of({"--scheduler", "euler"});
-  const auto solver = sampled.latents_of({"--scheduler", "dpm++"});
+  const Arguments steps = {"--steps", "4"};  // two are of order 1 with either
+  const auto euler = sampled.latents_of({"--steps", "4", "--scheduler", "euler"});
+  const auto solver = sampled.latents_of({"--steps", "4", "--scheduler", "dpm++"});
   EXPECT_GT(largest_difference(euler, solver), 0.01);
   sampled.set_scheduler({{"_class_name", "EulerDiscreteScheduler"}});
-  EXPECT_EQ(sampled.latents_of({}), euler);
+  EXPECT_EQ(sampled.latents_of(steps), euler);
   // As diffusers writes it for this class.
   sampled.set_scheduler({{"_class_name", "DPMSolverMultistepScheduler"}, {"solver_type", "midpoint"}},
                         "lambda_min_clipped");
-  EXPECT_EQ(sampled.latents_of({}), solver);
+  EXPECT_EQ(sampled.latents_of(steps), solver);
 }
 
 TEST(CliSchedulers, SpaceSigmasAsTheFileOrTheFlagSays) {
