@@ -121,6 +121,20 @@ TEST(CliEval, JudgesPartsOfClipsAsClipsOfTheirOwn) {
   }
 }
 
+TEST(CliEval, JudgesLoopsAndSaysHowWellTheyClose) {
+  const auto loops = [](const Arguments& more) {
+    Arguments arguments = {"eval",    "world", "--loop", "--prompts", "1",          "--frames", "16",
+                           "--steps", "4",     "--size", "64x64",     "--progress", "none"};
+    arguments.insert(arguments.end(), more.begin(), more.end());
+    const auto result = run_program(arguments);
+    expect_done(result);
+    return result.out;
+  };
+  EXPECT_NE(loops({}).find("times the step from frame to frame"), std::string::npos);
+  EXPECT_GT(nlohmann::json::parse(loops({"--json"}))["closing"], 0);
+  expect_refused(run_program({"eval", "world", "--loop", "--frames", "17"}), 2, {"17 frames became 16"});
+}
+
 TEST(CliEval, RefusesWhatMakesNoSense) {
   expect_refused(run_program({"eval", "world", "--from", "1", "--to", "3"}), 2,
                  {"from 1.0 s to 3.0 s", "17"});

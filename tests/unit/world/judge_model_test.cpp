@@ -34,6 +34,16 @@ TEST(PlainBackgroundError, LooksAtWhatIsFarFromAnythingElse) {
   EXPECT_NEAR(plain_background_error(frames, navy), 20, 1e-3);
 }
 
+TEST(ClosingDistance, IsOfLastAndFirstFrameInStepsOfNeighbours) {
+  const auto clip_of = [](std::vector<float> values) {
+    return at::tensor(values).view({1, -1, 1, 1}).expand({3, -1, 4, 4});
+  };
+  EXPECT_NEAR(closing_distance(clip_of({0, 0.1F, 0.2F, 0.3F})), 3, 1e-5);
+  EXPECT_NEAR(closing_distance(clip_of({0, 0.1F, 0.2F, 0.1F})), 1, 1e-5);
+  EXPECT_EQ(closing_distance(clip_of({0.5F, 0.5F, 0.5F})), 0);
+  EXPECT_EQ(closing_distance(clip_of({0.5F})), 0);
+}
+
 TEST(JudgeModel, RefusesWhatTheModelDoesNotMake) {
   Observer observer;
   auto options = quick();
