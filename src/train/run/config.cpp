@@ -131,7 +131,6 @@ void parse_vae(Keys& keys, VaeTaskConfig& vae) {
   keys.take("latent_noise", vae.latent_noise, 0, 10);
   keys.take("kl_weight", vae.kl_weight, 0, 1);
   keys.take("motion_weight", vae.motion_weight, 0, 1000);
-  keys.take("flat_weight", vae.flat_weight, 0, 1000);
   keys.take("charbonnier", vae.charbonnier, 0, 1);
   keys.take("evaluation_clips", vae.evaluation_clips, 1, 10000);
   keys.take("evaluation_frames", vae.evaluation_frames, 0, 257);

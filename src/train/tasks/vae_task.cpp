@@ -11,29 +11,20 @@ namespace t2v {
 
 namespace {
 
-// Weight of every pixel, [B, 1, T, H, W]: more where a pixel differs from the frame before or after, and more
-// where all pixels up to four away have its colour.
-at::Tensor pixel_weights(const at::Tensor& frames, double motion_weight, double flat_weight) {
+// Weight of every pixel, [B, 1, T, H, W]: more where a pixel differs from the frame before or after.
+at::Tensor motion_weights(const at::Tensor& frames, double motion_weight) {
   auto weights = at::ones({frames.size(0), 1, frames.size(2), frames.size(3), frames.size(4)},
                           frames.options());
+  if (frames.size(2) < 2 || motion_weight <= 0) return weights;
   // Of a range of 2.
   constexpr double least = 0.05;
-  if (frames.size(2) > 1 && motion_weight > 0) {
-    const auto change = (frames.slice(2, 1) - frames.slice(2, 0, -1))
-                            .square()
-                            .amax(1, /*keepdim=*/true);  // [B, 1, T - 1, H, W]
-    const auto moved = change.gt(least * least).to(at::kFloat) * motion_weight;
-    weights.slice(2, 1).add_(moved);
-    auto earlier = weights.slice(2, 0, -1);
-    at::maximum_out(earlier, earlier, moved + 1);
-  }
-  if (flat_weight > 0) {
-    const auto largest = [](const at::Tensor& clips) {
-      return at::max_pool3d(clips, {1, 9, 9}, {1, 1, 1}, {0, 4, 4});
-    };
-    const auto range = (largest(frames) + largest(-frames)).amax(1, /*keepdim=*/true);
-    weights += range.lt(least).to(at::kFloat) * flat_weight;
-  }
+  const auto change = (frames.slice(2, 1) - frames.slice(2, 0, -1))
+                          .square()
+                          .amax(1, /*keepdim=*/true);  // [B, 1, T - 1, H, W]
+  const auto moved = change.gt(least * least).to(at::kFloat) * motion_weight;
+  weights.slice(2, 1).add_(moved);
+  auto earlier = weights.slice(2, 0, -1);
+  at::maximum_out(earlier, earlier, moved + 1);
   return weights;
 }
 
@@ -136,7 +127,7 @@ LaneLoss VaeTask::lane_loss(int64_t lane, const ParameterSet& replica) {
                        config_.latent_noise *
                            at::randn(mean.sizes(), generator, at::TensorOptions(at::kFloat)).to(device);
   const auto error = vae->decode_clips(latents) - frames;
-  const auto weights = pixel_weights(frames, config_.motion_weight, config_.flat_weight);
+  const auto weights = motion_weights(frames, config_.motion_weight);
   const auto penalty = config_.charbonnier > 0
                            ? (error.square() + config_.charbonnier * config_.charbonnier).sqrt() -
                                  config_.charbonnier

@@ -30,7 +30,6 @@ struct VaeTaskConfig {
   double kl_weight = 1e-4;     // of the divergence from N(0, 1), per latent number, against the squared error
                                // per pixel value
   double motion_weight = 3;    // how much more a pixel counts that differs from the frame before or after
-  double flat_weight = 0;      // how much more a pixel counts where all around it have its colour
   double charbonnier = 0;      // 0: squared error; otherwise sqrt(error² + c²) - c
   bool decoder_only = false;   // the encoder stays as it is
   int64_t evaluation_clips = 24;
