@@ -20,7 +20,7 @@ build_for_device() {
   if command -v ninja >/dev/null; then generator=(-G Ninja); fi
   begin build "against $torch"
   logged "$2" "cmake could not configure the build." cmake -S "$source_dir" -B "$device_build" "${generator[@]}" -DCMAKE_BUILD_TYPE=Release \
-    -DT2V_DEVICE_CHECK=ON -DT2V_CARRIED="$(realpath "$device_bundle")" -DTorch_ROOT="$torch" -DT2V_WERROR=OFF   # another compiler warns of other things
+    -DCMAKE_UNITY_BUILD=ON -DCMAKE_UNITY_BUILD_BATCH_SIZE=6 -DT2V_DEVICE_CHECK=ON -DT2V_CARRIED="$(realpath "$device_bundle")" -DTorch_ROOT="$torch" -DT2V_WERROR=OFF   # another compiler warns of other things
   logged "$2" "the build failed." cmake --build "$device_build" --target "$1" --parallel "$(build_jobs)"
   finish
 }
