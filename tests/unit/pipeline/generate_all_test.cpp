@@ -11,6 +11,7 @@
 
 #include "bytes.h"
 #include "errors.h"
+#include "generate_support.h"
 #include "paths.h"
 #include "pipeline/components.h"
 #include "pipeline/frames.h"
@@ -25,73 +26,12 @@ namespace {
 namespace fs = std::filesystem;
 
 using test::bytes_of;
-
-GenerationRequest small_request(const fs::path& output, int64_t seed) {
-  GenerationRequest request;
-  request.model = test::shipped_model().string();
-  request.prompt = "a red circle bouncing on a navy background";
-  request.output = output.string();
-  request.seed = seed;
-  request.steps = 3;
-  request.frames = 5;
-  request.device = "cpu";
-  return request;
-}
-
-// Requests that differ in all that may differ within one forward pass, and in what may not.
-std::vector<GenerationRequest> unlike_requests(const fs::path& folder) {
-  std::vector<GenerationRequest> requests;
-  const auto add = [&](const std::string& name, const auto& change) {
-    auto request = small_request(folder / name, static_cast<int64_t>(requests.size()) + 1);
-    change(request);
-    requests.push_back(request);
-  };
-  add("plain.mp4", [](auto&) {});
-  add("wide.mp4", [](auto& r) { r.size = "96x32"; });
-  add("long.mp4", [](auto& r) { r.frames = 13; });
-  add("unguided.mp4", [](auto& r) { r.guidance_scale = 1; });
-  add("strong.mp4", [](auto& r) { r.guidance_scale = 9; });
-  add("other.mp4", [](auto& r) { r.prompt = "two green squares moving left", r.negative_prompt = "red"; });
-  add("image.png", [](auto& r) { r.frames = 1; });
-  add("tiny.y4m", [](auto& r) { r.size = "16x16", r.frames = 1; });
-  add("tiny2.y4m", [](auto& r) { r.size = "16x32", r.frames = 5, r.guidance_scale = 1; });
-  add("ancestral.mp4", [](auto& r) { r.scheduler = "ddpm"; });
-  add("ancestral2.mp4", [](auto& r) { r.scheduler = "ddpm", r.frames = 9; });
-  add("longer.mp4", [](auto& r) { r.steps = 5; });
-  return requests;
-}
-
-struct Outcomes {
-  std::map<std::pair<std::size_t, std::size_t>, ClipOutcome> of;
-  std::function<void(const ClipOutcome&)> collect() {
-    return [this](const ClipOutcome& outcome) {
-      EXPECT_NE(outcome.result.has_value(), outcome.error.has_value());
-      EXPECT_TRUE(of.emplace(std::pair{outcome.plan, outcome.clip}, outcome).second);
-    };
-  }
-};
-
-std::vector<GenerationPlan> plan_all(const std::vector<GenerationRequest>& requests) {
-  Planner planner;
-  std::vector<GenerationPlan> plans;
-  for (const auto& request : requests) plans.push_back(planner.plan(request));
-  return plans;
-}
-
-std::map<std::string, std::string> files_of(const std::vector<GenerationRequest>& requests,
-                                            const BatchLimits& limits) {
-  Observer observer;
-  Outcomes outcomes;
-  const auto plans = plan_all(requests);
-  generate_all(plans, limits, observer, outcomes.collect());
-  std::map<std::string, std::string> files;
-  for (std::size_t i = 0; i < plans.size(); ++i) {
-    const auto& outcome = outcomes.of.at({i, 0});
-    EXPECT_TRUE(outcome.result) << (outcome.error ? outcome.error->what() : "");
-    files[fs::path(plans[i].clips[0].output).filename()] = bytes_of(plans[i].clips[0].output);
-  }
-  return files;
-}
+using test::files_of;
+using test::Outcomes;
+using test::plan_all;
+using test::small_request;
+using test::StoppingAfter;
+using test::unlike_requests;
 
 TEST(GenerateAll, MakesTheSameBytesAloneAndInAnyCompany) {
   const test::TemporaryFolder folder;
@@ -297,18 +237,6 @@ struct Stopping : Observer {
   int left;
 };
 
-// Stops it after that many steps of denoising.
-struct StoppingAfter : Observer {
-  explicit StoppingAfter(int64_t n) : steps(n) {}
-  void progress(const Progress& progress) override {
-    if (progress.stage == "denoise") done = progress.done;
-  }
-  void check_cancelled() override {
-    if (done >= steps) throw Error(ErrorKind::interrupted, "stopped");
-  }
-  int64_t steps, done = 0;
-};
-
 TEST(GenerateAll, StopsWhenToldAndLeavesNothingHalfWritten) {
   const test::TemporaryFolder folder;
   std::vector<GenerationRequest> requests;
@@ -335,79 +263,6 @@ TEST(GenerateAll, EndsWithWhatTheReceiverThrows) {
   test::expect_error(ErrorKind::output, {"no more"}, [&] {
     generate_all(plans, {}, observer, [](const ClipOutcome&) { throw Error(ErrorKind::output, "no more"); });
   });
-}
-
-TEST(GenerateAll, GoesOnFromCheckpointsToTheSameBytes) {
-  const test::TemporaryFolder folder;
-  std::vector<GenerationRequest> requests;
-  for (const char* scheduler : {"unipc", "ddpm", "ddim", "dpm++", "dpm++-sde", "cogvideox-dpm"})
-    for (const int64_t frames : {5, 9}) {
-      auto request = small_request(folder / (std::string(scheduler) + std::to_string(frames) + ".mp4"),
-                                   frames);
-      request.scheduler = scheduler;
-      request.steps = 8;
-      request.frames = frames;
-      requests.push_back(request);
-    }
-  const auto whole = files_of(requests, {});
-  const auto plans = plan_all(requests);
-  for (const auto& plan : plans) fs::remove(plan.clips[0].output);
-  const BatchLimits limits{
-      .token_budget = 100'000, .memory_limit = {}, .checkpoint_every = 2, .checkpoint_folder = ""};
-  StoppingAfter stopping(32);
-  Outcomes none;
-  test::expect_error(ErrorKind::interrupted, {"stopped"},
-                     [&] { generate_all(plans, limits, stopping, none.collect()); });
-  std::size_t checkpoints = 0;
-  for (const auto& plan : plans) checkpoints += fs::exists(checkpoint_path(plan.clips[0], ""));
-  EXPECT_GT(checkpoints, 0U);
-  struct Notes : Observer {
-    void note(const std::string& line) override {
-      resumed += line.find("goes on after step") != std::string::npos;
-    }
-    std::size_t resumed = 0;
-  } observer;
-  Outcomes outcomes;
-  generate_all(plans, limits, observer, outcomes.collect());
-  EXPECT_EQ(observer.resumed, checkpoints);
-  for (const auto& [name, bytes] : whole) EXPECT_TRUE(bytes_of(folder / name) == bytes) << name;
-  for (const auto& plan : plans) EXPECT_FALSE(fs::exists(checkpoint_path(plan.clips[0], "")));
-}
-
-TEST(GenerateAll, RefusesACheckpointOfOtherSettings) {
-  const test::TemporaryFolder folder;
-  auto request = small_request(folder / "a.mp4", 1);
-  request.steps = 6;
-  const BatchLimits limits{.token_budget = {},
-                           .memory_limit = {},
-                           .checkpoint_every = 1,
-                           .checkpoint_folder = folder.path().string()};
-  StoppingAfter stopping(3);
-  Outcomes none;
-  test::expect_error(ErrorKind::interrupted, {},
-                     [&] { generate_all(plan_all({request}), limits, stopping, none.collect()); });
-  request.seed = 2;
-  request.guidance_scale = 3;
-  request.crf = 30;  // has no influence on the latents
-  const auto plans = plan_all({request});
-  ASSERT_TRUE(fs::exists(checkpoint_path(plans[0].clips[0], folder.path().string())));
-  Observer observer;
-  Outcomes outcomes;
-  generate_all(plans, limits, observer, outcomes.collect());
-  ASSERT_TRUE(outcomes.of.at({0, 0}).error);
-  EXPECT_EQ(outcomes.of.at({0, 0}).error->kind(), ErrorKind::usage);
-  const std::string message = outcomes.of.at({0, 0}).error->what();
-  for (const char* part : {"seed 1 there, 2 now", "guidance_scale", "3.0 now", "delete the checkpoint"})
-    EXPECT_NE(message.find(part), std::string::npos) << message;
-  EXPECT_EQ(message.find("crf"), std::string::npos) << message;
-  auto restarting = limits;
-  restarting.restart_changed = true;
-  Outcomes again;
-  generate_all(plans, restarting, observer, again.collect());
-  ASSERT_TRUE(again.of.at({0, 0}).result);
-  EXPECT_FALSE(fs::exists(checkpoint_path(plans[0].clips[0], folder.path().string())));
-  const auto anew = bytes_of(folder / "a.mp4");
-  EXPECT_TRUE(anew == files_of({request}, {}).at("a.mp4"));
 }
 
 TEST(GenerateAll, HoldsToAMemoryLimitAndRefusesOnlyWhatCannotFit) {

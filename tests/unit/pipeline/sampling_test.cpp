@@ -16,6 +16,7 @@ namespace t2v {
 namespace {
 
 constexpr PatchSize patch{1, 2, 2};
+PackedTokens zero_clip() { return pack({{test::here(at::zeros({4, 1, 4, 6})), {}}}, patch); }
 
 // Predicts a constant for each branch and keeps what it was shown.
 class ConstantDenoiser : public Denoiser {
@@ -183,9 +184,7 @@ TEST(Sample, TellsEachStepAndAsksForNoiseOnlyWhenTheSchedulerNeedsIt) {
     timesteps.push_back(timestep);
     values.push_back(x);
   };
-  const auto result = sample_with(denoiser, scheduler,
-                                  pack({{test::here(at::zeros({4, 1, 4, 6})), {}}}, patch), {{1.0}}, hooks,
-                                  observer);
+  const auto result = sample_with(denoiser, scheduler, zero_clip(), {{1.0}}, hooks, observer);
   EXPECT_EQ(noise_at, (std::vector<int64_t>{2}));
   EXPECT_EQ(timesteps, (std::vector<double>{900, 500, 100}));
   EXPECT_EQ(observer.seen, (std::vector<std::string>{"denoise 1/3", "denoise 2/3", "denoise 3/3"}));
@@ -378,8 +377,7 @@ TEST(Sample, StopsAtTheStepThatIsNotFinite) {
   AddingScheduler scheduler;
   Observer observer;
   test::expect_error(ErrorKind::non_finite, {"denoising", "step 2 of 3", "timestep 500"}, [&] {
-    sample_with(denoiser, scheduler, pack({{test::here(at::zeros({4, 1, 4, 6})), {}}}, patch), {{1.0}},
-                hooks_with_zero_noise(), observer);
+    sample_with(denoiser, scheduler, zero_clip(), {{1.0}}, hooks_with_zero_noise(), observer);
   });
 }
 
@@ -393,8 +391,7 @@ TEST(Sample, StopsBetweenStepsWhenCancelled) {
   const ConstantDenoiser denoiser;
   AddingScheduler scheduler;
   test::expect_error(ErrorKind::interrupted, {"stopped"}, [&] {
-    sample_with(denoiser, scheduler, pack({{test::here(at::zeros({4, 1, 4, 6})), {}}}, patch), {{1.0}},
-                hooks_with_zero_noise(), observer);
+    sample_with(denoiser, scheduler, zero_clip(), {{1.0}}, hooks_with_zero_noise(), observer);
   });
   EXPECT_EQ(denoiser.shown.size(), 2U);
 }
