@@ -22,5 +22,6 @@ set(GLOO_INCLUDE_DIR ${T2V_CARRIED}/include)
 add_library(t2v_carried_gtest STATIC EXCLUDE_FROM_ALL ${T2V_CARRIED}/googletest/src/gtest-all.cc ${T2V_CARRIED}/googletest/src/gtest_main.cc)
 target_include_directories(t2v_carried_gtest SYSTEM PUBLIC ${T2V_CARRIED}/googletest/include PRIVATE ${T2V_CARRIED}/googletest)
 target_link_libraries(t2v_carried_gtest PUBLIC Threads::Threads)
+set_target_properties(t2v_carried_gtest PROPERTIES UNITY_BUILD OFF)  # a program may have a main of its own
 add_library(GTest::gtest ALIAS t2v_carried_gtest)
 add_library(GTest::gtest_main ALIAS t2v_carried_gtest)
