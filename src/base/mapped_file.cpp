@@ -21,15 +21,15 @@ namespace {
 
 // For the signal handler: fixed storage, because it may not allocate or lock. A mapping beyond the last slot
 // is not known to it.
-struct Slot {
+struct MappedSlot {
   std::atomic<int> state{0};  // 0 free, 1 being filled, 2 ready
   std::uintptr_t begin = 0, end = 0;
   const char* name = nullptr;
 };
-std::array<Slot, 4096> slots;
+std::array<MappedSlot, 4096> mapped_slots;
 
 void remember(const std::byte* bytes, std::size_t size, const char* name) {
-  for (auto& slot : slots) {
+  for (auto& slot : mapped_slots) {
     int expected = 0;
     if (!slot.state.compare_exchange_strong(expected, 1)) continue;
     slot.begin = reinterpret_cast<std::uintptr_t>(bytes);
@@ -41,7 +41,7 @@ void remember(const std::byte* bytes, std::size_t size, const char* name) {
 }
 
 void forget(const char* name) {
-  for (auto& slot : slots)
+  for (auto& slot : mapped_slots)
     if (slot.state == 2 && slot.name == name) {
       slot.state = 0;
       return;
@@ -55,7 +55,7 @@ void say(const char* text) {
 
 void handle_bus_error(int signal, siginfo_t* info, void*) {
   const auto address = reinterpret_cast<std::uintptr_t>(info->si_addr);
-  for (const auto& slot : slots) {
+  for (const auto& slot : mapped_slots) {
     if (slot.state != 2 || address < slot.begin || address >= slot.end) continue;
     remove_temporary_files_from_signal_handler();
     say("\nerror: ");

@@ -49,13 +49,6 @@ DpmConfig dpm_config(const SchedulerConfig& config) {
   return own;
 }
 
-// The sigmas of a run, of sample = alpha * (clean + sigma * noise), or (1 - sigma) clean + sigma noise for a
-// flow; one more than timesteps.
-struct SigmaSchedule {
-  std::vector<int64_t> timesteps;  // [steps]
-  std::vector<float> sigmas;       // [steps + 1]
-};
-
 // The reference gives a flow the sigmas of levels here, up to 157 where 1 is noise alone.
 SigmaSchedule spaced_schedule(const SchedulerConfig& config, SigmaSpacing spacing,
                               const std::vector<float>& trained, int64_t steps) {

@@ -11,6 +11,13 @@
 
 namespace t2v {
 
+// The sigmas of a run, of sample = alpha * (clean + sigma * noise), or (1 - sigma) clean + sigma noise for a
+// flow; one more than timesteps.
+struct SigmaSchedule {
+  std::vector<int64_t> timesteps;  // [steps]
+  std::vector<float> sigmas;       // [steps + 1]
+};
+
 enum class SigmaSpacing { by_timestep, karras, exponential, beta };
 
 // use_karras_sigmas, use_exponential_sigmas, use_beta_sigmas. Throws Error{bad_input} for two of them.

@@ -54,13 +54,6 @@ UniPcConfig unipc_config(const SchedulerConfig& config) {
   return own;
 }
 
-// The sigmas of a run, of sample = alpha * (clean + sigma * noise), or (1 - sigma) clean + sigma noise for a
-// flow; one more than timesteps.
-struct SigmaSchedule {
-  std::vector<int64_t> timesteps;  // [steps]
-  std::vector<float> sigmas;       // [steps + 1]
-};
-
 SigmaSchedule flow_schedule(const SchedulerConfig& config, const Schedule& asked, bool to_zero) {
   SigmaSchedule schedule;
   const auto trained = static_cast<double>(config.num_train_timesteps);

@@ -10,8 +10,6 @@ namespace t2v {
 
 namespace {
 
-std::string size_text(int width, int height) { return std::to_string(width) + "x" + std::to_string(height); }
-
 // swscale counts chroma positions in 1/256 of a luma sample and takes 4:2:0 as centred unless told. A
 // direction that is not subsampled must stay unset.
 void set_chroma_position(SwsContext& scaler, const char* side, const PictureFormat& format) {

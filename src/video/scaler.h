@@ -2,11 +2,18 @@
 // explicitly.
 #pragma once
 
+#include <string>
+
 #include "video/frame.h"
 #include "video/libav.h"
 #include "video/write/encoder.h"
 
 namespace t2v {
+
+// "640x384"
+inline std::string size_text(int width, int height) {
+  return std::to_string(width) + "x" + std::to_string(height);
+}
 
 // How the samples of a picture are to be understood.
 struct PictureFormat {

@@ -19,7 +19,7 @@ constexpr uint64_t max_name_bytes = 1024;
 constexpr uint32_t max_rank = 8;
 constexpr uint64_t max_alignment = 1 << 16;
 
-[[noreturn]] void refuse(const std::string& where, const std::string& what) {
+[[noreturn]] void refuse_gguf(const std::string& where, const std::string& what) {
   throw Error(ErrorKind::bad_input, where + ": " + what);
 }
 
@@ -63,11 +63,11 @@ class Reader {
 
   std::string_view take(uint64_t bytes, const std::string& what) {
     if (bytes > file_.size() - at_)
-      refuse(where_,
-             what + " should have " + std::to_string(bytes) + " bytes at byte " + std::to_string(at_) +
-                 ", found " + std::to_string(file_.size() - at_) +
-                 (cut_ ? ": headers of more than " + std::to_string(max_header_bytes) + " bytes are not read"
-                       : "; the file is truncated or damaged, fetch it again"));
+      refuse_gguf(where_, what + " should have " + std::to_string(bytes) + " bytes at byte " +
+                              std::to_string(at_) + ", found " + std::to_string(file_.size() - at_) +
+                              (cut_ ? ": headers of more than " + std::to_string(max_header_bytes) +
+                                          " bytes are not read"
+                                    : "; the file is truncated or damaged, fetch it again"));
     const auto taken = file_.substr(at_, bytes);
     at_ += bytes;
     return taken;
@@ -79,18 +79,19 @@ class Reader {
   std::string name(const std::string& what) {
     const auto length = number<uint64_t>(what);
     if (length > max_name_bytes)
-      refuse(where_, what + " claims " + std::to_string(length) + " bytes; names of at most " +
-                         std::to_string(max_name_bytes) + " are read");
+      refuse_gguf(where_, what + " claims " + std::to_string(length) + " bytes; names of at most " +
+                              std::to_string(max_name_bytes) + " are read");
     return std::string(take(length, what));
   }
   // How many items follow, each of so many bytes or more.
   uint64_t count(const std::string& what, uint64_t most, uint64_t least_bytes) {
     const auto count = number<uint64_t>("the number of " + what);
     if (count > most || count > (file_.size() - at_) / least_bytes)
-      refuse(where_, "claims " + std::to_string(count) + " " + what + ", more than fit into the " +
-                         std::to_string(file_.size() - at_) + " bytes that follow" +
-                         (count > most ? " or than the " + std::to_string(most) + " that are read" : "") +
-                         "; the file is truncated or damaged, fetch it again");
+      refuse_gguf(where_,
+                  "claims " + std::to_string(count) + " " + what + ", more than fit into the " +
+                      std::to_string(file_.size() - at_) + " bytes that follow" +
+                      (count > most ? " or than the " + std::to_string(most) + " that are read" : "") +
+                      "; the file is truncated or damaged, fetch it again");
     return count;
   }
   std::size_t at() const { return at_; }
@@ -106,7 +107,7 @@ class Reader {
 GgufValue::Type read_type(Reader& reader, const std::string& what, const std::string& where) {
   const auto type = reader.number<uint32_t>(what);
   if (type > GgufValue::float64)
-    refuse(where, what + " has type " + std::to_string(type) + "; 0 to 12 are known");
+    refuse_gguf(where, what + " has type " + std::to_string(type) + "; 0 to 12 are known");
   return static_cast<GgufValue::Type>(type);
 }
 
@@ -117,7 +118,8 @@ GgufValue read_value(Reader& reader, const std::string& key, const std::string& 
   if (value.type == GgufValue::array) {
     value.is_array = true;
     value.type = read_type(reader, what, where);
-    if (value.type == GgufValue::array) refuse(where, what + " holds lists of lists, which are not read");
+    if (value.type == GgufValue::array)
+      refuse_gguf(where, what + " holds lists of lists, which are not read");
     value.count = reader.count("elements of '" + key + "'", std::numeric_limits<uint64_t>::max(),
                                bytes_of(value.type));
   }
@@ -170,7 +172,7 @@ class HeaderParser {
     for (uint64_t i = 0; i < keys; ++i) {
       const auto key = reader_.name("the name of key " + std::to_string(i + 1));
       if (!header_.metadata.emplace(key, read_value(reader_, key, where_)).second)
-        refuse(where_, "the key '" + key + "' stands twice");
+        refuse_gguf(where_, "the key '" + key + "' stands twice");
     }
     refuse_split_files();
     alignment_ = alignment();
@@ -183,13 +185,14 @@ class HeaderParser {
  private:
   void read_version() {
     const auto magic = file_.substr(0, 4);
-    if (magic != "GGUF") refuse(where_, "should begin with 'GGUF'; this is no GGUF file");
+    if (magic != "GGUF") refuse_gguf(where_, "should begin with 'GGUF'; this is no GGUF file");
     reader_.take(4, "the file");
     const auto version = reader_.number<uint32_t>("the version");
     if (version != 2 && version != 3)
-      refuse(where_, "has GGUF version " + std::to_string(version) +
-                         ((version & 0xffff) == 0 ? " (big-endian)" : "") +
-                         "; 2 and 3 in little-endian order are read. Convert it again with a current tool.");
+      refuse_gguf(where_,
+                  "has GGUF version " + std::to_string(version) +
+                      ((version & 0xffff) == 0 ? " (big-endian)" : "") +
+                      "; 2 and 3 in little-endian order are read. Convert it again with a current tool.");
   }
 
   void refuse_split_files() const {
@@ -197,8 +200,8 @@ class HeaderParser {
     if (split == header_.metadata.end()) return;
     const auto files = gguf_integers(split->second, split->first, where_);
     if (files.size() == 1 && files.front() > 1)
-      refuse(where_, "is one of " + std::to_string(files.front()) +
-                         " parts; join them first (llama-gguf-split --merge)");
+      refuse_gguf(where_, "is one of " + std::to_string(files.front()) +
+                              " parts; join them first (llama-gguf-split --merge)");
   }
 
   uint64_t alignment() const {
@@ -207,8 +210,9 @@ class HeaderParser {
     const auto values = gguf_integers(found->second, found->first, where_);
     const auto value = values.size() == 1 && values.front() > 0 ? static_cast<uint64_t>(values.front()) : 0;
     if (value == 0 || value > max_alignment || (value & (value - 1)) != 0)
-      refuse(where_, "general.alignment should be a power of two up to " + std::to_string(max_alignment) +
-                         (values.size() == 1 ? ", found " + std::to_string(values.front()) : ""));
+      refuse_gguf(where_, "general.alignment should be a power of two up to " +
+                              std::to_string(max_alignment) +
+                              (values.size() == 1 ? ", found " + std::to_string(values.front()) : ""));
     return value;
   }
 
@@ -217,25 +221,26 @@ class HeaderParser {
     const auto what = "tensor '" + name + "'";
     const auto rank = reader_.number<uint32_t>(what);
     if (rank > max_rank)
-      refuse(where_, what + " claims " + std::to_string(rank) + " dimensions; at most " +
-                         std::to_string(max_rank) + " are read");
+      refuse_gguf(where_, what + " claims " + std::to_string(rank) + " dimensions; at most " +
+                              std::to_string(max_rank) + " are read");
     GgufTensor tensor;
     for (uint32_t i = 0; i < rank; ++i) tensor.shape.push_back(reader_.number<int64_t>(what));
     std::reverse(tensor.shape.begin(), tensor.shape.end());
     const auto type = reader_.number<uint32_t>(what);
     const auto begin = reader_.number<uint64_t>(what);
     const auto count = elements_of(tensor.shape);
-    if (!count) refuse(where_, what + " has the shape " + shape_text(tensor.shape) + ", which is none");
+    if (!count) refuse_gguf(where_, what + " has the shape " + shape_text(tensor.shape) + ", which is none");
     const auto bytes = static_cast<uint64_t>(size_of(tensor, type, *count, what));
     if (begin % alignment_ != 0)
-      refuse(where_, what + " begins at byte " + std::to_string(begin) +
-                         " of the data, which is no multiple of " + std::to_string(alignment_));
+      refuse_gguf(where_, what + " begins at byte " + std::to_string(begin) +
+                              " of the data, which is no multiple of " + std::to_string(alignment_));
     if (__builtin_add_overflow(begin, bytes, &tensor.end))
-      refuse(where_, what + " begins at byte " + std::to_string(begin) + " of the data, beyond any file");
+      refuse_gguf(where_,
+                  what + " begins at byte " + std::to_string(begin) + " of the data, beyond any file");
     tensor.begin = begin;
     take_original_shape(tensor, name, *count);
     if (!header_.tensors.emplace(name, std::move(tensor)).second)
-      refuse(where_, "the name '" + name + "' stands twice");
+      refuse_gguf(where_, "the name '" + name + "' stands twice");
   }
 
   int64_t size_of(GgufTensor& tensor, uint32_t type, int64_t count, const std::string& what) const {
@@ -246,15 +251,15 @@ class HeaderParser {
       if (format.ggml_type == type)
         tensor.type = format.name, tensor.format = &format, elements = format.elements, bytes = format.bytes;
     if (bytes == 0)
-      refuse(where_,
-             what + " is stored as " + type_name(type) +
-                 ", which is not read; fetch a file in one of F32, F16, BF16, Q8_0, Q4_0, Q4_1, Q5_0, "
-                 "Q5_1, Q2_K to Q6_K, IQ4_NL and IQ4_XS");
+      refuse_gguf(where_,
+                  what + " is stored as " + type_name(type) +
+                      ", which is not read; fetch a file in one of F32, F16, BF16, Q8_0, Q4_0, Q4_1, Q5_0, "
+                      "Q5_1, Q2_K to Q6_K, IQ4_NL and IQ4_XS");
     if (const int64_t row = tensor.shape.empty() ? 1 : tensor.shape.back(); row % elements != 0)
-      refuse(where_, what + " is stored as " + tensor.type + " in rows of " + std::to_string(row) +
-                         ", which should be a multiple of " + std::to_string(elements));
+      refuse_gguf(where_, what + " is stored as " + tensor.type + " in rows of " + std::to_string(row) +
+                              ", which should be a multiple of " + std::to_string(elements));
     if (__builtin_mul_overflow(count / elements, bytes, &bytes))
-      refuse(where_, what + " has the shape " + shape_text(tensor.shape) + ", beyond any file");
+      refuse_gguf(where_, what + " has the shape " + shape_text(tensor.shape) + ", beyond any file");
     return bytes;
   }
 
@@ -264,9 +269,9 @@ class HeaderParser {
     if (found == header_.metadata.end()) return;
     const auto shape = gguf_integers(found->second, found->first, where_);
     if (shape.size() > max_rank || elements_of(shape) != count)
-      refuse(where_, "'" + found->first + "' should be a shape of the " + std::to_string(count) +
-                         " numbers in " + shape_text(tensor.shape) +
-                         (shape.size() > max_rank ? "" : ", found " + shape_text(shape)));
+      refuse_gguf(where_, "'" + found->first + "' should be a shape of the " + std::to_string(count) +
+                              " numbers in " + shape_text(tensor.shape) +
+                              (shape.size() > max_rank ? "" : ", found " + shape_text(shape)));
     tensor.shape = shape;
   }
 
@@ -275,16 +280,17 @@ class HeaderParser {
     std::vector<std::pair<const std::string*, const GgufTensor*>> by_place;
     for (const auto& [name, tensor] : header_.tensors) {
       if (tensor.end > data)
-        refuse(where_, "tensor '" + name + "' should end at byte " + std::to_string(tensor.end) +
-                           " of the data, which has " + std::to_string(data) +
-                           "; the file is truncated, fetch it again");
+        refuse_gguf(where_, "tensor '" + name + "' should end at byte " + std::to_string(tensor.end) +
+                                " of the data, which has " + std::to_string(data) +
+                                "; the file is truncated, fetch it again");
       by_place.emplace_back(&name, &tensor);
     }
     std::sort(by_place.begin(), by_place.end(),
               [](const auto& a, const auto& b) { return a.second->begin < b.second->begin; });
     for (std::size_t i = 1; i < by_place.size(); ++i)
       if (by_place[i].second->begin < by_place[i - 1].second->end)
-        refuse(where_, "tensors '" + *by_place[i - 1].first + "' and '" + *by_place[i].first + "' overlap");
+        refuse_gguf(where_,
+                    "tensors '" + *by_place[i - 1].first + "' and '" + *by_place[i].first + "' overlap");
   }
 
   std::string_view file_;

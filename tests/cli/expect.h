@@ -11,6 +11,9 @@ namespace t2v::test {
 
 inline void expect_done(const ProgramResult& result) { EXPECT_EQ(result.code, 0) << result.err; }
 
+// The path of a picture that the reference was given.
+inline std::string picture(const std::string& name) { return (golden("wan-pictures") / name).string(); }
+
 // What `t2v info --json` says of a file.
 inline nlohmann::json info_of(const std::filesystem::path& path) {
   const auto result = run_program({"info", "--json", path.string()});

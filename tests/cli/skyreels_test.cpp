@@ -12,7 +12,7 @@ namespace {
 namespace fs = std::filesystem;
 
 // Of 25 frames, in windows of 13, 13 and 9.
-Arguments long_clip(const fs::path& out, const Arguments& more = {}) {
+Arguments skyreels_clip(const fs::path& out, const Arguments& more = {}) {
   Arguments arguments = {
       "generate", "-m", golden("skyreels-df").string(), "-p", "a", "--progress", "plain", "-o", out.string()};
   for (const auto& [flag, value] : {std::pair{"--frames", "25"},
@@ -26,8 +26,6 @@ Arguments long_clip(const fs::path& out, const Arguments& more = {}) {
   arguments.insert(arguments.end(), more.begin(), more.end());
   return arguments;
 }
-
-std::string picture(const std::string& name) { return (golden("wan-pictures") / name).string(); }
 
 // Of a file of latents, from the latent frame `from` on, for `count` of them: [C, T, h, w] with 4x8 latents.
 std::vector<float> latents_of(const fs::path& file, int64_t from = 0, int64_t count = -1) {
@@ -64,7 +62,7 @@ TEST(CliSkyReels, InfoSaysWhatTheModelIs) {
 TEST(CliSkyReels, ALongClipIsOneSequenceOfLatents) {
   const TemporaryFolder folder;
   const auto latents = folder / "l.safetensors";
-  const auto result = run_program(long_clip(folder / "clip.y4m", {"--save-latents", latents.string()}));
+  const auto result = run_program(skyreels_clip(folder / "clip.y4m", {"--save-latents", latents.string()}));
   expect_done(result);
   EXPECT_NE(result.err.find("25 frames are made in 3 windows of 13 frames"), std::string::npos) << result.err;
   EXPECT_EQ(frames_of(folder / "clip.y4m").size(), 25U);
@@ -76,15 +74,15 @@ TEST(CliSkyReels, ALongClipIsOneSequenceOfLatents) {
 
 TEST(CliSkyReels, BytesDoNotDependOnWhatIsMadeBeside) {
   const TemporaryFolder folder;
-  expect_done(run_program(long_clip(folder / "alone.y4m", {"--seed", "8"})));
-  expect_done(run_program(long_clip(folder / "{seed}.y4m", {"--seed", "7", "--count", "3"})));
+  expect_done(run_program(skyreels_clip(folder / "alone.y4m", {"--seed", "8"})));
+  expect_done(run_program(skyreels_clip(folder / "{seed}.y4m", {"--seed", "7", "--count", "3"})));
   EXPECT_TRUE(bytes_of(folder / "alone.y4m") == bytes_of(folder / "8.y4m"));
 }
 
 TEST(CliSkyReels, AKilledClipGoesOnToTheSameBytes) {
   const auto arguments = [](const TemporaryFolder& at) {
-    return long_clip(at / "clip.y4m", {"--steps", "200", "--checkpoint-every", "50", "--context-noise", "20",
-                                       "--image", picture("picture.png")});
+    return skyreels_clip(at / "clip.y4m", {"--steps", "200", "--checkpoint-every", "50", "--context-noise",
+                                           "20", "--image", picture("picture.png")});
   };
   const TemporaryFolder folder, whole;
   expect_done(run_program(arguments(whole)));
@@ -107,7 +105,7 @@ TEST(CliSkyReels, ContextNoiseChangesWhatIsMadeAndNotWhatIsKnown) {
   const auto latents = [&](const std::string& name, const Arguments& more) {
     auto arguments = more;
     arguments.insert(arguments.end(), {"--save-latents", (folder / name).string()});
-    expect_done(run_program(long_clip(folder / (name + ".y4m"), arguments)));
+    expect_done(run_program(skyreels_clip(folder / (name + ".y4m"), arguments)));
     return folder / name;
   };
   const auto clean = latents("clean.safetensors", {}),
@@ -129,8 +127,8 @@ TEST(CliSkyReels, TheNetworkIsToldTheFrameRate) {
   const TemporaryFolder folder;
   const auto latents = [&](const std::string& rate) {
     const auto file = folder / (rate + ".safetensors");
-    expect_done(
-        run_program(long_clip(folder / (rate + ".y4m"), {"--fps", rate, "--save-latents", file.string()})));
+    expect_done(run_program(
+        skyreels_clip(folder / (rate + ".y4m"), {"--fps", rate, "--save-latents", file.string()})));
     return latents_of(file);
   };
   EXPECT_NE(latents("16"), latents("24"));
@@ -141,13 +139,13 @@ TEST(CliSkyReels, TheNetworkIsToldTheFrameRate) {
 TEST(CliSkyReels, OtherTasksHandOnFrames) {
   const TemporaryFolder folder;
   const Arguments between = {"--image", picture("picture.png"), "--last-image", picture("last.png")};
-  expect_done(run_program(long_clip(folder / "between.y4m", between)));
+  expect_done(run_program(skyreels_clip(folder / "between.y4m", between)));
   EXPECT_EQ(frames_of(folder / "between.y4m").size(), 25U);
   auto saved = between;
   saved.insert(saved.end(), {"--save-latents", (folder / "l.safetensors").string()});
-  expect_refused(run_program(long_clip(folder / "no.y4m", saved)), 2, {"--save-latents", "one window"});
-  expect_refused(run_program(long_clip(folder / "no.y4m", {"--init-latents", (folder / "l").string()})), 2,
-                 {"--init-latents is of a clip made in one window", "3"});
+  expect_refused(run_program(skyreels_clip(folder / "no.y4m", saved)), 2, {"--save-latents", "one window"});
+  expect_refused(run_program(skyreels_clip(folder / "no.y4m", {"--init-latents", (folder / "l").string()})),
+                 2, {"--init-latents is of a clip made in one window", "3"});
 }
 
 }  // namespace t2v::test

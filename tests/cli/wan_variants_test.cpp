@@ -24,8 +24,6 @@ Arguments small_clip(const std::string& model, const fs::path& out, const Argume
   return arguments;
 }
 
-std::string picture(const std::string& name) { return (golden("wan-pictures") / name).string(); }
-
 // 64x32; left of the middle black.
 std::string write_mask(const fs::path& path, uint8_t right) {
   Frame mask{64, 32, std::vector<uint8_t>(64 * 32 * 3, 0)};

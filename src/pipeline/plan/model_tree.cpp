@@ -28,7 +28,7 @@ std::string list_of(const std::vector<std::string>& names) {
   return list;
 }
 
-[[noreturn]] void refuse(const fs::path& tree, const std::string& what) {
+[[noreturn]] void refuse_tree(const fs::path& tree, const std::string& what) {
   throw Error(ErrorKind::bad_input, tree.string() + ": " + what);
 }
 
@@ -59,7 +59,7 @@ std::string find_named(const fs::path& tree, const std::string& component, const
     if (is_there(tree / folder / name)) return (tree / folder / name).string();
   for (const auto& file : files_of(tree, component))
     if (file.filename() == name) return file.string();
-  refuse(tree, "no file '" + name + "' is here or in " + list_of(folders_of(component)));
+  refuse_tree(tree, "no file '" + name + "' is here or in " + list_of(folders_of(component)));
 }
 
 struct Candidate {
@@ -90,14 +90,15 @@ std::vector<std::string> names_of(const std::vector<Candidate>& candidates) {
 // A transformer that nobody named: the only one, or the only pair of experts.
 fs::path only_transformer(const fs::path& tree) {
   const auto all = candidates_of(tree, "transformer", false);
-  if (all.empty()) refuse(tree, "no transformer that t2v knows is in " + list_of(folders_of("transformer")));
+  if (all.empty())
+    refuse_tree(tree, "no transformer that t2v knows is in " + list_of(folders_of("transformer")));
   std::vector<const Candidate*> first;
   for (const auto& candidate : all)
     if (candidate.kind.expert != "low") first.push_back(&candidate);
   if (first.size() == 1 && (all.size() == 1 || (all.size() == 2 && first.front()->kind.expert == "high")))
     return first.front()->file;
-  refuse(tree, "has " + std::to_string(all.size()) +
-                   " transformers; --transformer NAME says which: " + list_of(names_of(all)));
+  refuse_tree(tree, "has " + std::to_string(all.size()) +
+                        " transformers; --transformer NAME says which: " + list_of(names_of(all)));
 }
 
 bool has_tokenizer(const fs::path& file) {
@@ -121,13 +122,13 @@ fs::path one_that_fits(const fs::path& tree, const FileKind::Needed& needed, con
   }
   const auto flag = flag_of_component(needed.component);
   if (fitting.empty())
-    refuse(tree, transformer.file.filename().string() + " is " + transformer.kind.what + "; " + needed.what +
-                     (with_tokenizer ? ", with its tokenizer in it," : "") + " is not in " +
-                     list_of(folders_of(needed.component)) + ". " + flag + " FILE names it" +
-                     (with_tokenizer ? ", --tokenizer FILE its spiece.model" : ""));
+    refuse_tree(tree, transformer.file.filename().string() + " is " + transformer.kind.what + "; " +
+                          needed.what + (with_tokenizer ? ", with its tokenizer in it," : "") +
+                          " is not in " + list_of(folders_of(needed.component)) + ". " + flag +
+                          " FILE names it" + (with_tokenizer ? ", --tokenizer FILE its spiece.model" : ""));
   if (is_expert && fitting.size() > 1)
-    refuse(tree,
-           "has several low-noise experts; " + flag + " NAME says which: " + list_of(names_of(fitting)));
+    refuse_tree(tree,
+                "has several low-noise experts; " + flag + " NAME says which: " + list_of(names_of(fitting)));
   if (fitting.size() > 1)
     notes.push_back(flag + " " + fitting.front().file.string() +
                     ", the first of those that fit: " + list_of(names_of(fitting)));

@@ -56,7 +56,7 @@ std::string differences(const Json& saved, const Json& asked) {
   return text;
 }
 
-[[noreturn]] void refuse(const fs::path& path, const std::string& what) {
+[[noreturn]] void refuse_checkpoint(const fs::path& path, const std::string& what) {
   throw Error(ErrorKind::bad_input,
               path.string() + ": is no checkpoint of t2v (" + what + "); delete it to start the clip anew");
 }
@@ -101,18 +101,18 @@ std::optional<Checkpoint> read_checkpoint(const fs::path& path, const Generation
   const auto file = SafetensorsFile::open(path);
   const auto text = [&](const std::string& key) {
     const auto found = file->metadata().find(key);
-    if (found == file->metadata().end()) refuse(path, "no '" + key + "' in its metadata");
+    if (found == file->metadata().end()) refuse_checkpoint(path, "no '" + key + "' in its metadata");
     return found->second;
   };
   const auto number = [&](const std::string& key) {
     const auto digits = text(key);
     if (digits.empty() || digits.size() > 9 || digits.find_first_not_of("0123456789") != std::string::npos)
-      refuse(path, key + " '" + digits + "'");
+      refuse_checkpoint(path, key + " '" + digits + "'");
     return static_cast<int64_t>(std::stoll(digits));
   };
-  if (text("t2v_checkpoint") != "2") refuse(path, "version '" + text("t2v_checkpoint") + "'");
+  if (text("t2v_checkpoint") != "2") refuse_checkpoint(path, "version '" + text("t2v_checkpoint") + "'");
   const auto settings = Json::parse(text("settings"), nullptr, /*allow_exceptions=*/false);
-  if (!settings.is_object()) refuse(path, "its settings are no JSON object");
+  if (!settings.is_object()) refuse_checkpoint(path, "its settings are no JSON object");
   const auto changed = differences(settings, latent_settings(plan, clip, model_hash));
   if (!changed.empty())
     throw Error(ErrorKind::usage,
@@ -126,7 +126,7 @@ std::optional<Checkpoint> read_checkpoint(const fs::path& path, const Generation
   const auto like_values = [&](const std::string& name) {
     auto tensor = file->tensor(name).clone();
     if (tensor.scalar_type() != at::kFloat || tensor.sizes() != checkpoint.values.sizes())
-      refuse(path, "tensor '" + name + "'");
+      refuse_checkpoint(path, "tensor '" + name + "'");
     return tensor;
   };
   like_values("values");
@@ -134,7 +134,7 @@ std::optional<Checkpoint> read_checkpoint(const fs::path& path, const Generation
   if (checkpoint.values.dim() != 2 || window >= plan.windows.size() || checkpoint.step < 1 ||
       checkpoint.values.size(0) != window_tokens(plan, window) || checkpoint.step > plan.steps ||
       checkpoint.generator.scalar_type() != at::kByte || checkpoint.generator.dim() != 1)
-    refuse(path, "its tensors do not fit the clip");
+    refuse_checkpoint(path, "its tensors do not fit the clip");
   for (std::size_t i = 0; file->entries().contains("prediction." + std::to_string(i)); ++i)
     checkpoint.history.predictions.push_back(like_values("prediction." + std::to_string(i)));
   if (file->entries().contains("last_sample")) checkpoint.history.last_sample = like_values("last_sample");

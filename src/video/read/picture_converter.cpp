@@ -13,8 +13,6 @@ namespace {
 
 [[noreturn]] void fail(const std::string& why) { throw Error(ErrorKind::bad_input, why); }
 
-std::string size_text(int width, int height) { return std::to_string(width) + "x" + std::to_string(height); }
-
 // libav fills these fields with numbers of the file, some of which are none of their enum's values; in C++
 // reading such a one is undefined.
 template <typename Enum>
